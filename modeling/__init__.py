@@ -1,0 +1,1 @@
+"""The TGDI model: the files that travel with a checkpoint to the Hub."""

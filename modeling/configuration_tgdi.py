@@ -1,0 +1,156 @@
+"""TGDI model configuration."""
+
+from typing import ClassVar
+
+from huggingface_hub.dataclasses import strict
+from transformers import AutoConfig
+from transformers.configuration_utils import PreTrainedConfig, SubConfigSpec
+
+# Their layers share one shape: they attend to whatever the cache of `past_key_values` returns, which is how TGDI
+# injects its prefixes. Another encoder would swallow the prefixes silently, so the list is closed.
+TEXT_MODEL_TYPES = ("bert", "roberta", "xlm-roberta", "camembert", "electra")
+ENTITY_MARKERS = ("<head>", "</head>", "<tail>", "</tail>")
+
+
+@strict
+class TGDIConfig(PreTrainedConfig):
+    r"""
+    Configuration of TGDI (Text-Guided Dual Interaction, ECML-PKDD 2025): a text encoder, a vision encoder and how
+    they are fused. The defaults are the paper's: BERT-base, CLIP ViT-B/32, three objects, `fusion_lambda` 0.5.
+
+    Args:
+        text_config (`PreTrainedConfig` or `dict`, *optional*, defaults to BERT-base):
+            Configuration of a bert, roberta, xlm-roberta, camembert or electra encoder.
+        vision_config (`PreTrainedConfig` or `dict`, *optional*, defaults to CLIP ViT-B/32):
+            Configuration of any vision transformer that returns hidden states (clip_vision_model, vit, dinov2,
+            siglip_vision_model, ...).
+        num_objects (`int`, *optional*, defaults to 3):
+            The largest number m of object pictures beside the whole image.
+        prompt_grid (`int`, *optional*, defaults to 1):
+            A picture becomes `prompt_grid ** 2` prompt tokens: 1 is the global average pooling of Eq. 1.
+        fusion_lambda (`float`, *optional*, defaults to 0.5):
+            The weight λ of the text-oriented states in Eq. 14.
+        classifier_dropout (`float`, *optional*, defaults to 0.01):
+            Dropout before the classifier, and in no other place: the encoders keep their own.
+        toi_num_layers (`int`, *optional*, defaults to 2):
+            Depth of the text-oriented encoder (Eq. 12-13). Its layers start from the text encoder's top ones.
+        toi_share_text_encoder (`bool`, *optional*, defaults to `False`):
+            Whether the text-oriented encoder is the top `toi_num_layers` layers of the text encoder itself.
+        self_attention_residual (`bool`, *optional*, defaults to `True`):
+            Whether the self-attention of Eq. 7 has a residual connection and layer normalisation, as attention in a
+            transformer has; `False` is the formula to the letter.
+        use_cross_modal_interaction (`bool`, *optional*, defaults to `True`):
+            `False` ("w/o CMI") takes the visual prompts out of Eq. 6.
+        use_matching_gate (`bool`, *optional*, defaults to `True`):
+            `False` ("w/o TMMG") sets the gate of Eq. 10 to one.
+        use_text_oriented_interaction (`bool`, *optional*, defaults to `True`):
+            `False` ("w/o TOI") classifies the gated states f_2 of Eq. 11.
+        use_result_fusion (`bool`, *optional*, defaults to `True`):
+            `False` ("w/o R") classifies the text-oriented states f_3 of Eq. 13 alone.
+        initializer_range (`float`, *optional*, defaults to 0.02):
+            Standard deviation of the initial weights outside the two encoders.
+
+    Raises:
+        ValueError: A value that no TGDI can have; the message names the field, the value and what is allowed.
+
+    Example:
+
+    ```python
+    >>> from tgdi_hf import TGDIConfig, TGDIForRelationExtraction
+
+    >>> config = TGDIConfig(num_labels=23)
+    >>> config.text_config.model_type, config.vision_config.model_type
+    ('bert', 'clip_vision_model')
+    ```
+    """
+
+    model_type = "tgdi"
+    sub_configs_defaults = {
+        "text_config": SubConfigSpec(config_class=AutoConfig, model_type="bert"),
+        "vision_config": SubConfigSpec(config_class=AutoConfig, model_type="clip_vision_model"),
+    }
+    # Trainer gathers over the whole evaluation set whatever is not named here: feature maps would fill the memory.
+    keys_to_ignore_at_inference: ClassVar[list[str]] = [
+        "matching_gate",
+        "similarity",
+        "vision_gates",
+        "entity_states",
+        "cross_modal_last_hidden_state",
+        "text_oriented_last_hidden_state",
+        "cross_modal_hidden_states",
+        "cross_modal_attentions",
+        "text_oriented_hidden_states",
+        "text_oriented_attentions",
+    ]
+
+    text_config: PreTrainedConfig | dict | None = None
+    vision_config: PreTrainedConfig | dict | None = None
+    num_objects: int = 3
+    prompt_grid: int = 1
+    fusion_lambda: float | int = 0.5
+    classifier_dropout: float | int = 0.01
+    toi_num_layers: int = 2
+    toi_share_text_encoder: bool = False
+    self_attention_residual: bool = True
+    use_cross_modal_interaction: bool = True
+    use_matching_gate: bool = True
+    use_text_oriented_interaction: bool = True
+    use_result_fusion: bool = True
+    initializer_range: float | int = 0.02
+
+    def __post_init__(self, **kwargs):
+        default_vision = self.vision_config is None
+        num_labels, id2label = kwargs.get("num_labels"), self.id2label
+        if num_labels is not None and id2label is not None and num_labels != len(id2label):
+            raise ValueError(
+                f"`num_labels` is {num_labels} but `id2label` names {len(id2label)} labels: {list(id2label.values())}. "
+                "Pass one of the two, or make them agree."
+            )
+        super().__post_init__(**kwargs)
+        if default_vision:
+            self.vision_config.patch_size = 32
+        for sub_config in (self.text_config, self.vision_config):
+            # Code that a nested config asks for is never run, so the wish does not travel on either.
+            for name in ("auto_map", "trust_remote_code"):
+                sub_config.__dict__.pop(name, None)
+
+    def validate_architecture(self):
+        """Part of `@strict`-powered validation. Checks what the type annotations cannot."""
+        text, vision = self.text_config, self.vision_config
+        if text.model_type not in TEXT_MODEL_TYPES:
+            raise ValueError(
+                f"`text_config` is of type {text.model_type!r}; TGDI injects its prompts into the attention of a "
+                f"BERT-shaped encoder: one of {', '.join(TEXT_MODEL_TYPES)}."
+            )
+        if text.is_decoder or text.add_cross_attention:
+            raise ValueError("`text_config` is a decoder; TGDI needs an encoder: set `is_decoder=False`.")
+        missing = [n for n in ("hidden_size", "num_hidden_layers", "image_size", "patch_size") if not hasattr(vision, n)]
+        if missing:
+            raise ValueError(
+                f"`vision_config` of type {vision.model_type!r} has no {', '.join(missing)}; TGDI needs a vision "
+                "transformer such as clip_vision_model, vit, dinov2 or siglip_vision_model."
+            )
+        if not 0 <= self.fusion_lambda <= 1:
+            raise ValueError(f"`fusion_lambda` is {self.fusion_lambda}; it weighs f_3 in Eq. 14: from 0 to 1.")
+        if not 0 <= self.classifier_dropout < 1:
+            raise ValueError(f"`classifier_dropout` is {self.classifier_dropout}; expected 0 ≤ dropout < 1.")
+        if self.num_objects < 0:
+            raise ValueError(f"`num_objects` is {self.num_objects}; expected 0 or more.")
+        if self.prompt_grid < 1:
+            raise ValueError(f"`prompt_grid` is {self.prompt_grid}; expected 1 or more.")
+        if not 1 <= self.toi_num_layers <= text.num_hidden_layers:
+            raise ValueError(
+                f"`toi_num_layers` is {self.toi_num_layers}; the layers start from the text encoder's "
+                f"{text.num_hidden_layers}: expected 1 to {text.num_hidden_layers}. To do without the text-oriented "
+                "interaction set `use_text_oriented_interaction=False`."
+            )
+        if self.num_labels < 2:
+            raise ValueError(f"`num_labels` is {self.num_labels}; a classifier of relations needs 2 or more.")
+
+    @property
+    def uses_vision(self) -> bool:
+        """Whether any mechanism looks at the pictures; if none does, the model has no vision encoder."""
+        return self.use_cross_modal_interaction or self.use_matching_gate
+
+
+__all__ = ["TGDIConfig"]

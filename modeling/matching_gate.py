@@ -1,0 +1,79 @@
+"""Text Modulated Matching Gate: how much of the fused states the text lets through (Eq. 7-11)."""
+
+import torch
+from torch import nn
+from transformers.activations import ACT2FN
+
+from .tgdi_inputs import Pictures
+
+
+class TextSelfAttention(nn.Module):
+    r"""
+    The single-head self-attention over the text of Eq. 7.
+
+    Args:
+        config (`TGDIConfig`): The model's configuration.
+    """
+
+    def __init__(self, config):
+        super().__init__()
+        d = config.text_config.hidden_size
+        self.query = nn.Linear(d, d, bias=False)
+        self.key = nn.Linear(d, d, bias=False)
+        self.value = nn.Linear(d, d, bias=False)
+        self.norm = nn.LayerNorm(d, eps=config.text_config.layer_norm_eps) if config.self_attention_residual else None
+
+    def forward(self, text: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        r"""
+        Args:
+            text (`torch.Tensor`): H, `(B, L, d)`.
+            mask (`torch.Tensor`): `(B, L)`, nonzero where there is a token.
+
+        Returns:
+            `torch.Tensor`: H_s, `(B, L, d)`.
+        """
+        attended = nn.functional.scaled_dot_product_attention(
+            self.query(text), self.key(text), self.value(text), attn_mask=mask.bool()[:, None, :]
+        )
+        return attended if self.norm is None else self.norm(text + attended)
+
+
+class MatchingGate(nn.Module):
+    r"""
+    Compares every patch of a post's pictures with every token of its text and turns the match into a gate.
+
+    Args:
+        config (`TGDIConfig`): The model's configuration.
+    """
+
+    def __init__(self, config):
+        super().__init__()
+        d, d_v = config.text_config.hidden_size, config.vision_config.hidden_size
+        self.norm = nn.LayerNorm(d_v)
+        self.projection = nn.Linear(d_v, d)
+        self.mlp = nn.Sequential(nn.Linear(3 * d, d), ACT2FN["gelu"], nn.Linear(d, d))
+
+    def forward(
+        self, pictures: Pictures, text: torch.Tensor, mask: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        r"""
+        Args:
+            pictures (`Pictures`): N distinct pictures of n patches in S slots of B posts.
+            text (`torch.Tensor`): H_s, `(B, L, d)`.
+            mask (`torch.Tensor`): `(B, L)`, nonzero where there is a token.
+
+        Returns:
+            `tuple`: the gate m `(B, d)`, one in rows without any picture, and the similarity A `(B, S n, L)`, each row
+            of which sums to one over the tokens (to zero where the picture is missing).
+        """
+        patches = self.projection(self.norm(pictures.patches))  # (N, n, d)
+        exists = pictures.mask.repeat_interleave(patches.shape[1], dim=1).unsqueeze(-1).to(patches.dtype)  # (B, S n, 1)
+        patches = patches[pictures.index].flatten(1, 2)  # V: (B, S n, d)
+        scores = patches @ text.transpose(1, 2)  # (B, S n, L)
+        scores = scores.masked_fill(~mask.bool()[:, None, :], torch.finfo(scores.dtype).min)
+        similarity = scores.softmax(dim=-1) * exists  # Eq. 8
+        context = similarity @ text  # Eq. 9: C', (B, S n, d)
+        parts = torch.cat([patches, context, patches * context], dim=-1)  # (B, S n, 3 d)
+        mean = (parts * exists).sum(dim=1) / exists.sum(dim=1).clamp(min=1)  # over the patches that exist
+        gate = torch.sigmoid(self.mlp(mean))  # Eq. 10
+        return torch.where(pictures.mask.any(dim=1, keepdim=True), gate, 1.0), similarity

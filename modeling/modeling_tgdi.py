@@ -1,0 +1,402 @@
+"""TGDI: Text-Guided Dual Interaction for multimodal relation extraction in social media (ECML-PKDD 2025)."""
+
+import torch
+from torch import nn
+from transformers import AutoModel, PreTrainedModel
+from transformers.loss.loss_utils import fixed_cross_entropy
+from transformers.processing_utils import Unpack
+from transformers.utils import TransformersKwargs, can_return_tuple
+
+from .configuration_tgdi import ENTITY_MARKERS, TGDIConfig
+from .matching_gate import MatchingGate, TextSelfAttention
+from .prefix_attention import PrefixCache, attention_bias
+from .pretrained_towers import as_text_encoder, as_vision_tower, load_tower
+from .text_oriented import TextOrientedInteraction
+from .tgdi_inputs import Pictures, TextInputs
+from .tgdi_outputs import TGDIModelOutput, TGDIRelationExtractionOutput
+from .visual_prompts import VisualPrompts, grid_pool
+
+
+class TGDIPreTrainedModel(PreTrainedModel):
+    """What both TGDI models share: loading, saving, building from two pretrained encoders."""
+
+    config: TGDIConfig
+    base_model_prefix = "tgdi"
+    main_input_name = "input_ids"
+    input_modalities = ("image", "text")
+    supports_gradient_checkpointing = True
+    _supports_sdpa = True
+
+    @classmethod
+    def from_text_vision_pretrained(
+        cls,
+        text_name_or_path: str,
+        vision_name_or_path: str,
+        tokenizer=None,
+        text_kwargs: dict | None = None,
+        vision_kwargs: dict | None = None,
+        dtype: torch.dtype = torch.float32,
+        **config_kwargs,
+    ):
+        r"""
+        Builds a model from two pretrained encoders; what connects them starts from random weights, the text-oriented
+        layers from the text encoder's top ones. Seed the run first (`transformers.set_seed`).
+
+        Args:
+            text_name_or_path (`str`): A BERT-shaped encoder, on the Hub or in a folder.
+            vision_name_or_path (`str`): A vision transformer, alone or as part of a CLIP or SigLIP checkpoint.
+            tokenizer (*optional*): The tokenizer of the model's processor, entity markers added
+                (`TGDIProcessor` adds them); the word embeddings grow to its size.
+            text_kwargs, vision_kwargs (`dict`, *optional*): For loading the one or the other encoder (`revision`,
+                `token`, ...).
+            dtype (`torch.dtype`, *optional*, defaults to `torch.float32`): Type of all weights.
+            config_kwargs: Fields of `TGDIConfig` (`num_labels`, `id2label`, `fusion_lambda`, ...).
+
+        Raises:
+            ValueError: The tokenizer lacks the entity markers, or a checkpoint lacks weights.
+        """
+        text_encoder = load_tower(text_name_or_path, "text", dtype=dtype, **(text_kwargs or {}))
+        vision_tower = load_tower(vision_name_or_path, "vision", dtype=dtype, **(vision_kwargs or {}))
+        config = cls.config_class(
+            text_config=text_encoder.config.to_dict(), vision_config=vision_tower.config.to_dict(), **config_kwargs
+        )
+        model = cls(config).to(dtype)
+        model.base_model.text_encoder.load_state_dict(as_text_encoder(text_encoder).state_dict())
+        if config.uses_vision:
+            model.base_model.vision_tower.load_state_dict(as_vision_tower(vision_tower).state_dict())
+        if config.use_text_oriented_interaction:
+            model.base_model.text_oriented.init_from(text_encoder)
+        if tokenizer is not None:
+            model.resize_to_tokenizer(tokenizer)
+        return model.eval()
+
+    def resize_to_tokenizer(self, tokenizer) -> None:
+        r"""
+        Gives every token of `tokenizer` an embedding; rows that exist are kept, none is taken away.
+
+        Raises:
+            ValueError: The tokenizer lacks the entity markers.
+        """
+        vocabulary = tokenizer.get_vocab()
+        missing = [marker for marker in ENTITY_MARKERS if marker not in vocabulary]
+        if missing:
+            raise ValueError(
+                f"The tokenizer lacks the entity markers {', '.join(missing)}. Take the tokenizer of a processor, "
+                "which has them: `processor = TGDIProcessor(image_processor, tokenizer)`, then `processor.tokenizer`."
+            )
+        if len(tokenizer) > self.get_input_embeddings().num_embeddings:
+            self.resize_token_embeddings(len(tokenizer))
+
+    def freeze_vision_encoder(self) -> None:
+        """Takes the vision encoder out of training: no gradients, no dropout, and no backward pass through it."""
+        if self.base_model.vision_tower is not None:
+            self.base_model.vision_tower.requires_grad_(False).eval()
+
+    def train(self, mode: bool = True):
+        super().train(mode)
+        tower = self.base_model.vision_tower
+        if tower is not None and not any(p.requires_grad for p in tower.parameters()):
+            tower.eval()
+        return self
+
+    def activation_checkpointing_enable(self, activation_checkpointing_kwargs: dict | None = None, **kwargs):
+        """As in transformers, but refuses reentrant checkpointing, which would cut the prompts' gradients."""
+        if (activation_checkpointing_kwargs or {}).get("use_reentrant", False):
+            raise ValueError(
+                "Reentrant activation checkpointing passes no gradient to the prefixes of a layer. Use "
+                "`activation_checkpointing_kwargs={'use_reentrant': False}`, which is the default."
+            )
+        super().activation_checkpointing_enable({"use_reentrant": False, **(activation_checkpointing_kwargs or {})}, **kwargs)
+
+    def get_input_embeddings(self) -> nn.Module:
+        return self.base_model.text_encoder.get_input_embeddings()
+
+    def set_input_embeddings(self, value: nn.Module) -> None:
+        self.base_model.text_encoder.set_input_embeddings(value)
+
+
+class TGDIModel(TGDIPreTrainedModel):
+    r"""
+    The two encoders and the dual interaction between them, without a head.
+
+    Args:
+        config (`TGDIConfig`): What to build. Parts that its switches turn off are not built.
+    """
+
+    def __init__(self, config: TGDIConfig):
+        super().__init__(config)
+        self.vision_tower = self.visual_prompts = self.self_attention = self.matching_gate = self.text_oriented = None
+        self.text_encoder = as_text_encoder(AutoModel.from_config(config.text_config))
+        if config.uses_vision:
+            self.vision_tower = as_vision_tower(AutoModel.from_config(config.vision_config))
+        if config.use_cross_modal_interaction:
+            self.visual_prompts = VisualPrompts(config)
+        if config.use_matching_gate or config.use_text_oriented_interaction:
+            self.self_attention = TextSelfAttention(config)
+        if config.use_matching_gate:
+            self.matching_gate = MatchingGate(config)
+        if config.use_text_oriented_interaction:
+            self.text_oriented = TextOrientedInteraction(config, self.text_encoder)
+        self.post_init()
+
+    def get_vision_features(self, pixel_values: torch.Tensor) -> torch.Tensor:
+        r"""
+        All that the model takes from pictures, to be computed once and given to `forward` as `vision_features`.
+
+        Args:
+            pixel_values (`torch.Tensor`): `(..., 3, H, W)`, any number of leading dimensions.
+
+        Returns:
+            `torch.Tensor`: `(..., c · prompt_grid ** 2 + n, d_v)`: the pooled patches of each of the c hidden states,
+            then the n patches of the last one. Class and register tokens are left out.
+        """
+        if self.vision_tower is None:
+            raise ValueError("This model looks at no picture: both of its visual mechanisms are switched off.")
+        images = pixel_values.flatten(0, -4).to(self.vision_tower.dtype)  # (N, 3, H, W)
+        hidden_states = self.vision_tower(images, output_hidden_states=True).hidden_states  # V_0 … V_12
+        rows, columns = (size // self.config.vision_config.patch_size for size in images.shape[-2:])
+        patches = [states[:, -rows * columns :] for states in hidden_states]  # c of (N, n, d_v)
+        pooled = [grid_pool(states, rows, self.config.prompt_grid) for states in patches]
+        return torch.cat([*pooled, patches[-1]], dim=1).unflatten(0, pixel_values.shape[:-3])
+
+    @can_return_tuple
+    def forward(
+        self,
+        input_ids: torch.LongTensor,
+        attention_mask: torch.Tensor | None = None,
+        token_type_ids: torch.LongTensor | None = None,
+        enhanced_input_ids: torch.LongTensor | None = None,
+        enhanced_attention_mask: torch.Tensor | None = None,
+        enhanced_token_type_ids: torch.LongTensor | None = None,
+        head_index: torch.LongTensor | None = None,
+        tail_index: torch.LongTensor | None = None,
+        pixel_values: torch.FloatTensor | None = None,
+        vision_features: torch.FloatTensor | None = None,
+        image_mask: torch.Tensor | None = None,
+        image_index: torch.LongTensor | None = None,
+        output_hidden_states: bool | None = None,
+        output_attentions: bool | None = None,
+        **kwargs: Unpack[TransformersKwargs],
+    ) -> TGDIModelOutput:
+        r"""
+        Args:
+            input_ids, attention_mask, token_type_ids (`torch.Tensor`): T, `(B, L)`, entity markers in place.
+            enhanced_input_ids, enhanced_attention_mask, enhanced_token_type_ids (`torch.Tensor`, *optional*):
+                T_e, `(B, L_e)`: T followed by the caption. Absent: T_e is T.
+            head_index, tail_index (`torch.LongTensor`): `(B,)`, the opening markers of head and tail in T and T_e.
+            pixel_values (`torch.FloatTensor`, *optional*): The pictures of each post, `(B, S, 3, H, W)`, or with
+                `image_index` the distinct pictures of the batch, `(N, 3, H, W)`. Absent: no post has a picture.
+            vision_features (`torch.FloatTensor`, *optional*): `get_vision_features(pixel_values)`, instead of it.
+            image_mask (`torch.Tensor`, *optional*): `(B, S)`, nonzero where there is a picture; all by default.
+            image_index (`torch.LongTensor`, *optional*): `(B, S)`, which distinct picture stands where.
+            output_hidden_states, output_attentions (`bool`, *optional*): Return those of both interaction passes;
+                attentions need `attn_implementation="eager"`.
+
+        Returns:
+            `TGDIModelOutput`.
+
+        Raises:
+            ValueError: Tensors that do not belong together; the message names them and their shapes.
+        """
+        if output_attentions and self.text_encoder.config._attn_implementation != "eager":
+            raise ValueError(
+                "Attention weights exist only in eager attention, this model runs "
+                f"{self.text_encoder.config._attn_implementation!r}: call `model.set_attn_implementation('eager')`, or "
+                "leave out `output_attentions`."
+            )
+        record = {"output_hidden_states": output_hidden_states, "output_attentions": output_attentions}
+        text = TextInputs(input_ids, attention_mask, token_type_ids)  # T
+        enhanced = TextInputs(enhanced_input_ids, enhanced_attention_mask, enhanced_token_type_ids)  # T_e
+        enhanced = text if enhanced_input_ids is None else enhanced
+        pictures = self._pictures(pixel_values, vision_features, image_mask, image_index, batch_size=len(input_ids))
+
+        prompts, vision_gates = self._visual_prompts(pictures)  # Eq. 1-3, 5
+        cross_modal = self._encode(enhanced, prompts, **record)  # Eq. 4, 6: Cross-Modal Interaction
+        f_1 = cross_modal.last_hidden_state  # (B, L_e, d)
+        h_s = None
+        if self.text_oriented is not None or (self.matching_gate is not None and pictures is not None):
+            # Without prompts and captions both passes are one and the same.
+            h = f_1 if enhanced is text and prompts is None else self._encode(text).last_hidden_state  # (B, L, d)
+            h_s = self.self_attention(h, text.mask)  # Eq. 7
+        gate, similarity = self._matching_gate(pictures, h_s, text.mask)  # Eq. 8-10: Text Modulated Matching Gate
+        f_2 = f_1 if gate is None else gate.unsqueeze(1) * f_1  # Eq. 11
+        f_3 = toi_hidden_states = toi_attentions = None
+        if self.text_oriented is not None:  # Eq. 12, 13: Text-Oriented Interaction
+            f_3, toi_hidden_states, toi_attentions = self.text_oriented(
+                h_s, text.mask, f_2, enhanced.mask, self.text_encoder, **record
+            )
+        entity_states = self._fuse(f_1, f_2, f_3, head_index, tail_index)  # Eq. 14
+
+        return TGDIModelOutput(
+            entity_states=entity_states,
+            matching_gate=gate,
+            similarity=similarity,
+            vision_gates=vision_gates,
+            cross_modal_last_hidden_state=f_1,
+            text_oriented_last_hidden_state=f_3,
+            cross_modal_hidden_states=cross_modal.hidden_states,
+            cross_modal_attentions=cross_modal.attentions,
+            text_oriented_hidden_states=toi_hidden_states,
+            text_oriented_attentions=toi_attentions,
+        )
+
+    def _pictures(self, pixel_values, vision_features, image_mask, image_index, batch_size: int) -> Pictures | None:
+        """Checks the visual inputs and brings their forms to one: distinct pictures and an index into them."""
+        if self.vision_tower is None or (pixel_values is None and vision_features is None):
+            return None
+        if pixel_values is not None and vision_features is not None:
+            raise ValueError("Expected `pixel_values` or `vision_features`, got both; leave one out.")
+        name, given = ("pixel_values", pixel_values) if vision_features is None else ("vision_features", vision_features)
+        trailing = 3 if vision_features is None else 2
+        expected_dims = trailing + (1 if image_index is not None else 2)
+        if given.dim() != expected_dims:
+            raise ValueError(
+                f"`{name}` has shape {tuple(given.shape)}; expected {expected_dims} dimensions "
+                f"{'with' if image_index is not None else 'without'} `image_index`: one row a post with its pictures "
+                "in the second dimension, or the distinct pictures of the batch and an `image_index`."
+            )
+        features = self.get_vision_features(given) if vision_features is None else given.to(self.dtype)
+        if image_index is None:
+            image_index = torch.arange(features[..., 0, 0].numel(), device=features.device).view(features.shape[:2])
+            features = features.flatten(0, 1)
+        if image_mask is None:
+            image_mask = torch.ones_like(image_index)
+        if image_index.shape != image_mask.shape or len(image_index) != batch_size:
+            raise ValueError(
+                f"The pictures of {batch_size} posts need one `image_mask` and one `image_index` entry a slot; got "
+                f"{tuple(image_mask.shape)} for the mask and {tuple(image_index.shape)} for the pictures."
+            )
+        if image_index.shape[1] > 1 + self.config.num_objects:
+            raise ValueError(
+                f"Got {image_index.shape[1]} pictures a post; this model has `num_objects={self.config.num_objects}`, "
+                f"so at most {1 + self.config.num_objects} with the whole image."
+            )
+        num_pooled = (self.config.vision_config.num_hidden_layers + 1) * self.config.prompt_grid**2
+        if features.shape[1] <= num_pooled or features.shape[2] != self.config.vision_config.hidden_size:
+            raise ValueError(
+                f"`{name}` gave features of shape {tuple(features.shape)}; expected (N, more than {num_pooled}, "
+                f"{self.config.vision_config.hidden_size}). Features come from `get_vision_features` of this model."
+            )
+        pooled = features[:, :num_pooled].unflatten(1, (-1, self.config.prompt_grid**2))  # (N, c, G, d_v)
+        return Pictures(pooled, features[:, num_pooled:], image_index, image_mask.bool())
+
+    def _visual_prompts(self, pictures: Pictures | None) -> tuple[PrefixCache | None, torch.Tensor | None]:
+        if self.visual_prompts is None or pictures is None:
+            return None, None
+        return self.visual_prompts(pictures)
+
+    def _matching_gate(self, pictures, h_s, mask) -> tuple[torch.Tensor | None, torch.Tensor | None]:
+        if self.matching_gate is None:
+            return None, None
+        if pictures is None:
+            return torch.ones(len(mask), self.config.text_config.hidden_size, dtype=self.dtype, device=mask.device), None
+        return self.matching_gate(pictures, h_s, mask)
+
+    def _encode(self, text: TextInputs, prefix: PrefixCache | None = None, **kwargs):
+        """The text encoder on one of the two texts, with a prefix in front of the keys and values of every layer."""
+        bias = attention_bias(text.mask, prefix, self.dtype, self.text_encoder.config._attn_implementation)
+        return self.text_encoder(
+            input_ids=text.ids, token_type_ids=text.types, attention_mask=bias, past_key_values=prefix, **kwargs
+        )
+
+    def _fuse(self, f_1, f_2, f_3, head_index, tail_index) -> torch.Tensor:
+        """R of Eq. 14 where it is read: at the opening markers of head and tail, `(B, 2 d)`."""
+        if head_index is None or tail_index is None:
+            raise ValueError("`head_index` and `tail_index` are needed: the positions of the entities' opening markers.")
+        markers = torch.stack([head_index, tail_index], dim=1)  # (B, 2)
+        rows = torch.arange(len(markers), device=markers.device).unsqueeze(1)
+        if f_3 is None:
+            return f_2[rows, markers].flatten(1)
+        if not self.config.use_result_fusion:
+            return f_3[rows, markers].flatten(1)
+        weight = self.config.fusion_lambda
+        return (weight * f_3[rows, markers] + (1 - weight) * f_1[rows, markers]).flatten(1)
+
+
+class TGDIForRelationExtraction(TGDIPreTrainedModel):
+    r"""
+    TGDI with the classifier of Eq. 15 over the relations in `config.id2label`.
+
+    Args:
+        config (`TGDIConfig`): What to build.
+    """
+
+    def __init__(self, config: TGDIConfig):
+        super().__init__(config)
+        self.num_labels = config.num_labels
+        self.tgdi = TGDIModel(config)
+        self.dropout = nn.Dropout(config.classifier_dropout)
+        self.classifier = nn.Linear(2 * config.text_config.hidden_size, config.num_labels)
+        self.post_init()
+
+    def get_vision_features(self, pixel_values: torch.Tensor) -> torch.Tensor:
+        """See `TGDIModel.get_vision_features`."""
+        return self.tgdi.get_vision_features(pixel_values)
+
+    @can_return_tuple
+    def forward(
+        self,
+        input_ids: torch.LongTensor,
+        attention_mask: torch.Tensor | None = None,
+        token_type_ids: torch.LongTensor | None = None,
+        enhanced_input_ids: torch.LongTensor | None = None,
+        enhanced_attention_mask: torch.Tensor | None = None,
+        enhanced_token_type_ids: torch.LongTensor | None = None,
+        head_index: torch.LongTensor | None = None,
+        tail_index: torch.LongTensor | None = None,
+        pixel_values: torch.FloatTensor | None = None,
+        vision_features: torch.FloatTensor | None = None,
+        image_mask: torch.Tensor | None = None,
+        image_index: torch.LongTensor | None = None,
+        labels: torch.LongTensor | None = None,
+        output_hidden_states: bool | None = None,
+        output_attentions: bool | None = None,
+        num_items_in_batch: torch.Tensor | int | None = None,
+        **kwargs: Unpack[TransformersKwargs],
+    ) -> TGDIRelationExtractionOutput:
+        r"""
+        Args:
+            labels (`torch.LongTensor`, *optional*): `(B,)`, relation ids; -100 leaves a row out of the loss.
+            num_items_in_batch (`torch.Tensor` or `int`, *optional*): What the summed loss is divided by, so that
+                accumulated steps weigh every row alike; `Trainer` passes it. The mean by default.
+
+        The other arguments are those of `TGDIModel.forward`.
+
+        Returns:
+            `TGDIRelationExtractionOutput`.
+        """
+        outputs = self.tgdi(
+            input_ids=input_ids,
+            attention_mask=attention_mask,
+            token_type_ids=token_type_ids,
+            enhanced_input_ids=enhanced_input_ids,
+            enhanced_attention_mask=enhanced_attention_mask,
+            enhanced_token_type_ids=enhanced_token_type_ids,
+            head_index=head_index,
+            tail_index=tail_index,
+            pixel_values=pixel_values,
+            vision_features=vision_features,
+            image_mask=image_mask,
+            image_index=image_index,
+            output_hidden_states=output_hidden_states,
+            output_attentions=output_attentions,
+            **kwargs,
+        )
+        logits = self.classifier(self.dropout(outputs.entity_states))  # Eq. 15
+        loss = None
+        if labels is not None:
+            loss = fixed_cross_entropy(logits.float(), labels, num_items_in_batch=num_items_in_batch)  # Eq. 16
+        return TGDIRelationExtractionOutput(
+            loss=loss,
+            logits=logits,
+            matching_gate=outputs.matching_gate,
+            similarity=outputs.similarity,
+            vision_gates=outputs.vision_gates,
+            cross_modal_hidden_states=outputs.cross_modal_hidden_states,
+            cross_modal_attentions=outputs.cross_modal_attentions,
+            text_oriented_hidden_states=outputs.text_oriented_hidden_states,
+            text_oriented_attentions=outputs.text_oriented_attentions,
+        )
+
+
+__all__ = ["TGDIModel", "TGDIForRelationExtraction"]

@@ -1,0 +1,59 @@
+"""Preparing and loading the two encoders that a TGDI model is built around."""
+
+from torch import nn
+from transformers import AutoConfig, AutoModel, PreTrainedModel
+from transformers.utils.output_capturing import maybe_install_capturing_hooks
+
+from .prefix_attention import keep_prefix_when_checkpointing
+
+# What stands behind the last layer of an encoder and feeds only its pooled output, which TGDI does not use.
+UNUSED_TAILS = ("pooler", "post_layernorm", "layernorm", "head")
+
+
+def as_text_encoder(encoder: PreTrainedModel) -> PreTrainedModel:
+    """Takes away the pooler, whose weights would never see a gradient, and lets checkpointed layers keep a prefix."""
+    encoder.pooler = None
+    keep_prefix_when_checkpointing(encoder.encoder.layer)
+    return encoder
+
+
+def as_vision_tower(tower: PreTrainedModel) -> PreTrainedModel:
+    """Takes away the parts behind the last layer: TGDI reads the hidden states and normalises them itself."""
+    for name in UNUSED_TAILS:
+        if isinstance(getattr(tower, name, None), nn.Module):
+            setattr(tower, name, None if name == "pooler" else nn.Identity())
+    mask_token = getattr(tower.embeddings, "mask_token", None)
+    if mask_token is not None:  # of masked pre-training; nothing is masked here
+        mask_token.requires_grad_(False)
+    # The tower's hidden states come from hooks that are set up behind a lock, which `torch.compile` cannot trace.
+    for module in tower.modules():
+        if isinstance(module, PreTrainedModel):
+            maybe_install_capturing_hooks(module)
+    return tower
+
+
+def load_tower(name_or_path: str, modality: str, **kwargs) -> PreTrainedModel:
+    r"""
+    Loads one pretrained encoder, also out of a checkpoint that holds several (CLIP, SigLIP).
+
+    Args:
+        name_or_path (`str`): Model on the Hub or folder.
+        modality (`str`): `"text"` or `"vision"`: which sub-model to take where there are several.
+        kwargs: Passed to `AutoModel.from_pretrained` (`dtype`, `revision`, `token`, `attn_implementation`, ...).
+
+    Raises:
+        ValueError: The checkpoint lacks weights of the encoder.
+    """
+    hub = {name: kwargs[name] for name in ("revision", "token", "cache_dir", "local_files_only") if name in kwargs}
+    config = AutoConfig.from_pretrained(name_or_path, trust_remote_code=False, **hub)
+    config = getattr(config, f"{modality}_config", config)
+    tower, report = AutoModel.from_pretrained(
+        name_or_path, config=config, trust_remote_code=False, output_loading_info=True, **kwargs
+    )
+    missing = [key for key in report["missing_keys"] if key.split(".")[0] not in UNUSED_TAILS]
+    if missing:
+        raise ValueError(
+            f"{name_or_path} lacks {len(missing)} weights of a {type(tower).__name__} (first: {sorted(missing)[0]}), "
+            f"which would stay random. Expected a checkpoint of a {modality} encoder of type {config.model_type!r}."
+        )
+    return tower

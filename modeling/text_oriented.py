@@ -1,0 +1,76 @@
+"""Text-Oriented Interaction: the text reads the gated fusion and corrects it (Eq. 12-13)."""
+
+import torch
+from torch import nn
+
+from .prefix_attention import PrefixCache, PrefixProjection, attention_bias, keep_prefix_when_checkpointing
+
+
+class TextOrientedInteraction(nn.Module):
+    r"""
+    Layers of the text encoder's kind whose queries come from the text and whose keys and values are prefixed with the
+    gated fusion f_2.
+
+    Args:
+        config (`TGDIConfig`): The model's configuration.
+        text_encoder (`PreTrainedModel`): Gives the class and configuration of the layers.
+    """
+
+    def __init__(self, config, text_encoder: nn.Module):
+        super().__init__()
+        self.num_layers = config.toi_num_layers
+        self.num_heads = config.text_config.num_attention_heads
+        self.prefix = PrefixProjection(config.text_config.hidden_size, self.num_layers)
+        self.layers = None
+        if not config.toi_share_text_encoder:
+            layer_class = type(text_encoder.encoder.layer[0])
+            # The encoder's own config object: a later switch of its attention implementation reaches these layers.
+            self.layers = nn.ModuleList([layer_class(text_encoder.config, layer_idx=i) for i in range(self.num_layers)])
+            keep_prefix_when_checkpointing(self.layers)
+
+    def init_from(self, text_encoder: nn.Module) -> None:
+        """Starts the layers from the top ones of `text_encoder`; shared layers have nothing to start."""
+        if self.layers is not None:
+            for layer, source in zip(self.layers, text_encoder.encoder.layer[-self.num_layers :]):
+                layer.load_state_dict(source.state_dict())
+
+    def forward(
+        self,
+        text: torch.Tensor,
+        mask: torch.Tensor,
+        gated: torch.Tensor,
+        gated_mask: torch.Tensor,
+        text_encoder: nn.Module,
+        output_hidden_states: bool | None = None,
+        output_attentions: bool | None = None,
+    ) -> tuple[torch.Tensor, tuple[torch.Tensor, ...] | None, tuple[torch.Tensor, ...] | None]:
+        r"""
+        Args:
+            text (`torch.Tensor`): H_s, `(B, L, d)`.
+            mask (`torch.Tensor`): `(B, L)`.
+            gated (`torch.Tensor`): f_2, `(B, L_e, d)`.
+            gated_mask (`torch.Tensor`): `(B, L_e)`.
+            text_encoder (`PreTrainedModel`): Owner of the layers when they are shared.
+
+        Returns:
+            `tuple`: f_3 `(B, L, d)`, and on request the hidden states (`toi_num_layers + 1` of `(B, L, d)`) and
+            attentions (`toi_num_layers` of `(B, heads, L, L_e + L)`).
+        """
+        layers = self.layers if self.layers is not None else text_encoder.encoder.layer[-self.num_layers :]
+        first_layer = 0 if self.layers is not None else len(text_encoder.encoder.layer) - self.num_layers
+        prefix = PrefixCache(self.prefix(gated), gated_mask, self.num_heads, first_layer)  # {β_l^k, β_l^v}
+        bias = attention_bias(mask, prefix, text.dtype, text_encoder.config._attn_implementation)
+        hidden_states, attentions = (text,), []
+        # Layers return no attention weights; the hooks stand only while somebody asks for them.
+        hooks = [
+            layer.attention.self.register_forward_hook(lambda module, args, output: attentions.append(output[1]))
+            for layer in (layers if output_attentions else ())
+        ]
+        try:
+            for layer in layers:
+                text = layer(text, bias, past_key_values=prefix)  # Eq. 12, 13
+                hidden_states += (text,)
+        finally:
+            for hook in hooks:
+                hook.remove()
+        return text, hidden_states if output_hidden_states else None, tuple(attentions) if output_attentions else None

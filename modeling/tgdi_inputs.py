@@ -1,0 +1,37 @@
+"""What the mechanisms of TGDI hand to each other: one text, and the pictures of a batch."""
+
+from typing import NamedTuple
+
+import torch
+
+
+class TextInputs:
+    r"""
+    One of the two texts of a batch, T or T_e.
+
+    Args:
+        ids (`torch.Tensor`): `(B, L)`.
+        mask (`torch.Tensor`, *optional*): `(B, L)`, nonzero where there is a token; everywhere by default.
+        types (`torch.Tensor`, *optional*): `(B, L)`, segment ids.
+    """
+
+    def __init__(self, ids: torch.Tensor, mask: torch.Tensor | None = None, types: torch.Tensor | None = None):
+        self.ids, self.types = ids, types
+        self.mask = torch.ones_like(ids) if mask is None and ids is not None else mask
+
+
+class Pictures(NamedTuple):
+    r"""
+    The distinct pictures of a batch, and which of them stands in which of the S slots of a post.
+
+    Args:
+        pooled (`torch.Tensor`): `(N, c, G, d_v)`, the pooled tokens of every vision layer.
+        patches (`torch.Tensor`): `(N, n, d_v)`, the patches of the last vision layer.
+        index (`torch.Tensor`): `(B, S)`, into the N pictures; anything where `mask` is false.
+        mask (`torch.Tensor`): `(B, S)`, true where a post has a picture.
+    """
+
+    pooled: torch.Tensor
+    patches: torch.Tensor
+    index: torch.Tensor
+    mask: torch.Tensor

@@ -1,0 +1,78 @@
+"""Typed outputs of the TGDI models."""
+
+from dataclasses import dataclass
+
+import torch
+from transformers.utils import ModelOutput
+
+
+@dataclass
+class TGDIModelOutput(ModelOutput):
+    r"""
+    Output of `TGDIModel`. B posts of L tokens (L_e with the caption), S = 1 + objects pictures a post of n patches
+    each, N = S · n, d the width of the text encoder.
+
+    Args:
+        entity_states (`torch.Tensor` of shape `(B, 2 d)`):
+            R of Eq. 14 at the opening markers of head and tail, side by side: what the classifier reads.
+        matching_gate (`torch.Tensor` of shape `(B, d)`, *optional*):
+            m of Eq. 10, in [0, 1]; one for posts without a picture. Absent when the gate is switched off.
+        similarity (`torch.Tensor` of shape `(B, N, L)`, *optional*):
+            A of Eq. 8, patch × token, pictures in order and patches row by row. Absent when no post has a picture.
+        vision_gates (`torch.Tensor` of shape `(B, S, layers, c)`, *optional*):
+            g of Eq. 3, the weight of each of c vision layers in each text layer. Absent when no post has a picture.
+        cross_modal_last_hidden_state (`torch.Tensor` of shape `(B, L_e, d)`):
+            f_1 of Eq. 6, before the gate.
+        text_oriented_last_hidden_state (`torch.Tensor` of shape `(B, L, d)`, *optional*):
+            f_3 of Eq. 13. Absent when the text-oriented interaction is switched off.
+        cross_modal_hidden_states (`tuple` of `layers + 1` `torch.Tensor` of shape `(B, L_e, d)`, *optional*):
+            With `output_hidden_states=True`.
+        cross_modal_attentions (`tuple` of `layers` `torch.Tensor` of shape `(B, heads, L_e, P + L_e)`, *optional*):
+            With `output_attentions=True`; the first P keys are the visual prompts.
+        text_oriented_hidden_states (`tuple` of `toi_num_layers + 1` `torch.Tensor` of shape `(B, L, d)`, *optional*):
+            With `output_hidden_states=True`; the first is H_s of Eq. 7.
+        text_oriented_attentions (`tuple` of `toi_num_layers` `torch.Tensor` of shape `(B, heads, L, L_e + L)`, \
+*optional*):
+            With `output_attentions=True`; the first L_e keys are the gated fusion f_2.
+    """
+
+    entity_states: torch.FloatTensor | None = None
+    matching_gate: torch.FloatTensor | None = None
+    similarity: torch.FloatTensor | None = None
+    vision_gates: torch.FloatTensor | None = None
+    cross_modal_last_hidden_state: torch.FloatTensor | None = None
+    text_oriented_last_hidden_state: torch.FloatTensor | None = None
+    cross_modal_hidden_states: tuple[torch.FloatTensor, ...] | None = None
+    cross_modal_attentions: tuple[torch.FloatTensor, ...] | None = None
+    text_oriented_hidden_states: tuple[torch.FloatTensor, ...] | None = None
+    text_oriented_attentions: tuple[torch.FloatTensor, ...] | None = None
+
+
+@dataclass
+class TGDIRelationExtractionOutput(ModelOutput):
+    r"""
+    Output of `TGDIForRelationExtraction`: `TGDIModelOutput` with a loss and logits in place of the entity states.
+
+    Args:
+        loss (`torch.Tensor` of shape `()`, *optional*):
+            Cross-entropy of Eq. 16, when `labels` are given.
+        logits (`torch.Tensor` of shape `(B, num_labels)`):
+            Scores of the relations before the softmax of Eq. 15.
+        matching_gate (`torch.Tensor` of shape `(B, d)`, *optional*): As in `TGDIModelOutput`.
+        similarity (`torch.Tensor` of shape `(B, N, L)`, *optional*): As in `TGDIModelOutput`.
+        vision_gates (`torch.Tensor` of shape `(B, S, layers, c)`, *optional*): As in `TGDIModelOutput`.
+        cross_modal_hidden_states (`tuple` of `torch.Tensor`, *optional*): As in `TGDIModelOutput`.
+        cross_modal_attentions (`tuple` of `torch.Tensor`, *optional*): As in `TGDIModelOutput`.
+        text_oriented_hidden_states (`tuple` of `torch.Tensor`, *optional*): As in `TGDIModelOutput`.
+        text_oriented_attentions (`tuple` of `torch.Tensor`, *optional*): As in `TGDIModelOutput`.
+    """
+
+    loss: torch.FloatTensor | None = None
+    logits: torch.FloatTensor | None = None
+    matching_gate: torch.FloatTensor | None = None
+    similarity: torch.FloatTensor | None = None
+    vision_gates: torch.FloatTensor | None = None
+    cross_modal_hidden_states: tuple[torch.FloatTensor, ...] | None = None
+    cross_modal_attentions: tuple[torch.FloatTensor, ...] | None = None
+    text_oriented_hidden_states: tuple[torch.FloatTensor, ...] | None = None
+    text_oriented_attentions: tuple[torch.FloatTensor, ...] | None = None

@@ -1,0 +1,69 @@
+"""Visual prompts: from the layers of the vision encoder to the prefixes of the text encoder (Eq. 1-3, 5)."""
+
+import torch
+from torch import nn
+from transformers.activations import ACT2FN
+
+from .prefix_attention import PrefixCache, PrefixProjection
+from .tgdi_inputs import Pictures
+
+
+def grid_pool(patches: torch.Tensor, rows: int, grid: int) -> torch.Tensor:
+    r"""
+    Averages the patches of a picture down to `grid × grid` cells; 1 is the global average pooling of Eq. 1.
+
+    Args:
+        patches (`torch.Tensor`): `(N, n, d_v)`, row by row from the top left.
+        rows (`int`): How many rows of patches the picture has; divides n.
+        grid (`int`): Cells a side.
+
+    Returns:
+        `torch.Tensor`: `(N, grid ** 2, d_v)`.
+    """
+    if grid == 1:
+        return patches.mean(dim=1, keepdim=True)
+    image = patches.transpose(1, 2).unflatten(2, (rows, -1))  # (N, d_v, rows, columns)
+    return nn.functional.adaptive_avg_pool2d(image, grid).flatten(2).transpose(1, 2)
+
+
+class VisualPrompts(nn.Module):
+    r"""
+    Maps the pooled hidden states of all vision layers to one prefix for every text layer.
+
+    A gate of each text layer weighs the vision layers (Eq. 2, 3), so that low text layers may look at low visual
+    features and high ones at high ones.
+
+    Args:
+        config (`TGDIConfig`): The model's configuration.
+    """
+
+    def __init__(self, config):
+        super().__init__()
+        d, d_v = config.text_config.hidden_size, config.vision_config.hidden_size
+        self.num_text_layers = config.text_config.num_hidden_layers
+        self.num_heads = config.text_config.num_attention_heads
+        num_vision_layers = config.vision_config.num_hidden_layers + 1
+        # Hidden states of vision transformers differ by orders of magnitude between layers and channels.
+        self.norm = nn.LayerNorm(d_v)
+        self.mlp = nn.Sequential(nn.Linear(d_v, d), ACT2FN["gelu"], nn.Linear(d, d))
+        # A 1 × 1 convolution is a linear map at every position.
+        self.conv = nn.Linear(d, d)
+        self.gate = nn.Linear(d, self.num_text_layers * num_vision_layers)
+        self.activation = nn.LeakyReLU()
+        self.prefix = PrefixProjection(d, self.num_text_layers)
+
+    def forward(self, pictures: Pictures) -> tuple[PrefixCache, torch.Tensor]:
+        r"""
+        Args:
+            pictures (`Pictures`): N distinct pictures in S slots of B posts.
+
+        Returns:
+            `tuple`: the prefix of S · G visual prompts a layer, and the vision gates `(B, S, layers, c)`.
+        """
+        features = self.conv(self.mlp(self.norm(pictures.pooled)))  # Eq. 1: (N, c, G, d)
+        scores = self.activation(self.gate(features.mean(dim=(1, 2))))  # Eq. 2
+        gates = scores.unflatten(-1, (self.num_text_layers, -1)).softmax(dim=-1)  # Eq. 3: (N, layers, c)
+        mixed = torch.einsum("nlc,ncgd->nlgd", gates, features)  # Ṽ_l: (N, layers, G, d)
+        prompts = self.prefix(mixed)[pictures.index].transpose(1, 2).flatten(2, 3)  # Eq. 5: (B, layers, S G, 2 d)
+        mask = pictures.mask.repeat_interleave(mixed.shape[2], dim=1)  # (B, S G)
+        return PrefixCache(prompts, mask, self.num_heads), gates[pictures.index]

@@ -1,0 +1,65 @@
+import pytest
+from transformers import GPT2Config
+
+from tgdi_hf import TGDIConfig
+from tgdi_hf.modeling.configuration_tgdi import ENTITY_MARKERS
+from tgdi_hf.processing import entity_markers
+
+from .conftest import TEXT_CONFIGS, tiny_config
+
+
+def test_defaults_are_the_papers():
+    config = TGDIConfig()
+    assert (config.text_config.model_type, config.text_config.hidden_size) == ("bert", 768)
+    assert (config.vision_config.model_type, config.vision_config.patch_size) == ("clip_vision_model", 32)
+    assert (config.num_objects, config.fusion_lambda, config.classifier_dropout) == (3, 0.5, 0.01)
+
+
+def test_round_trip_through_a_folder(tmp_path):
+    config = tiny_config(text="roberta", vision="dinov2", prompt_grid=2, toi_share_text_encoder=True, num_labels=7)
+    config.save_pretrained(tmp_path)
+    again = TGDIConfig.from_pretrained(tmp_path)
+    assert again.to_dict() == {**config.to_dict(), "_name_or_path": str(tmp_path)} or again.to_dict() == config.to_dict()
+    assert again.text_config.model_type == "roberta"
+    assert again.vision_config.model_type == "dinov2"
+    assert again.num_labels == 7
+
+
+def test_a_nested_wish_for_remote_code_does_not_survive():
+    text = {**TEXT_CONFIGS["bert"].to_dict(), "trust_remote_code": True, "auto_map": {"AutoModel": "evil.Model"}}
+    config = tiny_config()
+    config = TGDIConfig(text_config=text, vision_config=config.vision_config.to_dict())
+    assert not hasattr(config.text_config, "trust_remote_code")
+    assert not hasattr(config.text_config, "auto_map")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"fusion_lambda": 1.5}, r"fusion_lambda.*1\.5.*from 0 to 1"),
+        ({"classifier_dropout": 1.0}, r"classifier_dropout.*1\.0"),
+        ({"num_objects": -1}, r"num_objects.*-1"),
+        ({"prompt_grid": 0}, r"prompt_grid.*0"),
+        ({"toi_num_layers": 4}, r"toi_num_layers.*4.*1 to 3"),
+        ({"toi_num_layers": 0}, r"toi_num_layers.*use_text_oriented_interaction=False"),
+        ({"num_labels": 1}, r"num_labels.*1"),
+        ({"num_labels": 3, "id2label": {0: "None", 1: "peer"}}, r"num_labels.*3.*id2label.*2 labels.*None.*peer"),
+        ({"fusion_lambda": "half"}, r"fusion_lambda"),
+    ],
+)
+def test_impossible_values_are_refused(options, message):
+    with pytest.raises(Exception, match=message):
+        tiny_config(**options)
+
+
+def test_encoders_that_would_swallow_the_prompts_are_refused():
+    with pytest.raises(Exception, match="gpt2.*BERT-shaped"):
+        TGDIConfig(text_config=GPT2Config(n_embd=32, n_layer=2, n_head=2))
+    with pytest.raises(Exception, match="decoder"):
+        TGDIConfig(text_config={**TEXT_CONFIGS["bert"].to_dict(), "is_decoder": True})
+    with pytest.raises(Exception, match="vision transformer"):
+        TGDIConfig(text_config=TEXT_CONFIGS["bert"], vision_config={"model_type": "resnet"})
+
+
+def test_processor_and_model_mean_the_same_markers():
+    assert tuple(entity_markers.ENTITY_MARKERS) == ENTITY_MARKERS

@@ -1,0 +1,71 @@
+import numpy as np
+import pytest
+import torch
+
+from tgdi_hf.modeling.prefix_attention import PrefixCache, PrefixProjection, attention_bias
+
+from .conftest import tiny_model
+
+
+def test_projection_is_one_linear_map_a_layer():
+    torch.manual_seed(0)
+    projection = PrefixProjection(hidden_size=4, num_layers=2)
+    shared, own = torch.randn(3, 5, 4), torch.randn(3, 2, 5, 4)
+    for features, of_layer in ((shared, lambda i: shared), (own, lambda i: own[:, i])):
+        out = projection(features).detach().numpy()
+        for i, layer in enumerate(projection.layers):
+            weight, bias = layer.weight.detach().numpy(), layer.bias.detach().numpy()
+            np.testing.assert_allclose(out[:, i], of_layer(i).numpy() @ weight.T + bias, atol=1e-6)
+
+
+def test_cache_puts_the_prefix_of_its_layer_in_front_and_keeps_nothing():
+    prefix = torch.arange(2 * 3 * 2 * 8.0).view(2, 3, 2, 8)  # two rows, three layers, two positions, d = 4
+    cache = PrefixCache(prefix, torch.ones(2, 2), num_heads=2, first_layer=5)
+    states = torch.zeros(2, 2, 1, 2)
+    for _ in range(2):
+        keys, values = cache.update(states, states, 6)
+        assert keys.shape == values.shape == (2, 2, 3, 2)
+        # Row 0, layer 1, position 0: keys are the first four numbers, values the next four; head 1 has the last two.
+        assert keys[0, 1, 0].tolist() == prefix[0, 1, 0, 2:4].tolist()
+        assert values[0, 1, 0].tolist() == prefix[0, 1, 0, 6:8].tolist()
+        assert keys[0, 1, 2].tolist() == [0.0, 0.0]
+    assert cache.get_seq_length() == 0
+
+
+def test_bias_hides_padding_and_absent_prefixes():
+    mask = torch.tensor([[1, 1, 0]])
+    prefix = PrefixCache(torch.zeros(1, 1, 2, 8), torch.tensor([[1, 0]]), num_heads=2)
+    visible = attention_bias(mask, prefix, torch.float32, "sdpa")
+    assert visible.shape == (1, 1, 3, 5)
+    assert visible[0, 0, 0].tolist() == [True, False, True, True, False]
+    bias = attention_bias(mask, prefix, torch.bfloat16, "eager")
+    assert bias.dtype == torch.bfloat16
+    assert torch.equal(bias == 0, visible)
+    assert attention_bias(mask, None, torch.float32, "sdpa").shape == (1, 1, 3, 3)
+
+
+@pytest.mark.parametrize("text", ["bert", "roberta", "xlm-roberta", "camembert", "electra"])
+def test_attention_over_the_prefix_is_equation_6(text):
+    """The first layer of a real encoder against NumPy: softmax(Q [α^k; K]ᵀ / √d_h) [α^v; V], head by head."""
+    model = tiny_model(text=text)
+    encoder = model.tgdi.text_encoder
+    attention = encoder.encoder.layer[0].attention.self
+    torch.manual_seed(3)
+    hidden, prefix = torch.randn(2, 6, 32), torch.randn(2, 3, 4, 64)
+    mask, prefix_mask = torch.tensor([[1] * 6, [1] * 4 + [0] * 2]), torch.tensor([[1, 1, 1, 1], [1, 0, 0, 1]])
+    cache = PrefixCache(prefix, prefix_mask, num_heads=4)
+    got, _ = attention(hidden, attention_bias(mask, cache, hidden.dtype, "sdpa"), past_key_values=cache)
+
+    project = lambda layer: hidden.numpy() @ layer.weight.detach().numpy().T + layer.bias.detach().numpy()  # noqa: E731
+    query, key, value = (project(layer) for layer in (attention.query, attention.key, attention.value))
+    key = np.concatenate([prefix[:, 0, :, :32].numpy(), key], axis=1)
+    value = np.concatenate([prefix[:, 0, :, 32:].numpy(), value], axis=1)
+    visible = np.concatenate([prefix_mask.numpy(), mask.numpy()], axis=1).astype(bool)
+    expected = np.zeros((2, 6, 32))
+    for row in range(2):
+        for head in range(4):
+            part = slice(8 * head, 8 * head + 8)
+            scores = query[row, :, part] @ key[row, :, part].T / np.sqrt(8)
+            weights = np.exp(scores) * visible[row]
+            expected[row, :, part] = weights / weights.sum(1, keepdims=True) @ value[row, :, part]
+    np.testing.assert_allclose(got.detach().numpy(), expected, atol=1e-5)

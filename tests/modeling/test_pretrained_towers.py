@@ -1,0 +1,87 @@
+import pytest
+import torch
+from tokenizers import Tokenizer, models
+from transformers import BertModel, CLIPConfig, CLIPModel, CLIPVisionModel, Dinov2Model, PreTrainedTokenizerFast, RobertaModel
+
+from tgdi_hf import TGDIForRelationExtraction
+from tgdi_hf.modeling.configuration_tgdi import ENTITY_MARKERS
+
+from .conftest import TEXT_CONFIGS, VISION_CONFIGS, VOCABULARY, tiny_inputs
+
+
+def save(model_class, config, folder, seed=0):
+    torch.manual_seed(seed)
+    model = model_class(config).eval()
+    model.save_pretrained(folder)
+    return model
+
+
+def tokenizer(*extra):
+    vocabulary = {token: i for i, token in enumerate([*(f"t{i}" for i in range(VOCABULARY)), *extra])}
+    return PreTrainedTokenizerFast(tokenizer_object=Tokenizer(models.WordLevel(vocabulary, unk_token="t0")))
+
+
+def test_weights_of_both_encoders_arrive_and_the_text_oriented_layers_start_from_the_top(tmp_path):
+    text = save(BertModel, TEXT_CONFIGS["bert"], tmp_path / "text")
+    vision = save(Dinov2Model, VISION_CONFIGS["dinov2"], tmp_path / "vision")
+    torch.manual_seed(0)
+    model = TGDIForRelationExtraction.from_text_vision_pretrained(
+        tmp_path / "text", tmp_path / "vision", tokenizer(*ENTITY_MARKERS), num_labels=7, toi_num_layers=2
+    )
+    assert model.config.num_labels == 7
+    assert not model.training
+    kept = model.tgdi.text_encoder.state_dict()
+    for name, value in text.state_dict().items():
+        if name.startswith("pooler"):
+            assert name not in kept
+        elif name == "embeddings.word_embeddings.weight":
+            assert torch.equal(kept[name][:VOCABULARY], value)
+            assert len(kept[name]) == VOCABULARY + 4
+        else:
+            assert torch.equal(kept[name], value), name
+    kept = model.tgdi.vision_tower.state_dict()
+    assert all(torch.equal(kept[name], v) for name, v in vision.state_dict().items() if not name.startswith("layernorm"))
+    for i, layer in enumerate(model.tgdi.text_oriented.layers):
+        source = text.encoder.layer[i + 1].state_dict()
+        assert all(torch.equal(value, source[name]) for name, value in layer.state_dict().items())
+    model.save_pretrained(tmp_path / "both")
+    again = TGDIForRelationExtraction.from_pretrained(tmp_path / "both")
+    inputs = tiny_inputs()
+    assert torch.equal(again(**inputs).logits, model(**inputs).logits)
+
+
+def test_the_vision_half_of_a_clip_checkpoint(tmp_path):
+    """`openai/clip-vit-base-patch32` holds both halves of CLIP."""
+    save(RobertaModel, TEXT_CONFIGS["roberta"], tmp_path / "text")
+    config = CLIPConfig(
+        vision_config=VISION_CONFIGS["clip_vision_model"].to_dict(),
+        text_config={"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16, "vocab_size": 30},
+    )
+    save(CLIPModel, config, tmp_path / "clip")
+    model = TGDIForRelationExtraction.from_text_vision_pretrained(tmp_path / "text", tmp_path / "clip", num_labels=3)
+    assert model.config.vision_config.model_type == "clip_vision_model"
+    alone = CLIPVisionModel.from_pretrained(tmp_path / "clip").eval()
+    pixels = torch.randn(2, 3, 32, 32)
+    expected = alone(pixels, output_hidden_states=True).hidden_states
+    got = model.tgdi.vision_tower(pixels, output_hidden_states=True).hidden_states
+    assert len(got) == len(expected) == 3
+    assert all(torch.equal(a, b) for a, b in zip(got, expected, strict=True))
+
+
+def test_a_tokenizer_without_markers_is_refused(tmp_path):
+    save(BertModel, TEXT_CONFIGS["bert"], tmp_path / "text")
+    save(CLIPVisionModel, VISION_CONFIGS["clip_vision_model"], tmp_path / "vision")
+    with pytest.raises(ValueError, match=r"lacks the entity markers </head>, <tail>, </tail>.*TGDIProcessor"):
+        TGDIForRelationExtraction.from_text_vision_pretrained(
+            tmp_path / "text", tmp_path / "vision", tokenizer("<head>"), num_labels=3
+        )
+
+
+def test_a_checkpoint_with_missing_weights_is_refused(tmp_path):
+    config = TEXT_CONFIGS["bert"]
+    save(BertModel, config, tmp_path / "text")
+    save(CLIPVisionModel, VISION_CONFIGS["clip_vision_model"], tmp_path / "vision")
+    deeper = type(config)(**{**config.to_dict(), "num_hidden_layers": 4})
+    deeper.save_pretrained(tmp_path / "text")  # now the config promises a layer that the weights lack
+    with pytest.raises(ValueError, match=r"lacks \d+ weights of a BertModel.*encoder\.layer\.3"):
+        TGDIForRelationExtraction.from_text_vision_pretrained(tmp_path / "text", tmp_path / "vision", num_labels=3)
