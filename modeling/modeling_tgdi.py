@@ -70,6 +70,15 @@ class TGDIPreTrainedModel(PreTrainedModel):
             model.resize_to_tokenizer(tokenizer)
         return model.eval()
 
+    def save_pretrained(self, save_directory, *args, **kwargs):
+        r"""
+        As in transformers, with the weights under the names they have in the model. The older names that some vision
+        encoders have on the Hub mean nothing in a TGDI checkpoint, and `Trainer`, which reads the best model's file
+        back as it stands, would pass over weights saved under them.
+        """
+        kwargs.setdefault("save_original_format", False)
+        super().save_pretrained(save_directory, *args, **kwargs)
+
     def resize_to_tokenizer(self, tokenizer) -> None:
         r"""
         Gives every token of `tokenizer` an embedding; rows that exist are kept, none is taken away.

@@ -2,6 +2,7 @@ import copy
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from transformers import AutoModel
 
 from tgdi_hf import TGDIForRelationExtraction, TGDIModel
@@ -287,6 +288,18 @@ def test_saving_and_loading_is_exact(model_class, tmp_path, inputs):
         assert torch.equal(value, named(again)[name]), name
     first, second = model(**inputs), again(**inputs)
     assert torch.equal(first[0], second[0])
+
+
+@pytest.mark.parametrize("text", TEXT_CONFIGS)
+@pytest.mark.parametrize("vision", VISION_CONFIGS)
+def test_weights_on_disk_have_the_models_own_names(text, vision, tmp_path):
+    """Trainer loads the best model from the file as it stands; a renamed weight would be passed over silently."""
+    model = tiny_model(text=text, vision=vision)
+    model.save_pretrained(tmp_path)
+    on_disk = load_file(tmp_path / "model.safetensors")
+    assert on_disk.keys() == model.state_dict().keys()
+    again = TGDIForRelationExtraction.from_pretrained(tmp_path).state_dict()
+    assert all(torch.equal(value, again[name]) for name, value in on_disk.items())
 
 
 def test_the_body_of_a_classifier_loads_alone_and_the_reverse(tmp_path, inputs):

@@ -1,0 +1,1 @@
+"""The TGDI processor: the files that travel with a checkpoint to the Hub."""
