@@ -1,0 +1,40 @@
+# `make demo` and `make test` need nothing but python3 (3.10 or newer) and a package registry.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+# On a machine with an NVIDIA GPU the usual build of torch, elsewhere the CPU one.
+CONSTRAINTS ?= $(if $(shell command -v nvidia-smi),,-c constraints-cpu.txt)
+# Each of two test processes computes with one thread.
+PYTEST := OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/python -m pytest
+
+.PHONY: demo test test-slow style format clean
+
+demo: $(VENV)/.installed
+	$(BIN)/tgdi demo
+
+test: $(VENV)/.installed-test
+	$(PYTEST) -n 2
+
+test-slow: $(VENV)/.installed-test
+	$(PYTEST) -m slow
+
+style: $(VENV)/.installed-style
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: $(VENV)/.installed-style
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+$(VENV)/.installed: setup.py pyproject.toml constraints-cpu.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet $(CONSTRAINTS) -e .
+	touch $@
+
+$(VENV)/.installed-%: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet $(CONSTRAINTS) -e '.[$*]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,54 @@
+"""Packaging of tgdi_hf."""
+
+import re
+from pathlib import Path
+
+from setuptools import setup
+
+ROOT = Path(__file__).parent
+
+REQUIREMENTS = [
+    "transformers>=5.23",  # SubConfigSpec; layers that keep a read-only cache under activation checkpointing
+    "torch>=2.7",  # torch.accelerator; what transformers 5.23 supports
+    "datasets>=5.0",  # List features; no dataset scripts
+    "accelerate>=1.15",  # what Trainer of transformers 5.23 was checked with
+    "evaluate>=0.4.6",  # works with datasets 5
+    "huggingface-hub>=2.0",  # strict configuration classes as transformers 5.23 uses them
+    "safetensors>=0.8",  # the only format that weights are stored in
+    "numpy>=2.0",
+    "pillow>=12.0",  # Image.has_transparency_data; no deprecated modes
+    "tokenizers>=0.23",  # special tokens in running text can be split
+    "tqdm>=4.66",
+    "typer>=0.20",  # the command line
+]
+
+EXTRAS = {
+    "tensorboard": ["tensorboard>=2.18"],
+    "peft": ["peft>=0.21"],
+    "style": ["ruff==0.17.6"],  # another version formats otherwise
+    "test": ["build>=1.2", "hypothesis>=6.100", "peft>=0.21", "pytest>=9.0", "pytest-xdist>=3.6", "scikit-learn>=1.5"],
+}
+
+setup(
+    name="tgdi_hf",
+    version=re.search(r'^__version__ = "(.+)"$', (ROOT / "tgdi_hf/__init__.py").read_text(encoding="utf-8"), re.M)[1],
+    description="Text-Guided Dual Interaction for multimodal relation extraction in social media",
+    long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    license_files=["LICENSE"],
+    python_requires=">=3.10",
+    # `modeling/` and `processing/` hold what travels with a checkpoint to the Hub and so stand apart in the
+    # repository; installed, they are parts of this package and nothing generic lands in site-packages.
+    packages=["tgdi_hf", "tgdi_hf.modeling", "tgdi_hf.processing"],
+    package_dir={"tgdi_hf.modeling": "modeling", "tgdi_hf.processing": "processing"},
+    install_requires=REQUIREMENTS,
+    extras_require=EXTRAS,
+    entry_points={"console_scripts": ["tgdi = tgdi_hf.cli:app"]},
+    classifiers=[
+        "Intended Audience :: Science/Research",
+        "Programming Language :: Python :: 3",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+        "Typing :: Typed",
+    ],
+)

@@ -1,0 +1,43 @@
+"""Fixtures that several test files share. Everything is made here: no network, no data."""
+
+import copy
+import os
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")  # before transformers and datasets are imported
+
+import pytest
+from transformers import set_seed
+
+from tgdi_hf import make_corpus
+from tgdi_hf.demo import tiny_tgdi
+
+
+@pytest.fixture(scope="session")
+def corpus():
+    return make_corpus({"train": 96, "validation": 32, "test": 32})
+
+
+@pytest.fixture(scope="session")
+def _tiny(corpus):
+    set_seed(0)
+    model, processor = tiny_tgdi(corpus)
+    return model.eval(), processor
+
+
+@pytest.fixture
+def processor(_tiny):
+    return _tiny[1]
+
+
+@pytest.fixture
+def model(_tiny):
+    return copy.deepcopy(_tiny[0])
+
+
+@pytest.fixture
+def checkpoint(_tiny, tmp_path):
+    """A folder with a model and its processor."""
+    model, processor = _tiny
+    model.save_pretrained(tmp_path / "checkpoint")
+    processor.save_pretrained(tmp_path / "checkpoint")
+    return tmp_path / "checkpoint"

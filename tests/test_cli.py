@@ -1,0 +1,68 @@
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from tgdi_hf.cli import app
+from transformers import BertModel, ViTModel
+
+from tgdi_hf import TGDIForRelationExtraction
+from tgdi_hf.tiny import tiny_image_processor, tiny_text_config, tiny_tokenizer, tiny_vision_config
+
+
+def run(*arguments):
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    assert result.exit_code == 0, result.output + str(result.exception)
+    return result.output
+
+
+@pytest.fixture
+def backbones(corpus, tmp_path):
+    """Two pretrained encoders in folders, as they come from the Hub."""
+    tokenizer = tiny_tokenizer(corpus["train"]["text"])
+    tokenizer.save_pretrained(tmp_path / "text")
+    BertModel(tiny_text_config(tokenizer)).save_pretrained(tmp_path / "text")
+    tiny_image_processor().save_pretrained(tmp_path / "vision")
+    ViTModel(tiny_vision_config()).save_pretrained(tmp_path / "vision")
+    return tmp_path
+
+
+@pytest.mark.parametrize("command", ["train", "evaluate", "predict", "demo"])
+def test_help_has_an_example(command):
+    assert f"tgdi {command}" in run(command, "--help")
+
+
+def test_train_evaluate_and_predict_from_the_command_line(corpus, backbones, tmp_path):
+    corpus.save_to_disk(tmp_path / "data")
+    output = run(
+        "train", tmp_path / "data", tmp_path / "run", "--text-model", backbones / "text", "--vision-model",
+        backbones / "vision", "--epochs", 1, "--learning-rate", "1e-3", "--set", "toi_num_layers=1", "--set",
+        "use_matching_gate=false",
+    )  # fmt: skip
+    assert "f1 " in output
+    config = TGDIForRelationExtraction.from_pretrained(tmp_path / "run").config
+    assert (config.toi_num_layers, config.use_matching_gate) == (1, False)
+
+    output = run("evaluate", tmp_path / "run", tmp_path / "data", "--split", "test", "--output", tmp_path / "scores.json")
+    assert "accuracy" in output
+    assert "eval_f1 /per/per/couple" in json.loads((tmp_path / "scores.json").read_text())
+
+    with open(tmp_path / "posts.jsonl", "w") as posts:
+        for row in corpus["test"].select(range(5)):
+            row["image"] and row["image"].save(tmp_path / f"{row['id']}.png")
+            post = {key: row[key] for key in ("text", "head", "tail", "caption", "objects")}
+            posts.write(json.dumps({**post, "image": f"{row['id']}.png" if row["image"] else None}) + "\n")
+    run("predict", tmp_path / "run", tmp_path / "posts.jsonl", tmp_path / "relations.jsonl", "--top-k", 2)
+    relations = [json.loads(line) for line in (tmp_path / "relations.jsonl").read_text().splitlines()]
+    assert len(relations) == 5
+    assert all(len(relation["relations"]) == 2 for relation in relations)
+
+
+def test_mistakes_are_explained(checkpoint, corpus, tmp_path):
+    corpus.save_to_disk(tmp_path / "data")
+    result = CliRunner().invoke(app, ["evaluate", str(checkpoint), str(tmp_path / "data"), "--split", "dev"])
+    assert result.exit_code == 2
+    assert "train, validation, test" in result.output.replace("\n", " ")
+    result = CliRunner().invoke(app, ["train", str(tmp_path / "data"), str(tmp_path / "run"), "--set", "toi"])
+    assert result.exit_code == 2
+    assert "name=value" in result.output

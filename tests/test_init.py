@@ -1,0 +1,96 @@
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification, AutoProcessor
+
+import tgdi_hf
+from tgdi_hf import TGDICollator, TGDIForRelationExtraction, TGDIModel, TGDIProcessor
+
+ROOT = Path(__file__).parents[1]
+
+
+def python(code, *arguments, **kwargs):
+    command = [sys.executable, "-W", "ignore", "-c", code, *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, **kwargs)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_every_public_name_is_there():
+    for name in tgdi_hf.__all__:
+        assert getattr(tgdi_hf, name) is not None
+        assert name in dir(tgdi_hf)
+    with pytest.raises(AttributeError, match="no attribute 'TGDIColator'"):
+        tgdi_hf.TGDIColator  # noqa: B018
+
+
+def test_importing_the_package_loads_nothing_that_prediction_does_without():
+    loaded = python("import sys, tgdi_hf; print([m for m in ('datasets', 'evaluate', 'tgdi_hf.training') if m in sys.modules])")
+    assert loaded == "[]"
+
+
+def test_auto_classes_know_tgdi(checkpoint):
+    assert type(AutoConfig.from_pretrained(checkpoint)) is tgdi_hf.TGDIConfig
+    assert type(AutoModel.from_pretrained(checkpoint)) is TGDIModel
+    assert type(AutoModelForSequenceClassification.from_pretrained(checkpoint)) is TGDIForRelationExtraction
+    assert type(AutoProcessor.from_pretrained(checkpoint)) is TGDIProcessor
+
+
+REMOTE = """
+import sys
+sys.modules["tgdi_hf"] = None  # a machine without the package
+import torch
+from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification, AutoProcessor
+folder, saved = sys.argv[1:]
+options = {"trust_remote_code": True}
+config = AutoConfig.from_pretrained(folder, **options)
+processor = AutoProcessor.from_pretrained(folder, **options)
+model = AutoModelForSequenceClassification.from_pretrained(folder, **options)
+body = AutoModel.from_pretrained(folder, **options)
+assert type(config).__module__.startswith("transformers_modules.")
+inputs = torch.load(saved, weights_only=True)
+text = processor(text="Ann meets Bob", head=(0, 3), tail=(10, 13))
+assert text["input_ids"].shape[0] == 1
+assert torch.equal(body(**inputs).entity_states, model.tgdi(**inputs).entity_states)
+torch.save(model(**inputs).logits.detach(), saved + ".logits")
+"""
+
+
+def test_a_checkpoint_carries_its_code(checkpoint, corpus, model, processor, tmp_path):
+    """Loaded with `trust_remote_code` where the package is not installed, it gives the same logits."""
+    auto_map = json.loads((checkpoint / "config.json").read_text())["auto_map"]
+    assert auto_map["AutoConfig"] == "configuration_tgdi.TGDIConfig"
+    assert auto_map["AutoModelForSequenceClassification"] == "modeling_tgdi.TGDIForRelationExtraction"
+    assert auto_map["AutoModel"] == "modeling_tgdi.TGDIModel"
+    inputs = dict(TGDICollator(processor)([corpus["test"][i] for i in range(4)]))
+    labels = inputs.pop("labels")
+    assert len(labels) == 4
+    torch.save(inputs, tmp_path / "inputs.pt")
+    environment = {**os.environ, "HF_MODULES_CACHE": str(tmp_path / "modules")}
+    python(REMOTE, checkpoint, tmp_path / "inputs.pt", env=environment)
+    assert torch.equal(torch.load(tmp_path / "inputs.pt.logits", weights_only=True), model(**inputs).logits)
+
+
+def test_what_travels_to_the_hub_stands_on_its_own():
+    """Copied flat into a checkpoint: single-dot imports of names, unique file names, nothing of the package."""
+    files = [path for folder in ("modeling", "processing") for path in (ROOT / folder).glob("*.py")]
+    names = [path.name for path in files if path.name != "__init__.py"]
+    assert len(names) == len(set(names))
+    for path in files:
+        source = path.read_text()
+        assert "tgdi_hf" not in re.findall(r"^\s*(?:from|import)\s+([\w.]+)", source, re.M), path
+        assert not re.search(r"^\s*from\s+(\.\.|\.\s+import)|from __future__ import annotations", source, re.M), path
+
+
+def test_nothing_imports_the_folders_by_their_own_names():
+    """From the repository's root that works, and makes a second copy of every class."""
+    for path in ROOT.rglob("*.py"):
+        if ".venv" not in path.parts:
+            assert not re.search(r"^\s*(from|import)\s+(modeling|processing)\b", path.read_text(), re.M), path
+

@@ -1,0 +1,198 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+from transformers import Trainer, TrainerCallback, set_seed
+
+from tgdi_hf import TGDIForRelationExtraction, TGDIProcessor, evaluate
+from tgdi_hf.demo import tiny_tgdi
+from tgdi_hf.training import load_data, make_trainer, optimizer_for, training_arguments, undecoded
+
+QUICK = dict(num_train_epochs=1, learning_rate=1e-3, dataloader_num_workers=0, logging_steps=1, disable_tqdm=True)
+
+
+def trainer_for(corpus, folder, options=None, **arguments):
+    set_seed(0)
+    model, processor = tiny_tgdi(corpus, **(options or {}))
+    return make_trainer(model, processor, corpus, training_arguments(folder, **{**QUICK, **arguments}))
+
+
+def losses(trainer):
+    return [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
+
+
+def test_training_learns_scores_and_leaves_a_checkpoint_with_its_processor(corpus, tmp_path):
+    trainer = trainer_for(corpus, tmp_path, num_train_epochs=4)
+    trainer.train()
+    assert losses(trainer)[-1] < losses(trainer)[0]
+    scored = [entry for entry in trainer.state.log_history if "eval_f1" in entry]
+    assert len(scored) == 4
+    assert {"eval_accuracy", "eval_precision", "eval_recall"} <= scored[0].keys()
+    assert trainer.state.best_metric == max(entry["eval_f1"] for entry in scored)
+    (folder,) = tmp_path.glob("checkpoint-*")
+    again = TGDIForRelationExtraction.from_pretrained(trainer.state.best_model_checkpoint)
+    TGDIProcessor.from_pretrained(trainer.state.best_model_checkpoint)
+    assert folder.is_dir()
+    for name, value in trainer.model.state_dict().items():
+        assert torch.equal(value, again.state_dict()[name]), name
+
+
+def test_evaluation_gathers_nothing_but_logits(corpus, tmp_path):
+    trainer = trainer_for(corpus, tmp_path)
+    output = trainer.predict(undecoded(corpus["test"]))
+    assert output.predictions.shape == (32, 9)
+
+
+def test_accumulated_steps_equal_one_large_step(corpus, tmp_path):
+    """2 × 8 rows and 1 × 16 give the same losses and the same weights."""
+    # Dropout off: it would draw other masks for other batches.
+    results = []
+    for name, size, steps in (("large", 16, 1), ("small", 8, 2)):
+        trainer = trainer_for(
+            corpus, tmp_path / name, per_device_train_batch_size=size, gradient_accumulation_steps=steps,
+            eval_strategy="no", save_strategy="no", load_best_model_at_end=False,
+        )  # fmt: skip
+        for module in trainer.model.modules():
+            if isinstance(module, torch.nn.Dropout):
+                module.p = 0.0
+        trainer.train()
+        results.append((losses(trainer), dict(trainer.model.named_parameters())))
+    assert results[0][0] == pytest.approx(results[1][0], abs=1e-3)
+    for name, value in results[0][1].items():
+        torch.testing.assert_close(value, results[1][1][name], atol=2e-3, rtol=1e-2, msg=lambda m, n=name: f"{n}: {m}")
+
+
+def test_runs_with_one_seed_are_one_run(corpus, tmp_path):
+    curves = []
+    for name in "ab":
+        trainer = trainer_for(corpus, tmp_path / name)
+        trainer.train()
+        curves.append(losses(trainer))
+    assert curves[0] == curves[1]
+
+
+def test_resuming_goes_on_as_if_nothing_had_happened(corpus, tmp_path):
+    class Stop(TrainerCallback):
+        def on_epoch_end(self, args, state, control, **kwargs):
+            control.should_training_stop = state.epoch >= 1
+
+    whole = trainer_for(corpus, tmp_path / "whole", num_train_epochs=2)
+    whole.train()
+    broken = trainer_for(corpus, tmp_path / "broken", num_train_epochs=2)
+    broken.add_callback(Stop())
+    broken.train()
+    resumed = trainer_for(corpus, tmp_path / "broken", num_train_epochs=2)
+    resumed.train(resume_from_checkpoint=True)
+    assert losses(resumed) == pytest.approx(losses(whole), abs=1e-6)
+
+
+def test_bf16_and_activation_checkpointing(corpus, tmp_path):
+    trainer = trainer_for(corpus, tmp_path, bf16=True, activation_checkpointing=True, max_steps=2)
+    trainer.train()
+    assert all(loss > 0 for loss in losses(trainer))
+
+
+def test_what_starts_from_random_weights_can_have_its_own_rate(model):
+    arguments = training_arguments("unused", learning_rate=1e-5, weight_decay=0.1)
+    rates = {
+        id(p): (group["lr"], group["weight_decay"])
+        for group in optimizer_for(model, arguments, fusion_learning_rate=1e-3).param_groups
+        for p in group["params"]
+    }
+    by_name = {name: rates[id(p)] for name, p in model.named_parameters()}
+    assert by_name["tgdi.text_encoder.embeddings.word_embeddings.weight"] == (1e-5, 0.1)
+    assert by_name["tgdi.text_oriented.layers.0.attention.self.query.bias"] == (1e-5, 0.0)
+    assert by_name["tgdi.text_oriented.prefix.layers.0.weight"] == (1e-3, 0.1)
+    assert by_name["classifier.bias"] == (1e-3, 0.0)
+    assert {rate for rate, _ in rates.values()} == {1e-5, 1e-3}
+
+
+def test_evaluate_scores_a_folder_and_each_relation(corpus, checkpoint):
+    metrics = evaluate(checkpoint, corpus["test"], dataloader_num_workers=0, disable_tqdm=True)
+    assert 0 <= metrics["eval_f1"] <= 1
+    assert "eval_f1 /per/per/couple" in metrics
+
+
+def test_evaluate_refuses_data_with_other_relations(corpus, checkpoint):
+    features = corpus["test"].features.copy()
+    features["label"].names = ["None", *reversed(features["label"].names[1:])]
+    with pytest.raises(ValueError, match="same names in the same order"):
+        evaluate(checkpoint, corpus["test"].cast(features))
+
+
+def test_data_saved_to_disk_loads_by_its_folder(corpus, tmp_path):
+    corpus.save_to_disk(tmp_path / "corpus")
+    assert load_data(tmp_path / "corpus")["test"][3]["text"] == corpus["test"][3]["text"]
+    with pytest.raises(ValueError, match="no MNRE corpus"):
+        load_data(tmp_path)
+
+
+def test_trainer_needs_no_class_of_ours(corpus, tmp_path):
+    assert type(trainer_for(corpus, tmp_path)) is Trainer
+
+
+TRAIN = """
+import sys
+from datasets import load_from_disk
+from transformers import set_seed
+from tgdi_hf.demo import tiny_tgdi
+from tgdi_hf.training import make_trainer, training_arguments
+corpus, output, resume = load_from_disk(sys.argv[1]), sys.argv[2], sys.argv[3] == "resume"
+set_seed(0)
+model, processor = tiny_tgdi(corpus)
+arguments = training_arguments(
+    output, num_train_epochs=3, learning_rate=1e-3, logging_steps=1, per_device_train_batch_size=4,
+    dataloader_num_workers=0, disable_tqdm=True, save_strategy="steps", save_steps=5, eval_strategy="no",
+    load_best_model_at_end=False,
+)
+trainer = make_trainer(model, processor, corpus, arguments)
+trainer.train(resume_from_checkpoint=resume or None)
+if trainer.is_world_process_zero():
+    trainer.save_state()
+    trainer.save_model()
+"""
+
+
+@pytest.fixture
+def script(corpus, tmp_path):
+    corpus.save_to_disk(tmp_path / "corpus")
+    (tmp_path / "train.py").write_text(TRAIN)
+    return [str(tmp_path / "train.py"), str(tmp_path / "corpus")]
+
+
+def saved_losses(folder):
+    history = json.loads((folder / "trainer_state.json").read_text())["log_history"]
+    return {entry["step"]: entry["loss"] for entry in history if "loss" in entry}
+
+
+@pytest.mark.slow
+def test_a_killed_run_resumes_on_the_same_loss_curve(script, tmp_path):
+    subprocess.run([sys.executable, *script, str(tmp_path / "whole"), "fresh"], check=True)
+    killed = tmp_path / "killed"
+    process = subprocess.Popen([sys.executable, *script, str(killed), "fresh"])
+    deadline = time.monotonic() + 300
+    while not (killed / "checkpoint-20").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    os.kill(process.pid, signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    subprocess.run([sys.executable, *script, str(killed), "resume"], check=True)
+    whole, resumed = saved_losses(tmp_path / "whole"), saved_losses(killed)
+    assert len(whole) == 72
+    assert resumed == pytest.approx(whole, abs=1e-6)
+
+
+@pytest.mark.slow
+def test_two_processes_train_together(script, tmp_path):
+    command = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2", "--num_machines", "1",
+               "--mixed_precision", "no", "--dynamo_backend", "no"]  # fmt: skip
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
+    subprocess.run([*command, *script, str(tmp_path / "two"), "fresh"], check=True, env=environment)
+    curve = saved_losses(tmp_path / "two")
+    assert len(curve) == 36  # half as many steps: each takes the rows of both
+    assert curve[36] < curve[1]
+    TGDIForRelationExtraction.from_pretrained(tmp_path / "two")

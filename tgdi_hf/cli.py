@@ -1,0 +1,163 @@
+"""The command `tgdi`: thin over the package's functions."""
+
+import json
+import sys
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+app = typer.Typer(
+    help="TGDI: multimodal relation extraction in social media posts.",
+    no_args_is_help=True,
+    pretty_exceptions_show_locals=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Checkpoint = Annotated[str, typer.Argument(help="A fine-tuned model: a folder, or a name on the Hub.")]
+Data = Annotated[Path, typer.Argument(help="An MNRE folder, or a DatasetDict saved with `save_to_disk`.")]
+BF16 = Annotated[bool, typer.Option("--bf16", help="Compute in bfloat16.")]
+
+
+def _options(pairs: list[str]) -> dict:
+    """`["toi_num_layers=1", "use_matching_gate=false"]` as a dict; values are JSON."""
+    options = {}
+    for pair in pairs:
+        name, found, value = pair.partition("=")
+        if not found:
+            raise typer.BadParameter(f"{pair!r} is not of the form name=value, for example toi_num_layers=1.")
+        try:
+            options[name] = json.loads(value)
+        except json.JSONDecodeError:
+            options[name] = value
+    return options
+
+
+def _show(metrics: dict[str, float]) -> None:
+    for name in ("accuracy", "precision", "recall", "f1"):
+        typer.echo(f"{name:<10} {100 * metrics[f'eval_{name}']:.2f}")
+
+
+@app.command()
+def train(
+    data: Data,
+    output: Annotated[Path, typer.Argument(help="Folder for checkpoints and the final model.")],
+    text_model: Annotated[str, typer.Option(help="BERT-shaped encoder.")] = "bert-base-uncased",
+    vision_model: Annotated[str, typer.Option(help="Vision transformer.")] = "openai/clip-vit-base-patch32",
+    epochs: Annotated[float, typer.Option(min=0.0)] = 6,
+    learning_rate: Annotated[float, typer.Option(min=0.0)] = 3e-5,
+    fusion_learning_rate: Annotated[
+        Optional[float], typer.Option(help="For modules that start from random weights.", show_default="the same")
+    ] = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="Rows a device and step.")] = 16,
+    seed: int = 0,
+    caption: Annotated[bool, typer.Option(help="Append captions to the text.")] = True,
+    freeze_vision: Annotated[bool, typer.Option(help="Keep the vision encoder's weights.")] = True,
+    objects: Annotated[str, typer.Option(help="'none', or 'published': MNRE's crops, which leak the label.")] = "none",
+    strict: Annotated[bool, typer.Option(help="Stop at the first bad line of the corpus.")] = True,
+    bf16: BF16 = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint in OUTPUT.")] = False,
+    tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Log for TensorBoard.")] = False,
+    set_: Annotated[
+        list[str], typer.Option("--set", metavar="NAME=VALUE", help="Field of TGDIConfig; may be repeated.")
+    ] = [],  # noqa: B006 - typer copies it
+):
+    """Fine-tune on a folder of posts; the best model on validation ends up in OUTPUT.
+
+    Example: tgdi train path/to/mnre runs/mnre --epochs 6 --bf16
+    """
+    from .training import fine_tune, load_data
+
+    metrics = fine_tune(
+        load_data(data, objects=objects, strict=strict),
+        output,
+        text_model,
+        vision_model,
+        seed=seed,
+        resume=resume,
+        fusion_learning_rate=fusion_learning_rate,
+        model_options={"use_caption": caption, "freeze_vision": freeze_vision, **_options(set_)},
+        num_train_epochs=epochs,
+        learning_rate=learning_rate,
+        per_device_train_batch_size=batch_size,
+        bf16=bf16,
+        report_to="tensorboard" if tensorboard else "none",
+    )
+    _show(metrics)
+    typer.echo(f"saved to {output}")
+
+
+@app.command()
+def evaluate(
+    checkpoint: Checkpoint,
+    data: Data,
+    split: Annotated[str, typer.Option(help="Which split to score.")] = "validation",
+    batch_size: Annotated[int, typer.Option(min=1)] = 64,
+    bf16: BF16 = False,
+    output: Annotated[Optional[Path], typer.Option(help="Write all scores, each relation's too, as JSON.")] = None,
+):
+    """Score a model: accuracy, and precision, recall and F1 without the relation None.
+
+    Example: tgdi evaluate runs/mnre path/to/mnre --split validation
+    """
+    from . import training
+
+    dataset = training.load_data(data)
+    if split not in dataset:
+        raise typer.BadParameter(f"{data} has no split {split!r}, only {', '.join(dataset)}.", param_hint="--split")
+    metrics = training.evaluate(
+        checkpoint, dataset[split], per_device_eval_batch_size=batch_size, bf16_full_eval=bf16
+    )
+    _show(metrics)
+    if output is not None:
+        output.write_text(json.dumps(metrics, indent=2, sort_keys=True) + "\n")
+
+
+@app.command()
+def predict(
+    checkpoint: Checkpoint,
+    posts: Annotated[Path, typer.Argument(help="JSON Lines: text (or words), head, tail, image path, caption.")],
+    output: Annotated[Path, typer.Argument(help="JSON Lines, one prediction a post; '-' prints.", allow_dash=True)],
+    batch_size: Annotated[int, typer.Option(min=1)] = 16,
+    top_k: Annotated[int, typer.Option(min=1, help="How many relations to list.")] = 1,
+    bf16: BF16 = False,
+):
+    """Name the relation in every post of a JSON Lines file; image paths are relative to the file.
+
+    Example: tgdi predict runs/mnre posts.jsonl relations.jsonl
+    """
+    import torch
+    from tqdm.auto import tqdm
+
+    from .modeling.modeling_tgdi import TGDIForRelationExtraction
+    from .prediction import predict as predict_posts
+    from .prediction import read_posts
+    from .processing.processing_tgdi import TGDIProcessor
+
+    device = torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
+    dtype = torch.bfloat16 if bf16 else torch.float32
+    model = TGDIForRelationExtraction.from_pretrained(checkpoint, dtype=dtype).to(device)
+    processor = TGDIProcessor.from_pretrained(checkpoint)
+    with nullcontext(sys.stdout) if str(output) == "-" else output.open("w", encoding="utf-8") as sink:
+        relations = predict_posts(model, processor, read_posts(posts), batch_size=batch_size, top_k=top_k)
+        for relation in tqdm(relations, unit=" posts", disable=None):
+            sink.write(json.dumps(relation, ensure_ascii=False) + "\n")
+
+
+@app.command()
+def demo(
+    seed: int = 0,
+    output: Annotated[Optional[Path], typer.Option(help="Keep the trained model here.")] = None,
+):
+    """Train a tiny TGDI from scratch on an embedded corpus, beside a text-only control, and predict one post.
+
+    Example: tgdi demo
+    """
+    from .demo import run_demo
+
+    run_demo(seed=seed, output_dir=output)
+
+
+if __name__ == "__main__":
+    app()

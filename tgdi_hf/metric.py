@@ -1,0 +1,238 @@
+"""The MNRE metric: accuracy over all rows; micro precision, recall and F1 without the relation `None`."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import datasets
+import evaluate
+import numpy as np
+from numpy.typing import ArrayLike
+from transformers import EvalPrediction
+
+from .mnre import NEGATIVE, RELATIONS
+
+
+def relation_scores(
+    predictions: ArrayLike,
+    references: ArrayLike,
+    names: Sequence[str] = RELATIONS,
+    negative: str | None = NEGATIVE,
+) -> dict[str, Any]:
+    r"""
+    Scores predicted relations as MNRE is scored (the paper's Eq. 17 to 20).
+
+    A row counts as found if its prediction is right and not `negative`. Precision divides the rows found by the
+    predictions that are not `negative`, recall by the rows that are not, and F1 is their harmonic mean. Where there is
+    nothing to divide by, because `negative` is all that was predicted or all there is, the score is 0.
+
+    Args:
+        predictions: `(rows,)` ids, indices into `names`.
+        references: `(rows,)` ids, likewise.
+        names: The relations in the order of their ids.
+        negative: Name of the relation that stands for "no relation". `None`, unlike `"None"`, says that there is no
+            such relation, so that all count.
+
+    Returns:
+        `accuracy` over all rows, `precision`, `recall` and `f1`, floats from 0 to 1, and `per_relation`: a mapping from
+        every name, `negative` included, to its `precision`, `recall`, `f1` and `support`, the number of its rows.
+
+    Raises:
+        ValueError: No rows, unequal lengths, something else than indices into `names`, a name that occurs twice, or no
+            relation called `negative`.
+
+    Example:
+
+    ```python
+    >>> scores = relation_scores([0, 5, 9], [0, 5, 5])
+    >>> scores["precision"], scores["recall"]
+    (0.5, 0.5)
+    ```
+    """
+    predictions, references = _ids("predictions", predictions), _ids("references", references)
+    if len(predictions) != len(references):
+        raise ValueError(
+            f"Expected one prediction a row, found {len(predictions)} predictions and {len(references)} references."
+        )
+    if not len(references):
+        raise ValueError("Nothing to score: expected at least one row, found none.")
+    _check_names(names, negative)
+    for argument, ids in (("predictions", predictions), ("references", references)):
+        strays = np.flatnonzero((ids < 0) | (ids >= len(names)))
+        if len(strays):
+            raise ValueError(
+                f"`{argument}` has id {ids[strays[0]]} in row {strays[0]}; expected ids from 0 to {len(names) - 1}, "
+                "indices into `names`."
+            )
+
+    size = len(names)
+    confusion = np.bincount(references * size + predictions, minlength=size * size).reshape(size, size)
+    found, predicted, support = confusion.diagonal(), confusion.sum(axis=0), confusion.sum(axis=1)
+    counted = np.array([name != negative for name in names])
+    return {
+        "accuracy": float(found.sum() / support.sum()),
+        **_scores(found[counted].sum(), predicted[counted].sum(), support[counted].sum()),
+        "per_relation": {
+            name: {**_scores(found[i], predicted[i], support[i]), "support": int(support[i])}
+            for i, name in enumerate(names)
+        },
+    }
+
+
+def _ids(argument: str, values: ArrayLike) -> np.ndarray:
+    """`values` as `(rows,)` int64. Refuses whatever is not whole numbers, which evaluate would round."""
+    ids = np.asarray(values)
+    if ids.ndim != 1 or (ids.size and not np.issubdtype(ids.dtype, np.integer)):
+        raise ValueError(
+            f"`{argument}` has shape {ids.shape} and type {ids.dtype}; expected whole numbers, one a row. Logits "
+            "become ids with `argmax(-1)`."
+        )
+    return ids.astype(np.int64)
+
+
+def _check_names(names: Sequence[str], negative: str | None) -> None:
+    if len(set(names)) != len(names):
+        twice = sorted({name for name in names if list(names).count(name) > 1})
+        raise ValueError(f"`names` has {twice} more than once; expected distinct relations.")
+    if negative is not None and negative not in names:
+        raise ValueError(
+            f"No relation is called {negative!r}, so it cannot be left out of F1; found {list(names)}. Give the name "
+            "that stands for no relation as `negative`, or None if every relation counts."
+        )
+
+
+def _scores(found: int, predicted: int, support: int) -> dict[str, float]:
+    return {
+        "precision": float(found / predicted) if predicted else 0.0,
+        "recall": float(found / support) if support else 0.0,
+        "f1": float(2 * found / (predicted + support)) if predicted + support else 0.0,
+    }
+
+
+class MNREMetric(evaluate.Metric):
+    r"""
+    `relation_scores` as an `evaluate.Metric`: `compute`, `add` and `add_batch` work as in every other.
+
+    It needs no network and, other than metrics from the Hub, collects rows in memory and leaves the disk alone unless
+    several processes share the work (`num_process`) or `keep_in_memory=False` asks for evaluate's cache.
+
+    Args:
+        keep_in_memory: Whether rows are collected in memory; so by default in a single process.
+        num_process: Number of processes that compute the metric together.
+        kwargs: The other arguments of `evaluate.Metric` (`process_id`, `experiment_id`, `cache_dir`, ...).
+
+    Example:
+
+    ```python
+    >>> metric = MNREMetric()
+    >>> metric.compute(predictions=[0, 5, 9], references=[0, 5, 5])["f1"]
+    0.5
+    >>> metric.compute(predictions=[0, 1], references=[1, 1], names=["no", "yes"], negative="no")["recall"]
+    0.5
+    ```
+    """
+
+    def __init__(self, *, keep_in_memory: bool | None = None, num_process: int = 1, **kwargs: Any):
+        keep_in_memory = num_process == 1 if keep_in_memory is None else keep_in_memory
+        super().__init__(keep_in_memory=keep_in_memory, num_process=num_process, **kwargs)
+
+    def add_batch(self, *, predictions: ArrayLike | None = None, references: ArrayLike | None = None) -> None:
+        """Adds predicted and true ids, `(rows,)` each."""
+        super().add_batch(predictions=_ids("predictions", predictions), references=_ids("references", references))
+
+    def add(self, *, prediction: int | None = None, reference: int | None = None) -> None:
+        """Adds the predicted and the true id of one row."""
+        self.add_batch(predictions=[prediction], references=[reference])
+
+    def _info(self) -> evaluate.MetricInfo:
+        return evaluate.MetricInfo(
+            description="Accuracy over all rows; micro precision, recall and F1 without the relation `None`.",
+            citation="MNRE: Zheng et al., ICME 2021, https://ieeexplore.ieee.org/document/9428274",
+            inputs_description=relation_scores.__doc__,
+            features=datasets.Features({"predictions": datasets.Value("int64"), "references": datasets.Value("int64")}),
+        )
+
+    def _compute(
+        self,
+        *,
+        predictions: ArrayLike,
+        references: ArrayLike,
+        names: Sequence[str] = RELATIONS,
+        negative: str | None = NEGATIVE,
+    ) -> dict[str, Any]:
+        return relation_scores(predictions, references, names, negative)
+
+    def _build_data_dir(self) -> str:
+        # evaluate makes the folder of its cache even for a metric that never writes there.
+        return "" if self.keep_in_memory else super()._build_data_dir()
+
+    def _finalize(self) -> None:
+        if self.writer is None:
+            raise ValueError("Nothing to score: give `predictions` and `references`, or call `add_batch` first.")
+        super()._finalize()
+
+
+def compute_metrics(
+    evaluation: EvalPrediction,
+    names: Sequence[str] = RELATIONS,
+    negative: str | None = NEGATIVE,
+    per_relation: bool = False,
+) -> dict[str, float]:
+    r"""
+    `relation_scores` in the form of `Trainer`'s argument `compute_metrics`, for the relations of MNRE. For others, or
+    for the scores of each relation, see `make_compute_metrics`.
+
+    Args:
+        evaluation: Has logits `(rows, labels)`, or a tuple that begins with them, and `label_ids` `(rows,)`.
+        names: As for `relation_scores`.
+        negative: As for `relation_scores`.
+        per_relation: Whether to add the scores of each relation.
+
+    Returns:
+        `accuracy`, `precision`, `recall` and `f1`; with `per_relation` also `"f1 /per/per/peer"` and so on, for
+        `precision`, `recall`, `f1` and `support` of every name.
+
+    Raises:
+        ValueError: What is predicted is not one logit for each of `names`, or as in `relation_scores`.
+    """
+    logits = evaluation.predictions[0] if isinstance(evaluation.predictions, tuple) else evaluation.predictions
+    if np.ndim(logits) != 2 or np.shape(logits)[1] != len(names):
+        raise ValueError(
+            f"The predictions have shape {np.shape(logits)}; expected (rows, {len(names)}), one logit for each of "
+            "`names`. `make_compute_metrics` takes the relations of another model."
+        )
+    scores = relation_scores(np.argmax(logits, axis=-1), evaluation.label_ids, names, negative)
+    by_name = scores.pop("per_relation")
+    if per_relation:
+        scores |= {f"{kind} {name}": float(value) for name, of in by_name.items() for kind, value in of.items()}
+    return scores
+
+
+def make_compute_metrics(
+    names: Sequence[str] = RELATIONS, negative: str | None = NEGATIVE, per_relation: bool = False
+) -> Callable[[EvalPrediction], dict[str, float]]:
+    r"""
+    `compute_metrics` for other relations, or with the scores of each.
+
+    Args:
+        names: The relations in the order of their ids.
+        negative: Name of the relation that stands for "no relation", or `None` if every relation counts.
+        per_relation: Whether to add the scores of each relation.
+
+    Returns:
+        A function of an `EvalPrediction`, for `Trainer`.
+
+    Raises:
+        ValueError: No relation is called `negative`, or a name occurs twice.
+
+    Example:
+
+    ```python
+    >>> trainer = Trainer(..., compute_metrics=make_compute_metrics(dataset["train"].features["label"].names))
+    ```
+    """
+    _check_names(names, negative)
+    return partial(compute_metrics, names=tuple(names), negative=negative, per_relation=per_relation)
+
+
+__all__ = ["MNREMetric", "compute_metrics", "make_compute_metrics", "relation_scores"]
