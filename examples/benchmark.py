@@ -24,8 +24,8 @@ import torch
 
 from tgdi_hf import TGDIConfig, TGDIForRelationExtraction
 
-# Word pieces with markers and special tokens: the middles of the ten tenths of MNRE's training texts in BERT's vocabulary, and a
-# caption of a usual length.
+# Word pieces of MNRE's training texts with markers and special tokens, one number for each tenth of the rows, and those
+# of a usual caption.
 TEXT_LENGTHS = (21, 24, 26, 28, 30, 31, 33, 35, 37, 42)
 CAPTION_LENGTH = 12
 
@@ -35,7 +35,9 @@ parser.add_argument("--objects", type=int, default=3)
 parser.add_argument("--rounds", type=int, default=7)
 parser.add_argument("--threads", type=int, default=2)
 parser.add_argument("--json", type=Path, help="write the numbers here, too")
-parser.add_argument("--training", action="store_true", help="only the training step, whose peak memory is its process's")
+parser.add_argument(
+    "--training", action="store_true", help="only the training step, whose peak memory is its process's"
+)
 
 
 def build() -> TGDIForRelationExtraction:

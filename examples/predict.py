@@ -1,6 +1,6 @@
 """Name the relation between two entities of a post, with or without its picture.
 
-    python examples/predict.py runs/mnre --text "JFK and Obama at Harvard" --head JFK --tail Harvard --image post.jpg
+python examples/predict.py runs/mnre --text "JFK and Obama at Harvard" --head JFK --tail Harvard --image post.jpg
 """
 
 import argparse

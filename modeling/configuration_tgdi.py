@@ -124,7 +124,9 @@ class TGDIConfig(PreTrainedConfig):
             )
         if text.is_decoder or text.add_cross_attention:
             raise ValueError("`text_config` is a decoder; TGDI needs an encoder: set `is_decoder=False`.")
-        missing = [n for n in ("hidden_size", "num_hidden_layers", "image_size", "patch_size") if not hasattr(vision, n)]
+        missing = [
+            n for n in ("hidden_size", "num_hidden_layers", "image_size", "patch_size") if not hasattr(vision, n)
+        ]
         if missing:
             raise ValueError(
                 f"`vision_config` of type {vision.model_type!r} has no {', '.join(missing)}; TGDI needs a vision "

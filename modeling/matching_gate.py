@@ -53,9 +53,7 @@ class MatchingGate(nn.Module):
         self.projection = nn.Linear(d_v, d)
         self.mlp = nn.Sequential(nn.Linear(3 * d, d), ACT2FN["gelu"], nn.Linear(d, d))
 
-    def forward(
-        self, pictures: Pictures, text: torch.Tensor, mask: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    def forward(self, pictures: Pictures, text: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         r"""
         Args:
             pictures (`Pictures`): N distinct pictures of n patches in S slots of B posts.

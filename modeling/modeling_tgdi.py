@@ -120,7 +120,9 @@ class TGDIPreTrainedModel(PreTrainedModel):
                 "Reentrant activation checkpointing passes no gradient to the prefixes of a layer. Use "
                 "`activation_checkpointing_kwargs={'use_reentrant': False}`, which is the default."
             )
-        super().activation_checkpointing_enable({"use_reentrant": False, **(activation_checkpointing_kwargs or {})}, **kwargs)
+        super().activation_checkpointing_enable(
+            {"use_reentrant": False, **(activation_checkpointing_kwargs or {})}, **kwargs
+        )
 
     def get_input_embeddings(self) -> nn.Module:
         return self.base_model.text_encoder.get_input_embeddings()
@@ -260,7 +262,9 @@ class TGDIModel(TGDIPreTrainedModel):
             return None
         if pixel_values is not None and vision_features is not None:
             raise ValueError("Expected `pixel_values` or `vision_features`, got both; leave one out.")
-        name, given = ("pixel_values", pixel_values) if vision_features is None else ("vision_features", vision_features)
+        name, given = (
+            ("pixel_values", pixel_values) if vision_features is None else ("vision_features", vision_features)
+        )
         trailing = 3 if vision_features is None else 2
         expected_dims = trailing + (1 if image_index is not None else 2)
         if given.dim() != expected_dims:
@@ -303,7 +307,9 @@ class TGDIModel(TGDIPreTrainedModel):
         if self.matching_gate is None:
             return None, None
         if pictures is None:
-            return torch.ones(len(mask), self.config.text_config.hidden_size, dtype=self.dtype, device=mask.device), None
+            return torch.ones(
+                len(mask), self.config.text_config.hidden_size, dtype=self.dtype, device=mask.device
+            ), None
         return self.matching_gate(pictures, h_s, mask)
 
     def _encode(self, text: TextInputs, prefix: PrefixCache | None = None, **kwargs):
@@ -316,7 +322,9 @@ class TGDIModel(TGDIPreTrainedModel):
     def _fuse(self, f_1, f_2, f_3, head_index, tail_index) -> torch.Tensor:
         """R of Eq. 14 where it is read: at the opening markers of head and tail, `(B, 2 d)`."""
         if head_index is None or tail_index is None:
-            raise ValueError("`head_index` and `tail_index` are needed: the positions of the entities' opening markers.")
+            raise ValueError(
+                "`head_index` and `tail_index` are needed: the positions of the entities' opening markers."
+            )
         markers = torch.stack([head_index, tail_index], dim=1)  # (B, 2)
         rows = torch.arange(len(markers), device=markers.device).unsqueeze(1)
         if f_3 is None:
@@ -413,4 +421,4 @@ class TGDIForRelationExtraction(TGDIPreTrainedModel):
         )
 
 
-__all__ = ["TGDIModel", "TGDIForRelationExtraction"]
+__all__ = ["TGDIForRelationExtraction", "TGDIModel"]

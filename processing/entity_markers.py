@@ -30,8 +30,8 @@ def check_span(span: Sequence[int], length: int, name: str, unit: str, where: st
     if not 0 <= start < end <= length:
         fault = "is empty" if start == end else "is reversed" if start > end else "lies outside the text"
         raise ValueError(
-            f"{where}: the span of `{name}`, [{start}, {end}), {fault}; expected 0 ≤ start < end ≤ {length}, the number "
-            f"of {unit}."
+            f"{where}: the span of `{name}`, [{start}, {end}), {fault}; expected 0 ≤ start < end ≤ {length}, the "
+            f"number of {unit}."
         )
     return int(start), int(end)
 

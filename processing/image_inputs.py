@@ -72,8 +72,8 @@ class PictureReader:
         x1, y1 = min(int(np.ceil(corners[2])), picture.width), min(int(np.ceil(corners[3])), picture.height)
         if x0 >= x1 or y0 >= y1:
             raise ValueError(
-                f"{where}: no pixel of the picture, {picture.width} × {picture.height}, lies in the box {list(corners)}; "
-                "expected x0 < x1 and y0 < y1 in pixels of the whole picture."
+                f"{where}: no pixel of the picture, {picture.width} × {picture.height}, lies in the box {list(corners)}"
+                "; expected x0 < x1 and y0 < y1 in pixels of the whole picture."
             )
         key = (*key, x0, y0, x1, y1)
         if key not in self.pictures:

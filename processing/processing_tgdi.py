@@ -64,8 +64,8 @@ class TGDIProcessor(ProcessorMixin):
         super().__init__(image_processor, tokenizer, **kwargs)
         if not tokenizer.is_fast:
             raise ValueError(
-                f"{type(tokenizer).__name__} is a slow tokenizer, which can't tell a marker from the same characters in "
-                "a post. Load the fast one: `AutoTokenizer.from_pretrained(name)`."
+                f"{type(tokenizer).__name__} is a slow tokenizer, which can't tell a marker from the same characters "
+                "in a post. Load the fast one: `AutoTokenizer.from_pretrained(name)`."
             )
         self.num_objects = num_objects
         self.use_caption = use_caption
@@ -113,8 +113,8 @@ class TGDIProcessor(ProcessorMixin):
         missing = [marker for marker in ENTITY_MARKERS if marker not in tokenizer.get_vocab()]
         if missing:
             raise ValueError(
-                f"The tokenizer saved in {tokenizer.name_or_path} lacks the entity markers {', '.join(missing)}, so the "
-                "model beside it has no embeddings for them. For a new model build the processor anew, with "
+                f"The tokenizer saved in {tokenizer.name_or_path} lacks the entity markers {', '.join(missing)}, so "
+                "the model beside it has no embeddings for them. For a new model build the processor anew, with "
                 "`TGDIProcessor(image_processor, tokenizer)`, and pass its tokenizer to `from_text_vision_pretrained`."
             )
         return super().from_args_and_dict(args, processor_dict, **kwargs)
@@ -137,8 +137,8 @@ class TGDIProcessor(ProcessorMixin):
             text (`str`, `list[str]` or `list[list[str]]`): One text, several texts, or several lists of words.
             head, tail: The span `[start, end)` of each entity, or one for each post: characters of the text, or
                 words where words are given. The two may overlap, nest or coincide.
-            objects: Up to `num_objects` parts of the picture for a post, or for each: boxes `(x0, y0, x1, y1)` in pixels
-                of the picture, or pictures of their own. The first `num_objects` are taken.
+            objects: Up to `num_objects` parts of the picture for a post, or for each: boxes `(x0, y0, x1, y1)` in
+                pixels of the picture, or pictures of their own. The first `num_objects` are taken.
             caption (`str`): What an image captioner says of the picture, or one (or `None`) for each post.
             share_images (`bool`, *optional*, defaults to `False`):
                 Return the distinct pictures of the batch once, with an index (what `TGDICollator` does).
@@ -208,7 +208,8 @@ class TGDIProcessor(ProcessorMixin):
             types.append([0] * len(ids) + [template.second_type] * len(second))
         if cut:
             logger.warning(
-                f"{cut} of {len(pieces)} texts are longer than {limit} tokens; what stands far from the entities was cut."
+                f"{cut} of {len(pieces)} texts are longer than {limit} tokens; what stands far from the entities was "
+                "cut."
             )
         data = {
             **_padded(plain, [[0] * len(ids) for ids in plain], template.padding),
@@ -318,7 +319,9 @@ class _Template:
 def _marked(text, head, tail, where: str) -> list[tuple[str, bool]]:
     """The pieces of one text, or of the words of one, between its entity markers."""
     if isinstance(text, str):
-        spans = [check_span(span, len(text), name, "characters", where) for name, span in (("head", head), ("tail", tail))]
+        spans = [
+            check_span(span, len(text), name, "characters", where) for name, span in (("head", head), ("tail", tail))
+        ]
     elif isinstance(text, list | tuple) and all(isinstance(word, str) for word in text):
         spans = [check_span(span, len(text), name, "words", where) for name, span in (("head", head), ("tail", tail))]
         text, spans = words_to_text(text, spans)

@@ -1,12 +1,11 @@
 import json
 
 import pytest
+from transformers import BertModel, ViTModel
 from typer.testing import CliRunner
 
-from tgdi_hf.cli import app
-from transformers import BertModel, ViTModel
-
 from tgdi_hf import TGDIForRelationExtraction
+from tgdi_hf.cli import app
 from tgdi_hf.tiny import tiny_image_processor, tiny_text_config, tiny_tokenizer, tiny_vision_config
 
 
@@ -43,7 +42,9 @@ def test_train_evaluate_and_predict_from_the_command_line(corpus, backbones, tmp
     config = TGDIForRelationExtraction.from_pretrained(tmp_path / "run").config
     assert (config.toi_num_layers, config.use_matching_gate) == (1, False)
 
-    output = run("evaluate", tmp_path / "run", tmp_path / "data", "--split", "test", "--output", tmp_path / "scores.json")
+    output = run(
+        "evaluate", tmp_path / "run", tmp_path / "data", "--split", "test", "--output", tmp_path / "scores.json"
+    )
     assert "accuracy" in output
     assert "eval_f1 /per/per/couple" in json.loads((tmp_path / "scores.json").read_text())
 

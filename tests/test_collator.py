@@ -34,7 +34,7 @@ def test_what_is_not_an_input_never_reaches_the_batch(corpus, processor):
 
 def test_each_distinct_picture_is_decoded_and_encoded_once(tmp_path, processor, model, monkeypatch):
     for name in ("a.png", "b.png"):
-        Image.new("RGB", (40, 30), name[0] == "a" and "red" or "blue").save(tmp_path / name)
+        Image.new("RGB", (40, 30), (name[0] == "a" and "red") or "blue").save(tmp_path / name)
     rows = [
         {"text": "Ann meets Bob", "head": (0, 3), "tail": (10, 13), "image": str(tmp_path / name)}
         for name in ("a.png", "b.png", "a.png", "a.png")

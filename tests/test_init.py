@@ -31,7 +31,9 @@ def test_every_public_name_is_there():
 
 
 def test_importing_the_package_loads_nothing_that_prediction_does_without():
-    loaded = python("import sys, tgdi_hf; print([m for m in ('datasets', 'evaluate', 'tgdi_hf.training') if m in sys.modules])")
+    loaded = python(
+        "import sys, tgdi_hf; print([m for m in ('datasets', 'evaluate', 'tgdi_hf.training') if m in sys.modules])"
+    )
     assert loaded == "[]"
 
 
@@ -93,4 +95,3 @@ def test_nothing_imports_the_folders_by_their_own_names():
     for path in ROOT.rglob("*.py"):
         if ".venv" not in path.parts:
             assert not re.search(r"^\s*(from|import)\s+(modeling|processing)\b", path.read_text(), re.M), path
-

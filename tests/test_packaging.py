@@ -31,7 +31,11 @@ def test_wheel_and_sdist_give_the_same_package_in_a_clean_environment(tmp_path):
     (wheel,) = (tmp_path / "sdist").glob("*.whl")
     assert modules(direct) == modules(wheel)
     sources = {f"tgdi_hf/{path.name}" for path in (ROOT / "tgdi_hf").glob("*.py")}
-    sources |= {f"tgdi_hf/{folder}/{path.name}" for folder in ("modeling", "processing") for path in (ROOT / folder).glob("*.py")}
+    sources |= {
+        f"tgdi_hf/{folder}/{path.name}"
+        for folder in ("modeling", "processing")
+        for path in (ROOT / folder).glob("*.py")
+    }
     assert modules(wheel) == sources
 
     subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
@@ -39,7 +43,9 @@ def test_wheel_and_sdist_give_the_same_package_in_a_clean_environment(tmp_path):
     subprocess.run([python, "-m", "pip", "install", "--quiet", "--no-deps", wheel], check=True)
     # The dependencies come from here; an editable install of the checkout, a .pth file, is not read from there.
     environment = {**os.environ, "PYTHONPATH": sysconfig.get_path("purelib")}
-    found = subprocess.run([python, "-c", IMPORT], check=True, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    found = subprocess.run(
+        [python, "-c", IMPORT], check=True, cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
     files = found.stdout.split()
     assert len(files) == 3
     assert all(file.startswith(str((tmp_path / "venv").resolve())) for file in files)

@@ -15,6 +15,7 @@ from sklearn.model_selection import cross_val_score
 from sklearn.tree import DecisionTreeClassifier
 
 from tgdi_hf import synthetic
+from tgdi_hf.mnre import RELATIONS
 from tgdi_hf.synthetic import FEATURES, LABELS, make_corpus, text_only_ceiling
 
 ROWS = {"train": 1800, "validation": 90, "test": 600}
@@ -59,6 +60,10 @@ def test_columns_and_sizes(corpus):
         assert dataset.features == FEATURES
         assert dataset["id"][:] == [f"{split}-{number}" for number in range(len(dataset))]
         assert dataset.features["label"].names == list(LABELS) and LABELS[0] == "None"
+
+
+def test_labels_are_relations_of_mnre_in_its_order():
+    assert list(LABELS) == [relation for relation in RELATIONS if relation in LABELS]
 
 
 def test_spans_are_characters_that_hold_the_names(train):

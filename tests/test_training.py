@@ -188,8 +188,10 @@ def test_a_killed_run_resumes_on_the_same_loss_curve(script, tmp_path):
 
 @pytest.mark.slow
 def test_two_processes_train_together(script, tmp_path):
-    command = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2", "--num_machines", "1",
-               "--mixed_precision", "no", "--dynamo_backend", "no"]  # fmt: skip
+    launch = (
+        "accelerate.commands.launch --cpu --num_processes 2 --num_machines 1 --mixed_precision no --dynamo_backend no"
+    )
+    command = [sys.executable, "-m", *launch.split()]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
     subprocess.run([*command, *script, str(tmp_path / "two"), "fresh"], check=True, env=environment)
     curve = saved_losses(tmp_path / "two")

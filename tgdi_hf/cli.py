@@ -4,7 +4,7 @@ import json
 import sys
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
@@ -48,7 +48,7 @@ def train(
     epochs: Annotated[float, typer.Option(min=0.0)] = 6,
     learning_rate: Annotated[float, typer.Option(min=0.0)] = 3e-5,
     fusion_learning_rate: Annotated[
-        Optional[float], typer.Option(help="For modules that start from random weights.", show_default="the same")
+        float | None, typer.Option(help="For modules that start from random weights.", show_default="the same")
     ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Rows a device and step.")] = 16,
     seed: int = 0,
@@ -95,7 +95,7 @@ def evaluate(
     split: Annotated[str, typer.Option(help="Which split to score.")] = "validation",
     batch_size: Annotated[int, typer.Option(min=1)] = 64,
     bf16: BF16 = False,
-    output: Annotated[Optional[Path], typer.Option(help="Write all scores, each relation's too, as JSON.")] = None,
+    output: Annotated[Path | None, typer.Option(help="Write all scores, each relation's too, as JSON.")] = None,
 ):
     """Score a model: accuracy, and precision, recall and F1 without the relation None.
 
@@ -106,9 +106,7 @@ def evaluate(
     dataset = training.load_data(data)
     if split not in dataset:
         raise typer.BadParameter(f"{data} has no split {split!r}, only {', '.join(dataset)}.", param_hint="--split")
-    metrics = training.evaluate(
-        checkpoint, dataset[split], per_device_eval_batch_size=batch_size, bf16_full_eval=bf16
-    )
+    metrics = training.evaluate(checkpoint, dataset[split], per_device_eval_batch_size=batch_size, bf16_full_eval=bf16)
     _show(metrics)
     if output is not None:
         output.write_text(json.dumps(metrics, indent=2, sort_keys=True) + "\n")
@@ -148,7 +146,7 @@ def predict(
 @app.command()
 def demo(
     seed: int = 0,
-    output: Annotated[Optional[Path], typer.Option(help="Keep the trained model here.")] = None,
+    output: Annotated[Path | None, typer.Option(help="Keep the trained model here.")] = None,
 ):
     """Train a tiny TGDI from scratch on an embedded corpus, beside a text-only control, and predict one post.
 

@@ -92,7 +92,8 @@ def run_demo(seed: int = 0, output_dir: str | Path | None = None, epochs: float 
     print(f"\nTest split        precision  recall    F1   (no model without pictures can pass F1 "
           f"{text_only_ceiling(corpus['test']):.3f})")  # fmt: skip
     for name, of in scores.items():
-        print(f"{name:<17} {of['precision']:>9.3f} {of['recall']:>7.3f} {of['f1']:>5.3f}   trained in {of['seconds']:.0f} s")
+        row = f"{name:<17} {of['precision']:>9.3f} {of['recall']:>7.3f} {of['f1']:>5.3f}"
+        print(f"{row}   trained in {of['seconds']:.0f} s")
     post = next(row for row in corpus["test"] if row["needs_image"] and row["label"])
     head, tail = (post["text"][slice(*post[entity])] for entity in ("head", "tail"))
     (prediction,) = predict(trainer.model, trainer.processing_class, [post])

@@ -31,11 +31,14 @@ def read_posts(path: str | Path) -> Iterator[dict[str, Any]]:
             try:
                 post = json.loads(line)
             except json.JSONDecodeError as error:
-                raise ValueError(f"{path}, line {number}: expected a JSON object, found {line.strip()[:80]!r} ({error}).") from None
+                raise ValueError(
+                    f"{path}, line {number}: expected a JSON object, found {line.strip()[:80]!r} ({error})."
+                ) from None
             missing = [name for name in ("head", "tail") if not isinstance(post, dict) or name not in post]
             if missing or not ("text" in post or "words" in post):
                 raise ValueError(
-                    f"{path}, line {number}: expected an object with text (or words), head and tail, found {line.strip()[:80]!r}."
+                    f"{path}, line {number}: expected an object with text (or words), head and tail, found "
+                    f"{line.strip()[:80]!r}."
                 )
             if isinstance(post.get("image"), str):
                 post["image"] = path.parent / post["image"]
@@ -75,9 +78,7 @@ def predict(
         scores, indices = outputs.logits.float().softmax(-1).topk(min(top_k, model.config.num_labels))
         gates = _gates(outputs.matching_gate, inputs.get("image_mask"), len(batch))
         for row_scores, row_indices, gate in zip(scores.tolist(), indices.tolist(), gates):
-            relations = [
-                {"relation": names[index], "score": score} for index, score in zip(row_indices, row_scores)
-            ]
+            relations = [{"relation": names[index], "score": score} for index, score in zip(row_indices, row_scores)]
             yield {**relations[0], "relations": relations, "gate": gate}
 
 

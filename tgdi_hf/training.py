@@ -241,7 +241,10 @@ def evaluate(
     """
     model = TGDIForRelationExtraction.from_pretrained(checkpoint)
     processor = TGDIProcessor.from_pretrained(checkpoint)
-    names, expected = dataset.features["label"].names, [model.config.id2label[i] for i in range(model.config.num_labels)]
+    names, expected = (
+        dataset.features["label"].names,
+        [model.config.id2label[i] for i in range(model.config.num_labels)],
+    )
     if names != expected:
         raise ValueError(
             f"The data has the relations {names}, the model in {checkpoint} was trained on {expected}. Expected the "

@@ -75,7 +75,9 @@ def tiny_inputs(batch=4, length=9, caption=5, slots=3, seed=1, pictures=True) ->
     )
     if pictures:
         inputs["pixel_values"] = torch.randn(batch, slots, 3, IMAGE, IMAGE, generator=generator)
-        inputs["image_mask"] = torch.tensor([[int(i == 0 or (j == 0 and i < batch - 1)) for j in range(slots)] for i in range(batch)])
+        inputs["image_mask"] = torch.tensor(
+            [[int(i == 0 or (j == 0 and i < batch - 1)) for j in range(slots)] for i in range(batch)]
+        )
     return inputs
 
 

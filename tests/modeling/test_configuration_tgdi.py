@@ -19,7 +19,9 @@ def test_round_trip_through_a_folder(tmp_path):
     config = tiny_config(text="roberta", vision="dinov2", prompt_grid=2, toi_share_text_encoder=True, num_labels=7)
     config.save_pretrained(tmp_path)
     again = TGDIConfig.from_pretrained(tmp_path)
-    assert again.to_dict() == {**config.to_dict(), "_name_or_path": str(tmp_path)} or again.to_dict() == config.to_dict()
+    assert (
+        again.to_dict() == {**config.to_dict(), "_name_or_path": str(tmp_path)} or again.to_dict() == config.to_dict()
+    )
     assert again.text_config.model_type == "roberta"
     assert again.vision_config.model_type == "dinov2"
     assert again.num_labels == 7

@@ -82,7 +82,11 @@ def test_padding_order_and_company_of_a_row_do_not_matter(model, inputs):
         length = int(alone["attention_mask"].sum())
         total = int(alone["enhanced_attention_mask"].sum())
         alone = {
-            name: value[:, :total] if name.startswith("enhanced") else value[:, :length] if value.shape[1:] == (9,) else value
+            name: value[:, :total]
+            if name.startswith("enhanced")
+            else value[:, :length]
+            if value.shape[1:] == (9,)
+            else value
             for name, value in alone.items()
         }
         torch.testing.assert_close(logits(model, **alone), together[[i]])
@@ -158,7 +162,11 @@ def test_switches_do_what_they_say(inputs):
     outputs = full.tgdi(**inputs, output_hidden_states=True)
     markers = torch.stack([inputs["head_index"], inputs["tail_index"]], dim=1)
     pick = lambda states: states[torch.arange(4).unsqueeze(1), markers].flatten(1)  # noqa: E731
-    f_1, f_3, gate = outputs.cross_modal_last_hidden_state, outputs.text_oriented_last_hidden_state, outputs.matching_gate
+    f_1, f_3, gate = (
+        outputs.cross_modal_last_hidden_state,
+        outputs.text_oriented_last_hidden_state,
+        outputs.matching_gate,
+    )
     torch.testing.assert_close(outputs.entity_states, 0.5 * pick(f_3) + 0.5 * pick(f_1))
 
     def variant(**options):
@@ -372,8 +380,14 @@ def test_resizing_follows_the_tokenizer(model):
         (lambda i: i.update(pixel_values=i["pixel_values"][:, 0]), r"\(4, 3, 32, 32\).*5 dimensions.*image_index"),
         (lambda i: i.update(image_mask=i["image_mask"][:, :2]), r"\(4, 2\).*\(4, 3\)"),
         (lambda i: i.update(pixel_values=i["pixel_values"][:3], image_mask=i["image_mask"][:3]), "4 posts"),
-        (lambda i: (i.pop("image_mask"), i.update(pixel_values=torch.zeros(4, 5, 3, 32, 32))), "5 pictures.*num_objects=3"),
-        (lambda i: (i.pop("pixel_values"), i.update(vision_features=torch.zeros(4, 3, 19, 8))), "24.*get_vision_features"),
+        (
+            lambda i: (i.pop("image_mask"), i.update(pixel_values=torch.zeros(4, 5, 3, 32, 32))),
+            "5 pictures.*num_objects=3",
+        ),
+        (
+            lambda i: (i.pop("pixel_values"), i.update(vision_features=torch.zeros(4, 3, 19, 8))),
+            "24.*get_vision_features",
+        ),
     ],
 )
 def test_tensors_that_do_not_belong_together_are_refused(model, inputs, change, message):

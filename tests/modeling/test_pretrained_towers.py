@@ -1,7 +1,15 @@
 import pytest
 import torch
 from tokenizers import Tokenizer, models
-from transformers import BertModel, CLIPConfig, CLIPModel, CLIPVisionModel, Dinov2Model, PreTrainedTokenizerFast, RobertaModel
+from transformers import (
+    BertModel,
+    CLIPConfig,
+    CLIPModel,
+    CLIPVisionModel,
+    Dinov2Model,
+    PreTrainedTokenizerFast,
+    RobertaModel,
+)
 
 from tgdi_hf import TGDIForRelationExtraction
 from tgdi_hf.modeling.configuration_tgdi import ENTITY_MARKERS
@@ -40,7 +48,9 @@ def test_weights_of_both_encoders_arrive_and_the_text_oriented_layers_start_from
         else:
             assert torch.equal(kept[name], value), name
     kept = model.tgdi.vision_tower.state_dict()
-    assert all(torch.equal(kept[name], v) for name, v in vision.state_dict().items() if not name.startswith("layernorm"))
+    assert all(
+        torch.equal(kept[name], v) for name, v in vision.state_dict().items() if not name.startswith("layernorm")
+    )
     for i, layer in enumerate(model.tgdi.text_oriented.layers):
         source = text.encoder.layer[i + 1].state_dict()
         assert all(torch.equal(value, source[name]) for name, value in layer.state_dict().items())
@@ -55,7 +65,13 @@ def test_the_vision_half_of_a_clip_checkpoint(tmp_path):
     save(RobertaModel, TEXT_CONFIGS["roberta"], tmp_path / "text")
     config = CLIPConfig(
         vision_config=VISION_CONFIGS["clip_vision_model"].to_dict(),
-        text_config={"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16, "vocab_size": 30},
+        text_config={
+            "hidden_size": 16,
+            "num_hidden_layers": 1,
+            "num_attention_heads": 2,
+            "intermediate_size": 16,
+            "vocab_size": 30,
+        },
     )
     save(CLIPModel, config, tmp_path / "clip")
     model = TGDIForRelationExtraction.from_text_vision_pretrained(tmp_path / "text", tmp_path / "clip", num_labels=3)

@@ -23,7 +23,10 @@ def byte_level():
     tokenizer.decoder = decoders.ByteLevel()
     special = ["<s>", "<pad>", "</s>", "<unk>"]
     trainer = trainers.BpeTrainer(
-        vocab_size=400, special_tokens=special, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False
+        vocab_size=400,
+        special_tokens=special,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
     )
     tokenizer.train_from_iterator(TEXTS, trainer)
     tokenizer.post_processor = processors.RobertaProcessing(("</s>", 2), ("<s>", 0), add_prefix_space=False)
@@ -51,7 +54,11 @@ def sentence_piece():
     )  # fmt: skip
 
 
-TOKENIZERS = {"wordpiece": lambda: tiny_tokenizer(TEXTS, vocab_size=300), "bytes": byte_level, "sentencepiece": sentence_piece}
+TOKENIZERS = {
+    "wordpiece": lambda: tiny_tokenizer(TEXTS, vocab_size=300),
+    "bytes": byte_level,
+    "sentencepiece": sentence_piece,
+}
 
 
 def build(kind="wordpiece", **options) -> TGDIProcessor:

@@ -77,7 +77,9 @@ def test_a_text_cut_short_keeps_its_markers_and_its_order(data):
 
 def test_far_entities_keep_both_neighbourhoods():
     kept = fit(list(range(100)), [10, 12, 80, 82], budget=12)
-    assert kept == [8, 9, 10, 11, 12, 13, 14, 79, 80, 81, 82, 83] or (set(kept) >= {9, 10, 11, 12, 13, 79, 80, 81, 82, 83})
+    assert kept == [8, 9, 10, 11, 12, 13, 14, 79, 80, 81, 82, 83] or (
+        set(kept) >= {9, 10, 11, 12, 13, 79, 80, 81, 82, 83}
+    )
     assert len(kept) == 12
 
 

@@ -29,7 +29,7 @@ def test_a_post_becomes_the_documented_tensors(wordpiece):
     assert set(inputs) <= set(wordpiece.model_input_names)
     length, enhanced = inputs["input_ids"].shape[1], inputs["enhanced_input_ids"].shape[1]
     assert {name: tuple(value.shape) for name, value in inputs.items()} == {
-        **{name: (1, length) for name in ("input_ids", "attention_mask", "token_type_ids")},
+        **dict.fromkeys(("input_ids", "attention_mask", "token_type_ids"), (1, length)),
         **{f"enhanced_{name}": (1, enhanced) for name in ("input_ids", "attention_mask", "token_type_ids")},
         "head_index": (1,), "tail_index": (1,), "pixel_values": (1, 4, 3, 16, 16), "image_mask": (1, 4),
     }  # fmt: skip
@@ -37,9 +37,7 @@ def test_a_post_becomes_the_documented_tensors(wordpiece):
     assert inputs["image_mask"].tolist() == [[1, 1, 1, 0]]
     assert (inputs["pixel_values"][0, 3] == 0).all()
     text = wordpiece.tokenizer.decode(inputs["enhanced_input_ids"][0])
-    assert text == (
-        "[CLS] <head> jfk </head> and obama at <tail> harvard </tail> [SEP] two men in gowns [SEP]"
-    )
+    assert text == ("[CLS] <head> jfk </head> and obama at <tail> harvard </tail> [SEP] two men in gowns [SEP]")
 
 
 def test_t_is_a_prefix_of_t_e_and_the_markers_stand_at_the_same_place(any_processor):
@@ -155,7 +153,9 @@ def test_a_long_text_keeps_both_entities_and_loses_its_caption_first(wordpiece, 
     text = processor.tokenizer.decode(processor(text=[words], head=[(10, 11)], tail=[(35, 36)])["input_ids"][0])
     assert "<head> obama </head>" in text
     assert "<tail> harvard </tail>" in text
-    short = processor(text=["JFK and Obama"], head=[(0, 3)], tail=[(8, 13)], caption=["two men in gowns on a stage " * 5])
+    short = processor(
+        text=["JFK and Obama"], head=[(0, 3)], tail=[(8, 13)], caption=["two men in gowns on a stage " * 5]
+    )
     assert short["enhanced_input_ids"].shape == (1, 24)
     assert short["input_ids"].shape[1] < 24
 
@@ -200,7 +200,8 @@ def test_of_many_objects_the_first_are_taken():
     objects = [(0, 0, i + 1, 5) for i in range(5)]
     two = build(num_objects=2)
     assert torch.equal(
-        two(**POST, images=RED, objects=objects)["pixel_values"], two(**POST, images=RED, objects=objects[:2])["pixel_values"]
+        two(**POST, images=RED, objects=objects)["pixel_values"],
+        two(**POST, images=RED, objects=objects[:2])["pixel_values"],
     )
     assert two(**POST, images=RED, objects=objects)["image_mask"].tolist() == [[1, 1, 1]]
     assert build(num_objects=0)(**POST, images=RED, objects=objects)["image_mask"].tolist() == [[1]]
@@ -247,7 +248,10 @@ def test_special_tokens_of_the_tokenizer_survive_the_markers():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"head": (0, 99)}, r"row 0: the span of `head`, \[0, 99\), lies outside the text.*24, the number of characters"),
+        (
+            {"head": (0, 99)},
+            r"row 0: the span of `head`, \[0, 99\), lies outside the text.*24, the number of characters",
+        ),
         ({"tail": (5, 5)}, "`tail`.*is empty"),
         ({"tail": None}, "`tail` is None"),
         ({"text": None}, "`text` is missing"),
@@ -284,7 +288,8 @@ def test_threads_do_not_disturb_each_other(wordpiece):
 
 @pytest.mark.skipif(not MNRE.is_dir(), reason="the MNRE corpus is not beside the repository (../shared/mnre)")
 def test_every_row_of_mnre(wordpiece):
-    rows = [ast.literal_eval(line) for split in ("train", "val") for line in open(MNRE / f"txt/ours_{split}.txt")]
+    files = [MNRE / f"txt/ours_{split}.txt" for split in ("train", "val")]
+    rows = [ast.literal_eval(line) for file in files for line in file.read_text(encoding="utf-8").splitlines()]
     overlapping = 0
     for start in range(0, len(rows), 256):
         batch = rows[start : start + 256]
@@ -293,6 +298,8 @@ def test_every_row_of_mnre(wordpiece):
         ids = inputs["input_ids"].numpy()
         for marker in ENTITY_MARKERS:
             assert ((ids == wordpiece.tokenizer.convert_tokens_to_ids(marker)).sum(1) == 1).all()
-        assert (ids[np.arange(len(ids)), inputs["head_index"]] == wordpiece.tokenizer.convert_tokens_to_ids("<head>")).all()
+        assert (
+            ids[np.arange(len(ids)), inputs["head_index"]] == wordpiece.tokenizer.convert_tokens_to_ids("<head>")
+        ).all()
         overlapping += sum(max(h[0], t[0]) < min(h[1], t[1]) for h, t in zip(heads, tails))
     assert overlapping == 62
