@@ -99,7 +99,6 @@ class TGDIConfig(PreTrainedConfig):
     initializer_range: float | int = 0.02
 
     def __post_init__(self, **kwargs):
-        default_vision = self.vision_config is None
         num_labels, id2label = kwargs.get("num_labels"), self.id2label
         if num_labels is not None and id2label is not None and num_labels != len(id2label):
             raise ValueError(
@@ -107,8 +106,6 @@ class TGDIConfig(PreTrainedConfig):
                 "Pass one of the two, or make them agree."
             )
         super().__post_init__(**kwargs)
-        if default_vision:
-            self.vision_config.patch_size = 32
         for sub_config in (self.text_config, self.vision_config):
             # Code that a nested config asks for is never run, so the wish does not travel on either.
             for name in ("auto_map", "trust_remote_code"):

@@ -1,6 +1,7 @@
 """The demo: a tiny TGDI trained from scratch on the embedded corpus, beside the same model without pictures."""
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -66,7 +67,12 @@ def fit(corpus: DatasetDict, output_dir: str | Path, seed: int, epochs: float, *
     return trainer, time.perf_counter() - started
 
 
-def run_demo(seed: int = 0, output_dir: str | Path | None = None, epochs: float = 12) -> dict[str, dict[str, float]]:
+def run_demo(
+    seed: int = 0,
+    output_dir: str | Path | None = None,
+    epochs: float = 12,
+    rows: Mapping[str, int] | None = None,
+) -> dict[str, dict[str, float]]:
     r"""
     Trains, scores on the test split, and predicts one post; prints what it does.
 
@@ -74,11 +80,12 @@ def run_demo(seed: int = 0, output_dir: str | Path | None = None, epochs: float 
         seed: Of the corpus, the weights and the order of the rows.
         output_dir: Where to leave the model; nowhere by default.
         epochs: Passes over the training rows.
+        rows: Size of each split; those of `make_corpus` by default.
 
     Returns:
         Test scores of `"TGDI"` and of the `"text only"` control.
     """
-    corpus = make_corpus(seed=seed)
+    corpus = make_corpus(rows, seed=seed)
     print(f"Embedded corpus: {', '.join(f'{len(rows)} {split}' for split, rows in corpus.items())} posts.")
     scores = {}
     with TemporaryDirectory() as scratch:
