@@ -1,6 +1,6 @@
 """Speed and memory of TGDI at the paper's size, beside the bare encoders on the same inputs.
 
-    python examples/benchmark.py                        # about ten minutes on two cores
+    python examples/benchmark.py                        # about four minutes on two cores
     python examples/benchmark.py --json benchmark.json
 
 BERT-base and CLIP ViT-B/32 with random weights, 1 + 3 pictures of 224 × 224 a post, texts as long as MNRE's. What is

@@ -6,7 +6,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from datasets import DatasetDict
-from transformers import set_seed
+from transformers import ProgressCallback, set_seed
 
 from .modeling.configuration_tgdi import TGDIConfig
 from .modeling.modeling_tgdi import TGDIForRelationExtraction
@@ -22,6 +22,13 @@ TEXT_ONLY = {
     "use_matching_gate": False,
     "use_text_oriented_interaction": False,
 }
+
+
+class Bar(ProgressCallback):
+    """The progress bar without the lines that it prints in between."""
+
+    def on_log(self, *args, **kwargs):
+        pass
 
 
 def tiny_tgdi(corpus: DatasetDict, **options) -> tuple[TGDIForRelationExtraction, TGDIProcessor]:
@@ -60,10 +67,11 @@ def fit(corpus: DatasetDict, output_dir: str | Path, seed: int, epochs: float, *
         per_device_train_batch_size=32,
         dataloader_num_workers=0,
         seed=seed,
-        disable_tqdm=False,
         logging_strategy="no",
     )
     trainer = make_trainer(model, processor, corpus, arguments)
+    trainer.remove_callback(ProgressCallback)
+    trainer.add_callback(Bar)
     started = time.perf_counter()
     trainer.train()
     return trainer, time.perf_counter() - started
