@@ -10,7 +10,7 @@ PYTEST := OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/python -m pytest
 .PHONY: demo test test-slow style format clean
 
 demo: $(VENV)/.installed
-	$(BIN)/tgdi demo
+	$(BIN)/tgdi demo --output runs/demo
 
 test: $(VENV)/.installed-test
 	$(PYTEST) -n 2
