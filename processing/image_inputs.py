@@ -88,12 +88,8 @@ class PictureReader:
             source = path
         if isinstance(source, str | os.PathLike):
             return ("path", os.fspath(source)), source
-        if isinstance(source, Image.Image):
-            # Pictures that `datasets` decoded anew for every row still know their file.
-            name = getattr(source, "filename", "")
-            return (("path", name) if name else ("object", id(source))), source
-        if isinstance(source, np.ndarray | torch.Tensor):
-            return ("object", id(source)), source
+        if isinstance(source, Image.Image | np.ndarray | torch.Tensor):
+            return ("object", id(source)), source  # two images of one file may have been edited differently
         raise ValueError(
             f"{where}: expected a picture as PIL image, path, array or mapping with `bytes` or `path`, found "
             f"{type(source).__name__}."

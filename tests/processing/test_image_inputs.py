@@ -143,3 +143,12 @@ def test_boxes_are_told_from_pictures():
     assert not is_box("a.png")
     assert not is_box({"path": "a.png"})
     assert not is_box(Image.new("RGB", (2, 2)))
+
+
+def test_two_images_of_one_file_may_differ(tmp_path):
+    path = saved(Image.new("RGB", (4, 4), RED), tmp_path / "a.png")
+    one, two = Image.open(path), Image.open(path)
+    two.paste(BLUE, (0, 0, 4, 4))
+    reader = PictureReader()
+    assert reader.read(one, "")[1].getpixel((0, 0)) == RED
+    assert reader.read(two, "")[1].getpixel((0, 0)) == BLUE
