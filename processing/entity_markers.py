@@ -1,7 +1,10 @@
 """From a text and two spans to token ids with entity markers in place."""
 
+import json
 from collections.abc import Sequence
-from numbers import Integral
+from dataclasses import dataclass
+from operator import index
+from uuid import uuid4
 
 HEAD_START, HEAD_END, TAIL_START, TAIL_END = "<head>", "</head>", "<tail>", "</tail>"
 ENTITY_MARKERS = (HEAD_START, HEAD_END, TAIL_START, TAIL_END)
@@ -22,18 +25,16 @@ def check_span(span: Sequence[int], length: int, name: str, unit: str, where: st
         ValueError: Anything but two integers with 0 ≤ start < end ≤ length.
     """
     try:
-        start, end = span
+        start, end = map(index, span)
     except (TypeError, ValueError):
         raise ValueError(f"{where}: `{name}` is {span!r}; expected a span [start, end) of two integers.") from None
-    if not (isinstance(start, Integral) and isinstance(end, Integral)):
-        raise ValueError(f"{where}: `{name}` is {span!r}; expected a span [start, end) of two integers.")
     if not 0 <= start < end <= length:
         fault = "is empty" if start == end else "is reversed" if start > end else "lies outside the text"
         raise ValueError(
             f"{where}: the span of `{name}`, [{start}, {end}), {fault}; expected 0 ≤ start < end ≤ {length}, the "
-            f"number of {unit}."
+            f"number of {unit}. The end is the first of the {unit} after the entity."
         )
-    return int(start), int(end)
+    return start, end
 
 
 def words_to_text(words: Sequence[str], spans: Sequence[tuple[int, int]]) -> tuple[str, list[tuple[int, int]]]:
@@ -45,7 +46,7 @@ def words_to_text(words: Sequence[str], spans: Sequence[tuple[int, int]]) -> tup
         spans: `[start, end)` in words.
 
     Returns:
-        The text and the same spans in characters.
+        The text and the same spans in characters. Those of empty words are empty.
     """
     starts, position = [], 0
     for word in words:
@@ -54,7 +55,7 @@ def words_to_text(words: Sequence[str], spans: Sequence[tuple[int, int]]) -> tup
     return " ".join(words), [(starts[start], starts[end - 1] + len(words[end - 1])) for start, end in spans]
 
 
-def split_at_markers(text: str, head: tuple[int, int], tail: tuple[int, int]) -> list[tuple[str, bool]]:
+def cut_at_markers(text: str, head: tuple[int, int], tail: tuple[int, int]) -> tuple[list[str], list[str]]:
     r"""
     Cuts a text where markers belong.
 
@@ -62,46 +63,176 @@ def split_at_markers(text: str, head: tuple[int, int], tail: tuple[int, int]) ->
     opening before inner opening, so that nested entities get nested markers; of two identical spans the head is the
     outer one. Entities that cross get crossing markers.
 
+    A space before a marker moves behind it, to the word that follows: byte-level vocabularies (RoBERTa) hold words
+    with the space before them, and other tokenizers drop spaces anyway.
+
+    Args:
+        text: Any text.
+        head: `[start, end)` in characters; may be empty for an empty word.
+        tail: Likewise.
+
     Returns:
-        Pieces in order: `(piece of text, False)` or `(marker, True)`. No piece is empty.
+        Five segments, which joined are the text and of which any may be empty, and the four markers between them.
     """
-    markers = []
+    cuts = []
     for rank, (start, end), opening, closing in ((0, head, HEAD_START, HEAD_END), (1, tail, TAIL_START, TAIL_END)):
         # Opening at one place: the longer, that is outer, entity first. Closing: the later begun, that is inner, first.
-        markers.append(((start, 1, -end, rank), opening))
-        markers.append(((end, 0, -start, -rank), closing))
-    pieces, position = [], 0
-    for key, marker in sorted(markers):
-        if key[0] > position:
-            pieces.append((text[position : key[0]], False))
-            position = key[0]
-        pieces.append((marker, True))
-    if position < len(text):
-        pieces.append((text[position:], False))
-    return pieces
+        # An empty entity closes right after it opens.
+        cuts.append((start, 1, -end, rank, 0, opening))
+        cuts.append((end, 0, -start, -rank, 0, closing) if end > start else (start, 1, -end, rank, 1, closing))
+    cuts.sort()
+    segments, position = [], 0
+    for cut in cuts:
+        place = cut[0]
+        if place > position and text[place - 1] == " ":
+            place -= 1
+        segments.append(text[position:place])
+        position = place
+    segments.append(text[position:])
+    return segments, [cut[-1] for cut in cuts]
 
 
-def fit(ids: list[int], markers: list[int], budget: int) -> list[int]:
+def shorten(ids: list[int], entities: Sequence[tuple[int, int]], budget: int) -> list[int]:
     r"""
     Shortens a text around its entities.
 
-    The window keeps everything from the first marker to the last and equally much context on both sides; where even
-    that is too long, the neighbourhood of each marker is kept. A marker is never cut.
+    The window keeps everything from the first marker to the last and equally much context on both sides. Entities too
+    far apart for that keep a neighbourhood each, and entities too long to be kept whole keep the tokens next to their
+    markers. Markers are always kept.
 
     Args:
         ids: The text's tokens, markers included.
-        markers: The positions of the four markers in `ids`.
-        budget: How many tokens to keep, at least four.
+        entities: The positions in `ids` of each entity's opening and closing marker.
+        budget: How many tokens to keep, at least the four markers.
 
     Returns:
         At most `budget` of the tokens, in their order.
     """
     if len(ids) <= budget:
         return ids
+    markers = [position for entity in entities for position in entity]
     first, last = min(markers), max(markers)
     if last - first < budget:
-        left = min(first, max(budget - (last - first + 1), 0) // 2)
-        start = min(first - left, len(ids) - budget)
+        context = budget - (last - first + 1)
+        start = min(max(first - context // 2, 0), len(ids) - budget)
         return ids[start : start + budget]
-    nearest = sorted(range(len(ids)), key=lambda i: min(abs(i - marker) for marker in markers))
-    return [ids[i] for i in sorted(nearest[:budget])]
+
+    def nearness(i: int) -> tuple[int, int]:
+        entity = min(max(start - i, i - end, 0) for start, end in entities)  # 0 inside
+        return entity, min(abs(i - marker) for marker in markers)
+
+    nearest = sorted(range(len(ids)), key=nearness)[:budget]
+    return [ids[i] for i in sorted(nearest)]
+
+
+@dataclass(frozen=True)
+class Frame:
+    """The special tokens around one text, `prefix A suffix`, and around two, `prefix A suffix middle B end`."""
+
+    prefix: list[int]
+    suffix: list[int]
+    middle: list[int]
+    end: list[int]
+    second_type: int  # segment id of `middle B end`
+
+    @property
+    def single(self) -> int:
+        return len(self.prefix) + len(self.suffix)
+
+    @property
+    def pair(self) -> int:
+        """How many special tokens a second text brings with it."""
+        return len(self.middle) + len(self.end)
+
+
+class TextTokenizer:
+    r"""
+    Turns strings into token ids in which nothing is special: a post that says "</s>" or "<head>" says so in ordinary
+    tokens. Everything else, added tokens that are not special included, is as the tokenizer has it.
+
+    It works on a copy, so that the tokenizer's own state never changes and threads can share it.
+
+    Args:
+        tokenizer: A tokenizer that has the entity markers.
+    """
+
+    def __init__(self, tokenizer):
+        self.source, self.size = tokenizer, len(tokenizer)
+        self.markers = {marker: tokenizer.convert_tokens_to_ids(marker) for marker in ENTITY_MARKERS}
+        self.padding = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0
+        self._unknown = tokenizer.unk_token_id
+        self._special = set(tokenizer.all_special_ids) - {self._unknown}
+        self._backend = _without_special_tokens(tokenizer.backend_tokenizer) if tokenizer.is_fast else None
+        self.frame = self._find_frame()
+
+    def __call__(self, strings: list[str]) -> list[list[int]]:
+        if self._backend is not None:
+            return [encoding.ids for encoding in self._backend.encode_batch_fast(strings, add_special_tokens=False)]
+        return [self._slowly(string) for string in strings]
+
+    def __deepcopy__(self, memo):
+        # Nothing changes after `__init__`; saving a processor copies its attributes, and vocabularies are large.
+        return self
+
+    def is_for(self, tokenizer) -> bool:
+        """Whether this still is what would be made from `tokenizer`, to which tokens may have been added since."""
+        return self.source is tokenizer and self.size == len(tokenizer)
+
+    def _slowly(self, string: str) -> list[int]:
+        ids = self.source.convert_tokens_to_ids(self.source.tokenize(string, split_special_tokens=True))
+        # A vocabulary in plain Python can't be told to overlook its special tokens; they are unknown words then.
+        ids = [self._unknown if i in self._special else i for i in ids]
+        return [i for i in ids if i is not None]
+
+    def _find_frame(self) -> Frame:
+        name = type(self.source).__name__
+        if self._backend is not None:
+            pair = self._backend.encode("a", "a")
+            ids, types, owners = pair.ids, pair.type_ids, pair.sequence_ids
+            single = self._backend.encode("a").ids
+        else:
+            ids = self.source.build_inputs_with_special_tokens([-1], [-2])
+            types = self.source.create_token_type_ids_from_sequences([-1], [-2])
+            owners = [{-1: 0, -2: 1}.get(i) for i in ids]
+            single = self.source.build_inputs_with_special_tokens([-1])
+        if 0 not in owners or 1 not in owners:
+            raise ValueError(f"{name} makes no tokens of the letter “a”; TGDI can't find out how it joins two texts.")
+        first, second = owners.index(0), owners.index(1)
+        first_end, second_end = first + owners.count(0), second + owners.count(1)
+        if ids[: len(single)] != single or len(single) > second:
+            raise ValueError(
+                f"{name} makes {single} of one text and {ids} of two; TGDI needs a tokenizer for which the first text "
+                "with its special tokens looks the same in both, such as BERT's or RoBERTa's."
+            )
+        # Models without segments embed one at most, whatever their tokenizer's template says.
+        second_type = types[second] if "token_type_ids" in self.source.model_input_names else 0
+        return Frame(ids[:first], single[first_end:], ids[len(single) : second], ids[second_end:], second_type)
+
+
+def _without_special_tokens(backend):
+    r"""
+    A copy of a `tokenizers.Tokenizer` that finds no special token in any text.
+
+    `encode_special_tokens` of the library switches off the search for them, but not the vocabulary: Unigram models
+    have "<s>" among their pieces, at the best of scores. So special tokens keep their ids and get names no text has.
+    """
+    state = json.loads(backend.to_str())
+    special = [token["content"] for token in state["added_tokens"] if token["special"]]
+    names = {token: f"{token}{uuid4().hex}" for token in special}
+    for token in state["added_tokens"]:
+        token["content"] = names.get(token["content"], token["content"])
+    model = state["model"]
+    if isinstance(model["vocab"], dict):
+        model["vocab"] = {names.get(piece, piece): number for piece, number in model["vocab"].items()}
+    else:  # Unigram
+        model["vocab"] = [[names.get(piece, piece), score] for piece, score in model["vocab"]]
+    if model.get("unk_token") in names:
+        model["unk_token"] = names[model["unk_token"]]
+    if model.get("merges"):  # "a b" or ["a", "b"]
+        model["merges"] = [
+            merge
+            for merge in model["merges"]
+            if (merge.replace(" ", "", 1) if isinstance(merge, str) else "".join(merge)) not in names
+        ]
+    state["truncation"] = state["padding"] = None
+    return type(backend).from_str(json.dumps(state))

@@ -1,140 +1,208 @@
-"""Opening and checking pictures, whatever form they come in."""
+"""Opening, checking and cutting pictures, whatever form they come in."""
 
 import hashlib
 import io
+import math
 import os
-import warnings
+from collections.abc import Hashable, Iterator, Mapping
+from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-# A picture of more pixels is refused before it is decoded: PIL's own threshold, about 0.25 GiB in memory.
+# A picture of more pixels is refused before it is decoded: where PIL begins to warn, about 0.25 GiB in memory.
 MAX_IMAGE_PIXELS = 89_478_485
+# Image processors that scale the shorter side to 224 pixels would make gigabytes of a narrower strip.
+MAX_SIDE_RATIO = 1000
+_ORIENTATION = 0x0112  # EXIF tag
 
 
-def is_box(value) -> bool:
+def is_box(value: Any) -> bool:
     """Whether an object is given as a box `(x0, y0, x1, y1)` rather than as a picture of its own."""
     if isinstance(value, np.ndarray | torch.Tensor):
         return value.ndim == 1
     return isinstance(value, list | tuple) and all(isinstance(number, int | float | np.number) for number in value)
 
 
-class PictureReader:
+class PictureBatch:
     r"""
-    Opens the pictures of one batch; each distinct one is decoded once.
+    The distinct pictures of a batch, and the boxes to cut out of them.
 
-    Two sources are the same picture if they are the same object, the same path or the same encoded bytes.
-
-    Args:
-        max_pixels (`int`, *optional*): Pictures of more pixels are refused before they are decoded.
+    Two pictures are the same if they are the same Python object, have the same path or the same encoded bytes; two
+    boxes if they are equal and on the same picture. Each picture is decoded once, and only one is in memory at a time.
     """
 
-    def __init__(self, max_pixels: int = MAX_IMAGE_PIXELS):
-        self.max_pixels = max_pixels
-        self.pictures = {}
+    def __init__(self):
+        self._pictures = {}  # key -> (source, where, {box or None: (number, where)})
+        self._count = 0
 
-    def read(self, source, where: str) -> tuple[tuple, Image.Image]:
+    def __len__(self) -> int:
+        return self._count
+
+    def add(self, source: Any, where: str) -> tuple[Hashable, int]:
         r"""
         Args:
-            source: A PIL image, a path, an array (height × width × channels, channels first, or gray; unsigned bytes,
-                or floats from 0 to 1), or a mapping with `bytes` or `path` as `datasets` stores images.
-            where: Names the row in messages.
+            source: A PIL image; a path; an array of shape (height, width), (height, width, channels) or (channels,
+                height, width), unsigned bytes or floats from 0 to 1; or a mapping with `bytes` or `path` as `datasets`
+                stores images.
+            where: Names the picture in messages.
 
         Returns:
-            A key that is equal for equal sources, and the RGB picture.
-
-        Raises:
-            ValueError: What is there is not a picture, is damaged, or is too large.
+            A key that is equal for equal pictures, for `add_box`, and the picture's number in the batch.
         """
-        key, opened = self._open(source, where)
-        if key not in self.pictures:
-            self.pictures[key] = self._decode(opened, where)
-        return key, self.pictures[key]
+        key = _identity(source, where)
+        if key not in self._pictures:
+            self._pictures[key] = (source, where, {})
+        return key, self._number(key, None, where)
 
-    def crop(self, key: tuple, box, where: str) -> tuple[tuple, Image.Image]:
+    def add_box(self, key: Hashable, box: Any, where: str) -> int:
         r"""
-        Cuts a box out of a picture that was read; what stands out beyond the picture is cut off.
-
         Args:
-            key: As `read` returned it.
-            box: `(x0, y0, x1, y1)` in pixels of the picture, EXIF orientation applied.
+            key: Of the picture, from `add`.
+            box: `(x0, y0, x1, y1)` in pixels of the upright picture; what stands out beyond it is cut off.
             where: Names the object in messages.
 
-        Raises:
-            ValueError: Not four finite numbers, or no pixel of the picture lies in the box.
+        Returns:
+            The number of that part of the picture in the batch.
         """
-        picture = self.pictures[key]
-        corners = [float(number) for number in box]
-        if len(corners) != 4 or not np.isfinite(corners).all():
-            raise ValueError(f"{where}: the box {list(corners)} is not four finite numbers x0, y0, x1, y1.")
-        x0, y0 = max(int(np.floor(corners[0])), 0), max(int(np.floor(corners[1])), 0)
-        x1, y1 = min(int(np.ceil(corners[2])), picture.width), min(int(np.ceil(corners[3])), picture.height)
-        if x0 >= x1 or y0 >= y1:
-            raise ValueError(
-                f"{where}: no pixel of the picture, {picture.width} × {picture.height}, lies in the box {list(corners)}"
-                "; expected x0 < x1 and y0 < y1 in pixels of the whole picture."
-            )
-        key = (*key, x0, y0, x1, y1)
-        if key not in self.pictures:
-            self.pictures[key] = picture.crop((x0, y0, x1, y1))
-        return key, self.pictures[key]
+        return self._number(key, _checked_box(box, where), where)
 
-    def _open(self, source, where: str):
-        if isinstance(source, dict):
-            encoded, path = source.get("bytes"), source.get("path")
-            if encoded is not None:
-                return ("bytes", hashlib.sha256(encoded).digest()), io.BytesIO(encoded)
-            source = path
-        if isinstance(source, str | os.PathLike):
-            return ("path", os.fspath(source)), source
-        if isinstance(source, Image.Image | np.ndarray | torch.Tensor):
-            return ("object", id(source)), source  # two images of one file may have been edited differently
+    def open(self, max_pixels: int = MAX_IMAGE_PIXELS) -> Iterator[tuple[list[int], list[Image.Image]]]:
+        r"""
+        Yields:
+            For each picture the numbers and the RGB images of all that is wanted of it.
+
+        Raises:
+            ValueError: What is there is not a picture, is damaged or too large, or a box lies outside.
+        """
+        for source, where, parts in self._pictures.values():
+            picture = open_picture(source, where, max_pixels)
+            images = [_checked_shape(crop(picture, box, place), place) for box, (_, place) in parts.items()]
+            yield [number for number, _ in parts.values()], images
+
+    def _number(self, key: Hashable, box: tuple | None, where: str) -> int:
+        parts = self._pictures[key][2]
+        if box not in parts:
+            parts[box] = (self._count, where)
+            self._count += 1
+        return parts[box][0]
+
+
+def open_picture(source: Any, where: str, max_pixels: int = MAX_IMAGE_PIXELS) -> Image.Image:
+    r"""
+    Args:
+        source: As for `PictureBatch.add`.
+        where: Names the picture in messages.
+        max_pixels: Larger files are refused before they are decoded.
+
+    Returns:
+        The picture in RGB: the first frame, upright, transparent parts on white. `source` is left as it is.
+
+    Raises:
+        ValueError: What is there is not a picture, is damaged or too large.
+    """
+    if isinstance(source, np.ndarray | torch.Tensor):
+        return _from_array(source, where)
+    if isinstance(source, Image.Image):
+        return _decoded(source, where, max_pixels)
+    file, where = _file(source, where)
+    try:
+        image = Image.open(file)
+    except FileNotFoundError:
+        raise ValueError(f"{where}: there is no such file. Where a picture is missing, pass `None`.") from None
+    except UnidentifiedImageError:
+        raise ValueError(f"{where} is not a picture in any format that PIL knows.") from None
+    except Image.DecompressionBombError as error:
         raise ValueError(
-            f"{where}: expected a picture as PIL image, path, array or mapping with `bytes` or `path`, found "
-            f"{type(source).__name__}."
-        )
+            f"{where}: {error} It was not decoded. Shrink it; or, if you trust it, raise `max_image_pixels` of the "
+            f"processor, now {max_pixels:,}, and `PIL.Image.MAX_IMAGE_PIXELS`."
+        ) from None
+    except Exception as error:  # decoders raise whatever a damaged header leads them to
+        raise ValueError(f"{where} can't be opened as a picture: {error}") from error
+    with image:
+        return _decoded(image, where, max_pixels)
 
-    def _decode(self, source, where: str) -> Image.Image:
-        if isinstance(source, np.ndarray | torch.Tensor):
-            return _from_array(np.asarray(source), where)
-        if not isinstance(source, Image.Image):
-            where = f"{where}: {source}" if not isinstance(source, io.BytesIO) else where
-            try:
-                with warnings.catch_warnings():  # our own limit is stricter than the warning and comes right after
-                    warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-                    source = Image.open(source)
-            except Image.DecompressionBombError as error:
-                raise ValueError(f"{where}: {error}") from None
-            except UnidentifiedImageError:
-                raise ValueError(f"{where} is not a picture in any format that PIL knows.") from None
-            except OSError as error:
-                raise ValueError(f"{where} can't be opened as a picture: {error}.") from error
-        if source.width * source.height > self.max_pixels:
-            raise ValueError(
-                f"{where}: the picture has {source.width} × {source.height} pixels, more than the limit of "
-                f"{self.max_pixels:,}, and was not decoded. Shrink it, or raise `max_image_pixels` of the processor."
-            )
-        try:
-            return _to_rgb(source)
-        except (OSError, SyntaxError, ValueError) as error:
-            raise ValueError(f"{where}: the picture is damaged or truncated: {error}.") from error
+
+def crop(picture: Image.Image, box: tuple[float, float, float, float] | None, where: str) -> Image.Image:
+    r"""
+    Cuts a box out of a picture, every pixel that it touches; `None` is the whole picture.
+
+    Raises:
+        ValueError: No pixel of the picture lies in the box.
+    """
+    if box is None:
+        return picture
+    x0, y0, x1, y1 = box
+    x0, y0 = max(math.floor(x0), 0), max(math.floor(y0), 0)
+    x1, y1 = min(math.ceil(x1), picture.width), min(math.ceil(y1), picture.height)
+    if x0 >= x1 or y0 >= y1:
+        raise ValueError(
+            f"{where}: no pixel of the picture, {picture.width} × {picture.height}, lies in the box {list(box)}; "
+            "expected x0 < x1 and y0 < y1, in pixels of the whole upright picture."
+        )
+    return picture.crop((x0, y0, x1, y1))
+
+
+def _identity(source: Any, where: str) -> tuple:
+    if isinstance(source, Image.Image | np.ndarray | torch.Tensor):
+        return "object", id(source)
+    if isinstance(source, Mapping):
+        if source.get("bytes") is not None:
+            return "bytes", hashlib.sha256(source["bytes"]).digest()
+        source = source.get("path")
+    if isinstance(source, str | os.PathLike):
+        return "path", os.fspath(source)
+    raise ValueError(
+        f"{where}: expected a picture as PIL image, path, array or mapping with `bytes` or `path` (or, among objects, "
+        f"a box of four numbers), found {type(source).__name__}."
+    )
+
+
+def _file(source: Any, where: str) -> tuple[Any, str]:
+    """What PIL is to open, and its name in messages."""
+    content = None
+    if isinstance(source, Mapping):
+        content, source = source.get("bytes"), source.get("path")
+    return (source if content is None else io.BytesIO(content)), f"{where}, {source}" if source else where
+
+
+def _decoded(image: Image.Image, where: str, max_pixels: int) -> Image.Image:
+    if image.width * image.height > max_pixels:
+        raise ValueError(
+            f"{where}: the picture has {image.width} × {image.height} pixels, more than the limit of {max_pixels:,}, "
+            "and was not decoded. Shrink it; or, if you trust it, raise `max_image_pixels` of the processor."
+        )
+    try:
+        return _to_rgb(image)
+    except Exception as error:  # decoders raise whatever damaged data leads them to
+        raise ValueError(f"{where}: the picture is damaged, truncated or of an unknown kind: {error}") from error
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
-    """The first frame, upright, in RGB, transparent parts on white."""
-    image.seek(0)
-    image = ImageOps.exif_transpose(image)
-    if image.mode.startswith("I;16") or image.mode == "I":
-        image = Image.fromarray((np.asarray(image).clip(0, 65535) // 257).astype(np.uint8))
+    if image.tell() != 0:
+        frame = image.tell()
+        image.seek(0)
+        first = image.copy()
+        image.seek(frame)
+        image = first
+    image.load()
+    if image.getexif().get(_ORIENTATION, 1) != 1:
+        image = ImageOps.exif_transpose(image)
+    if image.mode.startswith("I;16"):
+        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    if image.mode in ("I", "F"):
+        raise ValueError(f"mode {image.mode} has no fixed range of values; convert the picture to 8 or 16 bits.")
     if image.has_transparency_data:
         image = image.convert("RGBA")
-        white = Image.new("RGBA", image.size, "white")
-        return Image.alpha_composite(white, image).convert("RGB")
-    return image.convert("RGB")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
-def _from_array(array: np.ndarray, where: str) -> Image.Image:
+def _from_array(array: np.ndarray | torch.Tensor, where: str) -> Image.Image:
+    if isinstance(array, torch.Tensor):
+        array = array.detach().cpu()
+        array = (array.float() if array.is_floating_point() else array).numpy()
     channels = (1, 3, 4)
     if array.ndim == 3 and array.shape[-1] not in channels and array.shape[0] in channels:
         array = np.moveaxis(array, 0, -1)
@@ -144,16 +212,36 @@ def _from_array(array: np.ndarray, where: str) -> Image.Image:
             f"width) with 1, 3 or 4 channels, found {array.shape}."
         )
     if np.issubdtype(array.dtype, np.floating):
-        if not np.isfinite(array).all():
-            raise ValueError(f"{where}: the picture has {(~np.isfinite(array)).sum()} values that are NaN or infinite.")
+        finite = np.isfinite(array)
+        if not finite.all():
+            raise ValueError(f"{where}: the picture has {(~finite).sum()} values that are NaN or infinite.")
         if array.min() < 0 or array.max() > 1:
             raise ValueError(
                 f"{where}: a picture of floats has values from 0 to 1, found {array.min():.3g} to {array.max():.3g}. "
                 "Convert values from 0 to 255 with `array.astype('uint8')`; normalised pixels can't be used."
             )
-        array = (array.astype(np.float64) * 255).round().astype(np.uint8)
+        array = np.rint(array.astype(np.float32) * 255).astype(np.uint8)
     elif array.dtype != np.uint8:
-        raise ValueError(f"{where}: expected an array of uint8 or floats, found {array.dtype}.")
+        raise ValueError(
+            f"{where}: expected an array of uint8 or floats, found {array.dtype}. Convert values from 0 to 255 with "
+            "`array.astype('uint8')`."
+        )
     if array.ndim == 3 and array.shape[-1] == 1:
         array = array[..., 0]
-    return _to_rgb(Image.fromarray(array))
+    return _to_rgb(Image.fromarray(np.ascontiguousarray(array)))
+
+
+def _checked_box(box: Any, where: str) -> tuple[float, float, float, float]:
+    corners = tuple(float(number) for number in box)
+    if len(corners) != 4 or not all(map(math.isfinite, corners)):
+        raise ValueError(f"{where}: the box {list(corners)} is not four finite numbers x0, y0, x1, y1.")
+    return corners
+
+
+def _checked_shape(image: Image.Image, where: str) -> Image.Image:
+    if max(image.size) > MAX_SIDE_RATIO * min(image.size):
+        raise ValueError(
+            f"{where} is a strip of {image.width} × {image.height} pixels; expected one side to be at most "
+            f"{MAX_SIDE_RATIO} times the other."
+        )
+    return image

@@ -1,23 +1,27 @@
 """The TGDI processor: posts in, tensors out."""
 
-import re
+from collections.abc import Sequence
 from itertools import chain
+from typing import Any, TypedDict
 
 import numpy as np
 from transformers import AutoImageProcessor, AutoTokenizer, BatchFeature
-from transformers.processing_utils import ProcessorMixin
+from transformers.processing_utils import ProcessingKwargs, ProcessorMixin, Unpack
 from transformers.utils import logging
 
 from .entity_markers import (
     ENTITY_MARKERS,
+    HEAD_END,
     HEAD_START,
+    TAIL_END,
     TAIL_START,
+    TextTokenizer,
     check_span,
-    fit,
-    split_at_markers,
+    cut_at_markers,
+    shorten,
     words_to_text,
 )
-from .image_inputs import MAX_IMAGE_PIXELS, PictureReader, is_box
+from .image_inputs import MAX_IMAGE_PIXELS, PictureBatch, is_box
 
 logger = logging.get_logger(__name__)
 
@@ -25,13 +29,29 @@ logger = logging.get_logger(__name__)
 DEFAULT_MAX_LENGTH, NO_LIMIT = 512, 10**6
 
 
+class TGDITextKwargs(TypedDict, total=False):
+    max_length: int | None
+
+
+class TGDIProcessorKwargs(ProcessingKwargs, total=False):
+    r"""
+    What a single call can change: `max_length`, and the options of the image processor (`size`, `do_normalize`, …).
+    Markers, special tokens and padding are the model's format and no options.
+    """
+
+    text_kwargs: TGDITextKwargs
+
+
 class TGDIProcessor(ProcessorMixin):
     r"""
     Turns posts into the tensors of a TGDI model: text with entity markers, the same text with the caption, pictures.
 
+    A post that contains a special token or a marker literally ("<s>", "[SEP]", "<head>") keeps it as ordinary text. A
+    text that is too long is cut around its entities, after the caption, and a warning says so.
+
     Args:
-        image_processor: That of the vision encoder, or any that returns `pixel_values`.
-        tokenizer: A fast tokenizer, that of the text encoder. The entity markers are added to it if it lacks them.
+        image_processor: That of the vision encoder, or any that makes one `pixel_values` of equal size of each picture.
+        tokenizer: That of the text encoder. The entity markers are added to it if it lacks them.
         num_objects (`int`, *optional*, defaults to 3):
             The largest number m of objects a post; of more the first are taken.
         use_caption (`bool`, *optional*, defaults to `True`):
@@ -59,25 +79,20 @@ class TGDIProcessor(ProcessorMixin):
         use_caption: bool = True,
         max_length: int | None = None,
         max_image_pixels: int = MAX_IMAGE_PIXELS,
-        **kwargs,
     ):
-        super().__init__(image_processor, tokenizer, **kwargs)
-        if not tokenizer.is_fast:
-            raise ValueError(
-                f"{type(tokenizer).__name__} is a slow tokenizer, which can't tell a marker from the same characters "
-                "in a post. Load the fast one: `AutoTokenizer.from_pretrained(name)`."
-            )
+        super().__init__(image_processor, tokenizer)
+        if num_objects < 0:
+            raise ValueError(f"`num_objects` is {num_objects}; expected 0 or more objects a post.")
         self.num_objects = num_objects
         self.use_caption = use_caption
         self.max_length = max_length
         self.max_image_pixels = max_image_pixels
-        missing = [marker for marker in ENTITY_MARKERS if marker not in tokenizer.get_vocab()]
+        # A marker that is an ordinary piece of the vocabulary becomes a special one, with the id that it has.
+        missing = [marker for marker in ENTITY_MARKERS if marker not in tokenizer.all_special_tokens]
         if missing:
             tokenizer.add_special_tokens({"extra_special_tokens": missing}, replace_extra_special_tokens=False)
-        self._template = _Template(tokenizer)
-        shortest = self._template.single + len(ENTITY_MARKERS) + 2
-        if max_length is not None and max_length < shortest:
-            raise ValueError(f"`max_length` is {max_length}; two marked entities alone need {shortest} tokens.")
+        self._texts = TextTokenizer(tokenizer)
+        self._limit(max_length)
 
     @classmethod
     def from_text_vision_pretrained(cls, text_name_or_path: str, vision_name_or_path: str, **options):
@@ -99,7 +114,7 @@ class TGDIProcessor(ProcessorMixin):
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path, **kwargs):
         r"""
-        Loads a saved processor.
+        Loads a saved processor; the image processor with PIL as its backend unless `backend` says otherwise.
 
         Raises:
             ValueError: The saved tokenizer lacks the entity markers: the model's embeddings have no rows for them.
@@ -108,16 +123,19 @@ class TGDIProcessor(ProcessorMixin):
         return super().from_pretrained(pretrained_model_name_or_path, **kwargs)
 
     @classmethod
-    def from_args_and_dict(cls, args, processor_dict, **kwargs):
-        tokenizer = args[1]
-        missing = [marker for marker in ENTITY_MARKERS if marker not in tokenizer.get_vocab()]
+    def _load_tokenizer_from_pretrained(cls, *args, backend=None, **kwargs):
+        # `backend` is meant for the image processor; tokenizers have an attribute of that name.
+        tokenizer = super()._load_tokenizer_from_pretrained(*args, **kwargs)
+        unknown = (None, tokenizer.unk_token_id)
+        missing = [marker for marker in ENTITY_MARKERS if tokenizer.convert_tokens_to_ids(marker) in unknown]
         if missing:
             raise ValueError(
                 f"The tokenizer saved in {tokenizer.name_or_path} lacks the entity markers {', '.join(missing)}, so "
                 "the model beside it has no embeddings for them. For a new model build the processor anew, with "
-                "`TGDIProcessor(image_processor, tokenizer)`, and pass its tokenizer to `from_text_vision_pretrained`."
+                "`TGDIProcessor.from_text_vision_pretrained`, and pass its tokenizer to the model's method of that "
+                "name."
             )
-        return super().from_args_and_dict(args, processor_dict, **kwargs)
+        return tokenizer
 
     def __call__(
         self,
@@ -129,20 +147,24 @@ class TGDIProcessor(ProcessorMixin):
         caption=None,
         share_images: bool = False,
         return_tensors: str | None = "pt",
+        **kwargs: Unpack[TGDIProcessorKwargs],
     ) -> BatchFeature:
         r"""
         Args:
-            images: A picture, or one (or `None`) for each post: a PIL image, a path, an array or a mapping with
-                `bytes` or `path`.
+            images: A picture, or one (or `None`) for each post: a PIL image, a path, an array (height × width ×
+                channels, or channels first; bytes, or floats from 0 to 1) or a mapping with `bytes` or `path`.
             text (`str`, `list[str]` or `list[list[str]]`): One text, several texts, or several lists of words.
-            head, tail: The span `[start, end)` of each entity, or one for each post: characters of the text, or
-                words where words are given. The two may overlap, nest or coincide.
+            head: The span `[start, end)` of the head entity, or one for each post: characters of the text, or words
+                where words are given.
+            tail: The same of the tail entity. The two may overlap, nest or coincide.
             objects: Up to `num_objects` parts of the picture for a post, or for each: boxes `(x0, y0, x1, y1)` in
-                pixels of the picture, or pictures of their own. The first `num_objects` are taken.
+                pixels of the upright picture, or pictures of their own. Of more the first are taken.
             caption (`str`): What an image captioner says of the picture, or one (or `None`) for each post.
             share_images (`bool`, *optional*, defaults to `False`):
-                Return the distinct pictures of the batch once, with an index (what `TGDICollator` does).
+                Return the distinct pictures of the batch once, with an index (what `TGDICollator` does). Pictures are
+                the same if they are one Python object or have one path or the same encoded bytes.
             return_tensors (`str`, *optional*, defaults to `"pt"`): `"pt"` or `"np"`.
+            kwargs: `max_length`, or options of the image processor, for this call only.
 
         Returns:
             `BatchFeature` with
@@ -156,128 +178,137 @@ class TGDIProcessor(ProcessorMixin):
 
         Raises:
             ValueError: Input that can't be right; the message says what is wrong in which row of the batch.
+            TypeError: An option that there is not.
         """
+        max_length, image_options = self._options(kwargs)
         if text is None:
             raise ValueError("`text` is missing: every post has a text, and pictures are optional.")
         if isinstance(text, str):
             text, head, tail = [text], [head], [tail]
             images, objects, caption = ([value] for value in (images, objects, caption))
-        rows = len(text)
-        head, tail, images, objects, caption = (
-            self._one_a_row(values, name, rows)
-            for name, values in (
-                ("head", head), ("tail", tail), ("images", images), ("objects", objects), ("caption", caption)
-            )
-        )  # fmt: skip
-        data = {**self._encode_texts(text, head, tail, caption), **self._encode_pictures(images, objects, share_images)}
+        text = list(text)
+        if not text:
+            raise ValueError("`text` is an empty list; expected at least one post.")
+        columns = {"head": head, "tail": tail, "caption": caption, "images": images, "objects": objects}
+        head, tail, caption, images, objects = (_one_a_row(*column, len(text)) for column in columns.items())
+        data = {
+            **self._encode_texts(text, head, tail, caption, max_length),
+            **self._encode_pictures(images, objects, share_images, image_options),
+        }
         return BatchFeature(data, tensor_type=return_tensors)
 
-    @staticmethod
-    def _one_a_row(values, name: str, rows: int) -> list:
-        if values is None:
-            return [None] * rows
-        if isinstance(values, str) or not hasattr(values, "__len__") or len(values) != rows:
-            found = len(values) if hasattr(values, "__len__") and not isinstance(values, str) else repr(values)
-            raise ValueError(f"`text` has {rows} rows, `{name}` {found}; expected one value (or `None`) a row.")
-        return list(values)
-
-    def _encode_texts(self, texts, heads, tails, captions) -> dict[str, np.ndarray]:
-        pieces = [_marked(*row, f"row {i}") for i, row in enumerate(zip(texts, heads, tails))]
-        captions = [caption if self.use_caption and caption and caption.strip() else None for caption in captions]
-        # One call of the tokenizer for the whole batch.
-        strings = [piece for piece, is_marker in chain.from_iterable(pieces) if not is_marker]
-        encoded = iter(self._tokenize(strings + [caption for caption in captions if caption]))
-        limit, template = self._limit(), self._template
-        budget, cut = limit - template.single, 0
-        plain, enhanced, types = [], [], []
-        for row in pieces:
-            ids, markers = [], []
-            for piece, is_marker in row:
-                if is_marker:
-                    markers.append(len(ids))
-                    ids.append(template.markers[piece])
-                else:
-                    ids += next(encoded)
-            cut += len(ids) > budget
-            plain.append(template.prefix + fit(ids, markers, budget) + template.suffix)
-        for ids, caption in zip(plain, captions):
-            room = limit - len(ids) - template.pair
-            caption_ids = next(encoded)[: max(room, 0)] if caption else []
-            second = template.middle + caption_ids + template.end if caption_ids else []
-            enhanced.append(ids + second)
-            types.append([0] * len(ids) + [template.second_type] * len(second))
-        if cut:
-            logger.warning(
-                f"{cut} of {len(pieces)} texts are longer than {limit} tokens; what stands far from the entities was "
-                "cut."
-            )
-        data = {
-            **_padded(plain, [[0] * len(ids) for ids in plain], template.padding),
-            "head_index": np.array([ids.index(template.markers[HEAD_START]) for ids in plain]),
-            "tail_index": np.array([ids.index(template.markers[TAIL_START]) for ids in plain]),
+    def _options(self, kwargs: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        """The limit of this call in tokens, and its options for the image processor."""
+        if not kwargs:
+            return self._limit(self.max_length), {}
+        of_text = set(TGDITextKwargs.__annotations__)
+        of_images = set(getattr(getattr(self.image_processor, "valid_kwargs", None), "__annotations__", {}))
+        unknown = {
+            *(set(kwargs) - of_text - of_images - {"text_kwargs", "images_kwargs"}),
+            *(set(kwargs.get("text_kwargs", {})) - of_text),
         }
-        if any(captions):
-            padded = _padded(enhanced, types, template.padding)
+        if unknown:
+            raise TypeError(
+                f"TGDIProcessor has no option {', '.join(sorted(unknown))}. A call takes `max_length` and what the "
+                f"{type(self.image_processor).__name__} takes; padding and special tokens are fixed."
+            )
+        options = self._merge_kwargs(TGDIProcessorKwargs, **kwargs)
+        return self._limit(options["text_kwargs"].get("max_length", self.max_length)), options["images_kwargs"]
+
+    def _limit(self, max_length: int | None) -> int:
+        if max_length is None:
+            limit = self.tokenizer.model_max_length
+            max_length = limit if limit and limit < NO_LIMIT else DEFAULT_MAX_LENGTH
+        shortest = self._texts.frame.single + len(ENTITY_MARKERS) + 2
+        if max_length < shortest:
+            raise ValueError(f"`max_length` is {max_length}; two marked entities alone need {shortest} tokens.")
+        return max_length
+
+    def _encode_texts(self, texts: list, heads: list, tails: list, captions: list, limit: int) -> dict[str, np.ndarray]:
+        if not self._texts.is_for(self.tokenizer):
+            self._texts = TextTokenizer(self.tokenizer)
+        tokenizer, frame = self._texts, self._texts.frame
+        cut_texts = [_cut(*row, f"row {i}") for i, row in enumerate(zip(texts, heads, tails))]
+        captions = [_checked_caption(caption, f"row {i}") for i, caption in enumerate(captions)]
+        if not self.use_caption:
+            captions = [""] * len(texts)
+        # One call of the tokenizer for the whole batch.
+        encoded = iter(tokenizer([*chain.from_iterable(segments for segments, _ in cut_texts), *captions]))
+        plain = []
+        for _, markers in cut_texts:
+            ids, places = [], {}
+            for marker in markers:
+                ids += next(encoded)
+                places[marker] = len(ids)
+                ids.append(tokenizer.markers[marker])
+            ids += next(encoded)
+            if len(ids) + frame.single > limit:
+                entities = (places[HEAD_START], places[HEAD_END]), (places[TAIL_START], places[TAIL_END])
+                ids = shorten(ids, entities, limit - frame.single)
+                logger.warning_once(
+                    f"A text is longer than {limit} tokens; what stands farthest from its entities was cut. This is "
+                    "said once, and goes for all that follow."
+                )
+            plain.append([*frame.prefix, *ids, *frame.suffix])
+        enhanced = [_with_caption(ids, caption, frame, limit) for ids, caption in zip(plain, encoded)]
+        data = {
+            **_padded(plain, tokenizer.padding),
+            "head_index": np.array([ids.index(tokenizer.markers[HEAD_START]) for ids in plain]),
+            "tail_index": np.array([ids.index(tokenizer.markers[TAIL_START]) for ids in plain]),
+        }
+        if any(len(long) > len(short) for long, short in zip(enhanced, plain)):
+            padded = _padded(enhanced, tokenizer.padding, [len(ids) for ids in plain], frame.second_type)
             data.update({f"enhanced_{name}": array for name, array in padded.items()})
         return data
 
-    def _tokenize(self, strings: list[str]) -> list[list[int]]:
-        """Token ids of each string, in which what looks like a special token or a marker is ordinary text."""
-        if not strings:
-            return []
-        encoded = self._token_ids(strings)
-        for i, ids in enumerate(encoded):
-            if not self._template.special.isdisjoint(ids):
-                # Unigram vocabularies hold special tokens among their pieces; cut in two, "<s>" is found no more.
-                cuts = [match.start() + 1 for match in self._template.look_special.finditer(strings[i])]
-                parts = [strings[i][start:end] for start, end in zip([0, *cuts], [*cuts, None])]
-                ids = chain.from_iterable(self._token_ids(parts))
-                unknown = self.tokenizer.unk_token_id
-                encoded[i] = [unknown if token in self._template.special else token for token in ids]
-        return encoded
-
-    def _token_ids(self, strings: list[str]) -> list[list[int]]:
-        return self.tokenizer(
-            strings, add_special_tokens=False, split_special_tokens=True, return_attention_mask=False,
-            return_token_type_ids=False, verbose=False,
-        )["input_ids"]  # fmt: skip
-
-    def _limit(self) -> int:
-        if self.max_length is not None:
-            return self.max_length
-        limit = self.tokenizer.model_max_length
-        return limit if limit and limit < NO_LIMIT else DEFAULT_MAX_LENGTH
-
-    def _encode_pictures(self, images, objects, share_images: bool) -> dict[str, np.ndarray]:
-        reader, slots = PictureReader(self.max_image_pixels), []
-        for i, (image, parts) in enumerate(zip(images, objects)):
-            row = [] if parts is None else list(parts)[: self.num_objects]
-            key = reader.read(image, f"row {i}, image")[0] if image is not None else None
-            keys = [key]
-            for j, part in enumerate(row):
-                where = f"row {i}, object {j}"
-                if not is_box(part):
-                    keys.append(reader.read(part, where)[0])
-                elif key is not None:
-                    keys.append(reader.crop(key, part, where)[0])
-                else:
-                    raise ValueError(f"{where} is a box, {list(part)}, on a picture that is missing.")
-            slots.append(keys)
-        used = {key: None for key in chain.from_iterable(slots) if key is not None}
-        if not used:
+    def _encode_pictures(
+        self, images: list, objects: list, share_images: bool, options: dict[str, Any]
+    ) -> dict[str, np.ndarray]:
+        batch = PictureBatch()
+        slots = [self._slots(batch, *row, f"row {i}") for i, row in enumerate(zip(images, objects))]
+        if not len(batch):
             return {}
-        used = {key: number for number, key in enumerate(used)}
-        pictures = [reader.pictures[key] for key in used]
-        pixels = np.asarray(self.image_processor(pictures, return_tensors="np")["pixel_values"])  # (N, 3, H, W)
-        width = max(len(keys) for keys in slots) if share_images else 1 + self.num_objects
-        index, mask = np.zeros((len(slots), width), np.int64), np.zeros((len(slots), width), np.int64)
-        for i, keys in enumerate(slots):
-            for j, key in enumerate(keys):
-                if key is not None:
-                    index[i, j], mask[i, j] = used[key], 1
+        pixels = self._pixels(batch, options)  # (N, 3, H, W)
+        width = max(map(len, slots)) if share_images else 1 + self.num_objects
+        index = np.array([[*row, *[None] * (width - len(row))] for row in slots], dtype=float)  # (B, S), NaN for None
+        mask = (~np.isnan(index)).astype(np.int64)
+        index = np.nan_to_num(index).astype(np.int64)
         if share_images:
             return {"pixel_values": pixels, "image_index": index, "image_mask": mask}
-        return {"pixel_values": pixels[index] * mask[..., None, None, None].astype(pixels.dtype), "image_mask": mask}
+        pixels = pixels[index]  # (B, 1 + m, 3, H, W)
+        pixels[mask == 0] = 0
+        return {"pixel_values": pixels, "image_mask": mask}
+
+    def _slots(self, batch: PictureBatch, image: Any, objects: Sequence | None, where: str) -> list[int | None]:
+        """The numbers in the batch of a post's picture and of its objects."""
+        key, number = (None, None) if image is None else batch.add(image, f"{where}, image")
+        slots = [number]
+        for i, part in enumerate([] if objects is None else list(objects)[: self.num_objects]):
+            place = f"{where}, object {i}"
+            if not is_box(part):
+                slots.append(batch.add(part, place)[1])
+            elif key is not None:
+                slots.append(batch.add_box(key, part, place))
+            else:
+                raise ValueError(
+                    f"{place} is a box, {list(part)}, on a picture that is missing. Pass the picture in `images`, or "
+                    "the object as a picture of its own."
+                )
+        return slots
+
+    def _pixels(self, batch: PictureBatch, options: dict[str, Any]) -> np.ndarray:
+        options = {**options, "return_tensors": None}
+        pixels = {}
+        for numbers, pictures in batch.open(self.max_image_pixels):
+            pixels.update(zip(numbers, map(np.asarray, self.image_processor(pictures, **options)["pixel_values"])))
+        shapes = {array.shape for array in pixels.values()}
+        if len(shapes) > 1 or len(shapes.pop()) != 3:
+            found = " and ".join(str(shape) for shape in sorted({array.shape for array in pixels.values()}))
+            raise ValueError(
+                f"The {type(self.image_processor).__name__} made pixels of shape {found}; expected (3, height, width), "
+                "the same for all pictures. Give it a `size` with `height` and `width`, or let it crop."
+            )
+        return np.stack([pixels[number] for number in range(len(batch))])
 
     @property
     def model_input_names(self) -> list[str]:
@@ -286,57 +317,76 @@ class TGDIProcessor(ProcessorMixin):
         return [*text, *(f"enhanced_{name}" for name in text), *rest]
 
 
-class _Template:
-    """The special tokens of a tokenizer, and where they stand around one text and around a pair of texts."""
-
-    def __init__(self, tokenizer):
-        ids = tokenizer("a")["input_ids"]
-        pair = tokenizer("a", "a", return_special_tokens_mask=True, return_token_type_ids=True)
-        # The texts are the first and the last run of positions that the template did not add.
-        texts = [i for i, special in enumerate(pair["special_tokens_mask"]) if not special]
-        start, end = texts[0], texts[-1] + 1
-        half = len(texts) // 2
-        first_end, second_start = texts[half - 1] + 1, texts[half]
-        between = pair["input_ids"][first_end:second_start]
-        self.prefix = pair["input_ids"][:start]
-        self.suffix = ids[first_end:]
-        self.middle = between[len(self.suffix) :]
-        self.end = pair["input_ids"][end:]
-        self.second_type = pair["token_type_ids"][second_start]
-        if not self.prefix or not self.suffix or between[: len(self.suffix)] != self.suffix:
-            raise ValueError(
-                f"{type(tokenizer).__name__} puts {self.prefix} before and {self.suffix} after a text and {between} "
-                "between two; TGDI needs a tokenizer that marks begin and end, such as BERT's or RoBERTa's."
-            )
-        self.single = len(self.prefix) + len(self.suffix)
-        self.pair = len(self.middle) + len(self.end)
-        self.markers = {marker: tokenizer.convert_tokens_to_ids(marker) for marker in ENTITY_MARKERS}
-        self.padding = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0
-        self.special = set(tokenizer.all_special_ids) - {tokenizer.unk_token_id}
-        self.look_special = re.compile("|".join(map(re.escape, tokenizer.all_special_tokens)))
+def _one_a_row(name: str, values: Any, rows: int) -> list:
+    if values is None:
+        return [None] * rows
+    found = repr(values)
+    if not isinstance(values, str) and hasattr(values, "__len__"):
+        if len(values) == rows:
+            return list(values)
+        found = len(values)
+    raise ValueError(f"`text` has {rows} rows, `{name}` {found}; expected one value (or `None`) a row.")
 
 
-def _marked(text, head, tail, where: str) -> list[tuple[str, bool]]:
-    """The pieces of one text, or of the words of one, between its entity markers."""
-    if isinstance(text, str):
-        spans = [
-            check_span(span, len(text), name, "characters", where) for name, span in (("head", head), ("tail", tail))
-        ]
-    elif isinstance(text, list | tuple) and all(isinstance(word, str) for word in text):
-        spans = [check_span(span, len(text), name, "words", where) for name, span in (("head", head), ("tail", tail))]
-        text, spans = words_to_text(text, spans)
-    else:
-        raise ValueError(f"{where}: `text` is {text!r}; expected a string or a list of words.")
-    return split_at_markers(text, *spans)
+def _cut(text: Any, head: Any, tail: Any, where: str) -> tuple[list[str], list[str]]:
+    """The segments of one text, or of the words of one, and the markers between them."""
+    words = None if isinstance(text, str) else text
+    if words is not None:
+        if not isinstance(words, Sequence | np.ndarray) or not all(isinstance(word, str) for word in words):
+            raise ValueError(f"{where}: `text` is {text!r}; expected a string or a list of words.")
+        words = list(words)
+    unit, length = ("characters", len(text)) if words is None else ("words", len(words))
+    head, tail = (check_span(span, length, name, unit, where) for name, span in (("head", head), ("tail", tail)))
+    if words is not None:
+        text, (head, tail) = words_to_text(words, (head, tail))
+    _check_unicode(text, "text", where)
+    return cut_at_markers(text, head, tail)
 
 
-def _padded(rows: list[list[int]], types: list[list[int]], padding: int) -> dict[str, np.ndarray]:
+def _checked_caption(caption: Any, where: str) -> str:
+    if caption is None:
+        return ""
+    if not isinstance(caption, str):
+        raise ValueError(f"{where}: `caption` is {caption!r}; expected a string or `None`.")
+    _check_unicode(caption, "caption", where)
+    return "" if caption.isspace() else caption
+
+
+def _check_unicode(text: str, name: str, where: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(
+            f"{where}: character {error.start} of `{name}` is {text[error.start]!r}, half of a pair of surrogates, "
+            "which no tokenizer takes. Decode what it comes from as UTF-16, or replace it."
+        ) from None
+
+
+def _with_caption(ids: list[int], caption: list[int], frame: Any, limit: int) -> list[int]:
+    """T_e: T followed by as much of the caption as there is room for."""
+    room = max(limit - len(ids) - frame.pair, 0)
+    if len(caption) > room:
+        logger.warning_once(
+            f"A text with its caption is longer than {limit} tokens; the end of the caption was cut. This is said "
+            "once, and goes for all that follow."
+        )
+        caption = caption[:room]
+    return [*ids, *frame.middle, *caption, *frame.end] if caption else ids
+
+
+def _padded(
+    rows: list[list[int]], padding: int, first_lengths: list[int] | None = None, second_type: int = 0
+) -> dict[str, np.ndarray]:
     """Ids, mask and segment ids, padded on the right to the longest row."""
-    shape = len(rows), max(len(row) for row in rows)
-    ids, mask, segments = np.full(shape, padding, np.int64), np.zeros(shape, np.int64), np.zeros(shape, np.int64)
-    for i, (row, row_types) in enumerate(zip(rows, types)):
-        ids[i, : len(row)], mask[i, : len(row)], segments[i, : len(row)] = row, 1, row_types
-    return {"input_ids": ids, "attention_mask": mask, "token_type_ids": segments}
+    lengths = np.array([len(row) for row in rows])
+    longest = lengths.max()
+    ids = np.array([row + [padding] * (longest - len(row)) for row in rows])
+    places = np.arange(longest)
+    mask = places < lengths[:, None]
+    types = np.zeros_like(ids)
+    if first_lengths is not None:
+        types[mask & (places >= np.array(first_lengths)[:, None])] = second_type
+    return {"input_ids": ids, "attention_mask": mask.astype(np.int64), "token_type_ids": types}
 
 
-__all__ = ["TGDIProcessor"]
+__all__ = ["TGDIProcessor", "TGDIProcessorKwargs"]

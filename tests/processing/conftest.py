@@ -1,11 +1,13 @@
-"""Tiny tokenizers of the three kinds that the text encoders use, built here."""
+"""Tiny tokenizers of the kinds that text encoders use, and processors with them, built here."""
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
-from transformers import PreTrainedTokenizerFast
+from transformers import BertTokenizerFast, BertweetTokenizer, PreTrainedTokenizerFast, ViTImageProcessorPil
 
-from tgdi_hf import TGDIProcessor
-from tgdi_hf.tiny import tiny_image_processor, tiny_tokenizer
+from tgdi_hf.processing.processing_tgdi import TGDIProcessor
 
 TEXTS = [
     "JFK and Obama at Harvard",
@@ -14,33 +16,40 @@ TEXTS = [
     "Ünïcödé naïve café 🎉 مرحبا",
     "<s> </s> [SEP] [CLS] <head> </tail> a b c d e f g h i j k l m n o p q r s t u v w x y z",
 ]
+ROBERTA_TOKENS = dict(
+    bos_token="<s>", cls_token="<s>", sep_token="</s>", eos_token="</s>", pad_token="<pad>", unk_token="<unk>"
+)
 
 
-def byte_level():
-    """RoBERTa's kind: byte-level BPE, `<s> A </s></s> B </s>`."""
+def wordpiece() -> BertTokenizerFast:
+    """BERT's kind: `[CLS] A [SEP] B [SEP]`, lower case, segments."""
+    letters = sorted(set("".join(TEXTS).lower()) - set(" "))
+    words = sorted({word for text in TEXTS for word in text.lower().split() if word.isalnum() and len(word) > 1})
+    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters, *(f"##{letter}" for letter in letters), *words]
+    return BertTokenizerFast(vocab={piece: i for i, piece in enumerate(pieces)}, do_lower_case=True)
+
+
+def byte_level() -> PreTrainedTokenizerFast:
+    """RoBERTa's kind: byte-level BPE, words with the space before them, `<s> A </s></s> B </s>`."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
-    special = ["<s>", "<pad>", "</s>", "<unk>"]
     trainer = trainers.BpeTrainer(
         vocab_size=400,
-        special_tokens=special,
+        special_tokens=["<s>", "<pad>", "</s>", "<unk>"],
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
     tokenizer.train_from_iterator(TEXTS, trainer)
     tokenizer.post_processor = processors.RobertaProcessing(("</s>", 2), ("<s>", 0), add_prefix_space=False)
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, bos_token="<s>", cls_token="<s>", sep_token="</s>", eos_token="</s>",
-        pad_token="<pad>", unk_token="<unk>",
-    )  # fmt: skip
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, **ROBERTA_TOKENS)
 
 
-def sentence_piece():
-    """XLM-R's and CamemBERT's kind: a Unigram model whose words begin with a lower one eighth block."""
+def sentence_piece() -> PreTrainedTokenizerFast:
+    """XLM-R's and CamemBERT's kind: a Unigram model, which has the special tokens among its pieces."""
     tokenizer = Tokenizer(models.Unigram())
     tokenizer.normalizer = normalizers.NFKC()
-    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace()])
     tokenizer.decoder = decoders.Metaspace()
     special = ["<s>", "<pad>", "</s>", "<unk>"]
     trainer = trainers.UnigramTrainer(vocab_size=200, special_tokens=special, unk_token="<unk>", show_progress=False)
@@ -48,33 +57,48 @@ def sentence_piece():
     tokenizer.post_processor = processors.TemplateProcessing(
         single="<s> $A </s>", pair="<s> $A </s> </s> $B </s>", special_tokens=[("<s>", 0), ("</s>", 2)]
     )
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, bos_token="<s>", cls_token="<s>", sep_token="</s>", eos_token="</s>",
-        pad_token="<pad>", unk_token="<unk>",
-    )  # fmt: skip
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, **ROBERTA_TOKENS)
+
+
+_BERTWEET = TemporaryDirectory()  # its tokenizer saves itself by copying the files that it was made from
+
+
+def plain_python() -> BertweetTokenizer:
+    """BERTweet's: there is no version of it in the `tokenizers` library."""
+    vocabulary, merges = Path(_BERTWEET.name, "vocab.txt"), Path(_BERTWEET.name, "bpe.codes")
+    pieces = sorted({*"".join(TEXTS), "an"} - {" "})
+    vocabulary.write_text("".join(f"{piece} 1\n{piece}@@ 1\n" for piece in pieces), encoding="utf-8")
+    merges.write_text("a n 1\n", encoding="utf-8")
+    return BertweetTokenizer(str(vocabulary), str(merges))
 
 
 TOKENIZERS = {
-    "wordpiece": lambda: tiny_tokenizer(TEXTS, vocab_size=300),
-    "bytes": byte_level,
-    "sentencepiece": sentence_piece,
+    "wordpiece": wordpiece,
+    "byte_level": byte_level,
+    "sentence_piece": sentence_piece,
+    "plain_python": plain_python,
 }
 
 
-def build(kind="wordpiece", **options) -> TGDIProcessor:
-    return TGDIProcessor(tiny_image_processor(16), TOKENIZERS[kind](), **options)
+def image_processor() -> ViTImageProcessorPil:
+    return ViTImageProcessorPil(size={"height": 16, "width": 16})
+
+
+def build(kind: str = "wordpiece", **options) -> TGDIProcessor:
+    return TGDIProcessor(image_processor(), TOKENIZERS[kind](), **options)
 
 
 @pytest.fixture(scope="session")
-def processors_of_all_kinds():
+def processors_by_kind() -> dict[str, TGDIProcessor]:
     return {kind: build(kind) for kind in TOKENIZERS}
 
 
 @pytest.fixture(params=TOKENIZERS)
-def any_processor(request, processors_of_all_kinds):
-    return processors_of_all_kinds[request.param]
+def any_processor(request, processors_by_kind) -> TGDIProcessor:
+    return processors_by_kind[request.param]
 
 
 @pytest.fixture(scope="session")
-def wordpiece(processors_of_all_kinds):
-    return processors_of_all_kinds["wordpiece"]
+def processor(processors_by_kind) -> TGDIProcessor:
+    """With a WordPiece tokenizer."""
+    return processors_by_kind["wordpiece"]

@@ -1,12 +1,30 @@
+import copy
+import json
+import pickle
+import unicodedata
+
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers, processors
+from transformers import PreTrainedTokenizerFast
 
-from tgdi_hf.processing.entity_markers import ENTITY_MARKERS, check_span, fit, split_at_markers, words_to_text
+from tgdi_hf.processing.entity_markers import (
+    ENTITY_MARKERS,
+    TextTokenizer,
+    check_span,
+    cut_at_markers,
+    shorten,
+    words_to_text,
+)
+
+from .conftest import TOKENIZERS, byte_level
 
 
 def marked(text, head, tail):
-    return "".join(piece for piece, _ in split_at_markers(text, head, tail))
+    segments, markers = cut_at_markers(text, head, tail)
+    return "".join(segment + marker for segment, marker in zip(segments, [*markers, ""]))
 
 
 @pytest.mark.parametrize(
@@ -15,6 +33,7 @@ def marked(text, head, tail):
         ((0, 1), (2, 3), "<head>a</head>b<tail>c</tail>d"),
         ((2, 3), (0, 1), "<tail>a</tail>b<head>c</head>d"),
         ((0, 2), (2, 4), "<head>ab</head><tail>cd</tail>"),  # neighbours: one ends before the other begins
+        ((2, 4), (0, 2), "<tail>ab</tail><head>cd</head>"),
         ((0, 4), (1, 2), "<head>a<tail>b</tail>cd</head>"),  # nested
         ((1, 2), (0, 4), "<tail>a<head>b</head>cd</tail>"),
         ((0, 4), (0, 2), "<head><tail>ab</tail>cd</head>"),  # same start
@@ -24,15 +43,23 @@ def marked(text, head, tail):
         ((1, 3), (1, 3), "a<head><tail>bc</tail></head>d"),  # identical
         ((0, 3), (1, 4), "<head>a<tail>bc</head>d</tail>"),  # crossing
         ((1, 4), (0, 3), "<tail>a<head>bc</tail>d</head>"),
+        ((2, 2), (0, 2), "<tail>ab</tail><head></head>cd"),  # empty words make empty entities
+        ((2, 2), (2, 4), "ab<tail><head></head>cd</tail>"),
+        ((2, 2), (2, 2), "ab<head></head><tail></tail>cd"),
     ],
 )
 def test_markers_nest_where_entities_do(head, tail, expected):
     assert marked("abcd", head, tail) == expected
 
 
+def test_a_space_before_a_marker_goes_to_the_word_that_follows():
+    assert marked("JFK and  Obama", (0, 3), (9, 14)) == "<head>JFK</head> and <tail> Obama</tail>"
+    assert marked("JFK Obama ", (0, 4), (4, 10)) == "<head>JFK</head><tail> Obama</tail> "
+
+
 @st.composite
 def texts_with_spans(draw):
-    text = draw(st.text(min_size=1, max_size=30))
+    text = draw(st.text(st.characters(codec="utf-8") | st.just(" "), min_size=1, max_size=40))
     spans = []
     for _ in range(2):
         start = draw(st.integers(0, len(text) - 1))
@@ -41,16 +68,31 @@ def texts_with_spans(draw):
 
 
 @given(texts_with_spans())
-def test_pieces_are_the_text_and_enclose_the_entities(case):
+def test_segments_are_the_text_and_enclose_the_entities(case):
     text, head, tail = case
-    pieces = split_at_markers(text, head, tail)
-    assert "".join(piece for piece, is_marker in pieces if not is_marker) == text
-    assert all(piece for piece, _ in pieces)
-    assert sorted(piece for piece, is_marker in pieces if is_marker) == sorted(ENTITY_MARKERS)
+    segments, markers = cut_at_markers(text, head, tail)
+    assert "".join(segments) == text
+    assert sorted(markers) == sorted(ENTITY_MARKERS)
     for name, (start, end) in (("head", head), ("tail", tail)):
-        first, last = (pieces.index((marker, True)) for marker in (f"<{name}>", f"</{name}>"))
-        between = "".join(piece for piece, is_marker in pieces[first:last] if not is_marker)
-        assert between == text[start:end]
+        first, last = markers.index(f"<{name}>"), markers.index(f"</{name}>")
+        assert "".join(segments[first + 1 : last + 1]).strip(" ") == text[start:end].strip(" ")
+
+
+@given(texts_with_spans())
+def test_markers_cross_only_where_entities_do(case):
+    _, head, tail = case
+    _, markers = cut_at_markers(*case)
+    open_entities = []
+    crossed = False
+    for marker in markers:
+        name = marker.strip("</>")
+        if marker.startswith("</"):
+            crossed |= open_entities[-1] != name
+            open_entities.remove(name)
+        else:
+            open_entities.append(name)
+    (a, b), (c, d) = sorted([head, tail])
+    assert crossed == (a < c < b < d)
 
 
 @given(st.lists(st.text(max_size=6), min_size=1, max_size=12), st.data())
@@ -65,28 +107,33 @@ def test_spans_of_words_become_spans_of_characters(words, data):
 @given(st.data())
 def test_a_text_cut_short_keeps_its_markers_and_its_order(data):
     length = data.draw(st.integers(4, 80))
-    markers = sorted(data.draw(st.lists(st.integers(0, length - 1), min_size=4, max_size=4, unique=True)))
+    places = data.draw(st.lists(st.integers(0, length - 1), min_size=4, max_size=4, unique=True))
+    entities = [sorted(places[:2]), sorted(places[2:])]
     budget = data.draw(st.integers(4, 90))
-    kept = fit(list(range(length)), markers, budget)
+    kept = shorten(list(range(length)), entities, budget)
     assert len(kept) == min(length, budget)
     assert kept == sorted(kept)
-    assert set(markers) <= set(kept)
-    if markers[-1] - markers[0] < budget:
+    assert set(places) <= set(kept)
+    if max(places) - min(places) < budget:
         assert kept == list(range(kept[0], kept[-1] + 1))  # a window: nothing missing inside
+    inside = {i for start, end in entities for i in range(start, end + 1)}
+    if len(inside) <= budget:
+        assert inside <= set(kept)  # context goes before any token of an entity
 
 
-def test_far_entities_keep_both_neighbourhoods():
-    kept = fit(list(range(100)), [10, 12, 80, 82], budget=12)
-    assert kept == [8, 9, 10, 11, 12, 13, 14, 79, 80, 81, 82, 83] or (
-        set(kept) >= {9, 10, 11, 12, 13, 79, 80, 81, 82, 83}
-    )
-    assert len(kept) == 12
-
-
-def test_near_entities_keep_a_window_with_even_context():
-    assert fit(list(range(100)), [50, 51, 52, 55], budget=10) == list(range(48, 58))
-    assert fit(list(range(100)), [0, 1, 2, 5], budget=10) == list(range(10))
-    assert fit(list(range(100)), [94, 95, 98, 99], budget=10) == list(range(90, 100))
+@pytest.mark.parametrize(
+    ("entities", "budget", "expected"),
+    [
+        ([(50, 51), (52, 55)], 10, [*range(48, 58)]),  # even context
+        ([(0, 1), (2, 5)], 10, [*range(10)]),
+        ([(94, 95), (98, 99)], 10, [*range(90, 100)]),
+        ([(10, 12), (80, 82)], 10, [*range(9, 14), *range(79, 84)]),  # both neighbourhoods
+        ([(80, 82), (10, 12)], 10, [*range(9, 14), *range(79, 84)]),
+        ([(10, 60), (20, 22)], 8, [10, 11, 19, 20, 21, 22, 23, 60]),  # an entity too long to be kept whole
+    ],
+)
+def test_what_is_kept_of_a_long_text(entities, budget, expected):
+    assert shorten(list(range(100)), entities, budget) == expected
 
 
 @pytest.mark.parametrize(
@@ -96,11 +143,123 @@ def test_near_entities_keep_a_window_with_even_context():
         ((4, 2), "is reversed"),
         ((2, 6), "lies outside the text.*≤ 5, the number of words"),
         ((-1, 2), "lies outside the text"),
-        ((0.0, 2), "two integers"),
+        ((0.0, 2), r"`head` is \(0.0, 2\); expected a span.*two integers"),
+        (("0", "2"), "two integers"),
         ((1,), "two integers"),
         (None, "two integers"),
+        (3, "two integers"),
     ],
 )
 def test_spans_that_can_not_be_are_refused(span, message):
     with pytest.raises(ValueError, match=message):
         check_span(span, 5, "head", "words", "row 7")
+
+
+def test_spans_of_other_integers_are_taken():
+    assert check_span(torch.tensor([1, 3]), 5, "head", "words", "row 0") == (1, 3)
+
+
+# The tokenizer of text in which nothing is special
+
+
+@pytest.fixture(params=TOKENIZERS)
+def tokenizer(request):
+    tokenizer = TOKENIZERS[request.param]()
+    tokenizer.add_special_tokens({"extra_special_tokens": list(ENTITY_MARKERS)})
+    return tokenizer
+
+
+@pytest.mark.parametrize("text", ["JFK and Obama", "naïve 🎉 A&amp;M", " two  men ", "", "é مرحبا"])
+def test_ordinary_text_is_tokenized_as_ever(tokenizer, text):
+    assert TextTokenizer(tokenizer)([text]) == [tokenizer(text, add_special_tokens=False)["input_ids"]]
+
+
+@pytest.mark.parametrize(
+    "literal", ["<head>", "</tail>", "[SEP]", "[CLS]", "<s>", "</s>", "<pad>", "[MASK]", "<unk>", "＜s＞", "<s></s>"]
+)
+def test_special_tokens_are_ordinary_text(tokenizer, literal):
+    unknown = tokenizer.unk_token_id
+    special = set(tokenizer.all_special_ids) - {unknown}
+    for text in (literal, f"a {literal} b", f"a{literal}b"):
+        (ids,) = TextTokenizer(tokenizer)([text])
+        assert ids
+        assert special.isdisjoint(ids)
+        if tokenizer.is_fast and unknown not in ids:
+            spelled = tokenizer.decode(ids).replace(" ", "")
+            assert unicodedata.normalize("NFKC", spelled).lower() == (
+                unicodedata.normalize("NFKC", text).replace(" ", "").lower()
+            )
+
+
+def test_added_tokens_that_are_not_special_keep_their_ids():
+    tokenizer = byte_level()
+    tokenizer.add_special_tokens({"extra_special_tokens": ["<first>", *ENTITY_MARKERS]})
+    tokenizer.add_tokens(["@USER", AddedToken("HTTPURL", single_word=True)])
+    texts = TextTokenizer(tokenizer)
+    assert texts(["a@USER HTTPURL"]) == [tokenizer("a@USER HTTPURL", add_special_tokens=False)["input_ids"]]
+    assert tokenizer.convert_tokens_to_ids("@USER") in texts(["a@USER"])[0]
+
+
+def test_the_tokenizer_itself_stays_as_it_is(tokenizer):
+    if tokenizer.is_fast:
+        tokenizer.backend_tokenizer.enable_truncation(5)
+        tokenizer.backend_tokenizer.enable_padding(length=9)
+        before = json.loads(tokenizer.backend_tokenizer.to_str())
+    assert [len(ids) > 9 for ids in TextTokenizer(tokenizer)(["a b c d e f g h i j k l m n o p"])] == [True]
+    if tokenizer.is_fast:
+        assert json.loads(tokenizer.backend_tokenizer.to_str()) == before
+        assert tokenizer.backend_tokenizer.encode_special_tokens is False
+
+
+def test_vocabularies_that_merge_special_tokens():
+    """Some converted SentencePiece models have merges that lead to "<s>"."""
+    vocabulary = {piece: i for i, piece in enumerate(["<unk>", "<s>", "<", "s", ">", "s>", "a", *ENTITY_MARKERS])}
+    tokenizer = Tokenizer(models.BPE(vocabulary, [("s", ">"), ("<", "s>")], unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token="<s>", unk_token="<unk>")
+    fast.add_special_tokens({"extra_special_tokens": list(ENTITY_MARKERS)})
+    assert fast("<s>", add_special_tokens=False, split_special_tokens=True)["input_ids"] == [1]
+    assert TextTokenizer(fast)(["<s> a ? <head>"])[0][:4] == [2, 5, 6, 0]
+
+
+def test_copies_and_pickles_work_alike(tokenizer):
+    texts = TextTokenizer(tokenizer)
+    expected = texts(["JFK <s> and"])
+    assert copy.deepcopy(texts)(["JFK <s> and"]) == expected
+    assert pickle.loads(pickle.dumps(texts))(["JFK <s> and"]) == expected
+
+
+@pytest.mark.parametrize(
+    ("kind", "frame"),
+    [
+        ("wordpiece", ("[CLS]", "[SEP]", "", "[SEP]", 1)),
+        ("byte_level", ("<s>", "</s>", "</s>", "</s>", 0)),
+        ("sentence_piece", ("<s>", "</s>", "</s>", "</s>", 0)),
+        ("plain_python", ("<s>", "</s>", "</s>", "</s>", 0)),
+    ],
+)
+def test_the_frame_is_that_of_the_tokenizer(kind, frame):
+    tokenizer = TOKENIZERS[kind]()
+    tokenizer.add_special_tokens({"extra_special_tokens": list(ENTITY_MARKERS)})
+    found = TextTokenizer(tokenizer).frame
+    parts = (found.prefix, found.suffix, found.middle, found.end)
+    assert (*("".join(tokenizer.convert_ids_to_tokens(part)) for part in parts), found.second_type) == frame
+    second = tokenizer("a", "b")["input_ids"]
+    a, b = TextTokenizer(tokenizer)(["a", "b"])
+    assert [*found.prefix, *a, *found.suffix, *found.middle, *b, *found.end] == second
+
+
+def test_segments_are_left_to_models_that_have_them():
+    tokenizer = TOKENIZERS["wordpiece"]()  # DistilBERT's tokenizer has BERT's template and no segments
+    tokenizer.add_special_tokens({"extra_special_tokens": list(ENTITY_MARKERS)})
+    tokenizer.model_input_names = ["input_ids", "attention_mask"]
+    assert TextTokenizer(tokenizer).frame.second_type == 0
+
+
+def test_tokenizers_that_join_texts_otherwise_are_refused():
+    tokenizer = byte_level()
+    tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(  # XLNet's way
+        single="$A </s>", pair="$A $B </s>", special_tokens=[("</s>", 2)]
+    )
+    with pytest.raises(ValueError, match="looks the same in both"):
+        TextTokenizer(tokenizer)

@@ -1,15 +1,21 @@
+import io
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from tgdi_hf.processing.image_inputs import PictureReader, is_box
+from tgdi_hf.processing.image_inputs import MAX_SIDE_RATIO, PictureBatch, crop, is_box, open_picture
 
 RED, BLUE, WHITE = (255, 0, 0), (0, 0, 255), (255, 255, 255)
 
 
 def read(source, **options):
-    return PictureReader(**options).read(source, "row 0, image")[1]
+    return open_picture(source, "row 0, image", **options)
+
+
+def colour(source):
+    return read(source).getpixel((0, 0))
 
 
 def saved(image, path, **options):
@@ -17,87 +23,154 @@ def saved(image, path, **options):
     return path
 
 
+def written(path, content):
+    path.write_bytes(content)
+    return path
+
+
+def noise(width=8, height=6):
+    return np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+def encoded(image, kind="PNG"):
+    file = io.BytesIO()
+    image.save(file, kind)
+    return file.getvalue()
+
+
 def test_all_forms_of_a_picture_are_the_same_picture(tmp_path):
-    rng = np.random.default_rng(0)
-    array = rng.integers(0, 256, (6, 8, 3), dtype=np.uint8)
+    array = noise()
     image = Image.fromarray(array)
     path = saved(image, tmp_path / "a.png")
-    sources = [
-        image, path, str(path), array, torch.tensor(array), np.moveaxis(array, -1, 0), array / 255.0,
-        {"bytes": path.read_bytes(), "path": None}, {"bytes": None, "path": str(path)},
-    ]  # fmt: skip
-    for source in sources:
-        picture = read(source)
+    forms = [
+        *(image, path, str(path), array, np.moveaxis(array, -1, 0)),
+        *(array / 255, (array / 255).astype(np.float32), (array / 255).astype(np.float16)),
+        *(torch.tensor(array), torch.tensor(array).permute(2, 0, 1), torch.tensor(array / 255, requires_grad=True)),
+        *({"bytes": path.read_bytes(), "path": None}, {"bytes": None, "path": str(path)}, {"path": path}),
+    ]
+    for form in forms:
+        picture = read(form)
         assert picture.mode == "RGB"
-        assert np.array_equal(np.asarray(picture), array), type(source)
+        assert np.array_equal(np.asarray(picture), array), type(form)
+    rough = np.asarray(read(torch.tensor(array / 255).bfloat16())).astype(int)
+    assert abs(rough - array).max() <= 1
+
+
+def test_where_channels_could_be_first_or_last_they_are_last():
+    array = np.zeros((3, 5, 3), np.uint8)
+    assert read(array).size == (5, 3)
 
 
 def test_modes_are_brought_to_rgb(tmp_path):
-    gray = read(Image.new("L", (4, 4), 128))
-    assert gray.getpixel((0, 0)) == (128, 128, 128)
-    assert read(np.full((4, 4), 128, np.uint8)).getpixel((0, 0)) == (128, 128, 128)
-    assert read(np.full((4, 4, 1), 128, np.uint8)).getpixel((0, 0)) == (128, 128, 128)
-    assert read(Image.new("1", (4, 4), 1)).getpixel((0, 0)) == WHITE
-    assert read(Image.new("RGBA", (4, 4), (*RED, 0))).getpixel((0, 0)) == WHITE  # transparent: on white
-    assert read(Image.new("RGBA", (4, 4), (*RED, 255))).getpixel((0, 0)) == RED
-    assert read(Image.new("LA", (4, 4), (0, 0))).getpixel((0, 0)) == WHITE
-    assert read(saved(Image.new("CMYK", (4, 4), (0, 255, 255, 0)), tmp_path / "a.tiff")).getpixel((0, 0))[0] > 200
+    assert colour(Image.new("L", (4, 4), 128)) == (128, 128, 128)
+    assert colour(np.full((4, 4), 128, np.uint8)) == (128, 128, 128)
+    assert colour(np.full((5, 5, 1), 128, np.uint8)) == (128, 128, 128)
+    assert colour(Image.new("1", (4, 4), 1)) == WHITE
+    assert colour(saved(Image.new("CMYK", (4, 4), (0, 255, 255, 0)), tmp_path / "a.tiff"))[0] > 200
     palette = Image.new("P", (4, 4), 0)
     palette.putpalette([*RED, *BLUE])
-    assert read(palette).getpixel((0, 0)) == RED
-    assert read(saved(palette, tmp_path / "a.gif", transparency=0)).getpixel((0, 0)) == WHITE
-    deep = Image.fromarray(np.full((4, 4), 65535, np.uint16))
-    assert read(saved(deep, tmp_path / "deep.png")).getpixel((0, 0)) == WHITE
+    assert colour(palette) == RED
+
+
+@pytest.mark.parametrize(("alpha", "expected"), [(0, WHITE), (255, RED), (51, (255, 204, 204))])
+def test_transparent_parts_are_white(alpha, expected):
+    assert colour(Image.new("RGBA", (4, 4), (*RED, alpha))) == expected
+    array = np.zeros((4, 4, 4), np.uint8)
+    array[...] = (*RED, alpha)
+    assert colour(array) == expected
+
+
+def test_transparency_in_other_modes(tmp_path):
+    assert colour(Image.new("LA", (4, 4), (0, 0))) == WHITE
+    palette = Image.new("P", (4, 4), 0)
+    palette.putpalette([*RED, *BLUE])
+    assert colour(saved(palette, tmp_path / "a.gif", transparency=0)) == WHITE
+    assert colour(saved(Image.new("RGB", (4, 4), RED), tmp_path / "a.png", transparency=RED)) == WHITE
+
+
+@pytest.mark.parametrize(("value", "expected"), [(65535, 255), (32768, 128), (255, 0), (0, 0)])
+def test_sixteen_bits_become_eight(tmp_path, value, expected):
+    deep = Image.fromarray(np.full((4, 4), value, np.uint16))
+    assert colour(saved(deep, tmp_path / "deep.png")) == (expected,) * 3
+    assert colour(saved(deep, tmp_path / "deep.tiff")) == (expected,) * 3
 
 
 def test_of_an_animation_the_first_frame(tmp_path):
     frames = [Image.new("RGB", (4, 4), colour) for colour in (RED, BLUE)]
     path = saved(frames[0], tmp_path / "a.gif", save_all=True, append_images=frames[1:])
-    assert read(path).getpixel((0, 0)) == RED
-    later = Image.open(path)
-    later.seek(1)
-    assert read(later).getpixel((0, 0)) == RED
+    assert colour(path) == RED
+    with Image.open(path) as later:
+        later.seek(1)
+        assert colour(later) == RED
+        assert later.tell() == 1  # left as it was
 
 
 def test_exif_orientation_is_applied(tmp_path):
     image = Image.new("RGB", (8, 4), RED)
     exif = Image.Exif()
     exif[274] = 6  # turn by 90°
-    assert read(saved(image, tmp_path / "a.jpg", exif=exif)).size == (4, 8)
+    path = saved(image, tmp_path / "a.jpg", exif=exif)
+    assert read(path).size == (4, 8)
+    with Image.open(path) as mine:
+        assert read(mine).size == (4, 8)
+        assert mine.size == (8, 4)  # left as it was
 
 
 def test_a_single_pixel_is_a_picture():
     assert read(Image.new("RGB", (1, 1), BLUE)).size == (1, 1)
 
 
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
 def test_a_bomb_is_refused_before_it_is_decoded(tmp_path, monkeypatch):
     bomb = saved(Image.new("1", (20_000, 20_000)), tmp_path / "bomb.png")
-    path = saved(Image.new("L", (300, 200)), tmp_path / "large.png")
+    warned = saved(Image.new("1", (10_000, 10_000)), tmp_path / "warned.png")  # PIL would only warn
+    small = saved(Image.new("L", (300, 200)), tmp_path / "small.png")
     monkeypatch.setattr("PIL.ImageFile.ImageFile.load", lambda *args: pytest.fail("decoded"))
-    with pytest.raises(ValueError, match="bomb.png.*decompression bomb"):
+    with pytest.raises(ValueError, match=r"bomb.png.*400000000 pixels.*max_image_pixels.*PIL.Image.MAX_IMAGE_PIXELS"):
         read(bomb)
-    with pytest.raises(ValueError, match=r"300 × 200 pixels, more than the limit of 50,000.*max_image_pixels"):
-        read(path, max_pixels=50_000)
+    with pytest.raises(ValueError, match=r"warned.png: the picture has 10000 × 10000 pixels.*89,478,485"):
+        read(warned)
+    with pytest.raises(ValueError, match=r"300 × 200 pixels, more than the limit of 50,000.*raise `max_image_pixels`"):
+        read(small, max_pixels=50_000)
+    with pytest.raises(ValueError, match="more than the limit of 50,000"), Image.open(small) as lazy:
+        read(lazy, max_pixels=50_000)
 
 
+def damaged_header(path):
+    content = bytearray(encoded(Image.fromarray(noise(64, 64)), "TIFF"))
+    content[:400:3] = b"\xff" * len(content[:400:3])
+    return written(path, b"II*\x00" + bytes(content[4:]))
+
+
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF data")
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda folder: folder / "absent.jpg", "absent.jpg.*No such file"),
+        (lambda folder: folder / "absent.jpg", r"row 0, image, .*absent.jpg: there is no such file.*pass `None`"),
         (lambda folder: folder, "can't be opened"),
-        (lambda folder: text(folder / "page.jpg", b"<html>404</html>"), "page.jpg is not a picture"),
-        (lambda folder: text(folder / "empty.jpg", b""), "empty.jpg is not a picture"),
-        (lambda folder: truncated(folder / "half.jpg"), "half.jpg: the picture is damaged or truncated"),
-        (lambda folder: {"bytes": b"nothing", "path": "x.jpg"}, "row 0, image is not a picture"),
-        (lambda folder: {"bytes": None, "path": None}, "expected a picture.*NoneType"),
-        (lambda folder: 5, "expected a picture.*int"),
+        (lambda folder: written(folder / "page.jpg", b"<html>404</html>"), "page.jpg is not a picture"),
+        (lambda folder: written(folder / "empty.jpg", b""), "empty.jpg is not a picture"),
+        (
+            lambda folder: written(folder / "half.png", encoded(Image.fromarray(noise(64, 64)))[:1500]),
+            "half.png: the picture is damaged, truncated",
+        ),
+        (
+            lambda folder: written(folder / "half.jpg", encoded(Image.fromarray(noise(64, 64)), "JPEG")[:1500]),
+            "half.jpg: the picture is damaged, truncated",
+        ),
+        (lambda folder: damaged_header(folder / "bad.tiff"), "bad.tiff"),
+        (lambda folder: {"bytes": b"nothing", "path": "x.jpg"}, "row 0, image, x.jpg is not a picture"),
+        (lambda folder: {"bytes": b"nothing", "path": None}, "row 0, image is not a picture"),
         (lambda folder: np.zeros((5, 6, 7), np.uint8), r"found \(5, 6, 7\)"),
         (lambda folder: np.zeros((0, 4, 3), np.uint8), r"found \(0, 4, 3\)"),
         (lambda folder: np.zeros((4,), np.uint8), r"found \(4,\)"),
+        (lambda folder: np.zeros((2, 3, 4, 3), np.uint8), r"found \(2, 3, 4, 3\)"),
         (lambda folder: np.full((4, 4, 3), np.nan), "48 values that are NaN"),
-        (lambda folder: torch.full((3, 4, 4), float("inf")), "NaN or infinite"),
-        (lambda folder: np.full((4, 4, 3), 200.0), "floats has values from 0 to 1, found 200 to 200"),
-        (lambda folder: np.zeros((4, 4, 3), np.int64), "uint8 or floats, found int64"),
+        (lambda folder: torch.full((3, 5, 5), float("inf")), "NaN or infinite"),
+        (lambda folder: np.full((4, 4, 3), 200.0), r"from 0 to 1, found 200 to 200.*astype\('uint8'\)"),
+        (lambda folder: np.full((4, 4, 3), -0.5), "found -0.5 to -0.5"),
+        (lambda folder: np.zeros((4, 4, 3), np.int64), r"uint8 or floats, found int64.*astype\('uint8'\)"),
+        (lambda folder: Image.new("F", (4, 4)), "mode F has no fixed range"),
     ],
 )
 def test_what_is_not_a_picture_is_named(tmp_path, make, message):
@@ -105,50 +178,88 @@ def test_what_is_not_a_picture_is_named(tmp_path, make, message):
         read(make(tmp_path))
 
 
-def text(path, content):
-    path.write_bytes(content)
-    return path
-
-
-def truncated(path):
-    rng = np.random.default_rng(0)
-    Image.fromarray(rng.integers(0, 256, (64, 64, 3), dtype=np.uint8)).save(path)
-    return text(path, path.read_bytes()[:1500])
+@pytest.mark.parametrize("source", [5, {"bytes": None, "path": None}, {}, [RED], object()])
+def test_what_can_not_be_a_picture_is_refused(source):
+    with pytest.raises(ValueError, match=r"row 2, image: expected a picture as PIL image, path, array or mapping"):
+        PictureBatch().add(source, "row 2, image")
 
 
 def test_boxes_are_cut_from_the_picture():
-    reader = PictureReader()
     image = Image.new("RGB", (10, 8), RED)
     image.paste(BLUE, (4, 2, 8, 6))
-    key, _ = reader.read(image, "row 0, image")
-    _, crop = reader.crop(key, (4, 2, 8, 6), "row 0, object 0")
-    assert crop.size == (4, 4)
-    assert crop.getcolors() == [(16, BLUE)]
-    assert reader.crop(key, (-5, -5, 3.2, 2), "")[1].size == (4, 2)  # what stands out is cut off
-    assert reader.crop(key, (4, 2, 8, 6), "")[1] is crop
-    for box in ((10, 0, 12, 4), (4, 4, 4, 6), (6, 4, 4, 6), (-4, 0, 0, 3)):
-        with pytest.raises(ValueError, match=r"row 1, object 2: no pixel of the picture, 10 × 8"):
-            reader.crop(key, box, "row 1, object 2")
-    for box in ((0, 0, 4), (0, 0, float("nan"), 4)):
-        with pytest.raises(ValueError, match="not four finite numbers"):
-            reader.crop(key, box, "")
+    assert crop(image, (4, 2, 8, 6), "").getcolors() == [(16, BLUE)]
+    assert crop(image, (-5, -5, 3.2, 2), "").size == (4, 2)  # what stands out is cut off, what is touched is in
+    assert crop(image, (9, 7, 99, 99), "").size == (1, 1)
+    assert crop(image, None, "") is image
+
+
+@pytest.mark.parametrize("box", [(10, 0, 12, 4), (4, 4, 4, 6), (6, 4, 4, 6), (-4, 0, 0, 3), (0, 8, 4, 9)])
+def test_boxes_without_a_pixel_are_refused(box):
+    with pytest.raises(ValueError, match=r"row 1, object 2: no pixel of the picture, 10 × 8, lies in the box"):
+        crop(Image.new("RGB", (10, 8)), box, "row 1, object 2")
+
+
+@pytest.mark.parametrize("box", [(0, 0, 4), (0, 0, float("nan"), 4), (0, 0, 4, float("inf")), np.zeros(5)])
+def test_boxes_are_four_finite_numbers(box):
+    batch = PictureBatch()
+    key, _ = batch.add(Image.new("RGB", (10, 8)), "")
+    with pytest.raises(ValueError, match="row 1, object 2.*not four finite numbers"):
+        batch.add_box(key, box, "row 1, object 2")
+
+
+def test_strips_are_refused():
+    batch = PictureBatch()
+    batch.add(Image.new("RGB", (MAX_SIDE_RATIO, 1)), "row 0, image")
+    assert len(list(batch.open())) == 1
+    key, _ = batch.add(Image.new("RGB", (MAX_SIDE_RATIO + 1, 20)), "row 1, image")
+    batch.add_box(key, (0, 0, MAX_SIDE_RATIO + 1, 1), "row 1, object 0")
+    with pytest.raises(ValueError, match=r"row 1, object 0 is a strip of 1001 × 1 pixels"):
+        list(batch.open())
 
 
 def test_boxes_are_told_from_pictures():
-    assert is_box((0, 0, 4, 4))
-    assert is_box([0.5, 0, 4, 4])
-    assert is_box(np.array([0, 0, 4, 4]))
-    assert is_box(torch.tensor([0, 0, 4, 4]))
-    assert not is_box(np.zeros((4, 4, 3)))
-    assert not is_box("a.png")
-    assert not is_box({"path": "a.png"})
-    assert not is_box(Image.new("RGB", (2, 2)))
+    for box in ((0, 0, 4, 4), [0.5, 0, 4, 4], np.array([0, 0, 4, 4]), torch.tensor([0, 0, 4, 4]), (0, 0, 4)):
+        assert is_box(box)
+    for picture in (np.zeros((4, 4, 3)), "a.png", {"path": "a.png"}, Image.new("RGB", (2, 2)), [[0, 1], [2, 3]]):
+        assert not is_box(picture)
+
+
+def test_equal_pictures_and_boxes_are_one(tmp_path, monkeypatch):
+    image, array = Image.fromarray(noise()), noise()
+    path = saved(image, tmp_path / "a.png")
+    content = path.read_bytes()
+    batch = PictureBatch()
+    groups = [
+        [image, image],
+        [image.copy()],
+        [array, array],
+        [torch.tensor(array)],
+        [path, str(path), {"path": str(path), "bytes": None}],
+        [{"bytes": content, "path": None}, {"bytes": bytes(bytearray(content)), "path": "another.png"}],
+    ]
+    numbers = [[batch.add(source, "")[1] for source in group] for group in groups]
+    assert numbers == [[i] * len(group) for i, group in enumerate(groups)]
+    key, _ = batch.add(path, "")
+    assert batch.add_box(key, (0, 0, 4, 4), "") == batch.add_box(key, np.array([0.0, 0, 4, 4]), "") == len(groups)
+    assert batch.add_box(key, (0, 0, 4, 5), "") == len(groups) + 1 == len(batch) - 1
+    opened = []
+    original = Image.open
+    monkeypatch.setattr(Image, "open", lambda source: opened.append(source) or original(source))
+    images = {number: image for numbers, images in batch.open() for number, image in zip(numbers, images)}
+    assert len(opened) == 2  # the path and the bytes
+    assert sorted(images) == list(range(len(batch)))
+    assert images[len(groups) + 1].size == (4, 5)
+
+
+def test_files_are_closed(tmp_path, recwarn):
+    read(saved(Image.fromarray(noise()), tmp_path / "a.png"))
+    assert not [warning for warning in recwarn if warning.category is ResourceWarning]
 
 
 def test_two_images_of_one_file_may_differ(tmp_path):
     path = saved(Image.new("RGB", (4, 4), RED), tmp_path / "a.png")
-    one, two = Image.open(path), Image.open(path)
-    two.paste(BLUE, (0, 0, 4, 4))
-    reader = PictureReader()
-    assert reader.read(one, "")[1].getpixel((0, 0)) == RED
-    assert reader.read(two, "")[1].getpixel((0, 0)) == BLUE
+    with Image.open(path) as one, Image.open(path) as two:
+        two.paste(BLUE, (0, 0, 4, 4))
+        batch = PictureBatch()
+        assert [batch.add(image, "")[1] for image in (one, two)] == [0, 1]
+        assert [image.getpixel((0, 0)) for _, (image,) in batch.open()] == [RED, BLUE]
