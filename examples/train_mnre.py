@@ -12,10 +12,9 @@ import json
 from pathlib import Path
 
 from transformers import Trainer, set_seed
-from transformers.trainer_utils import get_last_checkpoint
 
 from tgdi_hf import TGDICollator, TGDIForRelationExtraction, TGDIProcessor, load_mnre, make_compute_metrics
-from tgdi_hf.training import optimizer_for, training_arguments, undecoded
+from tgdi_hf.training import last_checkpoint, optimizer_for, training_arguments, undecoded
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("data", type=Path)
@@ -78,7 +77,7 @@ def main() -> None:
         compute_metrics=make_compute_metrics(names),
         optimizers=(optimizer_for(model, arguments, args.fusion_learning_rate), None),
     )
-    trainer.train(resume_from_checkpoint=get_last_checkpoint(args.output) if args.resume else None)
+    trainer.train(resume_from_checkpoint=last_checkpoint(args.output) if args.resume else None)
 
     # 6. The best model, its processor and its scores.
     metrics = trainer.evaluate()

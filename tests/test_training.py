@@ -11,7 +11,7 @@ from transformers import Trainer, TrainerCallback, set_seed
 
 from tgdi_hf import TGDIForRelationExtraction, TGDIProcessor, evaluate
 from tgdi_hf.demo import tiny_tgdi
-from tgdi_hf.training import load_data, make_trainer, optimizer_for, training_arguments, undecoded
+from tgdi_hf.training import last_checkpoint, load_data, make_trainer, optimizer_for, training_arguments, undecoded
 
 QUICK = dict(num_train_epochs=1, learning_rate=1e-3, dataloader_num_workers=0, logging_steps=1, disable_tqdm=True)
 
@@ -34,10 +34,9 @@ def test_training_learns_scores_and_leaves_a_checkpoint_with_its_processor(corpu
     assert len(scored) == 4
     assert {"eval_accuracy", "eval_precision", "eval_recall"} <= scored[0].keys()
     assert trainer.state.best_metric == max(entry["eval_f1"] for entry in scored)
-    (folder,) = tmp_path.glob("checkpoint-*")
     again = TGDIForRelationExtraction.from_pretrained(trainer.state.best_model_checkpoint)
     TGDIProcessor.from_pretrained(trainer.state.best_model_checkpoint)
-    assert folder.is_dir()
+    assert len([*tmp_path.glob("checkpoint-*")]) == 2
     for name, value in trainer.model.state_dict().items():
         assert torch.equal(value, again.state_dict()[name]), name
 
@@ -91,6 +90,20 @@ def test_resuming_goes_on_as_if_nothing_had_happened(corpus, tmp_path):
     assert losses(resumed) == pytest.approx(losses(whole), abs=1e-6)
 
 
+def test_a_checkpoint_cut_short_is_not_resumed_from(corpus, tmp_path):
+    assert last_checkpoint(tmp_path) is None
+    trainer = trainer_for(
+        corpus, tmp_path, max_steps=4, save_strategy="steps", save_steps=2, eval_strategy="no",
+        load_best_model_at_end=False,
+    )  # fmt: skip
+    trainer.train()
+    assert last_checkpoint(tmp_path) == str(tmp_path / "checkpoint-4")
+    (tmp_path / "checkpoint-4" / "trainer_state.json").write_text("{")
+    assert last_checkpoint(tmp_path) == str(tmp_path / "checkpoint-2")
+    (tmp_path / "checkpoint-2" / "trainer_state.json").unlink()
+    assert last_checkpoint(tmp_path) is None
+
+
 def test_bf16_and_activation_checkpointing(corpus, tmp_path):
     trainer = trainer_for(corpus, tmp_path, bf16=True, activation_checkpointing=True, max_steps=2)
     trainer.train()
@@ -141,7 +154,7 @@ import sys
 from datasets import load_from_disk
 from transformers import set_seed
 from tgdi_hf.demo import tiny_tgdi
-from tgdi_hf.training import make_trainer, training_arguments
+from tgdi_hf.training import last_checkpoint, make_trainer, training_arguments
 corpus, output, resume = load_from_disk(sys.argv[1]), sys.argv[2], sys.argv[3] == "resume"
 set_seed(0)
 model, processor = tiny_tgdi(corpus)
@@ -151,7 +164,7 @@ arguments = training_arguments(
     load_best_model_at_end=False,
 )
 trainer = make_trainer(model, processor, corpus, arguments)
-trainer.train(resume_from_checkpoint=resume or None)
+trainer.train(resume_from_checkpoint=last_checkpoint(output) if resume else None)
 if trainer.is_world_process_zero():
     trainer.save_state()
     trainer.save_model()
@@ -188,9 +201,9 @@ def test_a_killed_run_resumes_on_the_same_loss_curve(script, tmp_path):
 
 @pytest.mark.slow
 def test_two_processes_train_together(script, tmp_path):
-    launch = (
-        "accelerate.commands.launch --cpu --num_processes 2 --num_machines 1 --mixed_precision no --dynamo_backend no"
-    )
+    # `--multi_gpu` makes accelerate start two processes; the variable below makes them CPU processes over gloo.
+    launch = "accelerate.commands.launch --multi_gpu --num_processes 2 --num_machines 1"
+    launch += " --mixed_precision no --dynamo_backend no"
     command = [sys.executable, "-m", *launch.split()]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
     subprocess.run([*command, *script, str(tmp_path / "two"), "fresh"], check=True, env=environment)

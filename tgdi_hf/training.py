@@ -1,5 +1,6 @@
 """Fine-tuning and evaluation: thin functions over `transformers.Trainer`."""
 
+import json
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -7,7 +8,6 @@ from typing import Any
 import torch
 from datasets import Dataset, DatasetDict, Image, List, load_from_disk
 from transformers import PreTrainedModel, Trainer, TrainingArguments, set_seed
-from transformers.trainer_utils import get_last_checkpoint
 
 from .collator import TGDICollator
 from .metric import make_compute_metrics
@@ -58,7 +58,8 @@ def training_arguments(output_dir: str | Path, **overrides: Any) -> TrainingArgu
         num_train_epochs=6,
         eval_strategy="epoch",
         save_strategy="epoch",
-        save_total_limit=1,
+        # With the best one; of two, one is complete whenever a run is killed.
+        save_total_limit=2,
         load_best_model_at_end=True,
         metric_for_best_model="f1",
         greater_is_better=True,
@@ -178,6 +179,22 @@ def build_model(
     return model, processor
 
 
+def last_checkpoint(folder: str | Path) -> str | None:
+    r"""
+    The newest complete checkpoint that `Trainer` left in a folder, or `None`.
+
+    A run that was killed while it saved leaves a checkpoint without the trainer's state, which is written last; that
+    one can't be resumed from, the one before it can.
+    """
+    complete = []
+    for state in Path(folder).glob("checkpoint-*/trainer_state.json"):
+        try:
+            complete.append((json.loads(state.read_text(encoding="utf-8"))["global_step"], str(state.parent)))
+        except json.JSONDecodeError:  # killed while writing the state itself
+            continue
+    return max(complete)[1] if complete else None
+
+
 def fine_tune(
     dataset: DatasetDict,
     output_dir: str | Path,
@@ -212,7 +229,7 @@ def fine_tune(
     trainer = make_trainer(
         model, processor, dataset, training_arguments(output_dir, seed=seed, **arguments), fusion_learning_rate
     )
-    checkpoint = get_last_checkpoint(output_dir) if resume and Path(output_dir).is_dir() else None
+    checkpoint = last_checkpoint(output_dir) if resume else None
     train_metrics = trainer.train(resume_from_checkpoint=checkpoint).metrics
     metrics = trainer.evaluate()
     trainer.save_model()
