@@ -94,7 +94,7 @@ def inference(rounds: int, batch_size: int, objects: int) -> dict[str, float]:
 
     def layers():
         states = hidden
-        for layer in tgdi.text_oriented.layers:
+        for layer in bert.encoder.layer[-model.config.toi_num_layers :]:
             states = layer(states, visible)
 
     return in_turn(

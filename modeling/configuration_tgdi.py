@@ -33,9 +33,10 @@ class TGDIConfig(PreTrainedConfig):
         classifier_dropout (`float`, *optional*, defaults to 0.01):
             Dropout before the classifier, and in no other place: the encoders keep their own.
         toi_num_layers (`int`, *optional*, defaults to 2):
-            Depth of the text-oriented encoder (Eq. 12-13). Its layers start from the text encoder's top ones.
-        toi_share_text_encoder (`bool`, *optional*, defaults to `False`):
-            Whether the text-oriented encoder is the top `toi_num_layers` layers of the text encoder itself.
+            Depth of the text-oriented encoder (Eq. 12-13).
+        toi_share_text_encoder (`bool`, *optional*, defaults to `True`):
+            Whether the text-oriented encoder is the top `toi_num_layers` layers of the text encoder itself; otherwise
+            it has layers of its own that start from those.
         self_attention_residual (`bool`, *optional*, defaults to `True`):
             Whether the self-attention of Eq. 7 has a residual connection and layer normalisation, as attention in a
             transformer has; `False` is the formula to the letter.
@@ -90,7 +91,7 @@ class TGDIConfig(PreTrainedConfig):
     fusion_lambda: float | int = 0.5
     classifier_dropout: float | int = 0.01
     toi_num_layers: int = 2
-    toi_share_text_encoder: bool = False
+    toi_share_text_encoder: bool = True
     self_attention_residual: bool = True
     use_cross_modal_interaction: bool = True
     use_matching_gate: bool = True

@@ -110,7 +110,8 @@ def test_bf16_and_activation_checkpointing(corpus, tmp_path):
     assert all(loss > 0 for loss in losses(trainer))
 
 
-def test_what_starts_from_random_weights_can_have_its_own_rate(model):
+def test_what_starts_from_random_weights_can_have_its_own_rate(corpus):
+    model, _ = tiny_tgdi(corpus, toi_share_text_encoder=False)
     arguments = training_arguments("unused", learning_rate=1e-5, weight_decay=0.1)
     rates = {
         id(p): (group["lr"], group["weight_decay"])

@@ -34,7 +34,12 @@ def test_weights_of_both_encoders_arrive_and_the_text_oriented_layers_start_from
     vision = save(Dinov2Model, VISION_CONFIGS["dinov2"], tmp_path / "vision")
     torch.manual_seed(0)
     model = TGDIForRelationExtraction.from_text_vision_pretrained(
-        tmp_path / "text", tmp_path / "vision", tokenizer(*ENTITY_MARKERS), num_labels=7, toi_num_layers=2
+        tmp_path / "text",
+        tmp_path / "vision",
+        tokenizer(*ENTITY_MARKERS),
+        num_labels=7,
+        toi_num_layers=2,
+        toi_share_text_encoder=False,
     )
     assert model.config.num_labels == 7
     assert not model.training

@@ -38,7 +38,7 @@ def test_text_oriented_interaction_is_equations_12_and_13(share):
 
 
 def test_layers_start_from_the_text_encoders_top_ones():
-    model = tiny_model(toi_num_layers=2)
+    model = tiny_model(toi_num_layers=2, toi_share_text_encoder=False)
     module, encoder = model.tgdi.text_oriented, model.tgdi.text_encoder
     module.init_from(encoder)
     for layer, source in zip(module.layers, encoder.encoder.layer[1:], strict=True):
