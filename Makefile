@@ -2,8 +2,9 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-# On a machine with an NVIDIA GPU the usual build of torch, elsewhere the CPU one.
-CONSTRAINTS ?= $(if $(shell command -v nvidia-smi),,-c constraints-cpu.txt)
+# On a machine with an NVIDIA GPU the usual build of torch, elsewhere the CPU one. (The redirection makes `make` older
+# than 4.3 ask a shell, where `command` lives.)
+CONSTRAINTS ?= $(if $(shell command -v nvidia-smi 2>/dev/null),,-c constraints-cpu.txt)
 # Each of two test processes computes with one thread.
 PYTEST := OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/python -m pytest
 

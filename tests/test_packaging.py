@@ -1,4 +1,4 @@
-import os
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -8,47 +8,77 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
+PACKAGES = {"tgdi_hf": "tgdi_hf", "tgdi_hf.modeling": "modeling", "tgdi_hf.processing": "processing"}
 IMPORT = """
-import pathlib, tgdi_hf, tgdi_hf.modeling.modeling_tgdi as m, tgdi_hf.processing.processing_tgdi as p
+from importlib import import_module
 from importlib.util import find_spec
-import tgdi_hf.cli
-print(*sorted(str(pathlib.Path(x.__file__).resolve()) for x in (tgdi_hf, m, p)), sep="\\n")
+from pathlib import Path
+from pkgutil import iter_modules
+for package in ("tgdi_hf", "tgdi_hf.modeling", "tgdi_hf.processing"):
+    # Only a wheel has the folders of the subpackages inside that of the package.
+    modules = [m.name for m in iter_modules(import_module(package).__path__, package + ".") if not m.ispkg]
+    for name in (package, *modules):
+        print(name, Path(import_module(name).__file__).resolve())
 assert find_spec("modeling") is None and find_spec("processing") is None
 """
+BUILD_EDITABLE = "import sys; from setuptools import build_meta; print(build_meta.build_editable(sys.argv[1]))"
 
 
-def modules(archive):
-    with zipfile.ZipFile(archive) as wheel:
-        return {name for name in wheel.namelist() if name.endswith(".py")}
+def run(*command, **kwargs):
+    done = subprocess.run(command, capture_output=True, text=True, **kwargs)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def modules_in(wheel):
+    with zipfile.ZipFile(wheel) as archive:
+        return {name for name in archive.namelist() if name.endswith(".py")}
+
+
+def modules_in_new_environment(wheel, folder):
+    """Installs the wheel, and maps each module that can be imported then to its file."""
+    run(sys.executable, "-m", "venv", "--without-pip", folder)
+    python = folder / "bin/python"
+    run(sys.executable, "-m", "pip", "--python", python, "install", "--no-deps", "--no-index", wheel)
+    # The dependencies come from here, behind what is installed there. An editable install of the checkout is a .pth
+    # file, which is read in an environment's own folder only.
+    (site_packages,) = folder.glob("lib/python*/site-packages")
+    (site_packages / "dependencies.pth").write_text(sysconfig.get_path("purelib"))
+    found = run(python, "-c", IMPORT, cwd=folder)
+    assert "demo" in run(folder / "bin/tgdi", "--help", cwd=folder)
+    return dict(line.split(" ", 1) for line in found.splitlines())
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    """A clean copy: building leaves files behind, and packs those that an earlier build left."""
+    copy = tmp_path / "checkout"
+    for folder in (*PACKAGES.values(), "examples", "tests"):
+        shutil.copytree(ROOT / folder, copy / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    for path in ROOT.iterdir():
+        if path.is_file():
+            shutil.copy(path, copy)
+    return copy
 
 
 @pytest.mark.slow
-def test_wheel_and_sdist_give_the_same_package_in_a_clean_environment(tmp_path):
-    build = [sys.executable, "-m", "build", "--outdir"]
-    subprocess.run([*build, tmp_path / "direct", "--wheel", ROOT], check=True)  # from the checkout
-    subprocess.run([*build, tmp_path / "sdist", ROOT], check=True)  # an sdist, and the wheel from it
-    (direct,) = (tmp_path / "direct").glob("*.whl")
+def test_wheel_sdist_and_editable_install_give_the_same_package(checkout, tmp_path):
+    build = [sys.executable, "-m", "build", "--no-isolation", "--outdir"]
+    run(*build, tmp_path / "sdist", checkout)  # an sdist, and the wheel from it
+    run(*build, tmp_path / "direct", "--wheel", checkout)
+    editable = tmp_path / run(sys.executable, "-c", BUILD_EDITABLE, tmp_path, cwd=checkout).splitlines()[-1]
     (wheel,) = (tmp_path / "sdist").glob("*.whl")
-    assert modules(direct) == modules(wheel)
-    sources = {f"tgdi_hf/{path.name}" for path in (ROOT / "tgdi_hf").glob("*.py")}
-    sources |= {
-        f"tgdi_hf/{folder}/{path.name}"
-        for folder in ("modeling", "processing")
+    (direct,) = (tmp_path / "direct").glob("*.whl")
+    sources = {
+        f"{package.replace('.', '/')}/{path.name}"
+        for package, folder in PACKAGES.items()
         for path in (ROOT / folder).glob("*.py")
     }
-    assert modules(wheel) == sources
+    assert modules_in(wheel) == modules_in(direct) == sources
 
-    subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
-    python = tmp_path / "venv/bin/python"
-    subprocess.run([python, "-m", "pip", "install", "--quiet", "--no-deps", wheel], check=True)
-    # The dependencies come from here; an editable install of the checkout, a .pth file, is not read from there.
-    environment = {**os.environ, "PYTHONPATH": sysconfig.get_path("purelib")}
-    found = subprocess.run(
-        [python, "-c", IMPORT], check=True, cwd=tmp_path, env=environment, capture_output=True, text=True
-    )
-    files = found.stdout.split()
-    assert len(files) == 3
-    assert all(file.startswith(str((tmp_path / "venv").resolve())) for file in files)
-    command = [tmp_path / "venv/bin/tgdi", "--help"]
-    helped = subprocess.run(command, check=True, env=environment, capture_output=True, text=True)
-    assert "demo" in helped.stdout
+    installed = modules_in_new_environment(wheel, tmp_path / "installed")
+    edited = modules_in_new_environment(editable, tmp_path / "edited")
+    assert installed.keys() == edited.keys()
+    assert "tgdi_hf.modeling.modeling_tgdi" in installed
+    assert all(Path(file).is_relative_to((tmp_path / "installed").resolve()) for file in installed.values())
+    assert all(Path(file).is_relative_to(checkout.resolve()) for file in edited.values())
