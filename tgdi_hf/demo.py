@@ -42,7 +42,9 @@ def tiny_tgdi(corpus: DatasetDict, **options) -> tuple[TGDIForRelationExtraction
     train = corpus["train"]
     captions = [caption for caption in train["caption"] if caption]
     # The pictures are small enough to be seen whole; cutting out their objects would double the time.
-    processor = TGDIProcessor(tiny_image_processor(), tiny_tokenizer([*train["text"], *captions]), num_objects=0)
+    processor = TGDIProcessor(
+        tiny_image_processor(), tiny_tokenizer([*train["text"], *captions]), num_objects=0, max_length=128
+    )
     names = train.features["label"].names
     config = TGDIConfig(
         text_config=tiny_text_config(processor.tokenizer).to_dict(),
