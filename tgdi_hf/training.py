@@ -88,12 +88,14 @@ def optimizer_for(
             encoder, the weight decay and Adam's betas and epsilon.
         fusion_learning_rate: Learning rate of everything else; the same by default.
     """
+    if fusion_learning_rate is None:
+        fusion_learning_rate = arguments.learning_rate
     pretrained = ("text_encoder.", "vision_tower.", "text_oriented.layers.")
     groups: dict[tuple[float, float], list[torch.nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
             from_pretrained = any(part in name for part in pretrained)
-            rate = arguments.learning_rate if from_pretrained else fusion_learning_rate or arguments.learning_rate
+            rate = arguments.learning_rate if from_pretrained else fusion_learning_rate
             decay = arguments.weight_decay if parameter.dim() > 1 else 0.0
             groups.setdefault((rate, decay), []).append(parameter)
     return torch.optim.AdamW(
@@ -212,7 +214,7 @@ def fine_tune(
 
     Args:
         dataset: With splits `train` and `validation`.
-        output_dir: Where checkpoints, the final model and `metrics.json` go.
+        output_dir: Where checkpoints, the final model and `all_results.json` go.
         text_model, vision_model: The pretrained encoders, names on the Hub or folders.
         seed: Seeds the new weights, the order of the rows and dropout.
         resume: Go on from the last checkpoint in `output_dir`, if there is one.
