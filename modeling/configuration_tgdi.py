@@ -1,6 +1,8 @@
 """TGDI model configuration."""
 
-from typing import ClassVar
+from dataclasses import fields
+from difflib import get_close_matches
+from typing import Any, ClassVar
 
 from huggingface_hub.dataclasses import strict
 from transformers import AutoConfig
@@ -10,6 +12,13 @@ from transformers.configuration_utils import PreTrainedConfig, SubConfigSpec
 # injects its prefixes. Another encoder would swallow the prefixes silently, so the list is closed.
 TEXT_MODEL_TYPES = ("bert", "roberta", "xlm-roberta", "camembert", "electra")
 ENTITY_MARKERS = ("<head>", "</head>", "<tail>", "</tail>")
+# Options of every configuration that are no fields of its class.
+GENERAL_OPTIONS = ("num_labels", "attn_implementation", "output_attentions", "torch_dtype", "name_or_path", "auto_map")
+# What shows in the configuration of a vision encoder that its hidden states are not the patches in their order.
+REFUSED_VISION = {
+    "mask_ratio": "hides and shuffles patches at random",
+    "depths": "halves its grid of patches from stage to stage",
+}
 
 
 @strict
@@ -23,7 +32,7 @@ class TGDIConfig(PreTrainedConfig):
             Configuration of a bert, roberta, xlm-roberta, camembert or electra encoder.
         vision_config (`PreTrainedConfig` or `dict`, *optional*, defaults to CLIP ViT-B/32):
             Configuration of any vision transformer that returns hidden states (clip_vision_model, vit, dinov2,
-            siglip_vision_model, ...).
+            dinov3_vit, siglip_vision_model, ...).
         num_objects (`int`, *optional*, defaults to 3):
             The largest number m of object pictures beside the whole image.
         prompt_grid (`int`, *optional*, defaults to 1):
@@ -99,7 +108,22 @@ class TGDIConfig(PreTrainedConfig):
     use_result_fusion: bool = True
     initializer_range: float | int = 0.02
 
+    @classmethod
+    def from_dict(cls, config_dict: dict[str, Any], **kwargs):
+        """As in transformers; `num_labels` takes precedence over relations of another number that were saved."""
+        num_labels = kwargs.get("num_labels")
+        if num_labels is not None and num_labels != len(config_dict.get("id2label") or {}):
+            config_dict = {name: value for name, value in config_dict.items() if name not in ("id2label", "label2id")}
+        return super().from_dict(config_dict, **kwargs)
+
     def __post_init__(self, **kwargs):
+        # A file says of which type it is; it may come from a later version, with fields that this one lacks.
+        if "model_type" not in kwargs:
+            known = [field.name for field in fields(self)] + list(GENERAL_OPTIONS)
+            for name in kwargs.keys() - set(known):
+                similar = get_close_matches(name, known, n=1)
+                hint = f"did you mean {similar[0]!r}?" if similar else f"it has {', '.join(sorted(known))}."
+                raise ValueError(f"TGDIConfig has no field {name!r}; {hint}")
         num_labels, id2label = kwargs.get("num_labels"), self.id2label
         if num_labels is not None and id2label is not None and num_labels != len(id2label):
             raise ValueError(
@@ -130,6 +154,13 @@ class TGDIConfig(PreTrainedConfig):
                 f"`vision_config` of type {vision.model_type!r} has no {', '.join(missing)}; TGDI needs a vision "
                 "transformer such as clip_vision_model, vit, dinov2 or siglip_vision_model."
             )
+        for name, fault in REFUSED_VISION.items():
+            if hasattr(vision, name):
+                raise ValueError(
+                    f"`vision_config` of type {vision.model_type!r} has `{name}`: such an encoder {fault}, but TGDI "
+                    "compares the same patches in every layer. Use one such as clip_vision_model, vit, dinov2 or "
+                    "siglip_vision_model."
+                )
         if not 0 <= self.fusion_lambda <= 1:
             raise ValueError(f"`fusion_lambda` is {self.fusion_lambda}; it weighs f_3 in Eq. 14: from 0 to 1.")
         if not 0 <= self.classifier_dropout < 1:
@@ -146,6 +177,14 @@ class TGDIConfig(PreTrainedConfig):
             )
         if self.num_labels < 2:
             raise ValueError(f"`num_labels` is {self.num_labels}; a classifier of relations needs 2 or more.")
+
+    @property
+    def max_text_length(self) -> int:
+        """The longest text in tokens, special ones included, that the text encoder has positions for."""
+        text = self.text_config
+        # RoBERTa and its kin count positions from behind the padding token's id.
+        offset = 0 if text.model_type in ("bert", "electra") else text.pad_token_id + 1
+        return text.max_position_embeddings - offset
 
     @property
     def uses_vision(self) -> bool:

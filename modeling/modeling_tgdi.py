@@ -10,7 +10,13 @@ from transformers.utils import TransformersKwargs, can_return_tuple
 from .configuration_tgdi import ENTITY_MARKERS, TGDIConfig
 from .matching_gate import MatchingGate, TextSelfAttention
 from .prefix_attention import PrefixCache, attention_bias
-from .pretrained_towers import as_text_encoder, as_vision_tower, load_tower
+from .pretrained_towers import (
+    as_text_encoder,
+    as_vision_tower,
+    install_recording_hooks,
+    load_tower,
+    without_recording_hooks,
+)
 from .text_oriented import TextOrientedInteraction
 from .tgdi_inputs import Pictures, TextInputs
 from .tgdi_outputs import TGDIModelOutput, TGDIRelationExtractionOutput
@@ -32,10 +38,10 @@ class TGDIPreTrainedModel(PreTrainedModel):
         cls,
         text_name_or_path: str,
         vision_name_or_path: str,
-        tokenizer=None,
+        tokenizer,
         text_kwargs: dict | None = None,
         vision_kwargs: dict | None = None,
-        dtype: torch.dtype = torch.float32,
+        dtype: torch.dtype | str = torch.float32,
         **config_kwargs,
     ):
         r"""
@@ -45,16 +51,24 @@ class TGDIPreTrainedModel(PreTrainedModel):
         Args:
             text_name_or_path (`str`): A BERT-shaped encoder, on the Hub or in a folder.
             vision_name_or_path (`str`): A vision transformer, alone or as part of a CLIP or SigLIP checkpoint.
-            tokenizer (*optional*): The tokenizer of the model's processor, entity markers added
-                (`TGDIProcessor` adds them); the word embeddings grow to its size.
+            tokenizer: The tokenizer of the model's processor, entity markers added (`TGDIProcessor` adds them); the
+                word embeddings grow to its size.
             text_kwargs, vision_kwargs (`dict`, *optional*): For loading the one or the other encoder (`revision`,
                 `token`, ...).
-            dtype (`torch.dtype`, *optional*, defaults to `torch.float32`): Type of all weights.
-            config_kwargs: Fields of `TGDIConfig` (`num_labels`, `id2label`, `fusion_lambda`, ...).
+            dtype (`torch.dtype` or `str`, *optional*, defaults to `torch.float32`): Type of all weights.
+            config_kwargs: Fields of `TGDIConfig` (`num_labels`, `id2label`, `fusion_lambda`, ...), and
+                `attn_implementation`.
 
         Raises:
-            ValueError: The tokenizer lacks the entity markers, or a checkpoint lacks weights.
+            ValueError: The tokenizer lacks the entity markers, a checkpoint lacks weights, or there is no such option.
         """
+        for name, options in (("text_kwargs", text_kwargs), ("vision_kwargs", vision_kwargs)):
+            if of_both := {"dtype", "torch_dtype", "attn_implementation"} & set(options or {}):
+                raise ValueError(
+                    f"`{name}` has {', '.join(sorted(of_both))}, which the two encoders have in common: pass `dtype` "
+                    "and `attn_implementation` as arguments of their own."
+                )
+        dtype = getattr(torch, dtype) if isinstance(dtype, str) else dtype
         text_encoder = load_tower(text_name_or_path, "text", dtype=dtype, **(text_kwargs or {}))
         vision_tower = load_tower(vision_name_or_path, "vision", dtype=dtype, **(vision_kwargs or {}))
         config = cls.config_class(
@@ -66,8 +80,7 @@ class TGDIPreTrainedModel(PreTrainedModel):
             model.base_model.vision_tower.load_state_dict(as_vision_tower(vision_tower).state_dict())
         if config.use_text_oriented_interaction:
             model.base_model.text_oriented.init_from(text_encoder)
-        if tokenizer is not None:
-            model.resize_to_tokenizer(tokenizer)
+        model.resize_to_tokenizer(tokenizer)
         return model.eval()
 
     def save_pretrained(self, save_directory, *args, **kwargs):
@@ -86,7 +99,9 @@ class TGDIPreTrainedModel(PreTrainedModel):
 
     def resize_to_tokenizer(self, tokenizer) -> None:
         r"""
-        Gives every token of `tokenizer` an embedding; rows that exist are kept, none is taken away.
+        Gives every token of `tokenizer` an embedding; rows that exist are kept, none is taken away. New ones are drawn
+        around the mean of the others with their spread in each dimension, so that the markers differ from each other
+        as words do.
 
         Raises:
             ValueError: The tokenizer lacks the entity markers.
@@ -98,8 +113,13 @@ class TGDIPreTrainedModel(PreTrainedModel):
                 f"The tokenizer lacks the entity markers {', '.join(missing)}. Take the tokenizer of a processor, "
                 "which has them: `processor = TGDIProcessor(image_processor, tokenizer)`, then `processor.tokenizer`."
             )
-        if len(tokenizer) > self.get_input_embeddings().num_embeddings:
-            self.resize_token_embeddings(len(tokenizer))
+        known = self.get_input_embeddings().num_embeddings
+        if len(tokenizer) > known:
+            # The usual mean resizing makes new rows that are equal but for a thousandth: head would look like tail.
+            self.resize_token_embeddings(len(tokenizer), mean_resizing=False)
+            rows = self.get_input_embeddings().weight.data
+            mean, spread = rows[:known].float().mean(0), rows[:known].float().std(0)
+            rows[known:] = (mean + spread * torch.randn_like(rows[known:], dtype=torch.float32)).to(rows.dtype)
 
     def freeze_vision_encoder(self) -> None:
         """Takes the vision encoder out of training: no gradients, no dropout, and no backward pass through it."""
@@ -155,12 +175,22 @@ class TGDIModel(TGDIPreTrainedModel):
             self.text_oriented = TextOrientedInteraction(config, self.text_encoder)
         self.post_init()
 
+    def __getstate__(self) -> dict:
+        # `_modules` is a plain attribute to pickle and to `copy.deepcopy`.
+        tower = self.vision_tower and without_recording_hooks(self.vision_tower)
+        return {**self.__dict__, "_modules": {**self._modules, "vision_tower": tower}}
+
+    def __setstate__(self, state: dict) -> None:
+        super().__setstate__(state)
+        if self.vision_tower is not None:
+            install_recording_hooks(self.vision_tower)
+
     def get_vision_features(self, pixel_values: torch.Tensor) -> torch.Tensor:
         r"""
         All that the model takes from pictures, to be computed once and given to `forward` as `vision_features`.
 
         Args:
-            pixel_values (`torch.Tensor`): `(..., 3, H, W)`, any number of leading dimensions.
+            pixel_values (`torch.Tensor`): `(..., 3, H, W)`, any number of leading dimensions, none included.
 
         Returns:
             `torch.Tensor`: `(..., c · prompt_grid ** 2 + n, d_v)`: the pooled patches of each of the c hidden states,
@@ -168,12 +198,19 @@ class TGDIModel(TGDIPreTrainedModel):
         """
         if self.vision_tower is None:
             raise ValueError("This model looks at no picture: both of its visual mechanisms are switched off.")
-        images = pixel_values.flatten(0, -4).to(self.vision_tower.dtype)  # (N, 3, H, W)
-        hidden_states = self.vision_tower(images, output_hidden_states=True).hidden_states  # V_0 … V_12
+        images = pixel_values.reshape(-1, *pixel_values.shape[-3:]).to(self.vision_tower.dtype)  # (N, 3, H, W)
+        hidden_states = self.vision_tower(images, output_hidden_states=True, return_dict=True).hidden_states
         rows, columns = (size // self.config.vision_config.patch_size for size in images.shape[-2:])
+        shortest = min(states.shape[1] for states in hidden_states)  # V_0 … V_12
+        if shortest < rows * columns:
+            raise ValueError(
+                f"The vision encoder of type {self.config.vision_config.model_type!r} returned {shortest} tokens for "
+                f"{rows} × {columns} patches; TGDI needs every patch in every hidden state."
+            )
         patches = [states[:, -rows * columns :] for states in hidden_states]  # c of (N, n, d_v)
         pooled = [grid_pool(states, rows, self.config.prompt_grid) for states in patches]
-        return torch.cat([*pooled, patches[-1]], dim=1).unflatten(0, pixel_values.shape[:-3])
+        features = torch.cat([*pooled, patches[-1]], dim=1)  # (N, c G + n, d_v)
+        return features.view(*pixel_values.shape[:-3], *features.shape[1:])
 
     @can_return_tuple
     def forward(
@@ -214,6 +251,14 @@ class TGDIModel(TGDIPreTrainedModel):
         Raises:
             ValueError: Tensors that do not belong together; the message names them and their shapes.
         """
+        if output_hidden_states is None:
+            output_hidden_states = self.config.output_hidden_states
+        if output_attentions is None:
+            output_attentions = self.config.output_attentions
+        if head_index is None or tail_index is None:
+            raise ValueError(
+                "`head_index` and `tail_index` are needed: the positions of the entities' opening markers."
+            )
         if output_attentions and self.text_encoder.config._attn_implementation != "eager":
             raise ValueError(
                 "Attention weights exist only in eager attention, this model runs "
@@ -260,6 +305,11 @@ class TGDIModel(TGDIPreTrainedModel):
         """Checks the visual inputs and brings their forms to one: distinct pictures and an index into them."""
         if self.vision_tower is None or (pixel_values is None and vision_features is None):
             return None
+        if image_index is not None and getattr(self, "_is_replica", False):
+            raise ValueError(
+                "`nn.DataParallel` cuts a batch into pieces, which can't share pictures by `image_index`. Start one "
+                "process a GPU with `accelerate launch`, or use `TGDICollator(processor, share_images=False)`."
+            )
         if pixel_values is not None and vision_features is not None:
             raise ValueError("Expected `pixel_values` or `vision_features`, got both; leave one out.")
         name, given = (
@@ -289,6 +339,9 @@ class TGDIModel(TGDIPreTrainedModel):
                 f"Got {image_index.shape[1]} pictures a post; this model has `num_objects={self.config.num_objects}`, "
                 f"so at most {1 + self.config.num_objects} with the whole image."
             )
+        image_mask = image_mask.bool()
+        image_index = image_index.masked_fill(~image_mask, 0)
+        self._check_index(image_index, len(features))
         num_pooled = (self.config.vision_config.num_hidden_layers + 1) * self.config.prompt_grid**2
         if features.shape[1] <= num_pooled or features.shape[2] != self.config.vision_config.hidden_size:
             raise ValueError(
@@ -296,7 +349,15 @@ class TGDIModel(TGDIPreTrainedModel):
                 f"{self.config.vision_config.hidden_size}). Features come from `get_vision_features` of this model."
             )
         pooled = features[:, :num_pooled].unflatten(1, (-1, self.config.prompt_grid**2))  # (N, c, G, d_v)
-        return Pictures(pooled, features[:, num_pooled:], image_index, image_mask.bool())
+        return Pictures(pooled, features[:, num_pooled:], image_index, image_mask)
+
+    def _check_index(self, image_index: torch.Tensor, count: int) -> None:
+        """Looks for pictures that are not there; not while compiling or on an accelerator, which would have to wait."""
+        if torch.compiler.is_compiling() or image_index.device.type != "cpu":
+            return
+        outside = image_index[(image_index < 0) | (image_index >= count)]
+        if len(outside):
+            raise ValueError(f"`image_index` names picture {int(outside[0])}, but there are only 0 to {count - 1}.")
 
     def _visual_prompts(self, pictures: Pictures | None) -> tuple[PrefixCache | None, torch.Tensor | None]:
         if self.visual_prompts is None or pictures is None:
@@ -314,17 +375,23 @@ class TGDIModel(TGDIPreTrainedModel):
 
     def _encode(self, text: TextInputs, prefix: PrefixCache | None = None, **kwargs):
         """The text encoder on one of the two texts, with a prefix in front of the keys and values of every layer."""
+        if text.ids.shape[1] > self.config.max_text_length:
+            raise ValueError(
+                f"A text has {text.ids.shape[1]} tokens; this text encoder has positions for "
+                f"{self.config.max_text_length}. Set `max_length={self.config.max_text_length}` of the processor."
+            )
         bias = attention_bias(text.mask, prefix, self.dtype, self.text_encoder.config._attn_implementation)
         return self.text_encoder(
-            input_ids=text.ids, token_type_ids=text.types, attention_mask=bias, past_key_values=prefix, **kwargs
+            input_ids=text.ids,
+            token_type_ids=text.types,
+            attention_mask=bias,
+            past_key_values=prefix,
+            return_dict=True,
+            **kwargs,
         )
 
     def _fuse(self, f_1, f_2, f_3, head_index, tail_index) -> torch.Tensor:
         """R of Eq. 14 where it is read: at the opening markers of head and tail, `(B, 2 d)`."""
-        if head_index is None or tail_index is None:
-            raise ValueError(
-                "`head_index` and `tail_index` are needed: the positions of the entities' opening markers."
-            )
         markers = torch.stack([head_index, tail_index], dim=1)  # (B, 2)
         rows = torch.arange(len(markers), device=markers.device).unsqueeze(1)
         if f_3 is None:
@@ -402,6 +469,7 @@ class TGDIForRelationExtraction(TGDIPreTrainedModel):
             image_index=image_index,
             output_hidden_states=output_hidden_states,
             output_attentions=output_attentions,
+            return_dict=True,
             **kwargs,
         )
         logits = self.classifier(self.dropout(outputs.entity_states))  # Eq. 15

@@ -1,5 +1,7 @@
 """Preparing and loading the two encoders that a TGDI model is built around."""
 
+import copy
+
 from torch import nn
 from transformers import AutoConfig, AutoModel, PreTrainedModel
 from transformers.utils.output_capturing import maybe_install_capturing_hooks
@@ -7,7 +9,7 @@ from transformers.utils.output_capturing import maybe_install_capturing_hooks
 from .prefix_attention import keep_prefix_when_checkpointing
 
 # What stands behind the last layer of an encoder and feeds only its pooled output, which TGDI does not use.
-UNUSED_TAILS = ("pooler", "post_layernorm", "layernorm", "head")
+UNUSED_TAILS = ("pooler", "post_layernorm", "layernorm", "norm", "head")
 
 
 def as_text_encoder(encoder: PreTrainedModel) -> PreTrainedModel:
@@ -25,11 +27,29 @@ def as_vision_tower(tower: PreTrainedModel) -> PreTrainedModel:
     mask_token = getattr(tower.embeddings, "mask_token", None)
     if mask_token is not None:  # of masked pre-training; nothing is masked here
         mask_token.requires_grad_(False)
-    # The tower's hidden states come from hooks that are set up behind a lock, which `torch.compile` cannot trace.
+    install_recording_hooks(tower)
+    return tower
+
+
+def install_recording_hooks(tower: PreTrainedModel) -> None:
+    """The tower's hidden states come from hooks that are set up behind a lock, which `torch.compile` cannot trace."""
     for module in tower.modules():
         if isinstance(module, PreTrainedModel):
             maybe_install_capturing_hooks(module)
-    return tower
+
+
+def without_recording_hooks(module: nn.Module) -> nn.Module:
+    """The same module, weights shared, without those hooks: they are closures, which can't be pickled."""
+    bare = object.__new__(type(module))
+    bare.__dict__ = copy.copy(module.__dict__)
+    bare.__dict__.pop("_output_capturing_hooks_installed", None)
+    bare._forward_hooks = type(module._forward_hooks)(
+        (key, hook)
+        for key, hook in module._forward_hooks.items()
+        if getattr(hook, "__module__", None) != maybe_install_capturing_hooks.__module__
+    )
+    bare._modules = {name: child and without_recording_hooks(child) for name, child in module._modules.items()}
+    return bare
 
 
 def load_tower(name_or_path: str, modality: str, **kwargs) -> PreTrainedModel:

@@ -7,6 +7,7 @@ from transformers import (
     CamembertConfig,
     CLIPVisionConfig,
     Dinov2Config,
+    DINOv3ViTConfig,
     ElectraConfig,
     RobertaConfig,
     SiglipVisionConfig,
@@ -33,6 +34,7 @@ VISION_CONFIGS = {
     "clip_vision_model": CLIPVisionConfig(**VISION, intermediate_size=48),
     "vit": ViTConfig(**VISION, intermediate_size=48),
     "dinov2": Dinov2Config(**VISION, mlp_ratio=2),
+    "dinov3_vit": DINOv3ViTConfig(**{**VISION, "num_attention_heads": 3}, intermediate_size=48, num_register_tokens=2),
     "siglip_vision_model": SiglipVisionConfig(**VISION, intermediate_size=48),
 }
 

@@ -1,3 +1,5 @@
+import json
+
 import pytest
 from transformers import GPT2Config
 
@@ -47,6 +49,9 @@ def test_a_nested_wish_for_remote_code_does_not_survive():
         ({"num_labels": 1}, r"num_labels.*1"),
         ({"num_labels": 3, "id2label": {0: "None", 1: "peer"}}, r"num_labels.*3.*id2label.*2 labels.*None.*peer"),
         ({"fusion_lambda": "half"}, r"fusion_lambda"),
+        ({"num_label": 5}, r"no field 'num_label'; did you mean 'num_labels'\?"),
+        ({"use_mathcing_gate": False}, r"did you mean 'use_matching_gate'"),
+        ({"zzz": 1}, r"no field 'zzz'; it has .*fusion_lambda"),
     ],
 )
 def test_impossible_values_are_refused(options, message):
@@ -61,6 +66,29 @@ def test_encoders_that_would_swallow_the_prompts_are_refused():
         TGDIConfig(text_config={**TEXT_CONFIGS["bert"].to_dict(), "is_decoder": True})
     with pytest.raises(Exception, match="vision transformer"):
         TGDIConfig(text_config=TEXT_CONFIGS["bert"], vision_config={"model_type": "resnet"})
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [("vit_mae", "vit_mae.*mask_ratio.*shuffles patches"), ("swin", "swin.*depths.*from stage to stage")],
+)
+def test_vision_encoders_whose_patches_do_not_stay_in_place_are_refused(kind, message):
+    with pytest.raises(Exception, match=message):
+        TGDIConfig(text_config=TEXT_CONFIGS["bert"], vision_config={"model_type": kind})
+
+
+def test_a_file_of_a_later_version_still_loads(tmp_path):
+    config = tiny_config()
+    config.save_pretrained(tmp_path)
+    file = tmp_path / "config.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "field_of_the_future": 1}))
+    assert TGDIConfig.from_pretrained(tmp_path).num_objects == config.num_objects
+
+
+@pytest.mark.parametrize(("text", "positions"), [("bert", 64), ("electra", 64), ("roberta", 63), ("camembert", 63)])
+def test_positions_of_the_text_encoder(text, positions):
+    """RoBERTa's first token has position `pad_token_id + 1`, here 1."""
+    assert tiny_config(text=text).max_text_length == positions
 
 
 def test_processor_and_model_mean_the_same_markers():

@@ -1,4 +1,6 @@
 import copy
+import io
+import pickle
 
 import pytest
 import torch
@@ -401,3 +403,69 @@ def test_auto_model_gives_the_body(tmp_path, inputs):
     model = tiny_model()
     model.save_pretrained(tmp_path)
     assert type(AutoModel.from_pretrained(tmp_path)).__name__ == "TGDIModel"
+
+
+@pytest.mark.parametrize("text", ["bert", "roberta"])
+def test_texts_that_outgrow_the_positions_are_refused(text):
+    model = tiny_model(text=text)
+    longest = model.config.max_text_length
+    logits(model, **tiny_inputs(length=longest, caption=0, pictures=False))
+    with pytest.raises(ValueError, match=rf"{longest + 1} tokens.*positions for {longest}.*max_length={longest}"):
+        model(**tiny_inputs(length=longest + 1, caption=0, pictures=False))
+
+
+@pytest.mark.parametrize("wrong", [2, -1])
+def test_a_picture_that_is_not_there_is_refused(model, inputs, wrong):
+    text = {name: value for name, value in inputs.items() if name not in VISUAL}
+    pictures = {"pixel_values": torch.randn(2, 3, IMAGE, IMAGE), "image_mask": torch.tensor([[1], [1], [1], [0]])}
+    with pytest.raises(ValueError, match=rf"picture {wrong}, but there are only 0 to 1"):
+        model(**text, **pictures, image_index=torch.tensor([[0], [1], [wrong], [0]]))
+    # Where the mask says that there is none, the index means nothing.
+    model(**text, **pictures, image_index=torch.tensor([[0], [1], [0], [wrong]]))
+
+
+def test_shared_pictures_are_refused_under_data_parallel(model, inputs):
+    """It would give each copy the first half of the rows but a half of the pictures that is not theirs."""
+    replica = model.tgdi._replicate_for_data_parallel()
+    with pytest.raises(ValueError, match=r"DataParallel.*accelerate launch.*share_images=False"):
+        replica._pictures(inputs["pixel_values"][:, 0], None, None, torch.zeros(4, 1, dtype=int), 4)
+
+
+def test_another_set_of_relations_on_a_trained_body(tmp_path, inputs):
+    tiny_model(num_labels=5).save_pretrained(tmp_path)
+    model = TGDIForRelationExtraction.from_pretrained(tmp_path, num_labels=7, ignore_mismatched_sizes=True)
+    assert logits(model, **inputs).shape == (4, 7)
+    assert len(model.config.id2label) == 7
+    assert TGDIForRelationExtraction.from_pretrained(tmp_path).config.num_labels == 5
+
+
+def test_pickles_and_copies_equal_the_model(model, inputs):
+    expected = logits(model, **inputs)
+    file = io.BytesIO()
+    torch.save(model, file)
+    for other in (pickle.loads(pickle.dumps(model)), copy.deepcopy(model)):
+        assert torch.equal(logits(other, **inputs), expected)
+        assert torch.equal(logits(torch.compile(other, fullgraph=True, backend="eager"), **inputs), expected)
+    assert torch.equal(logits(model, **inputs), expected)
+
+
+def test_what_the_configuration_says_of_outputs_holds(inputs):
+    model = tiny_model(output_hidden_states=True, output_attentions=True, attn_implementation="eager")
+    outputs = model(**inputs)
+    assert len(outputs.cross_modal_hidden_states) == 4
+    assert len(outputs.cross_modal_attentions) == 3
+    assert model(**inputs, output_hidden_states=False).cross_modal_hidden_states is None
+    model = tiny_model(return_dict=False)
+    assert torch.equal(model(**inputs)[0], tiny_model()(**inputs).logits)
+
+
+@pytest.mark.parametrize("leading", [(), (2,), (2, 3)])
+def test_vision_features_keep_the_leading_dimensions(model, leading):
+    features = model.get_vision_features(torch.randn(*leading, 3, IMAGE, IMAGE))
+    assert features.shape == (*leading, 3 + 16, 24)
+
+
+def test_entities_without_positions_are_refused_before_anything_is_computed(model, inputs):
+    model.tgdi.text_encoder.register_forward_pre_hook(lambda *args: pytest.fail("the encoder ran"))
+    with pytest.raises(ValueError, match="`head_index` and `tail_index` are needed"):
+        model(**{name: value for name, value in inputs.items() if name != "tail_index"})

@@ -29,6 +29,19 @@ def tokenizer(*extra):
     return PreTrainedTokenizerFast(tokenizer_object=Tokenizer(models.WordLevel(vocabulary, unk_token="t0")))
 
 
+def from_folders(folder, **options):
+    return TGDIForRelationExtraction.from_text_vision_pretrained(
+        folder / "text", folder / "vision", tokenizer(*ENTITY_MARKERS), **options
+    )
+
+
+@pytest.fixture
+def folders(tmp_path):
+    save(BertModel, TEXT_CONFIGS["bert"], tmp_path / "text")
+    save(CLIPVisionModel, VISION_CONFIGS["clip_vision_model"], tmp_path / "vision")
+    return tmp_path
+
+
 def test_weights_of_both_encoders_arrive_and_the_text_oriented_layers_start_from_the_top(tmp_path):
     text = save(BertModel, TEXT_CONFIGS["bert"], tmp_path / "text")
     vision = save(Dinov2Model, VISION_CONFIGS["dinov2"], tmp_path / "vision")
@@ -79,7 +92,9 @@ def test_the_vision_half_of_a_clip_checkpoint(tmp_path):
         },
     )
     save(CLIPModel, config, tmp_path / "clip")
-    model = TGDIForRelationExtraction.from_text_vision_pretrained(tmp_path / "text", tmp_path / "clip", num_labels=3)
+    model = TGDIForRelationExtraction.from_text_vision_pretrained(
+        tmp_path / "text", tmp_path / "clip", tokenizer(*ENTITY_MARKERS), num_labels=3
+    )
     assert model.config.vision_config.model_type == "clip_vision_model"
     alone = CLIPVisionModel.from_pretrained(tmp_path / "clip").eval()
     pixels = torch.randn(2, 3, 32, 32)
@@ -89,13 +104,32 @@ def test_the_vision_half_of_a_clip_checkpoint(tmp_path):
     assert all(torch.equal(a, b) for a, b in zip(got, expected, strict=True))
 
 
-def test_a_tokenizer_without_markers_is_refused(tmp_path):
-    save(BertModel, TEXT_CONFIGS["bert"], tmp_path / "text")
-    save(CLIPVisionModel, VISION_CONFIGS["clip_vision_model"], tmp_path / "vision")
+def test_a_tokenizer_without_markers_is_refused(folders, tmp_path):
     with pytest.raises(ValueError, match=r"lacks the entity markers </head>, <tail>, </tail>.*TGDIProcessor"):
         TGDIForRelationExtraction.from_text_vision_pretrained(
             tmp_path / "text", tmp_path / "vision", tokenizer("<head>"), num_labels=3
         )
+
+
+def test_markers_start_as_different_from_each_other_as_words_are(folders):
+    weight = from_folders(folders, num_labels=3).get_input_embeddings().weight
+    words, markers = weight[:VOCABULARY], weight[VOCABULARY:]
+    distance = torch.cdist(words, words)[~torch.eye(VOCABULARY, dtype=bool)].mean()
+    apart = torch.cdist(markers, markers)[~torch.eye(4, dtype=bool)]
+    assert apart.min() > 0.5 * distance
+    assert apart.max() < 2 * distance
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, "bfloat16"])
+def test_options_of_both_encoders(folders, dtype):
+    model = from_folders(folders, num_labels=3, dtype=dtype, attn_implementation="eager")
+    assert {p.dtype for p in model.parameters()} == {torch.bfloat16}
+    for part in (model, model.tgdi.text_encoder, model.tgdi.vision_tower):
+        assert part.config._attn_implementation == "eager"
+    with pytest.raises(ValueError, match=r"`text_kwargs` has attn_implementation, dtype.*in common"):
+        from_folders(folders, text_kwargs={"dtype": torch.float32, "attn_implementation": "eager"})
+    with pytest.raises(ValueError, match="no field 'num_label'; did you mean 'num_labels'"):
+        from_folders(folders, num_label=3)
 
 
 def test_a_checkpoint_with_missing_weights_is_refused(tmp_path):
@@ -105,4 +139,4 @@ def test_a_checkpoint_with_missing_weights_is_refused(tmp_path):
     deeper = type(config)(**{**config.to_dict(), "num_hidden_layers": 4})
     deeper.save_pretrained(tmp_path / "text")  # now the config promises a layer that the weights lack
     with pytest.raises(ValueError, match=r"lacks \d+ weights of a BertModel.*encoder\.layer\.3"):
-        TGDIForRelationExtraction.from_text_vision_pretrained(tmp_path / "text", tmp_path / "vision", num_labels=3)
+        from_folders(tmp_path, num_labels=3)
