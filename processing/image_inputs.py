@@ -129,10 +129,15 @@ def crop(picture: Image.Image, box: tuple[float, float, float, float] | None, wh
     Cuts a box out of a picture, every pixel that it touches; `None` is the whole picture.
 
     Raises:
-        ValueError: No pixel of the picture lies in the box.
+        ValueError: No pixel of the picture lies in the box, or the box is in fractions of the picture.
     """
     if box is None:
         return picture
+    if max(box) <= 1 < max(picture.size):
+        raise ValueError(
+            f"{where}: the box {list(box)} seems to be in fractions of the picture, {picture.width} × "
+            f"{picture.height}; expected pixels: multiply by its width and height."
+        )
     x0, y0, x1, y1 = box
     x0, y0 = max(math.floor(x0), 0), max(math.floor(y0), 0)
     x1, y1 = min(math.ceil(x1), picture.width), min(math.ceil(y1), picture.height)

@@ -5,7 +5,7 @@ from itertools import chain
 from typing import Any, TypedDict
 
 import numpy as np
-from transformers import AutoImageProcessor, AutoTokenizer, BatchFeature
+from transformers import AutoConfig, AutoImageProcessor, AutoTokenizer, BatchFeature
 from transformers.processing_utils import ProcessingKwargs, ProcessorMixin, Unpack
 from transformers.utils import logging
 
@@ -57,7 +57,8 @@ class TGDIProcessor(ProcessorMixin):
         use_caption (`bool`, *optional*, defaults to `True`):
             Whether captions are used; `False` ("w/o caption") makes T_e the same as T.
         max_length (`int`, *optional*):
-            The longest text with caption, in tokens; by default what the tokenizer says, or 512.
+            The longest text with caption, in tokens; by default what the tokenizer says, or 512, and with
+            `from_text_vision_pretrained` not more than the text encoder has positions for.
         max_image_pixels (`int`, *optional*, defaults to 89,478,485):
             A picture of more pixels is refused before it is decoded.
 
@@ -103,13 +104,21 @@ class TGDIProcessor(ProcessorMixin):
             text_name_or_path (`str`): Whose tokenizer to take, on the Hub or in a folder.
             vision_name_or_path (`str`): Whose image processor to take.
             options: `num_objects`, `use_caption`, `max_length`, `max_image_pixels`.
+
+        Raises:
+            ValueError: `max_length` is more than the text encoder has positions for.
         """
+        tokenizer = AutoTokenizer.from_pretrained(text_name_or_path)
+        positions = _positions(AutoConfig.from_pretrained(text_name_or_path, trust_remote_code=False))
+        if (options.get("max_length") or 0) > positions:
+            raise ValueError(
+                f"`max_length` is {options['max_length']}; the text encoder in {text_name_or_path} has positions for "
+                f"{positions} tokens."
+            )
+        if options.get("max_length") is None and positions < _default_limit(tokenizer):
+            options["max_length"] = positions
         # The PIL backend gives the same pixels whether or not torchvision is installed.
-        return cls(
-            AutoImageProcessor.from_pretrained(vision_name_or_path, backend="pil"),
-            AutoTokenizer.from_pretrained(text_name_or_path),
-            **options,
-        )
+        return cls(AutoImageProcessor.from_pretrained(vision_name_or_path, backend="pil"), tokenizer, **options)
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path, **kwargs):
@@ -146,6 +155,7 @@ class TGDIProcessor(ProcessorMixin):
         objects=None,
         caption=None,
         share_images: bool = False,
+        row_names: Sequence[str] | None = None,
         return_tensors: str | None = "pt",
         **kwargs: Unpack[TGDIProcessorKwargs],
     ) -> BatchFeature:
@@ -163,6 +173,8 @@ class TGDIProcessor(ProcessorMixin):
             share_images (`bool`, *optional*, defaults to `False`):
                 Return the distinct pictures of the batch once, with an index (what `TGDICollator` does). Pictures are
                 the same if they are one Python object or have one path or the same encoded bytes.
+            row_names (`list[str]`, *optional*):
+                What to call each post in messages (a line of a file, an id); "row 0", "row 1", … by default.
             return_tensors (`str`, *optional*, defaults to `"pt"`): `"pt"` or `"np"`.
             kwargs: `max_length`, or options of the image processor, for this call only.
 
@@ -185,15 +197,21 @@ class TGDIProcessor(ProcessorMixin):
             raise ValueError("`text` is missing: every post has a text, and pictures are optional.")
         if isinstance(text, str):
             text, head, tail = [text], [head], [tail]
+            row_names = [row_names] if isinstance(row_names, str) else row_names
             images, objects, caption = ([value] for value in (images, objects, caption))
         text = list(text)
         if not text:
             raise ValueError("`text` is an empty list; expected at least one post.")
         columns = {"head": head, "tail": tail, "caption": caption, "images": images, "objects": objects}
         head, tail, caption, images, objects = (_one_a_row(*column, len(text)) for column in columns.items())
+        names = (
+            [f"row {i}" for i in range(len(text))]
+            if row_names is None
+            else _one_a_row("row_names", row_names, len(text))
+        )
         data = {
-            **self._encode_texts(text, head, tail, caption, max_length),
-            **self._encode_pictures(images, objects, share_images, image_options),
+            **self._encode_texts(text, head, tail, caption, names, max_length),
+            **self._encode_pictures(images, objects, names, share_images, image_options),
         }
         return BatchFeature(data, tensor_type=return_tensors)
 
@@ -217,19 +235,20 @@ class TGDIProcessor(ProcessorMixin):
 
     def _limit(self, max_length: int | None) -> int:
         if max_length is None:
-            limit = self.tokenizer.model_max_length
-            max_length = limit if limit and limit < NO_LIMIT else DEFAULT_MAX_LENGTH
+            max_length = _default_limit(self.tokenizer)
         shortest = self._texts.frame.single + len(ENTITY_MARKERS) + 2
         if max_length < shortest:
             raise ValueError(f"`max_length` is {max_length}; two marked entities alone need {shortest} tokens.")
         return max_length
 
-    def _encode_texts(self, texts: list, heads: list, tails: list, captions: list, limit: int) -> dict[str, np.ndarray]:
+    def _encode_texts(
+        self, texts: list, heads: list, tails: list, captions: list, names: list[str], limit: int
+    ) -> dict[str, np.ndarray]:
         if not self._texts.is_for(self.tokenizer):
             self._texts = TextTokenizer(self.tokenizer)
         tokenizer, frame = self._texts, self._texts.frame
-        cut_texts = [_cut(*row, f"row {i}") for i, row in enumerate(zip(texts, heads, tails))]
-        captions = [_checked_caption(caption, f"row {i}") for i, caption in enumerate(captions)]
+        cut_texts = [_cut(*row) for row in zip(texts, heads, tails, names)]
+        captions = [_checked_caption(*row) for row in zip(captions, names)]
         if not self.use_caption:
             captions = [""] * len(texts)
         # One call of the tokenizer for the whole batch.
@@ -262,10 +281,10 @@ class TGDIProcessor(ProcessorMixin):
         return data
 
     def _encode_pictures(
-        self, images: list, objects: list, share_images: bool, options: dict[str, Any]
+        self, images: list, objects: list, names: list[str], share_images: bool, options: dict[str, Any]
     ) -> dict[str, np.ndarray]:
         batch = PictureBatch()
-        slots = [self._slots(batch, *row, f"row {i}") for i, row in enumerate(zip(images, objects))]
+        slots = [self._slots(batch, *row) for row in zip(images, objects, names)]
         if not len(batch):
             return {}
         pixels = self._pixels(batch, options)  # (N, 3, H, W)
@@ -317,6 +336,17 @@ class TGDIProcessor(ProcessorMixin):
         return [*text, *(f"enhanced_{name}" for name in text), *rest]
 
 
+def _default_limit(tokenizer) -> int:
+    limit = tokenizer.model_max_length
+    return limit if limit and limit < NO_LIMIT else DEFAULT_MAX_LENGTH
+
+
+def _positions(config) -> int:
+    """How many tokens a text encoder has positions for; RoBERTa and its kin count from behind the padding's id."""
+    offset = config.pad_token_id + 1 if config.model_type in ("roberta", "xlm-roberta", "camembert") else 0
+    return config.max_position_embeddings - offset
+
+
 def _one_a_row(name: str, values: Any, rows: int) -> list:
     if values is None:
         return [None] * rows
@@ -325,7 +355,10 @@ def _one_a_row(name: str, values: Any, rows: int) -> list:
         if len(values) == rows:
             return list(values)
         found = len(values)
-    raise ValueError(f"`text` has {rows} rows, `{name}` {found}; expected one value (or `None`) a row.")
+    raise ValueError(
+        f"`text` has {rows} rows, `{name}` {found}; expected one value (or `None`) a row. One "
+        "post given as words is `text=[words], head=[span], tail=[span]`."
+    )
 
 
 def _cut(text: Any, head: Any, tail: Any, where: str) -> tuple[list[str], list[str]]:

@@ -263,3 +263,10 @@ def test_two_images_of_one_file_may_differ(tmp_path):
         batch = PictureBatch()
         assert [batch.add(image, "")[1] for image in (one, two)] == [0, 1]
         assert [image.getpixel((0, 0)) for _, (image,) in batch.open()] == [RED, BLUE]
+
+
+@pytest.mark.parametrize("box", [(0, 0, 1, 1), (0.25, 0.25, 0.5, 0.75)])
+def test_boxes_in_fractions_of_the_picture_are_refused(box):
+    with pytest.raises(ValueError, match=r"fractions of the picture, 4 × 3; expected pixels"):
+        crop(Image.new("RGB", (4, 3)), box, "row 0, object 0")
+    assert crop(Image.new("RGB", (1, 1)), (0, 0, 1, 1), "row 0, object 0").size == (1, 1)

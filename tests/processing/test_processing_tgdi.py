@@ -16,7 +16,7 @@ import transformers
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from transformers import BitImageProcessorPil, CLIPImageProcessorPil, SiglipImageProcessorPil
+from transformers import BertConfig, BitImageProcessorPil, CLIPImageProcessorPil, RobertaConfig, SiglipImageProcessorPil
 
 from tgdi_hf.processing.entity_markers import ENTITY_MARKERS, cut_at_markers
 from tgdi_hf.processing.image_inputs import open_picture
@@ -413,9 +413,47 @@ def test_a_checkpoint_without_markers_is_refused(tmp_path):
         ValueError, match=r"lacks the entity markers <head>, .*no embeddings.*from_text_vision_pretrained"
     ):
         TGDIProcessor.from_pretrained(tmp_path)
+    BertConfig().save_pretrained(tmp_path)
     processor = TGDIProcessor.from_text_vision_pretrained(tmp_path, tmp_path, max_length=30)
     assert processor.max_length == 30
     assert set(ENTITY_MARKERS) <= set(processor.tokenizer.all_special_tokens)
+
+
+@pytest.mark.parametrize(
+    ("config", "positions"),
+    [
+        (BertConfig(max_position_embeddings=40), 40),
+        (RobertaConfig(max_position_embeddings=40, pad_token_id=1), 38),
+    ],
+)
+def test_texts_are_cut_to_the_positions_of_the_encoder(tmp_path, config, positions):
+    TOKENIZERS["wordpiece"]().save_pretrained(tmp_path)  # whose tokenizer knows no limit
+    image_processor().save_pretrained(tmp_path)
+    config.save_pretrained(tmp_path)
+    processor = TGDIProcessor.from_text_vision_pretrained(tmp_path, tmp_path)
+    inputs = processor(text="a b " * 200, head=(0, 1), tail=(2, 3), caption="two men")
+    assert inputs["input_ids"].shape == (1, positions)
+    with pytest.raises(ValueError, match=rf"`max_length` is {positions + 1}.*positions for {positions} tokens"):
+        TGDIProcessor.from_text_vision_pretrained(tmp_path, tmp_path, max_length=positions + 1)
+    config.max_position_embeddings = 1000
+    config.save_pretrained(tmp_path)
+    assert TGDIProcessor.from_text_vision_pretrained(tmp_path, tmp_path).max_length is None
+
+
+def test_rows_go_by_the_names_that_they_are_given(processor):
+    options = dict(text=["a b", "a b"], tail=[(2, 3)] * 2, row_names=["line 7", "line 9"])
+    with pytest.raises(ValueError, match="^line 9: the span of `head`"):
+        processor(**options, head=[(0, 1), (0, 9)])
+    with pytest.raises(ValueError, match="^line 9, image, nowhere.png: there is no such file"):
+        processor(**options, head=[(0, 1)] * 2, images=[None, "nowhere.png"])
+    with pytest.raises(ValueError, match="^line 7: the span"):
+        processor(text="a b", head=(0, 9), tail=(2, 3), row_names="line 7")
+
+
+def test_one_post_of_words_has_to_be_a_batch(processor):
+    with pytest.raises(ValueError, match=r"text=\[words\], head=\[span\]"):
+        processor(text=["Ann", "meets", "Bob"], head=(0, 1), tail=(2, 3))
+    assert processor(text=[["Ann", "meets", "Bob"]], head=[(0, 1)], tail=[(2, 3)])["input_ids"].shape[0] == 1
 
 
 def test_markers_are_added_once():
