@@ -1,5 +1,6 @@
 import io
 
+import pytest
 import torch
 from PIL import Image
 
@@ -70,3 +71,40 @@ def test_equal_bytes_are_one_picture(processor):
     post = {"text": "Ann meets Bob", "head": (0, 3), "tail": (10, 13)}
     rows = [{**post, "image": {"bytes": bytes(bytearray(file.getvalue())), "path": None}} for _ in range(3)]
     assert TGDICollator(processor)(rows)["pixel_values"].shape[0] == 1
+
+
+POST = {"text": "Ann meets Bob", "head": (0, 3), "tail": (10, 13)}
+
+
+def test_batches_that_will_be_cut_give_every_row_its_pictures(corpus, processor, model):
+    rows = rows_of(corpus["train"], 8)
+    shared, whole = TGDICollator(processor)(rows), TGDICollator(processor, share_images=False)(rows)
+    assert {len(tensor) for tensor in whole.values()} == {8}
+    with torch.no_grad():
+        expected = model(**shared).logits
+        torch.testing.assert_close(model(**whole).logits, expected)
+        halves = [
+            model(**{name: tensor[part] for name, tensor in whole.items()}).logits for part in (slice(4), slice(4, 8))
+        ]
+        torch.testing.assert_close(torch.cat(halves), expected)
+
+
+@pytest.mark.parametrize("label", [None, "None", -1, 1.0, True])
+def test_labels_that_are_none_are_refused(processor, label):
+    with pytest.raises(ValueError, match=rf"^row 1 of the batch \(id b7\): `label` is {label!r}; expected the number"):
+        TGDICollator(processor)([{**POST, "label": 0}, {**POST, "label": label, "id": "b7"}])
+    with pytest.raises(ValueError, match=r"^row 1 of the batch: `label` is None"):
+        TGDICollator(processor)([{**POST, "label": 0}, POST])
+    assert TGDICollator(processor)([{**POST, "label": -100}])["labels"].tolist() == [-100]
+
+
+def test_a_row_without_text_is_refused(processor):
+    with pytest.raises(ValueError, match="^row 1 of the batch has neither `text` nor `words`, only head"):
+        TGDICollator(processor)([POST, {"head": (0, 1)}])
+
+
+def test_messages_name_the_row_as_the_data_do(processor):
+    with pytest.raises(ValueError, match=r"^row 0 of the batch \(id 42\): the span of `head`"):
+        TGDICollator(processor)([{**POST, "head": (3, 0), "id": 42}])
+    with pytest.raises(ValueError, match=r"^posts.jsonl, line 3: `head` is None"):
+        TGDICollator(processor)([{"text": "a b", "tail": (0, 1), "where": "posts.jsonl, line 3"}])

@@ -1,11 +1,14 @@
 """From dataset rows to a batch of the model."""
 
 from collections.abc import Mapping, Sequence
+from operator import index
 from typing import Any
 
 import torch
 
 from .processing.processing_tgdi import TGDIProcessor
+
+IGNORED = -100  # the label that PyTorch's cross-entropy leaves out
 
 
 class TGDICollator:
@@ -15,6 +18,10 @@ class TGDICollator:
 
     Args:
         processor (`TGDIProcessor`): The model's processor.
+        share_images (`bool`, *optional*, defaults to `True`):
+            Return each distinct picture of the batch once, with an index. Such a batch can't be cut along its first
+            dimension, as `nn.DataParallel` and accelerate's `dispatch_batches` do: they need `False`, which gives
+            every row its pictures. (Distributed training by one process a device shares them.)
 
     Example:
 
@@ -23,28 +30,62 @@ class TGDICollator:
     ```
     """
 
-    def __init__(self, processor: TGDIProcessor):
+    def __init__(self, processor: TGDIProcessor, share_images: bool = True):
         self.processor = processor
+        self.share_images = share_images
 
     def __call__(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, torch.Tensor]:
         r"""
         Args:
             rows: Mappings with `text` or `words`, `head` and `tail`, and optionally `image`, `objects`, `caption` and
-                `label`; other keys are ignored.
+                `label`; `where` or `id` names the row in messages; other keys are ignored.
 
         Returns:
             The processor's tensors, distinct pictures in `pixel_values`, and `labels` `(B,)` if the rows have them.
+
+        Raises:
+            ValueError: A row that lacks what every row needs, or has a label that is none; or what the processor
+                refuses.
         """
+        names = [_name(row, i) for i, row in enumerate(rows)]
         inputs = self.processor(
-            text=[row["words"] if row.get("words") is not None else row["text"] for row in rows],
-            head=[row["head"] for row in rows],
-            tail=[row["tail"] for row in rows],
+            text=[_text(row, name) for row, name in zip(rows, names)],
+            head=[row.get("head") for row in rows],
+            tail=[row.get("tail") for row in rows],
             images=[row.get("image") for row in rows],
             objects=[row.get("objects") for row in rows],
             caption=[row.get("caption") for row in rows],
-            share_images=True,
+            share_images=self.share_images,
+            row_names=names,
             return_tensors="pt",
         )
-        if "label" in rows[0]:
-            inputs["labels"] = torch.tensor([row["label"] for row in rows])
+        if any("label" in row for row in rows):
+            inputs["labels"] = torch.tensor([_label(row, name) for row, name in zip(rows, names)])
         return inputs
+
+
+def _name(row: Mapping[str, Any], number: int) -> str:
+    if row.get("where") is not None:
+        return str(row["where"])
+    return f"row {number} of the batch" + (f" (id {row['id']})" if row.get("id") is not None else "")
+
+
+def _text(row: Mapping[str, Any], name: str) -> str | Sequence[str]:
+    for key in ("words", "text"):
+        if row.get(key) is not None:
+            return row[key]
+    raise ValueError(f"{name} has neither `text` nor `words`, only {', '.join(row) or 'nothing'}.")
+
+
+def _label(row: Mapping[str, Any], name: str) -> int:
+    label = row.get("label")
+    try:
+        label = None if isinstance(label, bool) else index(label)
+    except TypeError:
+        label = None
+    if label is None or (label < 0 and label != IGNORED):
+        raise ValueError(
+            f"{name}: `label` is {row.get('label')!r}; expected the number of a relation, 0 or more, or {IGNORED} for "
+            "a row that the loss leaves out. Rows without any label are for prediction."
+        )
+    return label

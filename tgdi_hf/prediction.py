@@ -13,12 +13,16 @@ from .collator import TGDICollator
 from .processing.processing_tgdi import TGDIProcessor
 
 
-def read_posts(path: str | Path) -> Iterator[dict[str, Any]]:
+def read_posts(path: str | Path, strict: bool = True) -> Iterator[dict[str, Any]]:
     r"""
     Streams posts from a JSON Lines file, one object a line, as `predict` takes them.
 
     Args:
         path: The file. Relative image paths in it (`image`, strings in `objects`) start at its folder.
+        strict: Stop at a bad line; `False` yields `{"error": …}` in its place, which `predict` passes on.
+
+    Yields:
+        The posts, with `where` naming file and line for later messages.
 
     Raises:
         ValueError: A line that is not such an object; the message names file and line.
@@ -29,63 +33,120 @@ def read_posts(path: str | Path) -> Iterator[dict[str, Any]]:
             if not line.strip():
                 continue
             try:
-                post = json.loads(line)
-            except json.JSONDecodeError as error:
-                raise ValueError(
-                    f"{path}, line {number}: expected a JSON object, found {line.strip()[:80]!r} ({error})."
-                ) from None
-            missing = [name for name in ("head", "tail") if not isinstance(post, dict) or name not in post]
-            if missing or not ("text" in post or "words" in post):
-                raise ValueError(
-                    f"{path}, line {number}: expected an object with text (or words), head and tail, found "
-                    f"{line.strip()[:80]!r}."
-                )
-            if isinstance(post.get("image"), str):
-                post["image"] = path.parent / post["image"]
-            post["objects"] = [path.parent / o if isinstance(o, str) else o for o in post.get("objects") or []]
-            yield post
+                yield _post(line, f"{path}, line {number}", path.parent)
+            except ValueError as error:
+                if strict:
+                    raise
+                yield {"error": str(error)}
 
 
-@torch.inference_mode()
+def _post(line: str, where: str, folder: Path) -> dict[str, Any]:
+    try:
+        post = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{where}: expected a JSON object, found {line.strip()[:80]!r} ({error}).") from None
+    missing = [name for name in ("head", "tail") if not isinstance(post, dict) or name not in post]
+    if missing or not ("text" in post or "words" in post):
+        raise ValueError(
+            f"{where}: expected an object with text (or words), head and tail, found {line.strip()[:80]!r}."
+        )
+    objects = post.get("objects")
+    if not isinstance(objects, list | None):
+        raise ValueError(f"{where}: `objects` is {objects!r}; expected a list of boxes or paths.")
+    post["image"] = _picture(post.get("image"), folder, f"{where}, image")
+    post["objects"] = [_picture(part, folder, f"{where}, object {i}") for i, part in enumerate(objects or [])]
+    post["where"] = where
+    return post
+
+
+def _picture(value: Any, folder: Path, where: str) -> Any:
+    if not isinstance(value, str):
+        return value
+    if not value or "://" in value:
+        raise ValueError(
+            f"{where} is {value!r}; expected the path of a file, or null where there is none. URLs are not fetched."
+        )
+    return folder / value
+
+
 def predict(
     model: PreTrainedModel,
     processor: TGDIProcessor,
-    posts: Iterable[Mapping[str, Any]],
+    posts: Iterable[Mapping[str, Any]] | Mapping[str, Any],
     batch_size: int = 16,
     top_k: int = 1,
+    strict: bool = True,
 ) -> Iterator[dict[str, Any]]:
     r"""
     Names the relation in each post, lazily and at constant memory: batch after batch, in order.
 
     Args:
-        model: A fine-tuned `TGDIForRelationExtraction`; runs where it is, in the dtype it has.
+        model: A fine-tuned `TGDIForRelationExtraction`; runs where it is, in the dtype it has, and is left in
+            evaluation mode.
         processor: Its processor.
-        posts: Mappings with `text` or `words`, `head` and `tail` spans, and optionally `image`, `objects`, `caption`.
+        posts: Mappings with `text` or `words`, `head` and `tail` spans, and optionally `image`, `objects`, `caption`;
+            or one of them.
         batch_size: Posts a forward pass.
         top_k: How many relations to list in `relations`, best first.
+        strict: Stop at a post that can't be used; `False` yields `{"error": …}` in its place and goes on.
 
     Yields:
         For each post `relation` and its `score` (a probability), `relations` (the `top_k` best with their scores) and
         `gate`, the mean of the matching gate: how much of the fused states the text let through; `None` where no
         picture was looked at.
+
+    Raises:
+        ValueError: A post that can't be used; the message names it and what is wrong.
     """
+    if batch_size < 1 or top_k < 1:
+        raise ValueError(f"`batch_size` is {batch_size} and `top_k` {top_k}; expected 1 or more of each.")
+    if isinstance(posts, Mapping):
+        posts = [posts]
     model.eval()
-    collate = TGDICollator(processor)
+    return _predict(model, TGDICollator(processor), iter(posts), batch_size, top_k, strict)
+
+
+@torch.inference_mode()
+def _predict(model, collate: TGDICollator, posts: Iterator, batch_size: int, top_k: int, strict: bool) -> Iterator:
+    number = 0
+    while batch := list(islice(posts, batch_size)):
+        rows = [{"where": f"post {number + i}", **post} for i, post in enumerate(batch)]
+        for row in rows:
+            row.pop("label", None)
+        number += len(rows)
+        faults = {} if strict else {i: row["error"] for i, row in enumerate(rows) if "error" in row}
+        try:
+            inputs = _collate(collate, rows, faults)
+        except ValueError:
+            if strict:
+                raise
+            faults |= {i: fault for i, row in enumerate(rows) if i not in faults and (fault := _fault(collate, row))}
+            inputs = _collate(collate, rows, faults)
+        predictions = iter(()) if inputs is None else _relations(model, inputs, len(rows) - len(faults), top_k)
+        yield from ({"error": faults[i]} if i in faults else next(predictions) for i in range(len(rows)))
+
+
+def _collate(collate: TGDICollator, rows: list[dict[str, Any]], faults: Mapping[int, str]) -> Mapping | None:
+    usable = [row for i, row in enumerate(rows) if i not in faults]
+    return collate(usable) if usable else None
+
+
+def _fault(collate: TGDICollator, row: Mapping[str, Any]) -> str | None:
+    try:
+        collate([row])
+    except ValueError as error:
+        return str(error)
+    return None
+
+
+def _relations(model, inputs: Mapping[str, torch.Tensor], rows: int, top_k: int) -> Iterator:
     names = model.config.id2label
-    for batch in _batches(posts, batch_size):
-        inputs = collate([{key: value for key, value in post.items() if key != "label"} for post in batch])
-        outputs = model(**{name: tensor.to(model.device) for name, tensor in inputs.items()})
-        scores, indices = outputs.logits.float().softmax(-1).topk(min(top_k, model.config.num_labels))
-        gates = _gates(outputs.matching_gate, inputs.get("image_mask"), len(batch))
-        for row_scores, row_indices, gate in zip(scores.tolist(), indices.tolist(), gates):
-            relations = [{"relation": names[index], "score": score} for index, score in zip(row_indices, row_scores)]
-            yield {**relations[0], "relations": relations, "gate": gate}
-
-
-def _batches(posts: Iterable[Mapping[str, Any]], size: int) -> Iterator[list[Mapping[str, Any]]]:
-    iterator = iter(posts)
-    while batch := list(islice(iterator, size)):
-        yield batch
+    outputs = model(**{name: tensor.to(model.device) for name, tensor in inputs.items()})
+    scores, indices = outputs.logits.float().softmax(-1).topk(min(top_k, model.config.num_labels))
+    gates = _gates(outputs.matching_gate, inputs.get("image_mask"), rows)
+    for row_scores, row_indices, gate in zip(scores.tolist(), indices.tolist(), gates):
+        relations = [{"relation": names[index], "score": score} for index, score in zip(row_indices, row_scores)]
+        yield {**relations[0], "relations": relations, "gate": gate}
 
 
 def _gates(gate: torch.Tensor | None, image_mask: torch.Tensor | None, rows: int) -> list[float | None]:
