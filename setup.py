@@ -44,7 +44,7 @@ setup(
     package_dir={"tgdi_hf.modeling": "modeling", "tgdi_hf.processing": "processing"},
     install_requires=REQUIREMENTS,
     extras_require=EXTRAS,
-    entry_points={"console_scripts": ["tgdi = tgdi_hf.cli:app"]},
+    entry_points={"console_scripts": ["tgdi = tgdi_hf.cli:main"]},
     classifiers=[
         "Intended Audience :: Science/Research",
         "Programming Language :: Python :: 3",

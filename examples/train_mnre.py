@@ -13,8 +13,15 @@ from pathlib import Path
 
 from transformers import Trainer, set_seed
 
-from tgdi_hf import TGDICollator, TGDIForRelationExtraction, TGDIProcessor, load_mnre, make_compute_metrics
-from tgdi_hf.training import last_checkpoint, optimizer_for, training_arguments, undecoded
+from tgdi_hf import (
+    TGDICollator,
+    TGDIForRelationExtraction,
+    TGDIProcessor,
+    load_mnre,
+    make_compute_metrics,
+    undecoded,
+)
+from tgdi_hf.training import last_checkpoint, optimizer_for, training_arguments
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("data", type=Path)
@@ -67,15 +74,17 @@ def main() -> None:
     )
 
     # 5. Training. Images are decoded in the dataloader's workers, each distinct one of a batch once.
+    rate = args.fusion_learning_rate
+    optimizer = None if rate is None else optimizer_for(model, arguments, rate)  # `None`: Trainer makes its own
     trainer = Trainer(
         model=model,
         args=arguments,
         train_dataset=undecoded(dataset["train"]),
         eval_dataset=undecoded(dataset["validation"]),
-        data_collator=TGDICollator(processor),
+        data_collator=TGDICollator(processor, share_images=arguments.n_gpu <= 1),  # n_gpu > 1: DataParallel
         processing_class=processor,
         compute_metrics=make_compute_metrics(names),
-        optimizers=(optimizer_for(model, arguments, args.fusion_learning_rate), None),
+        optimizers=(optimizer, None),
     )
     trainer.train(resume_from_checkpoint=last_checkpoint(args.output) if args.resume else None)
 

@@ -1,11 +1,12 @@
 import json
+import sys
 
 import pytest
 from transformers import BertModel, ViTModel
 from typer.testing import CliRunner
 
 from tgdi_hf import TGDIForRelationExtraction
-from tgdi_hf.cli import app
+from tgdi_hf.cli import app, main
 from tgdi_hf.tiny import tiny_image_processor, tiny_text_config, tiny_tokenizer, tiny_vision_config
 
 
@@ -67,3 +68,28 @@ def test_mistakes_are_explained(checkpoint, corpus, tmp_path):
     result = CliRunner().invoke(app, ["train", str(tmp_path / "data"), str(tmp_path / "run"), "--set", "toi"])
     assert result.exit_code == 2
     assert "name=value" in result.output
+    result = CliRunner().invoke(
+        app, ["evaluate", str(checkpoint), str(tmp_path / "data"), "--objects", "published", "--no-strict"]
+    )
+    assert "for MNRE folders" in str(result.exception)
+
+
+def test_input_that_can_not_be_right_is_a_message_and_leaves_no_half_file(checkpoint, tmp_path, monkeypatch, capsys):
+    post = {"text": "Ann meets Bob", "head": [0, 3], "tail": [10, 13]}
+    posts, output = tmp_path / "posts.jsonl", tmp_path / "relations.jsonl"
+    posts.write_text("\n".join(json.dumps(p) for p in [post] * 3 + [{**post, "tail": [10, 99]}]))
+    command = ["tgdi", "predict", str(checkpoint), str(posts), str(output), "--batch-size", "2"]
+    monkeypatch.setattr(sys, "argv", command)
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    assert stopped.value.code == 1
+    message = capsys.readouterr().err
+    assert f"Error: {posts}, line 4: the span of `tail`, [10, 99), lies outside the text" in message
+    assert "Traceback" not in message
+    assert not output.exists()
+    monkeypatch.setenv("TGDI_DEBUG", "1")
+    with pytest.raises(ValueError, match="line 4"):
+        main()
+    run(*command[1:], "--no-strict")
+    assert ["error" in json.loads(line) for line in output.read_text().splitlines()] == [False, False, False, True]
+    assert not [*tmp_path.glob("*.part")]

@@ -15,6 +15,9 @@ from tgdi_hf.training import last_checkpoint, load_data, make_trainer, optimizer
 
 QUICK = dict(num_train_epochs=1, learning_rate=1e-3, dataloader_num_workers=0, logging_steps=1, disable_tqdm=True)
 
+# Nothing but steps.
+PLAIN = dict(QUICK, eval_strategy="no", save_strategy="no", load_best_model_at_end=False)
+
 
 def trainer_for(corpus, folder, options=None, **arguments):
     set_seed(0)
@@ -126,6 +129,36 @@ def test_what_starts_from_random_weights_can_have_its_own_rate(corpus):
     assert {rate for rate, _ in rates.values()} == {1e-5, 1e-3}
 
 
+def test_the_optimizer_that_was_asked_for_is_used(corpus, tmp_path):
+    model, processor = tiny_tgdi(corpus)
+    for rate in (None, 1e-3):
+        arguments = training_arguments(tmp_path, optim="adafactor", max_steps=1, **PLAIN)
+        trainer = make_trainer(model, processor, corpus, arguments, fusion_learning_rate=rate)
+        trainer.train()
+        assert type(trainer.optimizer.optimizer).__name__ == "Adafactor"
+    arguments.optim = "galore_adamw"
+    with pytest.raises(Exception, match="galore|GaLore"):
+        optimizer_for(model, arguments, 1e-3)
+
+
+def test_several_devices_in_one_process_get_batches_that_can_be_cut(corpus, tmp_path):
+    model, processor = tiny_tgdi(corpus)
+    arguments = training_arguments(tmp_path)
+    assert make_trainer(model, processor, corpus, arguments).data_collator.share_images
+    assert arguments.accelerator_config.dispatch_batches is False
+    arguments._n_gpu = 2
+    assert not make_trainer(model, processor, corpus, arguments).data_collator.share_images
+
+
+def test_a_stream_of_rows_trains(corpus, tmp_path):
+    set_seed(0)
+    model, processor = tiny_tgdi(corpus)
+    stream = {"train": corpus["train"].to_iterable_dataset()}
+    trainer = make_trainer(model, processor, stream, training_arguments(tmp_path, max_steps=3, **PLAIN))
+    trainer.train()
+    assert len(losses(trainer)) == 3
+
+
 def test_evaluate_scores_a_folder_and_each_relation(corpus, checkpoint):
     metrics = evaluate(checkpoint, corpus["test"], dataloader_num_workers=0, disable_tqdm=True)
     assert 0 <= metrics["eval_f1"] <= 1
@@ -144,6 +177,9 @@ def test_data_saved_to_disk_loads_by_its_folder(corpus, tmp_path):
     assert load_data(tmp_path / "corpus")["test"][3]["text"] == corpus["test"][3]["text"]
     with pytest.raises(ValueError, match="no MNRE corpus"):
         load_data(tmp_path)
+    for options in ({"objects": "published"}, {"strict": False}):
+        with pytest.raises(ValueError, match="saved DatasetDict.*for MNRE folders"):
+            load_data(tmp_path / "corpus", **options)
 
 
 def test_trainer_needs_no_class_of_ours(corpus, tmp_path):

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from .mnre import RELATIONS, load_mnre
     from .prediction import predict
     from .synthetic import make_corpus
-    from .training import evaluate, fine_tune
+    from .training import evaluate, fine_tune, undecoded
 
 __version__ = "0.1.0"
 
@@ -30,6 +30,7 @@ _LAZY = {
     "make_corpus": "synthetic",
     "evaluate": "training",
     "fine_tune": "training",
+    "undecoded": "training",
 }
 
 __all__ = ["TGDIConfig", "TGDIForRelationExtraction", "TGDIModel", "TGDIProcessor", *_LAZY]

@@ -1,6 +1,7 @@
 """The command `tgdi`: thin over the package's functions."""
 
 import json
+import os
 import sys
 from contextlib import nullcontext
 from pathlib import Path
@@ -17,6 +18,8 @@ app = typer.Typer(
 
 Checkpoint = Annotated[str, typer.Argument(help="A fine-tuned model: a folder, or a name on the Hub.")]
 Data = Annotated[Path, typer.Argument(help="An MNRE folder, or a DatasetDict saved with `save_to_disk`.")]
+Objects = Annotated[str, typer.Option(help="'none', or 'published': MNRE's crops, which leak the label.")]
+Strict = Annotated[bool, typer.Option(help="Stop at the first bad line of the corpus.")]
 BF16 = Annotated[bool, typer.Option("--bf16", help="Compute in bfloat16.")]
 
 
@@ -54,8 +57,8 @@ def train(
     seed: int = 0,
     caption: Annotated[bool, typer.Option(help="Append captions to the text.")] = True,
     freeze_vision: Annotated[bool, typer.Option(help="Keep the vision encoder's weights.")] = True,
-    objects: Annotated[str, typer.Option(help="'none', or 'published': MNRE's crops, which leak the label.")] = "none",
-    strict: Annotated[bool, typer.Option(help="Stop at the first bad line of the corpus.")] = True,
+    objects: Objects = "none",
+    strict: Strict = True,
     bf16: BF16 = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint in OUTPUT.")] = False,
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Log for TensorBoard.")] = False,
@@ -94,6 +97,8 @@ def evaluate(
     data: Data,
     split: Annotated[str, typer.Option(help="Which split to score.")] = "validation",
     batch_size: Annotated[int, typer.Option(min=1)] = 64,
+    objects: Objects = "none",
+    strict: Strict = True,
     bf16: BF16 = False,
     output: Annotated[Path | None, typer.Option(help="Write all scores, each relation's too, as JSON.")] = None,
 ):
@@ -103,7 +108,7 @@ def evaluate(
     """
     from . import training
 
-    dataset = training.load_data(data)
+    dataset = training.load_data(data, objects=objects, strict=strict)
     if split not in dataset:
         raise typer.BadParameter(f"{data} has no split {split!r}, only {', '.join(dataset)}.", param_hint="--split")
     metrics = training.evaluate(checkpoint, dataset[split], per_device_eval_batch_size=batch_size, bf16_full_eval=bf16)
@@ -119,6 +124,7 @@ def predict(
     output: Annotated[Path, typer.Argument(help="JSON Lines, one prediction a post; '-' prints.", allow_dash=True)],
     batch_size: Annotated[int, typer.Option(min=1)] = 16,
     top_k: Annotated[int, typer.Option(min=1, help="How many relations to list.")] = 1,
+    strict: Annotated[bool, typer.Option(help="Stop at a bad post; otherwise its line says what is wrong.")] = True,
     bf16: BF16 = False,
 ):
     """Name the relation in every post of a JSON Lines file; image paths are relative to the file.
@@ -137,10 +143,16 @@ def predict(
     dtype = torch.bfloat16 if bf16 else torch.float32
     model = TGDIForRelationExtraction.from_pretrained(checkpoint, dtype=dtype).to(device)
     processor = TGDIProcessor.from_pretrained(checkpoint)
-    with nullcontext(sys.stdout) if str(output) == "-" else output.open("w", encoding="utf-8") as sink:
-        relations = predict_posts(model, processor, read_posts(posts), batch_size=batch_size, top_k=top_k)
+    # A file that is there is complete: it gets its name when the last line is written.
+    unfinished = output.with_name(output.name + ".part")
+    with nullcontext(sys.stdout) if str(output) == "-" else unfinished.open("w", encoding="utf-8") as sink:
+        relations = predict_posts(
+            model, processor, read_posts(posts, strict), batch_size=batch_size, top_k=top_k, strict=strict
+        )
         for relation in tqdm(relations, unit=" posts", disable=None):
             sink.write(json.dumps(relation, ensure_ascii=False) + "\n")
+    if str(output) != "-":
+        unfinished.replace(output)
 
 
 @app.command()
@@ -157,5 +169,17 @@ def demo(
     run_demo(seed=seed, output_dir=output)
 
 
+def main() -> None:
+    """The entry point: what is wrong with the input is a message, not a traceback."""
+    try:
+        app()
+    except (ValueError, OSError) as error:
+        if os.environ.get("TGDI_DEBUG"):
+            raise
+        typer.secho(f"Error: {error}", err=True, fg="red")
+        typer.echo("(With the environment variable TGDI_DEBUG=1 the traceback is shown.)", err=True)
+        sys.exit(1)
+
+
 if __name__ == "__main__":
-    app()
+    main()

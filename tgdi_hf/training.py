@@ -1,12 +1,13 @@
 """Fine-tuning and evaluation: thin functions over `transformers.Trainer`."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
-from datasets import Dataset, DatasetDict, Image, List, load_from_disk
+from datasets import Dataset, DatasetDict, Image, IterableDataset, List, load_from_disk
 from transformers import PreTrainedModel, Trainer, TrainingArguments, set_seed
 
 from .collator import TGDICollator
@@ -16,20 +17,28 @@ from .modeling.modeling_tgdi import TGDIForRelationExtraction
 from .processing.processing_tgdi import TGDIProcessor
 
 
-def load_data(path: str | Path, **kwargs) -> DatasetDict:
+def load_data(path: str | Path, objects: str = "none", strict: bool = True) -> DatasetDict:
     r"""
     Reads a folder of posts: a `DatasetDict` saved with `save_to_disk`, or an MNRE folder.
 
     Args:
         path: The folder.
-        kwargs: Passed to `load_mnre`.
+        objects, strict: See `load_mnre`; a saved `DatasetDict` has its objects in it, and no lines that could be bad.
 
     Returns:
         `DatasetDict` whose `label` is a `ClassLabel`.
+
+    Raises:
+        ValueError: Options of an MNRE folder for a saved `DatasetDict`, or what `load_mnre` refuses.
     """
-    if (Path(path) / "dataset_dict.json").is_file():
-        return load_from_disk(str(path))
-    return load_mnre(path, **kwargs)
+    if not (Path(path) / "dataset_dict.json").is_file():
+        return load_mnre(path, objects=objects, strict=strict)
+    if objects != "none" or not strict:
+        raise ValueError(
+            f"{path} is a saved DatasetDict; `objects={objects!r}` and `strict={strict}` are for MNRE folders. Leave "
+            "them out, or set them where the DatasetDict is made."
+        )
+    return load_from_disk(str(path))
 
 
 def undecoded(dataset):
@@ -70,6 +79,8 @@ def training_arguments(output_dir: str | Path, **overrides: Any) -> TrainingArgu
         remove_unused_columns=False,
         # Without an accelerator transformers wants to hear that the CPU is meant before it allows bf16.
         use_cpu=not torch.accelerator.is_available(),
+        # A batch of shared pictures can't be cut for other processes: each reads its own rows of a stream.
+        accelerator_config={"dispatch_batches": False},
         # A batch without any picture gives the visual modules no gradient.
         ddp_find_unused_parameters=True,
     )
@@ -77,19 +88,20 @@ def training_arguments(output_dir: str | Path, **overrides: Any) -> TrainingArgu
 
 
 def optimizer_for(
-    model: PreTrainedModel, arguments: TrainingArguments, fusion_learning_rate: float | None = None
+    model: PreTrainedModel, arguments: TrainingArguments, fusion_learning_rate: float
 ) -> torch.optim.Optimizer:
     r"""
-    AdamW with no weight decay on biases and norms, and its own learning rate for what starts from random weights.
+    The optimizer that `Trainer` would make, but with its own learning rate for what starts from random weights.
 
     Args:
         model: `TGDIForRelationExtraction`.
-        arguments: Give the learning rate of the encoders and of the text-oriented layers, which start from the text
-            encoder, the weight decay and Adam's betas and epsilon.
-        fusion_learning_rate: Learning rate of everything else; the same by default.
+        arguments: Give the kind of optimizer (`optim`), the learning rate of the encoders and of the text-oriented
+            layers, which start from the text encoder, and the weight decay, from which biases and norms are exempt.
+        fusion_learning_rate: Learning rate of everything else.
+
+    Raises:
+        ValueError: The kind of optimizer forms its own groups of parameters.
     """
-    if fusion_learning_rate is None:
-        fusion_learning_rate = arguments.learning_rate
     pretrained = ("text_encoder.", "vision_tower.", "text_oriented.layers.")
     groups: dict[tuple[float, float], list[torch.nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
@@ -98,18 +110,21 @@ def optimizer_for(
             rate = arguments.learning_rate if from_pretrained else fusion_learning_rate
             decay = arguments.weight_decay if parameter.dim() > 1 else 0.0
             groups.setdefault((rate, decay), []).append(parameter)
-    return torch.optim.AdamW(
-        [{"params": params, "lr": rate, "weight_decay": decay} for (rate, decay), params in groups.items()],
-        betas=(arguments.adam_beta1, arguments.adam_beta2),
-        eps=arguments.adam_epsilon,
-        fused=True,
+    optimizer_class, options = Trainer.get_optimizer_cls_and_kwargs(arguments, model)
+    if {"params", "model", "optimizer_dict"} & options.keys():
+        raise ValueError(
+            f"`optim={str(arguments.optim)!r}` forms its own groups of parameters, so a learning rate for some of them "
+            "can't be set. Leave out `fusion_learning_rate`, or take another optimizer, such as 'adamw_torch'."
+        )
+    return optimizer_class(
+        [{"params": params, "lr": rate, "weight_decay": decay} for (rate, decay), params in groups.items()], **options
     )
 
 
 def make_trainer(
     model: PreTrainedModel,
     processor: TGDIProcessor,
-    dataset: DatasetDict,
+    dataset: Mapping[str, Dataset | IterableDataset],
     arguments: TrainingArguments,
     fusion_learning_rate: float | None = None,
     **kwargs: Any,
@@ -120,21 +135,24 @@ def make_trainer(
     Args:
         model: `TGDIForRelationExtraction`, or anything with the same inputs.
         processor: The model's processor; saved with every checkpoint.
-        dataset: Splits `train` and `validation` are used where they exist.
+        dataset: Splits `train` and `validation` are used where they exist; streams (`IterableDataset`) will do.
         arguments: From `training_arguments`, or your own with `remove_unused_columns=False`.
-        fusion_learning_rate: See `optimizer_for`.
+        fusion_learning_rate: See `optimizer_for`; that of the encoders by default.
         kwargs: Passed to `Trainer` (`callbacks`, ...).
     """
     names = next(iter(dataset.values())).features["label"].names
+    # Trainer makes its own optimizer unless it is given one, and refuses one under DeepSpeed or FSDP.
+    optimizer = None if fusion_learning_rate is None else optimizer_for(model, arguments, fusion_learning_rate)
     return Trainer(
         model=model,
         args=arguments,
         train_dataset=undecoded(dataset["train"]) if "train" in dataset else None,
         eval_dataset=undecoded(dataset["validation"]) if "validation" in dataset else None,
-        data_collator=TGDICollator(processor),
+        # `Trainer` falls back on `nn.DataParallel`, which cuts batches, for several GPUs in one process.
+        data_collator=TGDICollator(processor, share_images=arguments.n_gpu <= 1),
         processing_class=processor,
         compute_metrics=make_compute_metrics(names),
-        optimizers=(optimizer_for(model, arguments, fusion_learning_rate), None),
+        optimizers=(optimizer, None),
         **kwargs,
     )
 
@@ -271,10 +289,11 @@ def evaluate(
         )
     with TemporaryDirectory() as scratch:
         options = {"eval_strategy": "no", "save_strategy": "no", "load_best_model_at_end": False, **arguments}
+        args = training_arguments(output_dir or scratch, **options)
         trainer = Trainer(
             model=model,
-            args=training_arguments(output_dir or scratch, **options),
-            data_collator=TGDICollator(processor),
+            args=args,
+            data_collator=TGDICollator(processor, share_images=args.n_gpu <= 1),
             compute_metrics=make_compute_metrics(names, per_relation=True),
         )
         return trainer.evaluate(undecoded(dataset), metric_key_prefix="eval")
