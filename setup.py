@@ -15,6 +15,7 @@ REQUIREMENTS = [
     "evaluate>=0.4.6",  # works with datasets 5
     "huggingface-hub>=2.0",  # strict configuration classes as transformers 5.23 uses them
     "safetensors>=0.8",  # the only format that weights are stored in
+    "filelock>=3.20",  # claims on work that end with the process
     "numpy>=2.0",
     "pillow>=12.0",  # Image.has_transparency_data; no deprecated modes
     "tokenizers>=0.23",  # special tokens in running text can be split
@@ -25,6 +26,7 @@ REQUIREMENTS = [
 EXTRAS = {
     "tensorboard": ["tensorboard>=2.18"],
     "peft": ["peft>=0.21"],
+    "spacy": ["spacy>=3.8"],  # noun phrases by a parser
     "style": ["ruff==0.17.6"],  # another version formats otherwise
     "test": ["build>=1.2", "hypothesis>=6.100", "peft>=0.21", "pytest>=9.0", "pytest-xdist>=3.6", "scikit-learn>=1.5"],
 }

@@ -29,9 +29,19 @@ class TextOrientedInteraction(nn.Module):
             keep_prefix_when_checkpointing(self.layers)
 
     def init_from(self, text_encoder: nn.Module) -> None:
-        """Starts the layers from the top ones of `text_encoder`; shared layers have nothing to start."""
+        r"""
+        Starts from the top layers of `text_encoder`: layers of its own as copies of them, and each prefix as the keys
+        and values that the layer itself would make of f_2. Random ones would draw attention to noise; with these, a
+        layer begins by attending to the fused text as it has learned to attend to text.
+        """
+        sources = text_encoder.encoder.layer[-self.num_layers :]
+        for projection, source in zip(self.prefix.layers, sources):
+            attention = source.attention.self
+            for name in ("weight", "bias"):
+                both = torch.cat([getattr(attention.key, name), getattr(attention.value, name)])
+                getattr(projection, name).data.copy_(both)
         if self.layers is not None:
-            for layer, source in zip(self.layers, text_encoder.encoder.layer[-self.num_layers :]):
+            for layer, source in zip(self.layers, sources):
                 layer.load_state_dict(source.state_dict())
 
     def forward(

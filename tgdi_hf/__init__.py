@@ -12,9 +12,13 @@ if TYPE_CHECKING:
     from .collator import TGDICollator
     from .metric import MNREMetric, compute_metrics, make_compute_metrics
     from .mnre import RELATIONS, load_mnre
+    from .posts import undecoded
     from .prediction import predict
+    from .preparation import prepare
+    from .processing.image_captioner import ImageCaptioner
+    from .processing.object_grounder import ObjectGrounder
     from .synthetic import make_corpus
-    from .training import evaluate, fine_tune, undecoded
+    from .training import evaluate, fine_tune
 
 __version__ = "0.1.0"
 
@@ -27,10 +31,13 @@ _LAZY = {
     "RELATIONS": "mnre",
     "load_mnre": "mnre",
     "predict": "prediction",
+    "ImageCaptioner": "processing.image_captioner",
+    "ObjectGrounder": "processing.object_grounder",
+    "prepare": "preparation",
     "make_corpus": "synthetic",
     "evaluate": "training",
     "fine_tune": "training",
-    "undecoded": "training",
+    "undecoded": "posts",
 }
 
 __all__ = ["TGDIConfig", "TGDIForRelationExtraction", "TGDIModel", "TGDIProcessor", *_LAZY]

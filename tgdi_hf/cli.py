@@ -156,6 +156,71 @@ def predict(
 
 
 @app.command()
+def prepare(
+    data: Annotated[
+        Path,
+        typer.Argument(help="Posts: a .jsonl, .csv or .parquet file, a folder of them by split, or an MNRE folder."),
+    ],
+    output: Annotated[Path, typer.Argument(help="A new folder for the prepared posts.")],
+    captioner: Annotated[
+        str, typer.Option(help="Image-to-text model, or 'none'. On a CPU: Salesforce/blip-image-captioning-base.")
+    ] = "Salesforce/blip2-opt-2.7b",
+    grounder: Annotated[
+        str, typer.Option(help="Zero-shot object detector, or 'none'.")
+    ] = "IDEA-Research/grounding-dino-tiny",
+    prompt: Annotated[str | None, typer.Option(help="What the captioner is asked.", show_default="the model's")] = None,
+    threshold: Annotated[
+        float | None, typer.Option(help="Lowest score of an object.", show_default="the model's")
+    ] = None,
+    objects: Annotated[
+        str, typer.Option(help="Of an MNRE folder: 'none', or 'published' to import its crops.")
+    ] = "none",
+    spacy: Annotated[str | None, typer.Option(help="spaCy pipeline for noun phrases.", show_default="a rule")] = None,
+    image_root: Annotated[Path | None, typer.Option(help="Refuse pictures outside this folder.")] = None,
+    cache: Annotated[Path | None, typer.Option(help="Where results are kept.", show_default="~/.cache/tgdi_hf")] = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="Pictures a run of a model.")] = 8,
+    workers: Annotated[int, typer.Option(min=1, help="Threads that open pictures.")] = 2,
+    embed_images: Annotated[bool, typer.Option("--embed-images", help="Put the pictures into the output.")] = False,
+    bf16: BF16 = False,
+):
+    """Add captions and objects to posts of your own: every distinct picture once, whatever interrupts.
+
+    Relative paths of pictures start at the folder of the data. Captions and objects that posts have are kept.
+
+    Example: tgdi prepare posts.jsonl prepared --captioner Salesforce/blip-image-captioning-base
+    """
+    import torch
+
+    from .posts import read_table
+    from .preparation import prepare as prepare_posts
+    from .processing.image_captioner import ImageCaptioner
+    from .processing.object_grounder import ObjectGrounder
+
+    dtype = torch.bfloat16 if bf16 else torch.float32
+    table = read_table(data, objects=objects)
+    nlp = None
+    if spacy is not None:
+        import spacy as spacy_library
+
+        nlp = spacy_library.load(spacy)
+    done = prepare_posts(
+        table,
+        output,
+        None if captioner == "none" else ImageCaptioner.from_pretrained(captioner, prompt=prompt, dtype=dtype),
+        None if grounder == "none" else ObjectGrounder.from_pretrained(grounder, threshold=threshold, dtype=dtype),
+        cache=cache,
+        image_folder=data if data.is_dir() else data.parent,
+        image_root=image_root,
+        nlp=nlp,
+        batch_size=batch_size,
+        num_workers=workers,
+        embed_images=embed_images,
+    )
+    typer.echo(done.summary())
+    typer.echo(f"prepared posts in {output}; train on them with: tgdi train {output} RUN")
+
+
+@app.command()
 def demo(
     seed: int = 0,
     output: Annotated[Path | None, typer.Option(help="Keep the trained model here.")] = None,

@@ -7,13 +7,14 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
-from datasets import Dataset, DatasetDict, Image, IterableDataset, List, load_from_disk
+from datasets import Dataset, DatasetDict, IterableDataset, load_from_disk
 from transformers import PreTrainedModel, Trainer, TrainingArguments, set_seed
 
 from .collator import TGDICollator
 from .metric import make_compute_metrics
 from .mnre import load_mnre
 from .modeling.modeling_tgdi import TGDIForRelationExtraction
+from .posts import undecoded
 from .processing.processing_tgdi import TGDIProcessor
 
 
@@ -39,16 +40,6 @@ def load_data(path: str | Path, objects: str = "none", strict: bool = True) -> D
             "them out, or set them where the DatasetDict is made."
         )
     return load_from_disk(str(path))
-
-
-def undecoded(dataset):
-    """Leaves images to the collator, which decodes each distinct picture of a batch once, in the dataloader workers."""
-    for name, feature in dataset.features.items():
-        if isinstance(feature, Image):
-            dataset = dataset.cast_column(name, Image(decode=False))
-        elif isinstance(feature, List) and isinstance(feature.feature, Image):
-            dataset = dataset.cast_column(name, List(Image(decode=False)))
-    return dataset
 
 
 def training_arguments(output_dir: str | Path, **overrides: Any) -> TrainingArguments:

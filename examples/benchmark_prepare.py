@@ -1,0 +1,120 @@
+"""What `prepare` costs around the models: many posts, stub models, one core.
+
+    python examples/benchmark_prepare.py /tmp/benchmark                      # 100,000 posts, 10,000 pictures
+    python examples/benchmark_prepare.py /tmp/benchmark --rows 1000 --pictures 100
+
+Prints the seconds of a first run, of opening the same pictures alone, of what is left for each picture, and of a second
+run over the cache, and the peak memory.
+"""
+
+import argparse
+import json
+import resource
+import shutil
+import sys
+import time
+from pathlib import Path
+
+import datasets
+import numpy as np
+from PIL import Image
+
+from tgdi_hf.posts import read_table
+from tgdi_hf.preparation import prepare
+from tgdi_hf.processing.image_inputs import open_picture
+
+parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+parser.add_argument("folder", type=Path, help="for pictures, cache and output; about 0.5 GB")
+parser.add_argument("--rows", type=int, default=100_000)
+parser.add_argument("--pictures", type=int, default=10_000)
+
+
+class StubCaptioner:
+    """Answers at once."""
+
+    settings = {"model": "stub"}
+
+    def __call__(self, images):
+        return [f"a picture of {image.width} by {image.height}" for image in images]
+
+
+class StubGrounder:
+    """Answers at once."""
+
+    settings = {"model": "stub"}
+
+    def __call__(self, images, phrases):
+        return [[{"box": [0, 0, 100, 100], "score": 0.5, "phrase": row[0]}] for _, row in zip(images, phrases)]
+
+
+def draw(folder: Path, count: int) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    x, y = np.meshgrid(np.arange(640), np.arange(480))
+    for i in range(count):
+        path = folder / f"{i}.jpg"
+        if not path.exists():
+            pixels = np.stack([(x + i) % 256, (y * 2 + i // 256) % 256, (x + y) % 256], axis=-1)
+            Image.fromarray(pixels.astype(np.uint8)).save(path, quality=85)
+
+
+def write_posts(path: Path, rows: int, pictures: int) -> None:
+    with path.open("w", encoding="utf-8") as file:
+        for i in range(rows):
+            picture = i % pictures
+            # The posts of a picture have one text, as retweets have.
+            text = (
+                f"RT @someone : Ann{picture} Example meets Bob Sample at the old harbour of Port {picture} today #party"
+            )
+            head, tail = text.index("Ann"), text.index("Bob")
+            post = {
+                "id": str(i),
+                "text": text,
+                "head": [head, head + 11],
+                "tail": [tail, tail + 10],
+                "image": f"pictures/{picture}.jpg",
+                "relation": "None",
+            }
+            file.write(json.dumps(post) + "\n")
+
+
+def main() -> None:
+    args = parser.parse_args()
+    datasets.disable_progress_bars()
+    draw(args.folder / "pictures", args.pictures)
+    posts = args.folder / "posts.jsonl"
+    write_posts(posts, args.rows, args.pictures)
+    for name in ("cache", "tables", "first", "second"):
+        shutil.rmtree(args.folder / name, ignore_errors=True)
+
+    def run(name: str) -> float:
+        started = time.perf_counter()
+        table = read_table(posts, cache_dir=args.folder / "tables")
+        done = prepare(
+            table,
+            args.folder / name,
+            StubCaptioner(),
+            StubGrounder(),
+            cache=args.folder / "cache",
+            image_folder=args.folder,
+            num_workers=1,
+            progress=False,
+        )
+        seconds = time.perf_counter() - started
+        print(f"{name} run: {seconds:.1f} s; {done.summary().splitlines()[0]}")
+        return seconds
+
+    first = run("first")
+    started = time.perf_counter()
+    for i in range(args.pictures):
+        open_picture(str(args.folder / "pictures" / f"{i}.jpg"), "picture")
+    opening = time.perf_counter() - started
+    print(f"opening the {args.pictures:,} pictures alone: {opening:.1f} s")
+    print(f"around the models: {1000 * (first - opening) / args.pictures:.2f} ms a distinct picture")
+    second = run("second")
+    unit = 1 if sys.platform == "darwin" else 1024
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30
+    print(f"second run over the cache: {second:.1f} s; peak memory {peak:.2f} GiB")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,100 @@
+import json
+
+import pytest
+from datasets import Dataset, DatasetDict
+
+from tgdi_hf.posts import find_entity, read_table, text_and_spans
+
+POST = {"text": "JFK and Obama at Harvard", "head": [0, 3], "tail": [17, 24]}
+
+
+def write(path, rows):
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def test_files_of_every_kind_are_read(tmp_path):
+    rows = [POST, {**POST, "head": [8, 13]}]
+    json_lines = write(tmp_path / "posts.jsonl", rows)
+    dataset = Dataset.from_list(rows)
+    dataset.to_parquet(tmp_path / "posts.parquet")
+    Dataset.from_list([{**row, "head": json.dumps(row["head"]), "tail": "Harvard"} for row in rows]).to_csv(
+        tmp_path / "posts.csv"
+    )
+    DatasetDict(train=dataset, validation=dataset).save_to_disk(tmp_path / "saved")
+    dataset.save_to_disk(tmp_path / "one")
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    for split in ("train", "validation"):
+        write(folder / f"{split}.jsonl", rows)
+    for path, splits in (
+        (json_lines, ["train"]),
+        (tmp_path / "posts.parquet", ["train"]),
+        (tmp_path / "posts.csv", ["train"]),
+        (tmp_path / "one", ["train"]),
+        (tmp_path / "saved", ["train", "validation"]),
+        (folder, ["train", "validation"]),
+    ):
+        table = read_table(path, cache_dir=tmp_path / "hf")
+        assert list(table) == splits, path
+        spans = [text_and_spans(row, "row")[1] for row in table[splits[-1]]]
+        assert spans == [((0, 3), (17, 24)), ((8, 13), (17, 24))], path
+
+
+def test_what_can_not_be_read_is_named(tmp_path):
+    with pytest.raises(ValueError, match=r"nothing: expected a \.jsonl, \.csv or \.parquet file; a folder"):
+        read_table(tmp_path / "nothing")
+    (tmp_path / "posts.xlsx").write_bytes(b"PK")
+    with pytest.raises(ValueError, match=r"posts\.xlsx: expected"):
+        read_table(tmp_path / "posts.xlsx")
+    (tmp_path / "bad.jsonl").write_text('{"text": "a"}\n{"text": \n')
+    with pytest.raises(ValueError, match=r"bad\.jsonl can't be read"):
+        read_table(tmp_path / "bad.jsonl", cache_dir=tmp_path / "hf")
+    write(tmp_path / "train.jsonl", [POST])
+    (tmp_path / "train.csv").write_text("text\na\n")
+    with pytest.raises(ValueError, match=r"several files of the split 'train': "):
+        read_table(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "mention", "place"),
+    [
+        ("Annual Ann", "Ann", (7, 10)),
+        ("#Obama2012 won", "Obama", (1, 6)),
+        ("AT&T and AT", "AT&T", (0, 4)),
+        ("in C++ he", "C++", (3, 6)),
+        ("JFK", " JFK ", (0, 3)),
+        ("Ärzte und Ärztekammer", "Ärzte", (0, 5)),
+    ],
+)
+def test_entities_are_found_by_what_they_are_called(text, mention, place):
+    assert find_entity(text, mention, "head", "row 1") == place
+
+
+@pytest.mark.parametrize(
+    ("text", "mention", "message"),
+    [
+        ("JFK", "Obama", "^row 1: `head` is 'Obama', which is not in the text: 'JFK'"),
+        ("JFK", " ", "which is not in the text"),
+        ("a b a", "a", r"2 times; say which: \[0, 1\), \[4, 5\)"),
+        ("Annual Annotated", "Ann", r"2 times; say which: \[0, 3\), \[7, 10\)"),
+    ],
+)
+def test_entities_that_are_not_there_or_not_one_are_refused(text, mention, message):
+    with pytest.raises(ValueError, match=message):
+        find_entity(text, mention, "head", "row 1")
+
+
+def test_entities_of_posts_in_words():
+    row = {"words": ["JFK", "and", "", "Barack", "Obama"], "head": "Barack Obama", "tail": [0, 1]}
+    text, in_characters, in_words = text_and_spans(row, "row")
+    assert text[slice(*in_characters[0])] == "Barack Obama"
+    assert in_words == ((3, 5), (0, 1))
+    # A part of a word stands for the word.
+    assert text_and_spans({**row, "head": "Bara"}, "row")[2][0] == (3, 4)
+
+
+def test_a_post_without_text_is_refused():
+    for row in ({"head": [0, 1]}, {"text": " ", "head": [0, 1]}, {"text": None}, {"words": []}):
+        with pytest.raises(ValueError, match="row 1: the post has no text"):
+            text_and_spans(row, "row 1")

@@ -1,0 +1,104 @@
+"""The third step of `prepare`: joins posts and results."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from datasets import Dataset, Features, Image, List, Value
+
+from .prepare_scan import FAULT, HELPERS, QUERY, ROWS_AT_ONCE, Fault, Keys
+from .result_cache import Item, ResultCache
+
+GIVEN = "given"  # what `caption_by` and `objects_by` say of what the posts brought with them
+
+
+class Join:
+    r"""
+    Joins posts and results.
+
+    Args:
+        faults: Reasons by kind, picture and query, of what the models failed on.
+        report: Takes up a `Fault` for every post concerned.
+    """
+
+    def __init__(self, results: ResultCache, keys: Keys, faults: Mapping[tuple[str, ...], str], report: list[Fault]):
+        self.results, self.keys, self.faults, self.report = results, keys, faults, report
+
+    def __call__(self, rows: Dataset, split: str, part: Path) -> Dataset:
+        self.split, self.crops = split, holds_crops(rows)
+        self.original = [i for i, fault in enumerate(rows[FAULT]) if fault is None]
+        features = rows.features.copy()
+        for name in HELPERS:
+            del features[name]
+        features["image"] = Image()
+        features |= {"caption": Value("string"), "caption_by": Value("string")}
+        if not self.crops:
+            features["objects"] = List(List(Value("float32")))
+            features |= {"object_scores": List(Value("float32")), "object_phrases": List(Value("string"))}
+        features["objects_by"] = Value("string")
+        read = ["id", "image", "image_hash", "caption", "objects", *HELPERS]
+        self.columns = [name for name in read if name in rows.column_names]
+        return rows.select(self.original).map(
+            self._batch,
+            batched=True,
+            batch_size=ROWS_AT_ONCE,
+            with_indices=True,
+            input_columns=self.columns,
+            remove_columns=HELPERS,
+            features=Features(features),
+            cache_file_name=str(part / f"finished-{split}.arrow"),
+            load_from_cache_file=False,
+            new_fingerprint=f"prepared-{split}",
+            desc=f"joining {split}",
+        )
+
+    def _batch(self, *values) -> dict[str, list]:
+        *values, indices = values
+        posts = [dict(zip(self.columns, row)) for row in zip(*values)]
+        digests = [(post["image_hash"], "") for post in posts if post["image_hash"]]
+        pictures = self.results.get(self.keys.picture, digests)
+        captions = self.results.get(self.keys.caption, digests) if self.keys.caption else {}
+        asked = [(post["image_hash"], post[QUERY]) for post in posts if post["image_hash"] and post[QUERY]]
+        objects = self.results.get(self.keys.objects, asked) if self.keys.objects else {}
+        finished = [self._post(post, index, pictures, captions, objects) for post, index in zip(posts, indices)]
+        return {name: [row[name] for row in finished] for name in finished[0]}
+
+    def _post(self, post, index, pictures, captions, objects) -> dict[str, Any]:
+        digest, query = post["image_hash"], post[QUERY]
+        reason = pictures.get((digest, ""), {}).get("error")
+        if reason is not None:
+            self._fault(post, index, "image", reason)
+            digest = None
+        row = {"image": post["image"] if digest else None, "image_hash": digest}
+        given = post.get("caption") or None
+        row["caption"], row["caption_by"] = given, GIVEN if given else None
+        if digest and not given and self.keys.caption:
+            row["caption"] = self._answer(post, index, "caption", captions, (digest, ""))
+            row["caption_by"] = None if row["caption"] is None else self.keys.caption
+        parts = post.get("objects") or []
+        row["objects_by"] = GIVEN if parts else None
+        if self.crops:
+            return row
+        scores = phrases = []
+        if digest and not parts and self.keys.objects:
+            found = self._answer(post, index, "objects", objects, (digest, query))
+            parts, scores, phrases = ([part[name] for part in found or []] for name in ("box", "score", "phrase"))
+            row["objects_by"] = None if found is None else self.keys.objects
+        return {**row, "objects": parts, "object_scores": scores, "object_phrases": phrases}
+
+    def _answer(self, post, index, kind: str, answers: Mapping[Item, Any], item: Item) -> Any:
+        if item not in answers:
+            self._fault(post, index, kind, self.faults.get((kind, *item), "the model gave no answer."))
+        return answers.get(item)
+
+    def _fault(self, post, index: int, kind: str, reason: str) -> None:
+        identity = None if post.get("id") is None else str(post["id"])
+        self.report.append(Fault(self.split, self.original[index], identity, kind, reason, kept=True))
+
+
+def holds_crops(rows: Dataset) -> bool:
+    """Whether the objects of some post are pictures of their own, as MNRE's published ones."""
+    feature = rows.features.get("objects")
+    if not (isinstance(feature, List) and isinstance(feature.feature, Image)):
+        return False
+    return any(parts for batch in rows.select_columns(["objects"]).iter(ROWS_AT_ONCE) for parts in batch["objects"])

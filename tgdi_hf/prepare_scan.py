@@ -1,0 +1,210 @@
+"""The first step of `prepare`: checks every post, and finds out which picture it has."""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from datasets import Dataset, Features, Image, List, Value
+
+from .posts import text_and_spans, undecoded
+from .processing.query_phrases import queries_for
+from .result_cache import ResultCache
+
+ROWS_AT_ONCE = 1000
+# All that is ever read of a post. A relation, under whatever name, is not among it.
+READ = ("id", "text", "words", "head", "tail", "image", "caption", "objects")
+# What a picture has to be looked up for: columns that the scan adds and the output leaves out.
+QUERY, FAULT, WANTS_CAPTION, WANTS_OBJECTS = "_query", "_fault", "_wants_caption", "_wants_objects"
+HELPERS = [QUERY, FAULT, WANTS_CAPTION, WANTS_OBJECTS]
+
+
+@dataclass(frozen=True)
+class Fault:
+    r"""
+    A post that could not be used as it is.
+
+    Args:
+        split, row, id: Which one.
+        kind: `"text"`, `"id"`, `"image"`, `"caption"` or `"objects"`: what could not be used.
+        reason: What was expected and what was found.
+        kept: Whether the post is in the output: one without a usable text is not, one without a usable picture is, as a
+            post that has no picture.
+    """
+
+    split: str
+    row: int
+    id: str | None
+    kind: str
+    reason: str
+    kept: bool
+
+
+@dataclass(frozen=True)
+class Keys:
+    """Under which keys results of this run are kept."""
+
+    picture: str
+    caption: str | None
+    objects: str | None
+
+
+class Scan:
+    """Reads all posts once: checks text, entities and ids, and finds out which picture each has."""
+
+    def __init__(
+        self,
+        results: ResultCache,
+        keys: Keys,
+        folder: Path,
+        root: Path | None,
+        nlp: Callable | None,
+        faults: list[Fault],
+    ):
+        self.results, self.keys, self.nlp, self.faults = results, keys, nlp, faults
+        self.folder, self.root = folder.absolute(), root and root.resolve()
+        self.ids: set[str] = set()
+
+    def __call__(self, rows: Dataset, split: str, file: Path) -> None:
+        rows = undecoded(rows)
+        columns = [name for name in READ if name in rows.column_names]
+        missing = [name for name in ("head", "tail") if name not in columns]
+        if missing or not {"text", "words"} & set(columns):
+            raise ValueError(
+                f"The split {split!r} has the columns {', '.join(rows.column_names)}; expected text (or words), head "
+                "and tail."
+            )
+        self.split, self.columns, self.ids = split, columns, set()
+        features = rows.features.copy()
+        features["head"] = features["tail"] = List(Value("int32"))
+        features["image"] = Image(decode=False)
+        features["image_hash"] = Value("string")
+        features |= {QUERY: Value("string"), FAULT: Value("string")}
+        features |= {WANTS_CAPTION: Value("bool"), WANTS_OBJECTS: Value("bool")}
+        rows.map(
+            self._batch,
+            batched=True,
+            batch_size=ROWS_AT_ONCE,
+            with_indices=True,
+            input_columns=columns,
+            features=Features(features),
+            cache_file_name=str(file),
+            load_from_cache_file=False,
+            new_fingerprint=f"scan-{split}",
+            desc=f"reading {split}",
+        )
+
+    def _batch(self, *values) -> dict[str, list]:
+        *values, indices = values
+        posts = [dict(zip(self.columns, row)) for row in zip(*values)]
+        images = self._images(posts, indices)
+        rows = [self._post(post, index, *image) for post, index, image in zip(posts, indices, images)]
+        return {name: [row[name] for row in rows] for name in rows[0]}
+
+    def _post(self, post: Mapping[str, Any], index: int, image: dict | None, digest: str | None) -> dict[str, Any]:
+        row = dict.fromkeys(("head", "tail", *HELPERS)) | {"image": image, "image_hash": digest}
+        try:
+            text, in_text, (row["head"], row["tail"]) = text_and_spans(post, f"{self.split}, row {index}")
+        except ValueError as error:
+            row[FAULT] = self._fault(post, index, "text", str(error), kept=False)
+        identity = post.get("id")
+        if identity is not None and str(identity) in self.ids:
+            reason = f"{self.split}, row {index}: a post with the id {identity!r} stands before it."
+            row[FAULT] = self._fault(post, index, "id", reason, kept=False)
+        elif identity is not None:
+            self.ids.add(str(identity))
+        usable = digest is not None and row[FAULT] is None
+        row[WANTS_CAPTION] = usable and self.keys.caption is not None and not post.get("caption")
+        row[WANTS_OBJECTS] = usable and self.keys.objects is not None and not post.get("objects")
+        if row[WANTS_OBJECTS]:
+            row[QUERY] = json.dumps(queries_for(text, in_text, self.nlp), ensure_ascii=False)
+        return row
+
+    def _fault(self, post: Mapping[str, Any], index: int, kind: str, reason: str, kept: bool) -> str:
+        identity = None if post.get("id") is None else str(post["id"])
+        self.faults.append(Fault(self.split, index, identity, kind, reason, kept))
+        return reason
+
+    def _images(self, posts: list[dict[str, Any]], indices: list[int]) -> list[tuple[dict | None, str | None]]:
+        """The picture of each post as `datasets` stores it, and its digest; both `None` where there is none."""
+        found: list[tuple[dict | None, str | None]] = [(None, None)] * len(posts)
+        paths: dict[str, list[int]] = {}
+        for i, post in enumerate(posts):
+            try:
+                content, path = self._content_or_path(post.get("image"))
+            except ValueError as error:
+                self._fault(post, indices[i], "image", str(error), kept=True)
+                continue
+            if content is not None:
+                found[i] = {"bytes": content, "path": path}, _digest(content)
+            elif path is not None:
+                paths.setdefault(path, []).append(i)
+        for path, digest in self._digests(paths).items():
+            for i in paths[path]:
+                if isinstance(digest, str):
+                    found[i] = {"bytes": None, "path": path}, digest
+                else:
+                    self._fault(posts[i], indices[i], "image", str(digest), kept=True)
+        return found
+
+    def _content_or_path(self, image: Any) -> tuple[bytes | None, str | None]:
+        if image is None or image == "":
+            return None, None
+        if isinstance(image, bytes):
+            image = {"bytes": image}
+        if isinstance(image, str):
+            image = {"path": image}
+        if not isinstance(image, Mapping):
+            raise ValueError(f"`image` is of type {type(image).__name__}; expected a path or the bytes of a file.")
+        content, path = image.get("bytes"), image.get("path")
+        if content is not None:
+            if not content:
+                raise ValueError("the picture has no bytes.")
+            return content, path
+        if not path:
+            return None, None
+        if "://" in path:
+            raise ValueError(f"{path!r} is not the path of a file; URLs are not fetched.")
+        full = self.folder / path
+        if self.root is not None and not full.resolve().is_relative_to(self.root):
+            raise ValueError(f"{path} leads outside of the image root {self.root}.")
+        return None, str(full)
+
+    def _digests(self, paths: Iterable[str]) -> dict[str, str | Exception]:
+        """Of each file, read only if it has changed since it was read last."""
+        known, found, new = self.results.known_files(paths), {}, []
+        for path in paths:
+            try:
+                status = os.stat(path)
+                if not status.st_size:
+                    raise ValueError(f"{path} is empty.")
+            except FileNotFoundError:
+                found[path] = ValueError(f"{path}: there is no such file.")
+            except (OSError, ValueError) as error:
+                found[path] = ValueError(str(error))
+            else:
+                state = status.st_size, status.st_mtime_ns
+                if known.get(path, ())[:2] == state:
+                    found[path] = known[path][2]
+                else:
+                    new.append((path, *state))
+        with ThreadPoolExecutor(4) as pool:
+            digests = list(pool.map(_file_digest, [path for path, *_ in new]))
+        found |= {path: digest for (path, *_), digest in zip(new, digests)}
+        self.results.remember_files((*row, digest) for row, digest in zip(new, digests) if isinstance(digest, str))
+        return found
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:32]
+
+
+def _file_digest(path: str) -> str | Exception:
+    try:
+        return _digest(Path(path).read_bytes())
+    except OSError as error:
+        return ValueError(str(error))
