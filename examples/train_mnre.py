@@ -21,7 +21,7 @@ from tgdi_hf import (
     make_compute_metrics,
     undecoded,
 )
-from tgdi_hf.training import last_checkpoint, optimizer_for, training_arguments
+from tgdi_hf.training import features_for, last_checkpoint, optimizer_for, training_arguments
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("data", type=Path)
@@ -35,6 +35,8 @@ parser.add_argument("--batch-size", type=int, default=16)
 parser.add_argument("--seed", type=int, default=0)
 parser.add_argument("--bf16", action="store_true")
 parser.add_argument("--no-caption", action="store_true", help="the paper's ablation: T_e is T")
+parser.add_argument("--vision-features", type=Path, help="compute the frozen encoder's features once, in this folder")
+parser.add_argument("--features-dtype", default="float16")
 parser.add_argument("--config", type=json.loads, default={}, help="fields of TGDIConfig, as JSON")
 parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint in the output folder")
 
@@ -73,7 +75,12 @@ def main() -> None:
         bf16=args.bf16,
     )
 
-    # 5. Training. Images are decoded in the dataloader's workers, each distinct one of a batch once.
+    # 5. The vision encoder is frozen: what it makes of a picture can be computed once, and kept.
+    features = None
+    if args.vision_features is not None:
+        features = features_for(model, processor, dataset, args.vision_features, args.features_dtype)
+
+    # 6. Training. Images are decoded in the dataloader's workers, each distinct one of a batch once.
     rate = args.fusion_learning_rate
     optimizer = None if rate is None else optimizer_for(model, arguments, rate)  # `None`: Trainer makes its own
     trainer = Trainer(
@@ -81,14 +88,14 @@ def main() -> None:
         args=arguments,
         train_dataset=undecoded(dataset["train"]),
         eval_dataset=undecoded(dataset["validation"]),
-        data_collator=TGDICollator(processor, share_images=arguments.n_gpu <= 1),  # n_gpu > 1: DataParallel
+        data_collator=TGDICollator(processor, arguments.n_gpu <= 1, features),  # n_gpu > 1: DataParallel cuts batches
         processing_class=processor,
         compute_metrics=make_compute_metrics(names),
         optimizers=(optimizer, None),
     )
     trainer.train(resume_from_checkpoint=last_checkpoint(args.output) if args.resume else None)
 
-    # 6. The best model, its processor and its scores.
+    # 7. The best model, its processor and its scores.
     metrics = trainer.evaluate()
     trainer.save_model()
     trainer.save_metrics("eval", metrics)

@@ -20,7 +20,7 @@ from .pretrained_towers import (
 from .text_oriented import TextOrientedInteraction
 from .tgdi_inputs import Pictures, TextInputs
 from .tgdi_outputs import TGDIModelOutput, TGDIRelationExtractionOutput
-from .visual_prompts import VisualPrompts, grid_pool
+from .visual_prompts import VisualPrompts, vision_features
 
 
 class TGDIPreTrainedModel(PreTrainedModel):
@@ -198,18 +198,8 @@ class TGDIModel(TGDIPreTrainedModel):
         """
         if self.vision_tower is None:
             raise ValueError("This model looks at no picture: both of its visual mechanisms are switched off.")
-        images = pixel_values.reshape(-1, *pixel_values.shape[-3:]).to(self.vision_tower.dtype)  # (N, 3, H, W)
-        hidden_states = self.vision_tower(images, output_hidden_states=True, return_dict=True).hidden_states
-        rows, columns = (size // self.config.vision_config.patch_size for size in images.shape[-2:])
-        shortest = min(states.shape[1] for states in hidden_states)  # V_0 … V_12
-        if shortest < rows * columns:
-            raise ValueError(
-                f"The vision encoder of type {self.config.vision_config.model_type!r} returned {shortest} tokens for "
-                f"{rows} × {columns} patches; TGDI needs every patch in every hidden state."
-            )
-        patches = [states[:, -rows * columns :] for states in hidden_states]  # c of (N, n, d_v)
-        pooled = [grid_pool(states, rows, self.config.prompt_grid) for states in patches]
-        features = torch.cat([*pooled, patches[-1]], dim=1)  # (N, c G + n, d_v)
+        images = pixel_values.reshape(-1, *pixel_values.shape[-3:])  # (N, 3, H, W)
+        features = vision_features(self.vision_tower, images, self.config.prompt_grid)  # (N, c G + n, d_v)
         return features.view(*pixel_values.shape[:-3], *features.shape[1:])
 
     @can_return_tuple

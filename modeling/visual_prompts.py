@@ -26,6 +26,35 @@ def grid_pool(patches: torch.Tensor, rows: int, grid: int) -> torch.Tensor:
     return nn.functional.adaptive_avg_pool2d(image, grid).flatten(2).transpose(1, 2)
 
 
+def vision_features(tower: nn.Module, images: torch.Tensor, grid: int) -> torch.Tensor:
+    r"""
+    All that TGDI takes from pictures.
+
+    Args:
+        tower (`PreTrainedModel`): A vision encoder that returns hidden states, without what stands behind them.
+        images (`torch.Tensor`): `(N, 3, H, W)`.
+        grid (`int`): `prompt_grid`.
+
+    Returns:
+        `torch.Tensor`: `(N, c · grid ** 2 + n, d_v)`: the pooled patches of each of the c hidden states, then the n
+        patches of the last one. Class and register tokens are left out.
+
+    Raises:
+        ValueError: The encoder does not return every patch in every hidden state.
+    """
+    hidden_states = tower(images.to(tower.dtype), output_hidden_states=True, return_dict=True).hidden_states  # V_0, …
+    rows, columns = (size // tower.config.patch_size for size in images.shape[-2:])
+    shortest = min(states.shape[1] for states in hidden_states)
+    if shortest < rows * columns:
+        raise ValueError(
+            f"The vision encoder of type {tower.config.model_type!r} returned {shortest} tokens for {rows} × {columns} "
+            "patches; TGDI needs every patch in every hidden state."
+        )
+    patches = [states[:, -rows * columns :] for states in hidden_states]  # c of (N, n, d_v)
+    pooled = [grid_pool(states, rows, grid) for states in patches]
+    return torch.cat([*pooled, patches[-1]], dim=1)
+
+
 class VisualPrompts(nn.Module):
     r"""
     Maps the pooled hidden states of all vision layers to one prefix for every text layer.

@@ -81,6 +81,11 @@ class PictureBatch:
             images = [_checked_shape(crop(picture, box, place), place) for box, (_, place) in parts.items()]
             yield [number for number, _ in parts.values()], images
 
+    def sources(self) -> Iterator[tuple[Any, str, dict[tuple | None, int]]]:
+        """For each picture where it comes from, its name in messages, and the number of every part that is wanted."""
+        for source, where, parts in self._pictures.values():
+            yield source, where, {box: number for box, (number, _) in parts.items()}
+
     def _number(self, key: Hashable, box: tuple | None, where: str) -> int:
         parts = self._pictures[key][2]
         if box not in parts:

@@ -1,6 +1,6 @@
 """The TGDI processor: posts in, tensors out."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import chain
 from typing import Any, TypedDict
 
@@ -156,6 +156,7 @@ class TGDIProcessor(ProcessorMixin):
         caption=None,
         share_images: bool = False,
         row_names: Sequence[str] | None = None,
+        vision_features: Callable[[Any, tuple | None, str], np.ndarray] | None = None,
         return_tensors: str | None = "pt",
         **kwargs: Unpack[TGDIProcessorKwargs],
     ) -> BatchFeature:
@@ -175,6 +176,9 @@ class TGDIProcessor(ProcessorMixin):
                 the same if they are one Python object or have one path or the same encoded bytes.
             row_names (`list[str]`, *optional*):
                 What to call each post in messages (a line of a file, an id); "row 0", "row 1", … by default.
+            vision_features (*optional*):
+                Gives what a frozen vision encoder makes of a picture, or of a box on it, so that none is opened; for
+                example `tgdi_hf.vision_features.VisionFeatures`.
             return_tensors (`str`, *optional*, defaults to `"pt"`): `"pt"` or `"np"`.
             kwargs: `max_length`, or options of the image processor, for this call only.
 
@@ -186,7 +190,8 @@ class TGDIProcessor(ProcessorMixin):
             - `head_index`, `tail_index` `(B,)`: the opening markers, at the same place in both;
             - `pixel_values` `(B, 1 + num_objects, 3, H, W)` and `image_mask` `(B, 1 + num_objects)`: the picture and
               its objects, zeros where there is none; absent if no post has any. With `share_images` `pixel_values`
-              `(N, 3, H, W)`, and `image_index` and `image_mask` `(B, 1 + s)`, s the most objects a post has.
+              `(N, 3, H, W)`, and `image_index` and `image_mask` `(B, 1 + s)`, s the most objects a post has. With
+              `vision_features` its name takes the place of `pixel_values`, and `(tokens, d_v)` that of `(3, H, W)`.
 
         Raises:
             ValueError: Input that can't be right; the message says what is wrong in which row of the batch.
@@ -211,7 +216,7 @@ class TGDIProcessor(ProcessorMixin):
         )
         data = {
             **self._encode_texts(text, head, tail, caption, names, max_length),
-            **self._encode_pictures(images, objects, names, share_images, image_options),
+            **self._encode_pictures(images, objects, names, share_images, vision_features, image_options),
         }
         return BatchFeature(data, tensor_type=return_tensors)
 
@@ -281,22 +286,31 @@ class TGDIProcessor(ProcessorMixin):
         return data
 
     def _encode_pictures(
-        self, images: list, objects: list, names: list[str], share_images: bool, options: dict[str, Any]
+        self,
+        images: list,
+        objects: list,
+        names: list[str],
+        share_images: bool,
+        vision_features: Callable | None,
+        options: dict[str, Any],
     ) -> dict[str, np.ndarray]:
         batch = PictureBatch()
         slots = [self._slots(batch, *row) for row in zip(images, objects, names)]
         if not len(batch):
             return {}
-        pixels = self._pixels(batch, options)  # (N, 3, H, W)
+        if vision_features is None:
+            name, values = "pixel_values", self._pixels(batch, options)  # (N, 3, H, W)
+        else:
+            name, values = "vision_features", _features(batch, vision_features)  # (N, tokens, d_v)
         width = max(map(len, slots)) if share_images else 1 + self.num_objects
         index = np.array([[*row, *[None] * (width - len(row))] for row in slots], dtype=float)  # (B, S), NaN for None
         mask = (~np.isnan(index)).astype(np.int64)
         index = np.nan_to_num(index).astype(np.int64)
         if share_images:
-            return {"pixel_values": pixels, "image_index": index, "image_mask": mask}
-        pixels = pixels[index]  # (B, 1 + m, 3, H, W)
-        pixels[mask == 0] = 0
-        return {"pixel_values": pixels, "image_mask": mask}
+            return {name: values, "image_index": index, "image_mask": mask}
+        values = values[index]  # (B, 1 + m, ...)
+        values[mask == 0] = 0
+        return {name: values, "image_mask": mask}
 
     def _slots(self, batch: PictureBatch, image: Any, objects: Sequence | None, where: str) -> list[int | None]:
         """The numbers in the batch of a post's picture and of its objects."""
@@ -334,6 +348,13 @@ class TGDIProcessor(ProcessorMixin):
         text = ["input_ids", "attention_mask", "token_type_ids"]
         rest = ["head_index", "tail_index", "pixel_values", "image_mask", "image_index"]
         return [*text, *(f"enhanced_{name}" for name in text), *rest]
+
+
+def _features(batch: PictureBatch, vision_features: Callable) -> np.ndarray:
+    rows = {}
+    for source, where, parts in batch.sources():
+        rows.update((number, vision_features(source, box, where)) for box, number in parts.items())
+    return np.stack([rows[number] for number in range(len(batch))])
 
 
 def _default_limit(tokenizer) -> int:

@@ -17,7 +17,9 @@ app = typer.Typer(
 )
 
 Checkpoint = Annotated[str, typer.Argument(help="A fine-tuned model: a folder, or a name on the Hub.")]
-Data = Annotated[Path, typer.Argument(help="An MNRE folder, or a DatasetDict saved with `save_to_disk`.")]
+Data = Annotated[
+    Path, typer.Argument(help="What `tgdi prepare` made, a DatasetDict saved with `save_to_disk`, or an MNRE folder.")
+]
 Objects = Annotated[str, typer.Option(help="'none', or 'published': MNRE's crops, which leak the label.")]
 Strict = Annotated[bool, typer.Option(help="Stop at the first bad line of the corpus.")]
 BF16 = Annotated[bool, typer.Option("--bf16", help="Compute in bfloat16.")]
@@ -59,6 +61,10 @@ def train(
     freeze_vision: Annotated[bool, typer.Option(help="Keep the vision encoder's weights.")] = True,
     objects: Objects = "none",
     strict: Strict = True,
+    vision_features: Annotated[
+        Path | None, typer.Option(help="Compute what the frozen vision encoder makes of pictures once, in this folder.")
+    ] = None,
+    features_dtype: Annotated[str, typer.Option(help="Of --vision-features: float32, float16, bfloat16.")] = "float16",
     bf16: BF16 = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint in OUTPUT.")] = False,
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Log for TensorBoard.")] = False,
@@ -80,6 +86,8 @@ def train(
         seed=seed,
         resume=resume,
         fusion_learning_rate=fusion_learning_rate,
+        vision_features=vision_features,
+        features_dtype=features_dtype,
         model_options={"use_caption": caption, "freeze_vision": freeze_vision, **_options(set_)},
         num_train_epochs=epochs,
         learning_rate=learning_rate,

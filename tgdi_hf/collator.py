@@ -1,6 +1,6 @@
 """From dataset rows to a batch of the model."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from operator import index
 from typing import Any
 
@@ -22,6 +22,9 @@ class TGDICollator:
             Return each distinct picture of the batch once, with an index. Such a batch can't be cut along its first
             dimension, as `nn.DataParallel` and accelerate's `dispatch_batches` do: they need `False`, which gives
             every row its pictures. (Distributed training by one process a device shares them.)
+        vision_features (`VisionFeatures`, *optional*):
+            What the frozen vision encoder makes of the pictures, instead of the pictures; rows have to hold paths or
+            bytes, as `undecoded` leaves them.
 
     Example:
 
@@ -30,9 +33,10 @@ class TGDICollator:
     ```
     """
 
-    def __init__(self, processor: TGDIProcessor, share_images: bool = True):
+    def __init__(self, processor: TGDIProcessor, share_images: bool = True, vision_features: Callable | None = None):
         self.processor = processor
         self.share_images = share_images
+        self.vision_features = vision_features
 
     def __call__(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, torch.Tensor]:
         r"""
@@ -57,6 +61,7 @@ class TGDICollator:
             caption=[row.get("caption") for row in rows],
             share_images=self.share_images,
             row_names=names,
+            vision_features=self.vision_features,
             return_tensors="pt",
         )
         if any("label" in row for row in rows):

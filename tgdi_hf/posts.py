@@ -1,5 +1,6 @@
 """Posts of one's own: files of them, and what is said in them of entities and pictures."""
 
+import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -71,6 +72,12 @@ def undecoded(dataset):
         elif isinstance(feature, List) and isinstance(feature.feature, Image):
             dataset = dataset.cast_column(name, List(Image(decode=False)))
     return dataset
+
+
+def digest_of(picture: bytes | str | Path) -> str:
+    """Names a picture by the content of its file, given as bytes or as a path."""
+    content = picture if isinstance(picture, bytes) else Path(picture).read_bytes()
+    return hashlib.sha256(content).hexdigest()[:32]
 
 
 def text_and_spans(

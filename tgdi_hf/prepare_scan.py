@@ -1,6 +1,5 @@
 """The first step of `prepare`: checks every post, and finds out which picture it has."""
 
-import hashlib
 import json
 import os
 from collections.abc import Callable, Iterable, Mapping
@@ -11,7 +10,7 @@ from typing import Any
 
 from datasets import Dataset, Features, Image, List, Value
 
-from .posts import text_and_spans, undecoded
+from .posts import digest_of, text_and_spans, undecoded
 from .processing.query_phrases import queries_for
 from .result_cache import ResultCache
 
@@ -140,7 +139,7 @@ class Scan:
                 self._fault(post, indices[i], "image", str(error), kept=True)
                 continue
             if content is not None:
-                found[i] = {"bytes": content, "path": path}, _digest(content)
+                found[i] = {"bytes": content, "path": path}, digest_of(content)
             elif path is not None:
                 paths.setdefault(path, []).append(i)
         for path, digest in self._digests(paths).items():
@@ -193,18 +192,14 @@ class Scan:
                 else:
                     new.append((path, *state))
         with ThreadPoolExecutor(4) as pool:
-            digests = list(pool.map(_file_digest, [path for path, *_ in new]))
+            digests = list(pool.map(_digest_or_fault, [path for path, *_ in new]))
         found |= {path: digest for (path, *_), digest in zip(new, digests)}
         self.results.remember_files((*row, digest) for row, digest in zip(new, digests) if isinstance(digest, str))
         return found
 
 
-def _digest(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()[:32]
-
-
-def _file_digest(path: str) -> str | Exception:
+def _digest_or_fault(path: str) -> str | Exception:
     try:
-        return _digest(Path(path).read_bytes())
+        return digest_of(path)
     except OSError as error:
         return ValueError(str(error))

@@ -7,20 +7,23 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
-from datasets import Dataset, DatasetDict, IterableDataset, load_from_disk
+from datasets import ClassLabel, Dataset, DatasetDict, IterableDataset, load_from_disk
 from transformers import PreTrainedModel, Trainer, TrainingArguments, set_seed
 
 from .collator import TGDICollator
 from .metric import make_compute_metrics
-from .mnre import load_mnre
+from .mnre import NEGATIVE, load_mnre
 from .modeling.modeling_tgdi import TGDIForRelationExtraction
 from .posts import undecoded
 from .processing.processing_tgdi import TGDIProcessor
+from .vision_features import VisionFeatures, compute_vision_features
 
 
 def load_data(path: str | Path, objects: str = "none", strict: bool = True) -> DatasetDict:
     r"""
-    Reads a folder of posts: a `DatasetDict` saved with `save_to_disk`, or an MNRE folder.
+    Reads a folder of posts: what `prepare` has made, a `DatasetDict` saved with `save_to_disk`, or an MNRE folder.
+
+    Relations may be names, in a column `label` or `relation`; their ids follow the alphabet, after `None`.
 
     Args:
         path: The folder.
@@ -32,14 +35,31 @@ def load_data(path: str | Path, objects: str = "none", strict: bool = True) -> D
     Raises:
         ValueError: Options of an MNRE folder for a saved `DatasetDict`, or what `load_mnre` refuses.
     """
-    if not (Path(path) / "dataset_dict.json").is_file():
+    path = Path(path)
+    saved = next((place for place in (path, path / "dataset") if (place / "dataset_dict.json").is_file()), None)
+    if saved is None:
         return load_mnre(path, objects=objects, strict=strict)
     if objects != "none" or not strict:
         raise ValueError(
             f"{path} is a saved DatasetDict; `objects={objects!r}` and `strict={strict}` are for MNRE folders. Leave "
             "them out, or set them where the DatasetDict is made."
         )
-    return load_from_disk(str(path))
+    return with_class_labels(load_from_disk(str(saved)))
+
+
+def with_class_labels(dataset: DatasetDict) -> DatasetDict:
+    """Turns a column `label` or `relation` of names into a `ClassLabel` that all splits share; `None` comes first."""
+    column = next((name for name in ("label", "relation") if name in next(iter(dataset.values())).features), None)
+    if column is None or isinstance(next(iter(dataset.values())).features[column], ClassLabel):
+        return dataset
+    found = {name for rows in dataset.values() for name in rows.unique(column)}
+    wrong = [name for name in found if not isinstance(name, str)]
+    if wrong:
+        raise ValueError(f"The column {column!r} has the value {wrong[0]!r}; expected names of relations.")
+    names = ClassLabel(names=sorted(found, key=lambda name: (name != NEGATIVE, name)))
+    if column != "label":
+        dataset = dataset.rename_column(column, "label")
+    return dataset.cast_column("label", names)
 
 
 def training_arguments(output_dir: str | Path, **overrides: Any) -> TrainingArguments:
@@ -118,6 +138,7 @@ def make_trainer(
     dataset: Mapping[str, Dataset | IterableDataset],
     arguments: TrainingArguments,
     fusion_learning_rate: float | None = None,
+    vision_features: VisionFeatures | None = None,
     **kwargs: Any,
 ) -> Trainer:
     r"""
@@ -129,6 +150,7 @@ def make_trainer(
         dataset: Splits `train` and `validation` are used where they exist; streams (`IterableDataset`) will do.
         arguments: From `training_arguments`, or your own with `remove_unused_columns=False`.
         fusion_learning_rate: See `optimizer_for`; that of the encoders by default.
+        vision_features: Of all pictures in the dataset, from `compute_vision_features`, for a frozen vision encoder.
         kwargs: Passed to `Trainer` (`callbacks`, ...).
     """
     names = next(iter(dataset.values())).features["label"].names
@@ -140,7 +162,7 @@ def make_trainer(
         train_dataset=undecoded(dataset["train"]) if "train" in dataset else None,
         eval_dataset=undecoded(dataset["validation"]) if "validation" in dataset else None,
         # `Trainer` falls back on `nn.DataParallel`, which cuts batches, for several GPUs in one process.
-        data_collator=TGDICollator(processor, share_images=arguments.n_gpu <= 1),
+        data_collator=TGDICollator(processor, arguments.n_gpu <= 1, vision_features),
         processing_class=processor,
         compute_metrics=make_compute_metrics(names),
         optimizers=(optimizer, None),
@@ -190,6 +212,26 @@ def build_model(
     return model, processor
 
 
+def features_for(
+    model: TGDIForRelationExtraction,
+    processor: TGDIProcessor,
+    dataset: Mapping[str, Dataset],
+    folder: str | Path,
+    dtype: str = "float16",
+) -> VisionFeatures:
+    """`compute_vision_features` for a model and its processor."""
+    return compute_vision_features(
+        model.base_model.vision_tower,
+        processor.image_processor,
+        dataset,
+        folder,
+        prompt_grid=model.config.prompt_grid,
+        num_objects=processor.num_objects,
+        dtype=dtype,
+        max_image_pixels=processor.max_image_pixels,
+    )
+
+
 def last_checkpoint(folder: str | Path) -> str | None:
     r"""
     The newest complete checkpoint that `Trainer` left in a folder, or `None`.
@@ -215,6 +257,8 @@ def fine_tune(
     seed: int = 0,
     resume: bool = False,
     fusion_learning_rate: float | None = None,
+    vision_features: str | Path | None = None,
+    features_dtype: str = "float16",
     model_options: dict[str, Any] | None = None,
     **arguments: Any,
 ) -> dict[str, float]:
@@ -228,6 +272,8 @@ def fine_tune(
         seed: Seeds the new weights, the order of the rows and dropout.
         resume: Go on from the last checkpoint in `output_dir`, if there is one.
         fusion_learning_rate: See `make_trainer`.
+        vision_features: Folder to compute the frozen vision encoder's features in, once, and to train from.
+        features_dtype: Of those features, see `compute_vision_features`.
         model_options: Passed to `build_model`: fields of `TGDIConfig`, `use_caption`, `freeze_vision`, `max_length`.
         arguments: Fields of `TrainingArguments` (`num_train_epochs`, `learning_rate`, `bf16`, ...).
 
@@ -237,9 +283,11 @@ def fine_tune(
     set_seed(seed)
     names = dataset["train"].features["label"].names
     model, processor = build_model(names, text_model, vision_model, **(model_options or {}))
-    trainer = make_trainer(
-        model, processor, dataset, training_arguments(output_dir, seed=seed, **arguments), fusion_learning_rate
-    )
+    training = training_arguments(output_dir, seed=seed, **arguments)
+    features = None
+    if vision_features is not None:
+        features = features_for(model, processor, dataset, vision_features, features_dtype)
+    trainer = make_trainer(model, processor, dataset, training, fusion_learning_rate, features)
     checkpoint = last_checkpoint(output_dir) if resume else None
     train_metrics = trainer.train(resume_from_checkpoint=checkpoint).metrics
     metrics = trainer.evaluate()
