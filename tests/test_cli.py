@@ -2,12 +2,15 @@ import json
 import sys
 
 import pytest
+from datasets import load_from_disk
 from transformers import BertModel, ViTModel
 from typer.testing import CliRunner
 
 from tgdi_hf import TGDIForRelationExtraction
 from tgdi_hf.cli import app, main
 from tgdi_hf.tiny import tiny_image_processor, tiny_text_config, tiny_tokenizer, tiny_vision_config
+
+from .processing.tiny_checkpoints import blip2, grounding_dino
 
 
 def run(*arguments):
@@ -27,7 +30,7 @@ def backbones(corpus, tmp_path):
     return tmp_path
 
 
-@pytest.mark.parametrize("command", ["train", "evaluate", "predict", "demo"])
+@pytest.mark.parametrize("command", ["train", "evaluate", "predict", "prepare", "demo"])
 def test_help_has_an_example(command):
     assert f"tgdi {command}" in run(command, "--help")
 
@@ -58,6 +61,40 @@ def test_train_evaluate_and_predict_from_the_command_line(corpus, backbones, tmp
     relations = [json.loads(line) for line in (tmp_path / "relations.jsonl").read_text().splitlines()]
     assert len(relations) == 5
     assert all(len(relation["relations"]) == 2 for relation in relations)
+
+
+def test_from_a_folder_of_posts_to_a_trained_model(corpus, backbones, tmp_path):
+    """Posts and pictures as somebody has them, captioned and grounded by models of the real classes."""
+    blip2(tmp_path / "blip2")
+    grounding_dino(tmp_path / "dino")
+    data = tmp_path / "mine"
+    data.mkdir()
+    for split, count in (("train", 24), ("validation", 8)):
+        with open(data / f"{split}.jsonl", "w") as posts:
+            for row in corpus[split].select(range(count)):
+                row["image"] and row["image"].save(data / f"{row['id']}.png")
+                post = {name: row[name] for name in ("id", "text", "head", "tail")}
+                relation = corpus[split].features["label"].int2str(row["label"])
+                image = f"{row['id']}.png" if row["image"] else None
+                posts.write(json.dumps({**post, "image": image, "relation": relation}) + "\n")
+    output = run(
+        "prepare", data, tmp_path / "prepared", "--captioner", tmp_path / "blip2", "--grounder", tmp_path / "dino",
+        "--threshold", "0.0", "--cache", tmp_path / "cache", "--vision-model", backbones / "vision", "--features-dtype",
+        "float32",
+    )  # fmt: skip
+    assert "32 posts" in output
+    row = next(row for row in load_from_disk(tmp_path / "prepared" / "dataset")["train"] if row["image"])
+    assert row["caption"]
+    assert 1 <= len(row["objects"]) <= 3
+    output = run(
+        "train", tmp_path / "prepared", tmp_path / "run", "--text-model", backbones / "text", "--vision-model",
+        backbones / "vision", "--epochs", 1, "--vision-features", tmp_path / "prepared" / "vision_features",
+        "--features-dtype", "float32",
+    )  # fmt: skip
+    model = TGDIForRelationExtraction.from_pretrained(tmp_path / "run")
+    assert model.config.id2label[0] == "None"
+    assert set(model.config.id2label.values()) <= set(corpus["train"].features["label"].names)
+    assert "f1 " in run("evaluate", tmp_path / "run", tmp_path / "prepared")
 
 
 def test_mistakes_are_explained(checkpoint, corpus, tmp_path):

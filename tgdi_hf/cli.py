@@ -22,6 +22,7 @@ Data = Annotated[
 ]
 Objects = Annotated[str, typer.Option(help="'none', or 'published': MNRE's crops, which leak the label.")]
 Strict = Annotated[bool, typer.Option(help="Stop at the first bad line of the corpus.")]
+FeaturesDtype = Annotated[str, typer.Option(help="Of kept vision features: float32, float16 or bfloat16.")]
 BF16 = Annotated[bool, typer.Option("--bf16", help="Compute in bfloat16.")]
 
 
@@ -64,7 +65,7 @@ def train(
     vision_features: Annotated[
         Path | None, typer.Option(help="Compute what the frozen vision encoder makes of pictures once, in this folder.")
     ] = None,
-    features_dtype: Annotated[str, typer.Option(help="Of --vision-features: float32, float16, bfloat16.")] = "float16",
+    features_dtype: FeaturesDtype = "float16",
     bf16: BF16 = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint in OUTPUT.")] = False,
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Log for TensorBoard.")] = False,
@@ -189,6 +190,10 @@ def prepare(
     batch_size: Annotated[int, typer.Option(min=1, help="Pictures a run of a model.")] = 8,
     workers: Annotated[int, typer.Option(min=1, help="Threads that open pictures.")] = 2,
     embed_images: Annotated[bool, typer.Option("--embed-images", help="Put the pictures into the output.")] = False,
+    vision_model: Annotated[
+        str | None, typer.Option(help="Also keep what this vision encoder, frozen, makes of the pictures.")
+    ] = None,
+    features_dtype: FeaturesDtype = "float16",
     bf16: BF16 = False,
 ):
     """Add captions and objects to posts of your own: every distinct picture once, whatever interrupts.
@@ -203,6 +208,7 @@ def prepare(
     from .preparation import prepare as prepare_posts
     from .processing.image_captioner import ImageCaptioner
     from .processing.object_grounder import ObjectGrounder
+    from .training import keep_features
 
     dtype = torch.bfloat16 if bf16 else torch.float32
     table = read_table(data, objects=objects)
@@ -225,7 +231,11 @@ def prepare(
         embed_images=embed_images,
     )
     typer.echo(done.summary())
-    typer.echo(f"prepared posts in {output}; train on them with: tgdi train {output} RUN")
+    advice = f"tgdi train {output} RUN"
+    if vision_model is not None:
+        keep_features(vision_model, done.dataset, output / "vision_features", features_dtype)
+        advice += f" --vision-model {vision_model} --vision-features {output / 'vision_features'}"
+    typer.echo(f"prepared posts in {output}; train on them with: {advice}")
 
 
 @app.command()

@@ -8,12 +8,13 @@ from typing import Any
 
 import torch
 from datasets import ClassLabel, Dataset, DatasetDict, IterableDataset, load_from_disk
-from transformers import PreTrainedModel, Trainer, TrainingArguments, set_seed
+from transformers import AutoImageProcessor, PreTrainedModel, Trainer, TrainingArguments, set_seed
 
 from .collator import TGDICollator
 from .metric import make_compute_metrics
 from .mnre import NEGATIVE, load_mnre
 from .modeling.modeling_tgdi import TGDIForRelationExtraction
+from .modeling.pretrained_towers import as_vision_tower, load_tower
 from .posts import undecoded
 from .processing.processing_tgdi import TGDIProcessor
 from .vision_features import VisionFeatures, compute_vision_features
@@ -230,6 +231,16 @@ def features_for(
         dtype=dtype,
         max_image_pixels=processor.max_image_pixels,
     )
+
+
+def keep_features(
+    vision_model: str, dataset: Mapping[str, Dataset], folder: str | Path, dtype: str = "float16"
+) -> VisionFeatures:
+    """`compute_vision_features` for a pretrained vision encoder of which no TGDI model has been made yet."""
+    tower = as_vision_tower(load_tower(vision_model, "vision", dtype=torch.float32)).requires_grad_(False).eval()
+    tower.to(torch.accelerator.current_accelerator(check_available=True) or "cpu")
+    image_processor = AutoImageProcessor.from_pretrained(vision_model, backend="pil")
+    return compute_vision_features(tower, image_processor, dataset, folder, dtype=dtype)
 
 
 def last_checkpoint(folder: str | Path) -> str | None:
