@@ -26,6 +26,7 @@ REQUIREMENTS = [
 EXTRAS = {
     "tensorboard": ["tensorboard>=2.18"],
     "peft": ["peft>=0.21"],
+    "ray": ["ray[data]>=2.50", "polars>=1.0"],  # the example for a cluster; its join needs polars
     "spacy": ["spacy>=3.8"],  # noun phrases by a parser
     "style": ["ruff==0.17.6"],  # another version formats otherwise
     "test": ["build>=1.2", "hypothesis>=6.100", "peft>=0.21", "pytest>=9.0", "pytest-xdist>=3.6", "scikit-learn>=1.5"],

@@ -108,3 +108,13 @@ def test_messages_name_the_row_as_the_data_do(processor):
         TGDICollator(processor)([{**POST, "head": (3, 0), "id": 42}])
     with pytest.raises(ValueError, match=r"^posts.jsonl, line 3: `head` is None"):
         TGDICollator(processor)([{"text": "a b", "tail": (0, 1), "where": "posts.jsonl, line 3"}])
+
+
+def test_entities_can_be_given_by_what_they_are_called(processor):
+    collate = TGDICollator(processor)
+    expected = collate([POST, POST])
+    for change in ({"head": "Ann", "tail": "Bob"}, {"head": "Ann"}, {"tail": "[10, 13]"}):
+        got = collate([{**POST, **change}, POST])
+        assert all(torch.equal(got[name], expected[name]) for name in expected)
+    with pytest.raises(ValueError, match="^row 1 of the batch: `tail` is 'Eve', which is not in the text"):
+        collate([POST, {**POST, "tail": "Eve"}])

@@ -1,6 +1,7 @@
 import json
 
 import pytest
+from datasets import DatasetDict
 from PIL import Image
 
 from tgdi_hf import predict
@@ -110,3 +111,13 @@ def test_pictures_that_are_no_paths_are_refused(tmp_path, change, message):
     (tmp_path / "posts.jsonl").write_text(json.dumps({**POST, **change}))
     with pytest.raises(ValueError, match=message):
         list(read_posts(tmp_path / "posts.jsonl"))
+
+
+def test_prepared_posts_are_posts(corpus, model, processor, tmp_path):
+    rows = corpus["test"].select(range(6))
+    rows.remove_columns("label").to_parquet(tmp_path / "posts.parquet")
+    DatasetDict(test=rows).save_to_disk(tmp_path / "prepared" / "dataset")
+    expected = [one["score"] for one in predict(model, processor, rows)]
+    for path in (tmp_path / "posts.parquet", tmp_path / "prepared"):
+        found = [one["score"] for one in predict(model, processor, read_posts(path))]
+        assert found == pytest.approx(expected, abs=1e-6)

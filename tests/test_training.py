@@ -124,7 +124,8 @@ def test_what_starts_from_random_weights_can_have_its_own_rate(corpus):
     by_name = {name: rates[id(p)] for name, p in model.named_parameters()}
     assert by_name["tgdi.text_encoder.embeddings.word_embeddings.weight"] == (1e-5, 0.1)
     assert by_name["tgdi.text_oriented.layers.0.attention.self.query.bias"] == (1e-5, 0.0)
-    assert by_name["tgdi.text_oriented.prefix.layers.0.weight"] == (1e-3, 0.1)
+    assert by_name["tgdi.text_oriented.prefix.layers.0.weight"] == (1e-5, 0.1)
+    assert by_name["tgdi.visual_prompts.prefix.layers.0.weight"] == (1e-3, 0.1)
     assert by_name["classifier.bias"] == (1e-3, 0.0)
     assert {rate for rate, _ in rates.values()} == {1e-5, 1e-3}
 

@@ -129,14 +129,17 @@ def evaluate(
 @app.command()
 def predict(
     checkpoint: Checkpoint,
-    posts: Annotated[Path, typer.Argument(help="JSON Lines: text (or words), head, tail, image path, caption.")],
+    posts: Annotated[
+        Path,
+        typer.Argument(help="JSON Lines: text (or words), head, tail, image path, caption; or what `prepare` made."),
+    ],
     output: Annotated[Path, typer.Argument(help="JSON Lines, one prediction a post; '-' prints.", allow_dash=True)],
     batch_size: Annotated[int, typer.Option(min=1)] = 16,
     top_k: Annotated[int, typer.Option(min=1, help="How many relations to list.")] = 1,
     strict: Annotated[bool, typer.Option(help="Stop at a bad post; otherwise its line says what is wrong.")] = True,
     bf16: BF16 = False,
 ):
-    """Name the relation in every post of a JSON Lines file; image paths are relative to the file.
+    """Name the relation in every post of a file or a prepared folder; image paths are relative to the file.
 
     Example: tgdi predict runs/mnre posts.jsonl relations.jsonl
     """

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from .posts import text_and_spans
 from .processing.processing_tgdi import TGDIProcessor
 
 IGNORED = -100  # the label that PyTorch's cross-entropy leaves out
@@ -41,8 +42,9 @@ class TGDICollator:
     def __call__(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, torch.Tensor]:
         r"""
         Args:
-            rows: Mappings with `text` or `words`, `head` and `tail`, and optionally `image`, `objects`, `caption` and
-                `label`; `where` or `id` names the row in messages; other keys are ignored.
+            rows: Mappings with `text` or `words`; `head` and `tail`, as spans or by what they are called in the text;
+                and optionally `image`, `objects`, `caption` and `label`; `where` or `id` names the row in messages;
+                other keys are ignored.
 
         Returns:
             The processor's tensors, distinct pictures in `pixel_values`, and `labels` `(B,)` if the rows have them.
@@ -52,10 +54,11 @@ class TGDICollator:
                 refuses.
         """
         names = [_name(row, i) for i, row in enumerate(rows)]
+        heads, tails = zip(*[_spans(row, name) for row, name in zip(rows, names)])
         inputs = self.processor(
             text=[_text(row, name) for row, name in zip(rows, names)],
-            head=[row.get("head") for row in rows],
-            tail=[row.get("tail") for row in rows],
+            head=heads,
+            tail=tails,
             images=[row.get("image") for row in rows],
             objects=[row.get("objects") for row in rows],
             caption=[row.get("caption") for row in rows],
@@ -80,6 +83,11 @@ def _text(row: Mapping[str, Any], name: str) -> str | Sequence[str]:
         if row.get(key) is not None:
             return row[key]
     raise ValueError(f"{name} has neither `text` nor `words`, only {', '.join(row) or 'nothing'}.")
+
+
+def _spans(row: Mapping[str, Any], name: str) -> tuple[Any, Any]:
+    head, tail = row.get("head"), row.get("tail")
+    return text_and_spans(row, name)[2] if isinstance(head, str) or isinstance(tail, str) else (head, tail)
 
 
 def _label(row: Mapping[str, Any], name: str) -> int:

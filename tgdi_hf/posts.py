@@ -22,7 +22,7 @@ def read_table(path: str | Path, objects: str = "none", cache_dir: str | Path | 
 
     Args:
         path: A JSON Lines, CSV or Parquet file; a folder with `train.*`, and if need be `validation.*` and `test.*`, of
-            one of these kinds; a folder made by `save_to_disk`; or an MNRE folder.
+            one of these kinds; a folder made by `prepare` or `save_to_disk`; or an MNRE folder.
         objects: See `load_mnre`.
         cache_dir: Where `datasets` keeps what it has read.
 
@@ -33,8 +33,9 @@ def read_table(path: str | Path, objects: str = "none", cache_dir: str | Path | 
         ValueError: Nothing of the kind is there, or a file can't be read; the message names it.
     """
     path = Path(path)
-    if (path / "dataset_dict.json").is_file():
-        return load_from_disk(str(path))
+    for folder in (path, path / "dataset"):
+        if (folder / "dataset_dict.json").is_file():
+            return load_from_disk(str(folder))
     if (path / "state.json").is_file():
         return DatasetDict(train=load_from_disk(str(path)))
     if (path / "txt").is_dir():

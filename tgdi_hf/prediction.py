@@ -10,15 +10,17 @@ import torch
 from transformers import PreTrainedModel
 
 from .collator import TGDICollator
+from .posts import read_table, undecoded
 from .processing.processing_tgdi import TGDIProcessor
 
 
 def read_posts(path: str | Path, strict: bool = True) -> Iterator[dict[str, Any]]:
     r"""
-    Streams posts from a JSON Lines file, one object a line, as `predict` takes them.
+    Streams posts as `predict` takes them.
 
     Args:
-        path: The file. Relative image paths in it (`image`, strings in `objects`) start at its folder.
+        path: A JSON Lines file, one object a line, in which relative image paths (`image`, strings in `objects`) start
+            at its folder; or a folder, or a file of another kind, that `read_table` takes, such as what `prepare` made.
         strict: Stop at a bad line; `False` yields `{"error": …}` in its place, which `predict` passes on.
 
     Yields:
@@ -28,6 +30,11 @@ def read_posts(path: str | Path, strict: bool = True) -> Iterator[dict[str, Any]
         ValueError: A line that is not such an object; the message names file and line.
     """
     path = Path(path)
+    if path.is_dir() or path.suffix.lower() not in (".jsonl", ".json"):
+        for split, rows in read_table(path).items():
+            for number, row in enumerate(undecoded(rows)):
+                yield {**row, "where": f"{path}, {split}, row {number}"}
+        return
     with path.open(encoding="utf-8") as lines:
         for number, line in enumerate(lines, start=1):
             if not line.strip():
@@ -84,8 +91,8 @@ def predict(
         model: A fine-tuned `TGDIForRelationExtraction`; runs where it is, in the dtype it has, and is left in
             evaluation mode.
         processor: Its processor.
-        posts: Mappings with `text` or `words`, `head` and `tail` spans, and optionally `image`, `objects`, `caption`;
-            or one of them.
+        posts: Mappings with `text` or `words`; `head` and `tail`, as spans or by what they are called in the text; and
+            optionally `image`, `objects`, `caption`. Or one of them.
         batch_size: Posts a forward pass.
         top_k: How many relations to list in `relations`, best first.
         strict: Stop at a post that can't be used; `False` yields `{"error": …}` in its place and goes on.

@@ -108,13 +108,13 @@ def optimizer_for(
     Args:
         model: `TGDIForRelationExtraction`.
         arguments: Give the kind of optimizer (`optim`), the learning rate of the encoders and of the text-oriented
-            layers, which start from the text encoder, and the weight decay, from which biases and norms are exempt.
+            interaction, which starts from the text encoder, and the weight decay, of which biases and norms are free.
         fusion_learning_rate: Learning rate of everything else.
 
     Raises:
         ValueError: The kind of optimizer forms its own groups of parameters.
     """
-    pretrained = ("text_encoder.", "vision_tower.", "text_oriented.layers.")
+    pretrained = ("text_encoder.", "vision_tower.", "text_oriented.")
     groups: dict[tuple[float, float], list[torch.nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:

@@ -50,3 +50,16 @@ def test_layers_start_from_the_text_encoders_top_ones():
 def test_shared_layers_add_no_weights_but_the_prefixes():
     model = tiny_model(toi_num_layers=3, toi_share_text_encoder=True)
     assert {name.split(".")[0] for name, _ in model.tgdi.text_oriented.named_parameters()} == {"prefix"}
+
+
+@pytest.mark.parametrize("share", [True, False])
+def test_prefixes_start_as_the_keys_and_values_of_the_layers(share):
+    """A text that reads itself as a prefix reads what it reads without: every token just stands there twice."""
+    model = tiny_model(toi_num_layers=2, toi_share_text_encoder=share)
+    module, encoder = model.tgdi.text_oriented, model.tgdi.text_encoder
+    module.init_from(encoder)
+    text, mask = torch.randn(2, 5, 32), torch.ones(2, 5)
+    first = encoder.encoder.layer[1]
+    alone = first(text, torch.ones(2, 1, 5, 5, dtype=torch.bool))
+    _, states, _ = module(text, mask, text, mask, encoder, output_hidden_states=True)
+    torch.testing.assert_close(states[1], alone)

@@ -1,0 +1,149 @@
+"""The preparation of posts as stages of a Ray Data pipeline, for more machines than one.
+
+    python examples/prepare_with_ray.py posts.jsonl prepared
+    python examples/prepare_with_ray.py posts.jsonl prepared --captioner Salesforce/blip-image-captioning-base --gpus 1
+
+Read the posts; find the distinct pictures and the phrases asked of each; decode, ground and caption every distinct
+picture once, models in actors of their own; join posts and results; write Parquet, and beside it a report of posts that
+could not be used. Needs `pip install "tgdi_hf[ray]"`. On one machine `tgdi prepare` does the same and can be killed at
+any time; this is for a cluster, where Ray starts again what is lost.
+"""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import ray
+from PIL import Image
+from ray.data.expressions import col
+
+from tgdi_hf import ImageCaptioner, ObjectGrounder
+from tgdi_hf.posts import digest_of, text_and_spans
+from tgdi_hf.processing.image_inputs import open_picture
+from tgdi_hf.processing.query_phrases import queries_for
+
+parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+parser.add_argument("posts", type=Path, help="JSON Lines: text, head, tail, image (a path all machines can read)")
+parser.add_argument("output", type=Path)
+parser.add_argument("--captioner", default="Salesforce/blip2-opt-2.7b")
+parser.add_argument("--grounder", default="IDEA-Research/grounding-dino-tiny")
+parser.add_argument("--batch-size", type=int, default=8)
+parser.add_argument("--partitions", type=int, default=4, help="of the shuffles; a few for every CPU")
+parser.add_argument("--actors", type=int, default=1, help="copies of each model")
+parser.add_argument("--gpus", type=float, default=0, help="for each copy")
+
+Rows = dict[str, np.ndarray]
+
+
+class Scan:
+    """Checks posts; names their pictures by content, and what is to be looked for. Never reads a relation."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+
+    def __call__(self, post: dict[str, Any]) -> dict[str, Any]:
+        post = {**post, "image_hash": None, "query": None, "fault": None}
+        try:
+            text, in_text, (head, tail) = text_and_spans(post, f"post {post.get('id')}")
+            post |= {"head": list(head), "tail": list(tail)}
+            if post.get("image"):
+                post["image"] = str(self.folder / post["image"])
+                post["image_hash"] = digest_of(post["image"])
+                post["query"] = json.dumps(queries_for(text, in_text), ensure_ascii=False)
+        except (ValueError, OSError) as error:
+            post["fault"] = str(error)
+        return post
+
+
+def distinct(posts: pd.DataFrame) -> pd.DataFrame:
+    """Of the posts that have one picture: the picture, once, and all that is asked of it."""
+    queries = json.dumps(sorted(set(posts["query"])))
+    return pd.DataFrame({name: [posts[name].iloc[0]] for name in ("image_hash", "image")} | {"queries": [queries]})
+
+
+def decode(row: dict[str, Any]) -> dict[str, Any]:
+    """Opens a picture; one that can't be opened goes on as none."""
+    try:
+        return {**row, "pixels": np.asarray(open_picture(row["image"], row["image"])), "error": ""}
+    except ValueError as error:
+        return {**row, "pixels": np.zeros((0, 0, 3), np.uint8), "error": str(error)}
+
+
+class Ground:
+    """An actor with the detector."""
+
+    def __init__(self, name: str):
+        self.grounder = ObjectGrounder.from_pretrained(name)
+
+    def __call__(self, rows: Rows) -> Rows:
+        answers: list[dict[str, Any]] = [{} for _ in rows["image_hash"]]
+        asked = [
+            (i, Image.fromarray(pixels), query)
+            for i, (pixels, queries) in enumerate(zip(rows["pixels"], rows["queries"]))
+            if len(pixels)
+            for query in json.loads(queries)
+        ]
+        if asked:
+            found = self.grounder([image for _, image, _ in asked], [json.loads(query) for *_, query in asked])
+            for (i, _, query), objects in zip(asked, found, strict=True):
+                answers[i][query] = objects
+        return {**rows, "objects_by_query": np.array([json.dumps(answer) for answer in answers], dtype=object)}
+
+
+class Caption:
+    """An actor with the captioner."""
+
+    def __init__(self, name: str):
+        self.captioner = ImageCaptioner.from_pretrained(name)
+
+    def __call__(self, rows: Rows) -> Rows:
+        images = [Image.fromarray(pixels) for pixels in rows["pixels"] if len(pixels)]
+        captions = iter(self.captioner(images) if images else [])
+        said = np.array([next(captions) if len(pixels) else "" for pixels in rows["pixels"]], dtype=object)
+        # The pixels have served; results are small.
+        return {name: rows[name] for name in ("image_hash", "error", "objects_by_query")} | {"caption": said}
+
+
+def finish(row: dict[str, Any]) -> dict[str, Any]:
+    """A post with what was found for its phrases."""
+    objects = json.loads(row.pop("objects_by_query") or "{}").get(row.pop("query"), [])
+    error = row.pop("error")
+    if error:
+        row |= {"image": None, "fault": error}
+    columns = {"objects": "box", "object_scores": "score", "object_phrases": "phrase"}
+    return {**row, **{name: [part[of] for part in objects] for name, of in columns.items()}}
+
+
+def main() -> None:
+    args = parser.parse_args()
+    # A share of a CPU each: actors hold theirs to the end, and on a small machine nothing would be left for the tasks.
+    actors = {"compute": ray.data.ActorPoolStrategy(size=args.actors), "batch_size": args.batch_size, "num_cpus": 0.25}
+    actors |= {"num_gpus": args.gpus} if args.gpus else {}
+    scan = Scan(args.posts.parent.absolute())
+    posts = ray.data.read_json(str(args.posts), lines=True).map(scan).materialize()
+    results = (
+        posts.filter(expr=col("image_hash").is_not_null())
+        .select_columns(["image_hash", "image", "query"])
+        .groupby("image_hash", num_partitions=args.partitions)
+        .map_groups(distinct, batch_format="pandas")
+        .map(decode)
+        .map_batches(Ground, fn_constructor_args=[args.grounder], **actors)
+        .map_batches(Caption, fn_constructor_args=[args.captioner], **actors)
+        .materialize()
+    )
+    prepared = posts.join(results, join_type="left_outer", num_partitions=args.partitions, on=("image_hash",)).map(
+        finish
+    )
+    prepared = prepared.materialize()
+    prepared.drop_columns(["fault"]).write_parquet(str(args.output / "parquet"))
+    faults = prepared.filter(expr=col("fault").is_not_null()).select_columns(["id", "fault"]).take_all()
+    report = "".join(json.dumps(fault, ensure_ascii=False) + "\n" for fault in faults)
+    (args.output / "report.jsonl").write_text(report, encoding="utf-8")
+    print(f"{posts.count():,} posts, {results.count():,} distinct pictures, {len(faults):,} faults; {args.output}")
+
+
+if __name__ == "__main__":
+    main()
