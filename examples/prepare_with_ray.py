@@ -45,13 +45,14 @@ class Scan:
         self.folder = folder
 
     def __call__(self, post: dict[str, Any]) -> dict[str, Any]:
-        post = {**post, "image_hash": None, "query": None, "fault": None}
+        image = post.get("image")
+        post = {**post, "image": None, "image_hash": None, "query": None, "fault": None, "usable": False}
         try:
             text, in_text, (head, tail) = text_and_spans(post, f"post {post.get('id')}")
-            post |= {"head": list(head), "tail": list(tail)}
-            if post.get("image"):
-                post["image"] = str(self.folder / post["image"])
-                post["image_hash"] = digest_of(post["image"])
+            post |= {"head": list(head), "tail": list(tail), "usable": True}
+            if image:
+                path = str(self.folder / image)
+                post |= {"image_hash": digest_of(path), "image": path}
                 post["query"] = json.dumps(queries_for(text, in_text), ensure_ascii=False)
         except (ValueError, OSError) as error:
             post["fault"] = str(error)
@@ -123,7 +124,7 @@ def main() -> None:
     actors = {"compute": ray.data.ActorPoolStrategy(size=args.actors), "batch_size": args.batch_size, "num_cpus": 0.25}
     actors |= {"num_gpus": args.gpus} if args.gpus else {}
     scan = Scan(args.posts.parent.absolute())
-    posts = ray.data.read_json(str(args.posts), lines=True).map(scan).materialize()
+    posts = ray.data.read_json(str(args.posts), file_extensions=None).map(scan).materialize()
     results = (
         posts.filter(expr=col("image_hash").is_not_null())
         .select_columns(["image_hash", "image", "query"])
@@ -138,7 +139,8 @@ def main() -> None:
         finish
     )
     prepared = prepared.materialize()
-    prepared.drop_columns(["fault"]).write_parquet(str(args.output / "parquet"))
+    usable = prepared.filter(expr=col("usable") == True)  # noqa: E712 - an expression, not a comparison
+    usable.drop_columns(["fault", "usable"]).write_parquet(str(args.output / "parquet"))
     faults = prepared.filter(expr=col("fault").is_not_null()).select_columns(["id", "fault"]).take_all()
     report = "".join(json.dumps(fault, ensure_ascii=False) + "\n" for fault in faults)
     (args.output / "report.jsonl").write_text(report, encoding="utf-8")

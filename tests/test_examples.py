@@ -30,6 +30,7 @@ def test_the_ray_pipeline_says_what_prepare_says(tmp_path):
         )
     rows[5]["image"] = "missing.png"
     rows[6]["image"] = None
+    rows[7]["head"] = [0, 99]
     (tmp_path / "posts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     command = [sys.executable, EXAMPLES / "prepare_with_ray.py", tmp_path / "posts.jsonl", tmp_path / "ray"]
     options = ["--captioner", checkpoints[0], "--grounder", checkpoints[1]]
@@ -54,4 +55,4 @@ def test_the_ray_pipeline_says_what_prepare_says(tmp_path):
         for one, two in zip(row["objects"], ours[identity]["objects"], strict=True):
             assert one == pytest.approx(two, abs=0.2)
     faults = [json.loads(line) for line in (tmp_path / "ray" / "report.jsonl").read_text().splitlines()]
-    assert [fault["id"] for fault in faults] == [fault.id for fault in done.faults] == ["5"]
+    assert [fault["id"] for fault in faults] == [fault.id for fault in done.faults] == ["5", "7"]
