@@ -204,27 +204,30 @@ def prepare(
     Relative paths of pictures start at the folder of the data. Captions and objects that posts have are kept.
 
     Example: tgdi prepare posts.jsonl prepared --captioner Salesforce/blip-image-captioning-base
+
+    On several GPUs: accelerate launch -m tgdi_hf.cli prepare posts.jsonl prepared --bf16
     """
     import torch
 
     from .posts import read_table
     from .preparation import prepare as prepare_posts
+    from .preparation import process_state
     from .processing.image_captioner import ImageCaptioner
     from .processing.object_grounder import ObjectGrounder
     from .training import keep_features
 
-    dtype = torch.bfloat16 if bf16 else torch.float32
-    table = read_table(data, objects=objects)
+    state, dtype = process_state(), torch.bfloat16 if bf16 else torch.float32
+    loading = {"dtype": dtype, "device": state.device}
     nlp = None
     if spacy is not None:
         import spacy as spacy_library
 
         nlp = spacy_library.load(spacy)
     done = prepare_posts(
-        table,
+        read_table(data, objects=objects),
         output,
-        None if captioner == "none" else ImageCaptioner.from_pretrained(captioner, prompt=prompt, dtype=dtype),
-        None if grounder == "none" else ObjectGrounder.from_pretrained(grounder, threshold=threshold, dtype=dtype),
+        None if captioner == "none" else ImageCaptioner.from_pretrained(captioner, prompt=prompt, **loading),
+        None if grounder == "none" else ObjectGrounder.from_pretrained(grounder, threshold=threshold, **loading),
         cache=cache,
         image_folder=data if data.is_dir() else data.parent,
         image_root=image_root,
@@ -233,6 +236,8 @@ def prepare(
         num_workers=workers,
         embed_images=embed_images,
     )
+    if not state.is_main_process:
+        return
     typer.echo(done.summary())
     advice = f"tgdi train {output} RUN"
     if vision_model is not None:

@@ -110,7 +110,7 @@ def prepare(
         FileExistsError: There is something in `output`, or another run is making it.
         ValueError: The data have no column that is needed.
     """
-    output, state = Path(output), PartialState(timeout=timedelta(days=30))
+    output, state = Path(output), process_state()
     if output.exists() and any(output.iterdir()):
         raise FileExistsError(f"{output} is not empty; expected a folder to be made.")
     if grounder is not None and (crops := [split for split, rows in dataset.items() if holds_crops(rows)]):
@@ -168,6 +168,11 @@ def prepare(
         captioned=sum(one["captioned"] for one in told),
         grounded=sum(one["grounded"] for one in told),
     )
+
+
+def process_state() -> PartialState:
+    """This process among those that `accelerate launch` has started, and its device; they may wait long for others."""
+    return PartialState(timeout=timedelta(days=30))
 
 
 @contextmanager
