@@ -78,7 +78,7 @@ def main() -> None:
     # 5. The vision encoder is frozen: what it makes of a picture can be computed once, and kept.
     features = None
     if args.vision_features is not None:
-        features = features_for(model, processor, dataset, args.vision_features, args.features_dtype)
+        features = features_for(model, processor, dataset, args.vision_features, args.features_dtype, arguments.device)
 
     # 6. Training. Images are decoded in the dataloader's workers, each distinct one of a batch once.
     rate = args.fusion_learning_rate

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import PIL
+import torch
 from accelerate import PartialState
 from datasets import Dataset, DatasetDict
 from filelock import FileLock, Timeout
@@ -172,7 +173,7 @@ def prepare(
 
 def process_state() -> PartialState:
     """This process among those that `accelerate launch` has started, and its device; they may wait long for others."""
-    return PartialState(timeout=timedelta(days=30))
+    return PartialState(cpu=not torch.accelerator.is_available(), timeout=timedelta(days=30))
 
 
 @contextmanager

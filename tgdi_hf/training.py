@@ -219,10 +219,11 @@ def features_for(
     dataset: Mapping[str, Dataset],
     folder: str | Path,
     dtype: str = "float16",
+    device: torch.device | str = "cpu",
 ) -> VisionFeatures:
-    """`compute_vision_features` for a model and its processor."""
+    """`compute_vision_features` for a model, whose vision encoder goes to `device` first, and its processor."""
     return compute_vision_features(
-        model.base_model.vision_tower,
+        model.base_model.vision_tower.to(device),
         processor.image_processor,
         dataset,
         folder,
@@ -297,7 +298,7 @@ def fine_tune(
     training = training_arguments(output_dir, seed=seed, **arguments)
     features = None
     if vision_features is not None:
-        features = features_for(model, processor, dataset, vision_features, features_dtype)
+        features = features_for(model, processor, dataset, vision_features, features_dtype, training.device)
     trainer = make_trainer(model, processor, dataset, training, fusion_learning_rate, features)
     checkpoint = last_checkpoint(output_dir) if resume else None
     train_metrics = trainer.train(resume_from_checkpoint=checkpoint).metrics
