@@ -26,7 +26,7 @@ class Join:
 
     def __call__(self, rows: Dataset, split: str, part: Path) -> Dataset:
         self.split, self.crops = split, holds_crops(rows)
-        self.original = [i for i, fault in enumerate(rows[FAULT]) if fault is None]
+        self.original = [i for i, fault in enumerate(rows[FAULT][:]) if fault is None]
         features = rows.features.copy()
         for name in HELPERS:
             del features[name]

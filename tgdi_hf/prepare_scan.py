@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +65,9 @@ class Scan:
         nlp: Callable | None,
         faults: list[Fault],
     ):
-        self.results, self.keys, self.nlp, self.faults = results, keys, nlp, faults
+        self.results, self.keys, self.faults = results, keys, faults
+        # Posts are shared and have several pairs of entities: texts come again.
+        self.query = lru_cache(100_000)(partial(_query, nlp))
         self.folder, self.root = folder.absolute(), root and root.resolve()
         self.ids: set[str] = set()
 
@@ -120,7 +123,7 @@ class Scan:
         row[WANTS_CAPTION] = usable and self.keys.caption is not None and not post.get("caption")
         row[WANTS_OBJECTS] = usable and self.keys.objects is not None and not post.get("objects")
         if row[WANTS_OBJECTS]:
-            row[QUERY] = json.dumps(queries_for(text, in_text, self.nlp), ensure_ascii=False)
+            row[QUERY] = self.query(text, *sorted(in_text))
         return row
 
     def _fault(self, post: Mapping[str, Any], index: int, kind: str, reason: str, kept: bool) -> str:
@@ -196,6 +199,10 @@ class Scan:
         found |= {path: digest for (path, *_), digest in zip(new, digests)}
         self.results.remember_files((*row, digest) for row, digest in zip(new, digests) if isinstance(digest, str))
         return found
+
+
+def _query(nlp: Callable | None, text: str, *entities: tuple[int, int]) -> str:
+    return json.dumps(queries_for(text, entities, nlp), ensure_ascii=False)
 
 
 def _digest_or_fault(path: str) -> str | Exception:
