@@ -150,15 +150,16 @@ def cut_repetition(text: str) -> str:
     'mahesh babu'
     ```
     """
-    words = text.split()
-    lower = [word.lower() for word in words]
-    start, at_end = 0, False
-    while start < len(words):
-        end, size = _repetition(lower, start)
-        if end:
-            at_end = end == len(words)
-            del words[start + size : end], lower[start + size : end]
-        start += 1
+    words, before, at_end = text.split(), None, False
+    while words != before:  # what is left may repeat itself in its turn
+        before = list(words)
+        start = 0
+        while start < len(words):
+            end, size = _repetition([word.lower() for word in words], start)
+            if end:
+                at_end |= end == len(words)
+                del words[start + size : end]
+            start += 1
     text = " ".join(words)
     return text.rstrip(" ,;:-–—") if at_end else text
 
