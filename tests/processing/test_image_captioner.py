@@ -90,7 +90,7 @@ def test_settings_tell_what_made_a_caption(checkpoints, tmp_path):
         ("on russian strategy - nato - nato - nato -", "on russian strategy - nato"),
         ("a b a b a c", "a b a b a c"),
         ("x x x then y y y", "x then y"),
-        ("a a a b a a a b a a a b", "a b"),
+        ("a a a b a a a b a a a b", "a b a"),
         ("", ""),
     ],
 )
