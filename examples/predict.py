@@ -10,18 +10,11 @@ from tgdi_hf import TGDIForRelationExtraction, TGDIProcessor, predict
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("checkpoint")
 parser.add_argument("--text", required=True)
-parser.add_argument("--head", required=True, help="as it stands in the text; its first occurrence is taken")
+parser.add_argument("--head", required=True, help="as it stands in the text, once; or a span, '[0, 3]'")
 parser.add_argument("--tail", required=True)
 parser.add_argument("--image", help="path of the post's picture")
 parser.add_argument("--caption", help="what an image captioner says of it")
 parser.add_argument("--top-k", type=int, default=3)
-
-
-def span(text: str, entity: str) -> tuple[int, int]:
-    start = text.find(entity)
-    if start < 0:
-        raise SystemExit(f"{entity!r} does not occur in the text {text!r}.")
-    return start, start + len(entity)
 
 
 def main() -> None:
@@ -31,14 +24,8 @@ def main() -> None:
     model = TGDIForRelationExtraction.from_pretrained(args.checkpoint)
     processor = TGDIProcessor.from_pretrained(args.checkpoint)
 
-    # 2. A post: text, the spans of the two entities, and whatever else there is.
-    post = {
-        "text": args.text,
-        "head": span(args.text, args.head),
-        "tail": span(args.text, args.tail),
-        "image": args.image,
-        "caption": args.caption,
-    }
+    # 2. A post: text, the two entities, and whatever else there is.
+    post = {name: getattr(args, name) for name in ("text", "head", "tail", "image", "caption")}
 
     # 3. Any iterable of posts will do; predictions come back one by one, in order.
     for prediction in predict(model, processor, [post], top_k=args.top_k):

@@ -64,6 +64,19 @@ def test_a_bad_line_is_named(tmp_path, line, message):
 POST = {"text": "Ann meets Bob", "head": (0, 3), "tail": (10, 13)}
 
 
+def test_pictures_can_be_opened_ahead(corpus, model, processor):
+    posts = [corpus["test"][i] for i in range(20)]
+    expected = list(predict(model, processor, posts, batch_size=4))
+    assert list(predict(model, processor, posts, batch_size=4, num_workers=3)) == expected
+    assert [one["id"] for one in expected] == [post["id"] for post in posts]
+    taken = []
+    relations = predict(model, processor, (taken.append(i) or post for i, post in enumerate(posts)), 2, num_workers=2)
+    next(relations)
+    assert len(taken) == 6  # a batch that is done, and two on their way
+    with pytest.raises(ValueError, match="^post 9: the span"):
+        list(predict(model, processor, [*[POST] * 9, {**POST, "head": (0, 99)}], batch_size=2, num_workers=2))
+
+
 def test_one_post_is_a_post(model, processor):
     assert [*predict(model, processor, POST)] == [*predict(model, processor, [POST])]
 

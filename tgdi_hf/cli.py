@@ -22,6 +22,7 @@ Data = Annotated[
 ]
 Objects = Annotated[str, typer.Option(help="'none', or 'published': MNRE's crops, which leak the label.")]
 Strict = Annotated[bool, typer.Option(help="Stop at the first bad line of the corpus.")]
+Workers = Annotated[int, typer.Option(min=1, help="Threads that open pictures.")]
 FeaturesDtype = Annotated[str, typer.Option(help="Of kept vision features: float32, float16 or bfloat16.")]
 BF16 = Annotated[bool, typer.Option("--bf16", help="Compute in bfloat16.")]
 
@@ -137,6 +138,7 @@ def predict(
     batch_size: Annotated[int, typer.Option(min=1)] = 16,
     top_k: Annotated[int, typer.Option(min=1, help="How many relations to list.")] = 1,
     strict: Annotated[bool, typer.Option(help="Stop at a bad post; otherwise its line says what is wrong.")] = True,
+    workers: Workers = 2,
     bf16: BF16 = False,
 ):
     """Name the relation in every post of a file or a prepared folder; image paths are relative to the file.
@@ -159,7 +161,13 @@ def predict(
     unfinished = output.with_name(output.name + ".part")
     with nullcontext(sys.stdout) if str(output) == "-" else unfinished.open("w", encoding="utf-8") as sink:
         relations = predict_posts(
-            model, processor, read_posts(posts, strict), batch_size=batch_size, top_k=top_k, strict=strict
+            model,
+            processor,
+            read_posts(posts, strict),
+            batch_size=batch_size,
+            top_k=top_k,
+            strict=strict,
+            num_workers=workers,
         )
         for relation in tqdm(relations, unit=" posts", disable=None):
             sink.write(json.dumps(relation, ensure_ascii=False) + "\n")
@@ -191,7 +199,7 @@ def prepare(
     image_root: Annotated[Path | None, typer.Option(help="Refuse pictures outside this folder.")] = None,
     cache: Annotated[Path | None, typer.Option(help="Where results are kept.", show_default="~/.cache/tgdi_hf")] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Pictures a run of a model.")] = 8,
-    workers: Annotated[int, typer.Option(min=1, help="Threads that open pictures.")] = 2,
+    workers: Workers = 2,
     embed_images: Annotated[bool, typer.Option("--embed-images", help="Put the pictures into the output.")] = False,
     vision_model: Annotated[
         str | None, typer.Option(help="Also keep what this vision encoder, frozen, makes of the pictures.")

@@ -1,7 +1,10 @@
 """Prediction over many posts."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -83,6 +86,7 @@ def predict(
     batch_size: int = 16,
     top_k: int = 1,
     strict: bool = True,
+    num_workers: int = 0,
 ) -> Iterator[dict[str, Any]]:
     r"""
     Names the relation in each post, lazily and at constant memory: batch after batch, in order.
@@ -96,11 +100,12 @@ def predict(
         batch_size: Posts a forward pass.
         top_k: How many relations to list in `relations`, best first.
         strict: Stop at a post that can't be used; `False` yields `{"error": …}` in its place and goes on.
+        num_workers: Threads that open pictures of the batches to come while the model is at one.
 
     Yields:
-        For each post `relation` and its `score` (a probability), `relations` (the `top_k` best with their scores) and
-        `gate`, the mean of the matching gate: how much of the fused states the text let through; `None` where no
-        picture was looked at.
+        For each post its `id` if it has one; `relation` and its `score` (a probability); `relations` (the `top_k` best
+        with their scores); and `gate`, the mean of the matching gate: how much of the fused states the text let
+        through, `None` where no picture was looked at.
 
     Raises:
         ValueError: A post that can't be used; the message names it and what is wrong.
@@ -110,27 +115,55 @@ def predict(
     if isinstance(posts, Mapping):
         posts = [posts]
     model.eval()
-    return _predict(model, TGDICollator(processor), iter(posts), batch_size, top_k, strict)
+    read = partial(_read, TGDICollator(processor), strict)
+    return _predict(model, read, iter(posts), batch_size, top_k, num_workers)
 
 
 @torch.inference_mode()
-def _predict(model, collate: TGDICollator, posts: Iterator, batch_size: int, top_k: int, strict: bool) -> Iterator:
-    number = 0
-    while batch := list(islice(posts, batch_size)):
-        rows = [{"where": f"post {number + i}", **post} for i, post in enumerate(batch)]
+def _predict(model, read: Callable, posts: Iterator, batch_size: int, top_k: int, num_workers: int) -> Iterator:
+    for rows, faults, inputs in _ahead(read, _batches(posts, batch_size), num_workers):
+        predictions = iter(()) if inputs is None else _relations(model, inputs, len(rows) - len(faults), top_k)
+        for i, row in enumerate(rows):
+            identity = {"id": row["id"]} if "id" in row else {}
+            yield identity | ({"error": faults[i]} if i in faults else next(predictions))
+
+
+def _batches(posts: Iterator, size: int) -> Iterator[list[dict[str, Any]]]:
+    numbered = enumerate(posts)
+    while batch := list(islice(numbered, size)):
+        rows = [{"where": f"post {number}", **post} for number, post in batch]
         for row in rows:
             row.pop("label", None)
-        number += len(rows)
-        faults = {} if strict else {i: row["error"] for i, row in enumerate(rows) if "error" in row}
-        try:
-            inputs = _collate(collate, rows, faults)
-        except ValueError:
-            if strict:
-                raise
-            faults |= {i: fault for i, row in enumerate(rows) if i not in faults and (fault := _fault(collate, row))}
-            inputs = _collate(collate, rows, faults)
-        predictions = iter(()) if inputs is None else _relations(model, inputs, len(rows) - len(faults), top_k)
-        yield from ({"error": faults[i]} if i in faults else next(predictions) for i in range(len(rows)))
+        yield rows
+
+
+def _ahead(function: Callable, items: Iterable, workers: int) -> Iterator:
+    """`map`, in threads that are at the items to come while somebody is at the one that has come."""
+    if not workers:
+        yield from map(function, items)
+        return
+    with ThreadPoolExecutor(workers) as pool:
+        coming: deque[Future] = deque()
+        for item in items:
+            coming.append(pool.submit(function, item))
+            if len(coming) > workers:
+                yield coming.popleft().result()
+        while coming:
+            yield coming.popleft().result()
+
+
+def _read(
+    collate: TGDICollator, strict: bool, rows: list[dict[str, Any]]
+) -> tuple[list, dict[int, str], Mapping | None]:
+    """The rows of a batch, what is wrong with which, and the tensors of the others."""
+    faults = {} if strict else {i: row["error"] for i, row in enumerate(rows) if "error" in row}
+    try:
+        return rows, faults, _collate(collate, rows, faults)
+    except ValueError:
+        if strict:
+            raise
+        faults |= {i: fault for i, row in enumerate(rows) if i not in faults and (fault := _fault(collate, row))}
+        return rows, faults, _collate(collate, rows, faults)
 
 
 def _collate(collate: TGDICollator, rows: list[dict[str, Any]], faults: Mapping[int, str]) -> Mapping | None:
