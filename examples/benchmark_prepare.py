@@ -1,7 +1,7 @@
 """What `prepare` costs around the models: many posts, stub models, one core.
 
-    python examples/benchmark_prepare.py /tmp/benchmark                      # 100,000 posts, 10,000 pictures
-    python examples/benchmark_prepare.py /tmp/benchmark --rows 1000 --pictures 100
+    python examples/benchmark_prepare.py FOLDER                      # 100,000 posts, 10,000 pictures
+    python examples/benchmark_prepare.py FOLDER --rows 1000 --pictures 100
 
 Prints the seconds of a first run, of opening the same pictures alone, of what is left for each picture, and of a second
 run over the cache, and the peak memory.

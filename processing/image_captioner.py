@@ -6,9 +6,9 @@ from typing import Any
 
 import torch
 from PIL import Image
-from transformers import AutoModelForImageTextToText, AutoProcessor
+from transformers import AutoModelForImageTextToText
 
-from .model_revision import model_revision
+from .model_revision import load_with_processor
 
 DEFAULT_CAPTIONER = "Salesforce/blip2-opt-2.7b"
 # What a model needs to be told where the user says nothing. BLIP and BLIP-2 caption without any prompt.
@@ -77,15 +77,10 @@ class ImageCaptioner:
             prompt, generation: See the class.
             hub (`dict`, *optional*): `token`, `cache_dir`, `local_files_only`.
         """
-        to_load, recorded = model_revision(name_or_path, revision, **(hub or {}))
-        options = {"revision": to_load, "trust_remote_code": False, **(hub or {})}
-        model = AutoModelForImageTextToText.from_pretrained(name_or_path, dtype=dtype, **options)
-        # The PIL backend gives the same pixels whether or not torchvision is installed.
-        processor = AutoProcessor.from_pretrained(name_or_path, backend="pil", **options)
-        device = device or torch.accelerator.current_accelerator(check_available=True) or "cpu"
-        captioner = cls(model.to(device), processor, prompt, recorded, **generation)
-        captioner.model.config._name_or_path = str(name_or_path)
-        return captioner
+        model, processor, recorded = load_with_processor(
+            AutoModelForImageTextToText, name_or_path, revision, dtype, device, hub
+        )
+        return cls(model, processor, prompt, recorded, **generation)
 
     @property
     def settings(self) -> dict[str, Any]:

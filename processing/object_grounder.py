@@ -5,9 +5,9 @@ from typing import Any
 
 import torch
 from PIL import Image
-from transformers import AutoModelForZeroShotObjectDetection, AutoProcessor
+from transformers import AutoModelForZeroShotObjectDetection
 
-from .model_revision import model_revision
+from .model_revision import load_with_processor
 from .query_phrases import distinct
 
 DEFAULT_GROUNDER = "IDEA-Research/grounding-dino-tiny"
@@ -85,15 +85,10 @@ class ObjectGrounder:
             hub (`dict`, *optional*): `token`, `cache_dir`, `local_files_only`.
             options: See the class.
         """
-        to_load, recorded = model_revision(name_or_path, revision, **(hub or {}))
-        loading = {"revision": to_load, "trust_remote_code": False, **(hub or {})}
-        model = AutoModelForZeroShotObjectDetection.from_pretrained(name_or_path, dtype=dtype, **loading)
-        # The PIL backend gives the same pixels whether or not torchvision is installed.
-        processor = AutoProcessor.from_pretrained(name_or_path, backend="pil", **loading)
-        device = device or torch.accelerator.current_accelerator(check_available=True) or "cpu"
-        grounder = cls(model.to(device), processor, revision=recorded, **options)
-        grounder.model.config._name_or_path = str(name_or_path)
-        return grounder
+        model, processor, recorded = load_with_processor(
+            AutoModelForZeroShotObjectDetection, name_or_path, revision, dtype, device, hub
+        )
+        return cls(model, processor, revision=recorded, **options)
 
     @property
     def settings(self) -> dict[str, Any]:
