@@ -50,6 +50,8 @@ def test_what_can_not_be_read_is_named(tmp_path):
     (tmp_path / "bad.jsonl").write_text('{"text": "a"}\n{"text": \n')
     with pytest.raises(ValueError, match=r"bad\.jsonl can't be read"):
         read_table(tmp_path / "bad.jsonl", cache_dir=tmp_path / "hf")
+    with pytest.raises(ValueError, match=r"empty\.jsonl is empty; expected posts"):
+        read_table(write(tmp_path / "empty.jsonl", []))
     write(tmp_path / "train.jsonl", [POST])
     (tmp_path / "train.csv").write_text("text\na\n")
     with pytest.raises(ValueError, match=r"several files of the split 'train': "):

@@ -258,6 +258,21 @@ def test_posts_that_say_nothing_usable_are_left_out_and_reported(tmp_path, optio
     assert not any(fault.kept for fault in done.faults)
 
 
+def test_splits_without_a_usable_post_are_left_out(tmp_path, options, caplog):
+    table = posts(POST)
+    table["validation"] = Dataset.from_list([{**POST, "head": [0, 99]}])
+    table["test"] = table["train"].select([])
+    for embed in (False, True):
+        done = prepare(table, tmp_path / f"out-{embed}", StubCaptioner(), embed_images=embed, **options)
+        assert {split: len(rows) for split, rows in done.dataset.items()} == {"train": 1}
+        assert [fault.split for fault in done.faults] == ["validation"]
+        assert "left out: validation, test" in caplog.text
+    del table["train"]
+    with pytest.raises(ValueError, match=r"No post can be used; the first fault: .* lies outside the text"):
+        prepare(table, tmp_path / "none", **options)
+    assert not (tmp_path / "none").exists()
+
+
 def test_words_keep_their_spans_in_words(tmp_path, options):
     rows = [{"words": TEXT.split(), "head": [0, 1], "tail": [4, 5], "image": picture(tmp_path, "a.png")}]
     done = prepare(posts(*rows), tmp_path / "out", None, StubGrounder(), **options)

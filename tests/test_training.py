@@ -7,11 +7,20 @@ import time
 
 import pytest
 import torch
+from datasets import Dataset, DatasetDict
 from transformers import Trainer, TrainerCallback, set_seed
 
 from tgdi_hf import TGDIForRelationExtraction, TGDIProcessor, evaluate
 from tgdi_hf.demo import tiny_tgdi
-from tgdi_hf.training import last_checkpoint, load_data, make_trainer, optimizer_for, training_arguments, undecoded
+from tgdi_hf.training import (
+    last_checkpoint,
+    load_data,
+    make_trainer,
+    optimizer_for,
+    training_arguments,
+    undecoded,
+    with_class_labels,
+)
 
 QUICK = dict(num_train_epochs=1, learning_rate=1e-3, dataloader_num_workers=0, logging_steps=1, disable_tqdm=True)
 
@@ -181,6 +190,18 @@ def test_data_saved_to_disk_loads_by_its_folder(corpus, tmp_path):
     for options in ({"objects": "published"}, {"strict": False}):
         with pytest.raises(ValueError, match="saved DatasetDict.*for MNRE folders"):
             load_data(tmp_path / "corpus", **options)
+
+
+def test_relations_by_name_become_labels_that_all_splits_share(tmp_path):
+    rows = {"train": ["peer", "None", "couple"], "validation": ["parent", "None"]}
+    table = DatasetDict({split: Dataset.from_dict({"relation": names}) for split, names in rows.items()})
+    table.save_to_disk(tmp_path / "prepared" / "dataset")
+    data = load_data(tmp_path / "prepared")
+    assert data["train"].features["label"].names == ["None", "couple", "parent", "peer"]
+    assert (data["train"]["label"][:], data["validation"]["label"][:]) == ([3, 0, 1], [2, 0])
+    table["train"] = Dataset.from_dict({"relation": ["peer", None]})
+    with pytest.raises(ValueError, match="'relation' has the value None; expected the name of a relation"):
+        with_class_labels(table)
 
 
 def test_trainer_needs_no_class_of_ours(corpus, tmp_path):

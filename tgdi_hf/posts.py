@@ -47,13 +47,15 @@ def read_table(path: str | Path, objects: str = "none", cache_dir: str | Path | 
             f"{path}: expected a .jsonl, .csv or .parquet file; a folder with train, validation and test files of one "
             "of these kinds, one made by `save_to_disk`, or one in MNRE's layout."
         )
+    if empty := [file for file in files.values() if not file.stat().st_size]:
+        raise ValueError(f"{empty[0]} is empty; expected posts.")
     try:
         return load_dataset(
             kinds.pop(), data_files={split: str(file) for split, file in files.items()}, cache_dir=cache_dir
         )
     except Exception as error:  # builders raise whatever the parsers do, wrapped
         cause = error.__cause__ or error
-        raise ValueError(f"{', '.join(map(str, files.values()))} can't be read: {cause}") from error
+        raise ValueError(f"{', '.join(map(str, files.values()))} can't be read: {cause!r}") from error
 
 
 def _split_files(folder: Path) -> dict[str, Path]:

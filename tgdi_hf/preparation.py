@@ -1,6 +1,7 @@
 """From posts with pictures to the input of a model: captions and objects, computed once for every distinct picture."""
 
 import json
+import logging
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -21,6 +22,8 @@ from .prepare_scan import Fault, Keys, Scan
 from .prepare_work import Work
 from .processing.image_inputs import MAX_IMAGE_PIXELS
 from .result_cache import ResultCache, default_cache
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass
@@ -109,7 +112,7 @@ def prepare(
 
     Raises:
         FileExistsError: There is something in `output`, or another run is making it.
-        ValueError: The data have no column that is needed.
+        ValueError: The data have no column that is needed, or no post that can be used.
     """
     output, state = Path(output), process_state()
     if output.exists() and any(output.iterdir()):
@@ -153,6 +156,11 @@ def prepare(
         if state.is_main_process:
             join = Join(results, keys, failed, faults)
             joined = DatasetDict({split: join(rows, split, part) for split, rows in scanned.items()})
+            if empty := [split for split, rows in joined.items() if not len(rows)]:
+                logger.warning("Splits without any usable post are left out: %s.", ", ".join(empty))
+                joined = DatasetDict({split: rows for split, rows in joined.items() if len(rows)})
+            if not joined:
+                raise ValueError(f"No post can be used; the first fault: {faults[0].reason if faults else 'no post'}")
             settings = {name: {"key": key, **results.settings(key)} for name, key in asdict(keys).items() if key}
             _write(joined, faults, settings, part / "output", embed_images)
             if output.exists():
@@ -210,15 +218,14 @@ def _write(
         dataset = DatasetDict.load_from_disk(str(folder / "dataset"))
     else:
         # `save_to_disk` puts the bytes of a picture into every row. The rows as they are have their paths.
-        first = {split: rows.select(range(min(1, len(rows)))) for split, rows in dataset.items()}
+        first = {split: rows.select([0]) for split, rows in dataset.items()}
         DatasetDict(first).save_to_disk(folder / "dataset")
         for split, rows in dataset.items():
-            for file in (folder / "dataset" / split).glob("*.arrow"):
-                shutil.copyfile(rows.cache_files[0]["filename"], file)
+            (file,) = (folder / "dataset" / split).glob("*.arrow")
+            shutil.copyfile(rows.cache_files[0]["filename"], file)
     for split, rows in dataset.items():
         rows.to_parquet(folder / "parquet" / f"{split}.parquet")
-    order = list(dataset)
-    faults.sort(key=lambda fault: (order.index(fault.split), fault.row, fault.kind))
+    faults.sort(key=lambda fault: (fault.split, fault.row, fault.kind))
     with (folder / "report.jsonl").open("w", encoding="utf-8") as file:
         file.writelines(json.dumps(asdict(fault), ensure_ascii=False) + "\n" for fault in faults)
     (folder / "prepared.json").write_text(json.dumps(settings, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from datasets import Dataset, Features, Image, List, Value
+from datasets.arrow_writer import ArrowWriter
 
 from .posts import digest_of, text_and_spans, undecoded
 from .processing.query_phrases import queries_for
@@ -87,6 +88,10 @@ class Scan:
         features["image_hash"] = Value("string")
         features |= {QUERY: Value("string"), FAULT: Value("string")}
         features |= {WANTS_CAPTION: Value("bool"), WANTS_OBJECTS: Value("bool")}
+        if not len(rows):  # `map` would write nothing
+            with ArrowWriter(features=Features(features), path=str(file)) as writer:
+                writer.finalize()
+            return
         rows.map(
             self._batch,
             batched=True,

@@ -56,7 +56,10 @@ def with_class_labels(dataset: DatasetDict) -> DatasetDict:
     found = {name for rows in dataset.values() for name in rows.unique(column)}
     wrong = [name for name in found if not isinstance(name, str)]
     if wrong:
-        raise ValueError(f"The column {column!r} has the value {wrong[0]!r}; expected names of relations.")
+        raise ValueError(
+            f"The column {column!r} has the value {wrong[0]!r}; expected the name of a relation for every post, "
+            f"{NEGATIVE!r} where there is none."
+        )
     names = ClassLabel(names=sorted(found, key=lambda name: (name != NEGATIVE, name)))
     if column != "label":
         dataset = dataset.rename_column(column, "label")
