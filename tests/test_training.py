@@ -7,7 +7,7 @@ import time
 
 import pytest
 import torch
-from datasets import Dataset, DatasetDict
+from datasets import ClassLabel, Dataset, DatasetDict
 from transformers import Trainer, TrainerCallback, set_seed
 
 from tgdi_hf import TGDIForRelationExtraction, TGDIProcessor, evaluate
@@ -175,11 +175,19 @@ def test_evaluate_scores_a_folder_and_each_relation(corpus, checkpoint):
     assert "eval_f1 /per/per/couple" in metrics
 
 
-def test_evaluate_refuses_data_with_other_relations(corpus, checkpoint):
-    features = corpus["test"].features.copy()
-    features["label"].names = ["None", *reversed(features["label"].names[1:])]
-    with pytest.raises(ValueError, match="same names in the same order"):
-        evaluate(checkpoint, corpus["test"].cast(features))
+def test_evaluate_matches_relations_by_name(corpus, checkpoint):
+    quick = dict(dataloader_num_workers=0, disable_tqdm=True)
+    rows = corpus["test"]
+    names = rows.features["label"].names
+    expected = evaluate(checkpoint, rows, **quick)
+    order = [*reversed(names)]
+    labels = [order.index(names[label]) for label in rows["label"][:]]
+    others = rows.remove_columns("label").add_column("label", labels, feature=ClassLabel(names=order))
+    again = evaluate(checkpoint, others, **quick)
+    assert {k: v for k, v in again.items() if "f1" in k} == {k: v for k, v in expected.items() if "f1" in k}
+    strange = rows.remove_columns("label").add_column("label", [0] * len(rows), feature=ClassLabel(names=["friend"]))
+    with pytest.raises(ValueError, match="the relation 'friend', which the model in .* does not know"):
+        evaluate(checkpoint, strange, **quick)
 
 
 def test_data_saved_to_disk_loads_by_its_folder(corpus, tmp_path):

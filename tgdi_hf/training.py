@@ -320,7 +320,7 @@ def evaluate(
 
     Args:
         checkpoint: A fine-tuned model with its processor.
-        dataset: Rows with `label`, named as the model's relations.
+        dataset: Rows with `label`; its names are the model's relations, or some of them, in any order.
         output_dir: Where `Trainer` may write; a temporary folder by default.
         arguments: Fields of `TrainingArguments` (`per_device_eval_batch_size`, `bf16_full_eval`, ...).
 
@@ -328,19 +328,12 @@ def evaluate(
         `accuracy` over all rows; micro `precision`, `recall` and `f1` without `None`; the same for each relation.
 
     Raises:
-        ValueError: The relations of the data are not those of the model.
+        ValueError: The data has a relation that the model does not know.
     """
     model = TGDIForRelationExtraction.from_pretrained(checkpoint)
     processor = TGDIProcessor.from_pretrained(checkpoint)
-    names, expected = (
-        dataset.features["label"].names,
-        [model.config.id2label[i] for i in range(model.config.num_labels)],
-    )
-    if names != expected:
-        raise ValueError(
-            f"The data has the relations {names}, the model in {checkpoint} was trained on {expected}. Expected the "
-            "same names in the same order."
-        )
+    names = [model.config.id2label[i] for i in range(model.config.num_labels)]
+    dataset = _with_labels_of(names, dataset, checkpoint)
     with TemporaryDirectory() as scratch:
         options = {"eval_strategy": "no", "save_strategy": "no", "load_best_model_at_end": False, **arguments}
         args = training_arguments(output_dir or scratch, **options)
@@ -351,3 +344,18 @@ def evaluate(
             compute_metrics=make_compute_metrics(names, per_relation=True),
         )
         return trainer.evaluate(undecoded(dataset), metric_key_prefix="eval")
+
+
+def _with_labels_of(names: list[str], dataset: Dataset, checkpoint: str | Path) -> Dataset:
+    """The dataset with the model's ids of its relations, which are matched by name."""
+    given = dataset.features["label"].names
+    unknown = [name for name in given if name not in names]
+    if unknown:
+        raise ValueError(
+            f"The data has the relation {unknown[0]!r}, which the model in {checkpoint} does not know; it knows "
+            f"{', '.join(names)}."
+        )
+    if given == names:
+        return dataset
+    labels = [names.index(given[label]) for label in dataset["label"][:]]
+    return dataset.remove_columns("label").add_column("label", labels, feature=ClassLabel(names=names))
