@@ -57,6 +57,9 @@ class TGDIConfig(PreTrainedConfig):
             `False` ("w/o TOI") classifies the gated states f_2 of Eq. 11.
         use_result_fusion (`bool`, *optional*, defaults to `True`):
             `False` ("w/o R") classifies the text-oriented states f_3 of Eq. 13 alone.
+        direction_balanced (`bool`, *optional*, defaults to `False`):
+            Whether the model was trained on every pair of entities in both orders, so that it can judge each order by
+            itself. (MNRE lists pairs without relation in the order of the text only.)
         initializer_range (`float`, *optional*, defaults to 0.02):
             Standard deviation of the initial weights outside the two encoders.
 
@@ -106,6 +109,7 @@ class TGDIConfig(PreTrainedConfig):
     use_matching_gate: bool = True
     use_text_oriented_interaction: bool = True
     use_result_fusion: bool = True
+    direction_balanced: bool = False
     initializer_range: float | int = 0.02
 
     @classmethod
@@ -114,6 +118,9 @@ class TGDIConfig(PreTrainedConfig):
         num_labels = kwargs.get("num_labels")
         if num_labels is not None and num_labels != len(config_dict.get("id2label") or {}):
             config_dict = {name: value for name, value in config_dict.items() if name not in ("id2label", "label2id")}
+        if not cls.__module__.startswith("transformers_modules"):
+            # The pipeline of the installed package needs nobody's leave to run code from the checkpoint.
+            config_dict = {name: value for name, value in config_dict.items() if name != "custom_pipelines"}
         return super().from_dict(config_dict, **kwargs)
 
     def __post_init__(self, **kwargs):

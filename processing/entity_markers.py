@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from operator import index
 from uuid import uuid4
 
+from .invalid_post import InvalidPost
+
 HEAD_START, HEAD_END, TAIL_START, TAIL_END = "<head>", "</head>", "<tail>", "</tail>"
 ENTITY_MARKERS = (HEAD_START, HEAD_END, TAIL_START, TAIL_END)
 
@@ -22,17 +24,20 @@ def check_span(span: Sequence[int], length: int, name: str, unit: str, where: st
         where: Names the row in messages.
 
     Raises:
-        ValueError: Anything but two integers with 0 ≤ start < end ≤ length.
+        InvalidPost: Anything but two integers with 0 ≤ start < end ≤ length.
     """
     try:
         start, end = map(index, span)
     except (TypeError, ValueError):
-        raise ValueError(f"{where}: `{name}` is {span!r}; expected a span [start, end) of two integers.") from None
+        raise InvalidPost(
+            f"{where}: `{name}` is {span!r}; expected a span [start, end) of two integers.", name
+        ) from None
     if not 0 <= start < end <= length:
         fault = "is empty" if start == end else "is reversed" if start > end else "lies outside the text"
-        raise ValueError(
+        raise InvalidPost(
             f"{where}: the span of `{name}`, [{start}, {end}), {fault}; expected 0 ≤ start < end ≤ {length}, the "
-            f"number of {unit}. The end is the first of the {unit} after the entity."
+            f"number of {unit}. The end is the first of the {unit} after the entity.",
+            name,
         )
     return start, end
 

@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from .invalid_post import blaming
+
 # A picture of more pixels is refused before it is decoded: where PIL begins to warn, about 0.25 GiB in memory.
 MAX_IMAGE_PIXELS = 89_478_485
 # Image processors that scale the shorter side to 224 pixels would make gigabytes of a narrower strip.
@@ -34,26 +36,31 @@ class PictureBatch:
     """
 
     def __init__(self):
-        self._pictures = {}  # key -> (source, where, {box or None: (number, where)})
+        self._pictures = {}  # key -> (source, where, field, {box or None: (number, where)})
+        self._keys = {}  # of sources that came before, while their owners keep them
         self._count = 0
 
     def __len__(self) -> int:
         return self._count
 
-    def add(self, source: Any, where: str) -> tuple[Hashable, int]:
+    def add(self, source: Any, where: str, field: str = "image") -> tuple[Hashable, int]:
         r"""
         Args:
             source: A PIL image; a path; an array of shape (height, width), (height, width, channels) or (channels,
                 height, width), unsigned bytes or floats from 0 to 1; or a mapping with `bytes` or `path` as `datasets`
                 stores images.
             where: Names the picture in messages.
+            field: The key of the post that it comes from.
 
         Returns:
             A key that is equal for equal pictures, for `add_box`, and the picture's number in the batch.
         """
-        key = _identity(source, where)
+        if id(source) not in self._keys:  # all pairs of a post have one picture: its bytes are digested once
+            with blaming(field):
+                self._keys[id(source)] = _identity(source, where)
+        key = self._keys[id(source)]
         if key not in self._pictures:
-            self._pictures[key] = (source, where, {})
+            self._pictures[key] = (source, where, field, {})
         return key, self._number(key, None, where)
 
     def add_box(self, key: Hashable, box: Any, where: str) -> int:
@@ -66,7 +73,8 @@ class PictureBatch:
         Returns:
             The number of that part of the picture in the batch.
         """
-        return self._number(key, _checked_box(box, where), where)
+        with blaming("objects"):
+            return self._number(key, _checked_box(box, where), where)
 
     def open(self, max_pixels: int = MAX_IMAGE_PIXELS) -> Iterator[tuple[list[int], list[Image.Image]]]:
         r"""
@@ -74,20 +82,24 @@ class PictureBatch:
             For each picture the numbers and the RGB images of all that is wanted of it.
 
         Raises:
-            ValueError: What is there is not a picture, is damaged or too large, or a box lies outside.
+            InvalidPost: What is there is not a picture, is damaged or too large, or a box lies outside.
         """
-        for source, where, parts in self._pictures.values():
-            picture = open_picture(source, where, max_pixels)
-            images = [_checked_shape(crop(picture, box, place), place) for box, (_, place) in parts.items()]
+        for source, where, field, parts in self._pictures.values():
+            with blaming(field):
+                picture = open_picture(source, where, max_pixels)
+            images = []
+            for box, (_, place) in parts.items():
+                with blaming(field if box is None else "objects"):
+                    images.append(_checked_shape(crop(picture, box, place), place))
             yield [number for number, _ in parts.values()], images
 
     def sources(self) -> Iterator[tuple[Any, str, dict[tuple | None, int]]]:
         """For each picture where it comes from, its name in messages, and the number of every part that is wanted."""
-        for source, where, parts in self._pictures.values():
+        for source, where, _, parts in self._pictures.values():
             yield source, where, {box: number for box, (number, _) in parts.items()}
 
     def _number(self, key: Hashable, box: tuple | None, where: str) -> int:
-        parts = self._pictures[key][2]
+        parts = self._pictures[key][-1]
         if box not in parts:
             parts[box] = (self._count, where)
             self._count += 1

@@ -22,6 +22,7 @@ from .entity_markers import (
     words_to_text,
 )
 from .image_inputs import MAX_IMAGE_PIXELS, PictureBatch, is_box
+from .invalid_post import InvalidPost
 
 logger = logging.get_logger(__name__)
 
@@ -194,7 +195,8 @@ class TGDIProcessor(ProcessorMixin):
               `vision_features` its name takes the place of `pixel_values`, and `(tokens, d_v)` that of `(3, H, W)`.
 
         Raises:
-            ValueError: Input that can't be right; the message says what is wrong in which row of the batch.
+            InvalidPost: A post that can't be right; the message says what is wrong in which row, and `field` where.
+            ValueError: Columns that don't belong together.
             TypeError: An option that there is not.
         """
         max_length, image_options = self._options(kwargs)
@@ -319,13 +321,14 @@ class TGDIProcessor(ProcessorMixin):
         for i, part in enumerate([] if objects is None else list(objects)[: self.num_objects]):
             place = f"{where}, object {i}"
             if not is_box(part):
-                slots.append(batch.add(part, place)[1])
+                slots.append(batch.add(part, place, "objects")[1])
             elif key is not None:
                 slots.append(batch.add_box(key, part, place))
             else:
-                raise ValueError(
+                raise InvalidPost(
                     f"{place} is a box, {list(part)}, on a picture that is missing. Pass the picture in `images`, or "
-                    "the object as a picture of its own."
+                    "the object as a picture of its own.",
+                    "objects",
                 )
         return slots
 
@@ -387,7 +390,7 @@ def _cut(text: Any, head: Any, tail: Any, where: str) -> tuple[list[str], list[s
     words = None if isinstance(text, str) else text
     if words is not None:
         if not isinstance(words, Sequence | np.ndarray) or not all(isinstance(word, str) for word in words):
-            raise ValueError(f"{where}: `text` is {text!r}; expected a string or a list of words.")
+            raise InvalidPost(f"{where}: `text` is {text!r}; expected a string or a list of words.", "text")
         words = list(words)
     unit, length = ("characters", len(text)) if words is None else ("words", len(words))
     head, tail = (check_span(span, length, name, unit, where) for name, span in (("head", head), ("tail", tail)))
@@ -401,7 +404,7 @@ def _checked_caption(caption: Any, where: str) -> str:
     if caption is None:
         return ""
     if not isinstance(caption, str):
-        raise ValueError(f"{where}: `caption` is {caption!r}; expected a string or `None`.")
+        raise InvalidPost(f"{where}: `caption` is {caption!r}; expected a string or `None`.", "caption")
     _check_unicode(caption, "caption", where)
     return "" if caption.isspace() else caption
 
@@ -410,9 +413,10 @@ def _check_unicode(text: str, name: str, where: str) -> None:
     try:
         text.encode()
     except UnicodeEncodeError as error:
-        raise ValueError(
+        raise InvalidPost(
             f"{where}: character {error.start} of `{name}` is {text[error.start]!r}, half of a pair of surrogates, "
-            "which no tokenizer takes. Decode what it comes from as UTF-16, or replace it."
+            "which no tokenizer takes. Decode what it comes from as UTF-16, or replace it.",
+            name,
         ) from None
 
 

@@ -3,7 +3,8 @@ import json
 import pytest
 from datasets import Dataset, DatasetDict
 
-from tgdi_hf.posts import find_entity, read_table, text_and_spans
+from tgdi_hf.posts import read_table
+from tgdi_hf.processing.entity_mentions import find_entity, text_and_spans
 
 POST = {"text": "JFK and Obama at Harvard", "head": [0, 3], "tail": [17, 24]}
 

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 
 from .modeling.configuration_tgdi import TGDIConfig
 from .modeling.modeling_tgdi import TGDIForRelationExtraction, TGDIModel
+from .processing.invalid_post import InvalidPost
+from .processing.pipeline_tgdi import MultimodalRelationExtractionPipeline
 from .processing.processing_tgdi import TGDIProcessor
 from .registration import register
 
@@ -40,7 +42,15 @@ _LAZY = {
     "undecoded": "posts",
 }
 
-__all__ = ["TGDIConfig", "TGDIForRelationExtraction", "TGDIModel", "TGDIProcessor", *_LAZY]
+__all__ = [
+    "InvalidPost",
+    "MultimodalRelationExtractionPipeline",
+    "TGDIConfig",
+    "TGDIForRelationExtraction",
+    "TGDIModel",
+    "TGDIProcessor",
+    *_LAZY,
+]
 
 register()
 

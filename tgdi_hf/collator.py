@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from .posts import text_and_spans
+from .processing.entity_mentions import text_and_spans
 from .processing.processing_tgdi import TGDIProcessor
 
 IGNORED = -100  # the label that PyTorch's cross-entropy leaves out

@@ -12,7 +12,8 @@ from typing import Any
 from datasets import Dataset, Features, Image, List, Value
 from datasets.arrow_writer import ArrowWriter
 
-from .posts import digest_of, text_and_spans, undecoded
+from .posts import digest_of, undecoded
+from .processing.entity_mentions import text_and_spans
 from .processing.query_phrases import queries_for
 from .result_cache import ResultCache
 

@@ -1,0 +1,494 @@
+"""The pipeline `multimodal-relation-extraction`: posts in, relations out, and on request the reasons."""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import combinations, islice
+from typing import Any
+
+import torch
+from tqdm.auto import tqdm
+from transformers import Pipeline
+
+from .entity_mentions import Entity, PostText
+from .entity_pairs import NEGATIVE, allowed_relations, joint_scores, pair_rule
+from .evidence import branch_shares, gate_summary, similarity_maps
+from .image_inputs import open_picture
+from .invalid_post import InvalidPost, blaming
+from .query_phrases import queries_for
+
+TASK = "multimodal-relation-extraction"
+MAX_ENTITIES = 64  # of one post, which make 4,032 ordered pairs
+TEXT_INPUTS = (
+    *(f"{text}{name}" for text in ("", "enhanced_") for name in ("input_ids", "attention_mask", "token_type_ids")),
+    "head_index",
+    "tail_index",
+)
+DEFAULTS = {
+    "batch_size": 16,
+    "rows_per_pass": 64,
+    "num_workers": 0,
+    "top_k": 1,
+    "drop_none": False,
+    "evidence": False,
+    "strict": True,
+    "progress": False,
+    "pairs": "auto",
+}
+
+
+@dataclass
+class Post:
+    r"""
+    A post that has been read.
+
+    Args:
+        given: As it came.
+        where: Its name in messages.
+        entities: Head and tail, or the entities of which all pairs are scored, in the order of the text.
+        pairs: Head and tail of each row: of every two entities in the order of the text, then the other way round.
+        all_pairs: Whether the post has a list of entities.
+        rows: Where its rows are in the batch; `None` where it can't be used.
+        error: Why it can't.
+        added: Caption and objects that models have made.
+    """
+
+    given: Mapping[str, Any]
+    where: str
+    text: str = ""
+    entities: list[Entity] = field(default_factory=list)
+    pairs: list[tuple[Entity, Entity]] = field(default_factory=list)
+    all_pairs: bool = False
+    rows: slice | None = None
+    error: InvalidPost | None = None
+    added: dict[str, Any] = field(default_factory=dict)
+
+
+class MultimodalRelationExtractionPipeline(Pipeline):
+    r"""
+    Names the relation between two entities of a post, or between all entities of a post, from text and picture.
+
+    Args:
+        model: A fine-tuned `TGDIForRelationExtraction`.
+        processor: Its processor.
+        captioner, grounder (*optional*):
+            An `ImageCaptioner` and an `ObjectGrounder`, or what else is called as they are. They make the captions and
+            the objects of posts with a picture that come without (`None`; an empty caption or list is kept).
+        options: Any option of a call, as its default.
+
+    Example:
+
+    ```python
+    >>> from transformers import pipeline
+    >>> import tgdi_hf  # registers the task; without the package: trust_remote_code=True
+
+    >>> pipe = pipeline("multimodal-relation-extraction", model="runs/mine")
+    >>> pipe({"text": "JFK and Obama at Harvard", "head": "JFK", "tail": "Harvard", "image": "post.jpg"})
+    {'head': {'text': 'JFK', 'start': 0, 'end': 3}, ..., 'relation': '/per/org/member_of', 'score': 0.93, ...}
+    ```
+    """
+
+    _load_processor = True
+    _load_tokenizer = False
+    _load_image_processor = False
+    _load_feature_extractor = False
+
+    def __init__(
+        self,
+        model,
+        processor=None,
+        *,
+        captioner: Callable | None = None,
+        grounder: Callable | None = None,
+        **options: Any,
+    ):
+        if processor is None:
+            raise ValueError(f"The pipeline {TASK} needs the model's processor: pass `processor`.")
+        self.captioner, self.grounder = captioner, grounder
+        super().__init__(model, processor=processor, **options)
+        self.model.eval()
+        self.names = tuple(model.config.id2label[i] for i in range(model.config.num_labels))
+
+    def _sanitize_parameters(self, **options: Any) -> tuple[dict, dict, dict]:
+        unknown = options.keys() - DEFAULTS.keys()
+        if unknown:
+            raise TypeError(
+                f"The pipeline {TASK} has no option {', '.join(sorted(unknown))}; it has {', '.join(DEFAULTS)}."
+            )
+        for name in ("batch_size", "rows_per_pass", "top_k"):
+            value = options.get(name, 1)
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise ValueError(f"`{name}` is {value!r}; expected 1 or more.")
+        # Every stage takes its own from one set of options.
+        return options, {}, {}
+
+    def __call__(self, posts, **options: Any):
+        r"""
+        Args:
+            posts: One post, a list of them, or anything that gives one after the other: a generator, a
+                `datasets.Dataset` or a column of one. A post is a mapping with
+
+                - `text` (or `words`, a list);
+                - `head` and `tail`: spans `[start, end)` of characters (or words), or what the entities are called
+                  where they are in the text once, or mappings as token-classification pipelines give them; or instead
+                  `entities`, a list of such, for all pairs among them;
+                - and if there are any `image` (path, PIL image, array or `{"bytes": …}`), `objects` (boxes on the
+                  image, or pictures) and `caption`; and `id`, which is passed on.
+            batch_size (`int`, defaults to 16): Posts that are read together.
+            rows_per_pass (`int`, defaults to 64): The most pairs in one run of the text encoder; the pictures of a
+                batch go through the vision encoder once, whatever the number of pairs.
+            num_workers (`int`, defaults to 0): Threads that open the pictures of the batches to come.
+            top_k (`int`, defaults to 1): How many relations to list in `relations`.
+            drop_none (`bool`, defaults to `False`): Leave pairs without relation out of `pairs`; a post with head and
+                tail then has `None` as its relation.
+            evidence (`bool`, defaults to `False`): Say why: see below.
+            strict (`bool`, defaults to `True`): Stop at a post that can't be used; `False` puts `{"error": …, "field":
+                …}` in its place.
+            progress (`bool`, defaults to `False`): Show a bar.
+            pairs (`str`, defaults to `"auto"`): How the two orders of a pair are combined, see `pair_rule`.
+
+        Returns:
+            For one post a result, for a list a list, else an iterator that reads on as results are taken. A result has
+            `head` and `tail` (`text`, `start` and `end` in characters, `type` if given), `relation`, its `score` (a
+            probability), `relations` (the `top_k` best), and `gate`: the mean of the matching gate, how much of the
+            fused states the text let through, `None` without picture. That of a post with `entities` is `{"pairs":
+            […]}`, with one such result for every two of them; head and tail are in the order of the relation.
+
+            `evidence` adds to each a mapping of
+            - `matching_gate`: `mean`, `std`, `quantiles` of Eq. 10; `None` without picture;
+            - `similarity`: A of Eq. 8, an array of shape (pictures, rows, columns, tokens), the image first and then
+              its objects; `tokens`: the `text` of each, and its mean `similarity` over the image; `regions`: the mean
+              share that `head` and `tail` have in each picture;
+            - `branches`: the shares of the two interaction branches in the winner, see `branch_shares`;
+            - `text_only`: `relation` and `score` without picture and caption.
+
+        Raises:
+            InvalidPost: A post that can't be used (`ValueError`; its `field` says what is wrong).
+        """
+        one = isinstance(posts, Mapping)
+        if isinstance(posts, str | bytes) or not (one or isinstance(posts, Iterable)):
+            raise InvalidPost(
+                f"The post is {posts!r:.80}; expected a mapping with text, head and tail, or a list of such."
+            )
+        settings = DEFAULTS | self._preprocess_params | self._sanitize_parameters(**options)[0]
+        for name, value in (("batch_size", self._batch_size), ("num_workers", self._num_workers)):
+            if name not in options and value is not None:  # from the constructor, which takes them out of the options
+                settings[name] = value
+        results = self._stream([posts] if one else posts, settings)
+        if one:
+            return next(results)
+        return list(results) if isinstance(posts, list | tuple) else results
+
+    def _stream(self, posts: Iterable, settings: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        total = len(posts) if hasattr(posts, "__len__") else None
+        # A model that makes captions takes turns with this one.
+        workers = 0 if self.captioner or self.grounder else settings["num_workers"]
+        with tqdm(total=total, unit=" posts", disable=not settings["progress"]) as bar:
+            for batch in _ahead(lambda rows: self.preprocess(rows, **settings), _batches(posts, settings), workers):
+                results = self.postprocess(self.forward(batch, **settings), **settings)
+                bar.update(len(results))
+                yield from results
+
+    def preprocess(self, posts: list[tuple[int, Any]], strict: bool, **settings: Any) -> dict[str, Any]:
+        """From numbered posts to `posts`, read, and the tensors of their rows in `inputs`, `None` if there are none."""
+        posts = [_read(number, post, strict) for number, post in posts]
+        if self.captioner or self.grounder:
+            for post in posts:
+                _catching(post, strict, self._open)
+            self._add_captions(posts)
+            self._add_objects(posts)
+        try:
+            inputs = self._encode(posts)
+        except InvalidPost:
+            if strict:
+                raise
+            for post in posts:  # which of them was it?
+                _catching(post, strict, lambda post: self._encode([post]))
+            inputs = self._encode(posts)
+        return {"posts": posts, "inputs": inputs}
+
+    def _encode(self, posts: list[Post]) -> Mapping[str, torch.Tensor] | None:
+        columns: dict[str, list] = {name: [] for name in ("text", "head", "tail", "images", "objects", "caption")}
+        names = []
+        for post in posts:
+            if post.error is not None:
+                continue
+            post.rows = slice(len(names), len(names) + len(post.pairs))
+            given = {**post.given, **post.added}
+            shared = (PostText(given, post.where).units, *(given.get(name) for name in ("image", "objects", "caption")))
+            for head, tail in post.pairs:
+                row = (shared[0], head.units, tail.units, *shared[1:])
+                for column, value in zip(columns.values(), row):
+                    column.append(value)
+                names.append(post.where)
+        if not names:
+            return None
+        return self.processor(**columns, row_names=names, share_images=True, return_tensors="pt")
+
+    def _open(self, post: Post) -> None:
+        if post.given.get("image") is not None:
+            with blaming("image"):
+                picture = open_picture(post.given["image"], f"{post.where}, image", self.processor.max_image_pixels)
+            post.given = {**post.given, "image": picture}
+
+    def _add_captions(self, posts: list[Post]) -> None:
+        lacking = _lacking(posts, "caption") if self.captioner and self.processor.use_caption else []
+        if lacking:
+            for post, caption in zip(lacking, self.captioner([post.given["image"] for post in lacking])):
+                post.added["caption"] = caption
+
+    def _add_objects(self, posts: list[Post]) -> None:
+        lacking = _lacking(posts, "objects") if self.grounder and self.processor.num_objects else []
+        if lacking:
+            queries = [queries_for(post.text, [entity.span for entity in post.entities]) for post in lacking]
+            for post, objects in zip(lacking, self.grounder([post.given["image"] for post in lacking], queries)):
+                post.added["objects"] = [one["box"] for one in objects]
+
+    def _forward(self, batch: dict[str, Any], rows_per_pass: int, evidence: bool, **settings: Any) -> dict[str, Any]:
+        inputs = batch["inputs"]
+        if inputs is None:
+            return {"posts": batch["posts"]}
+        pictures = self._pictures(inputs)
+        text = {name: value for name, value in inputs.items() if name in TEXT_INPUTS}
+        probabilities, gates, reasons = [], [], []
+        for start in range(0, len(text["input_ids"]), rows_per_pass):
+            rows = slice(start, start + rows_per_pass)
+            part = {name: value[rows] for name, value in text.items()}
+            seen = {name: value if name == "vision_features" else value[rows] for name, value in pictures.items()}
+            outputs = self.model(**part, **seen, output_hidden_states=evidence)
+            probabilities.append(outputs.logits.float().softmax(dim=-1))
+            if outputs.matching_gate is not None:
+                gates.append(outputs.matching_gate.float())
+            if evidence:
+                reasons += self._reasons(part, outputs)
+        return {
+            "posts": batch["posts"],
+            "probabilities": torch.cat(probabilities),
+            "gates": torch.cat(gates) if gates and pictures else None,
+            "image_mask": pictures.get("image_mask"),
+            "size": inputs["pixel_values"].shape[-2:] if pictures else None,
+            "reasons": reasons,
+        }
+
+    def _pictures(self, inputs: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """What the model takes from the batch's distinct pictures, and which of them is where."""
+        if "pixel_values" not in inputs or not self.model.config.uses_vision:
+            return {}
+        features = self.model.get_vision_features(inputs["pixel_values"])
+        return {"vision_features": features} | {name: inputs[name] for name in ("image_index", "image_mask")}
+
+    def _reasons(self, inputs: Mapping[str, torch.Tensor], outputs) -> list[dict[str, Any]]:
+        """For each row what is beside its probabilities in the outputs, on the CPU."""
+        plain = {name: value for name, value in inputs.items() if not name.startswith("enhanced_")}
+        text_only = self.model(**plain).logits.float().softmax(dim=-1).max(dim=-1)
+        markers = torch.stack([inputs["head_index"], inputs["tail_index"]], dim=1)  # (B, 2)
+        rows = torch.arange(len(markers), device=markers.device).unsqueeze(1)
+        f_1 = outputs.cross_modal_hidden_states[-1][rows, markers].flatten(1).float()  # (B, 2 d)
+        f_3 = None
+        if outputs.text_oriented_hidden_states is not None:
+            f_3 = outputs.text_oriented_hidden_states[-1][rows, markers].flatten(1).float()
+        similarity = None if outputs.similarity is None else outputs.similarity.float()
+        return [
+            {
+                "text_only": {"relation": self.names[int(text_only.indices[i])], "score": text_only.values[i].item()},
+                "ids": inputs["input_ids"][i][inputs["attention_mask"][i].bool()].tolist(),
+                "markers": markers[i].tolist(),
+                "branches": None if f_3 is None or not self.model.config.use_result_fusion else (f_1[i], f_3[i]),
+                "similarity": None if similarity is None else similarity[i],
+            }
+            for i in range(len(markers))
+        ]
+
+    def postprocess(self, batch: dict[str, Any], top_k: int, drop_none: bool, evidence: bool, pairs: str, **settings):
+        """From the model's outputs to a result for each post."""
+        rule = pair_rule(pairs, self.model.config)
+        return [self._result(post, batch, rule, top_k, drop_none, evidence) for post in batch["posts"]]
+
+    def _result(self, post: Post, batch: dict[str, Any], rule: str, top_k: int, drop_none: bool, evidence: bool):
+        result = {} if post.given.get("id") is None else {"id": post.given["id"]}
+        if post.error is not None:
+            return {**result, "error": str(post.error), "field": post.error.field}
+        if post.added:
+            result["added"] = post.added
+        scores = self._allowed(batch["probabilities"][post.rows].double(), post.pairs)  # (rows, relations)
+        rows = list(zip(range(post.rows.start, post.rows.stop), post.pairs))
+        if not post.all_pairs:
+            return {**result, **self._answer(post, batch, *rows[0], scores[0].tolist(), top_k, drop_none, evidence)}
+        directions = joint_scores(scores[::2], scores[1::2], self.names, rule)  # two of (pairs, relations)
+        swapped = (directions[1].amax(dim=1) > directions[0].amax(dim=1)).long()
+        best = torch.stack(directions, dim=1)[torch.arange(len(swapped)), swapped]
+        answers = [
+            self._answer(post, batch, *rows[2 * i + order], row, top_k, drop_none, evidence)
+            for i, (order, row) in enumerate(zip(swapped.tolist(), best.tolist()))
+        ]
+        return {**result, "pairs": [answer for answer in answers if answer["relation"] is not None]}
+
+    def _allowed(self, scores: torch.Tensor, pairs: list[tuple[Entity, Entity]]) -> torch.Tensor:
+        """The probabilities given that the relation suits the types of the entities."""
+        if all(entity.type is None for pair in pairs for entity in pair):
+            return scores
+        allowed = torch.tensor([allowed_relations(self.names, head.type, tail.type) for head, tail in pairs])
+        scores = scores.masked_fill(~allowed, 0)
+        return scores / scores.sum(dim=1, keepdim=True).clamp(min=torch.finfo(scores.dtype).tiny)
+
+    def _answer(
+        self,
+        post: Post,
+        batch: dict[str, Any],
+        row: int,
+        pair: tuple[Entity, Entity],
+        scores: list[float],
+        top_k: int,
+        drop_none: bool,
+        evidence: bool,
+    ) -> dict[str, Any]:
+        best = sorted(range(len(scores)), key=scores.__getitem__, reverse=True)
+        winner = best[0]
+        if drop_none:
+            best = [] if self.names[winner] == NEGATIVE else [i for i in best if self.names[i] != NEGATIVE]
+        relations = [{"relation": self.names[i], "score": scores[i]} for i in best[:top_k]]
+        gate = self._gate(batch, row)
+        answer = {
+            **{name: _described(post.text, entity) for name, entity in zip(("head", "tail"), pair)},
+            **(relations[0] if relations else {"relation": None, "score": None}),
+            "relations": relations,
+            "gate": None if gate is None else gate.mean().item(),
+        }
+        return {**answer, "evidence": self._evidence(batch, row, winner)} if evidence else answer
+
+    def _gate(self, batch: dict[str, Any], row: int) -> torch.Tensor | None:
+        """m of Eq. 10 where it has seen a picture."""
+        if batch["gates"] is None or not batch["image_mask"][row].any():
+            return None
+        return batch["gates"][row]
+
+    def _evidence(self, batch: dict[str, Any], row: int, winner: int) -> dict[str, Any]:
+        reason, gate = batch["reasons"][row], self._gate(batch, row)
+        evidence = {
+            "matching_gate": None if gate is None else gate_summary(gate),
+            "similarity": None,
+            "tokens": [],
+            "regions": [],
+            "branches": None,
+            "text_only": reason["text_only"],
+        }
+        if reason["branches"] is not None:
+            weights = self.model.classifier.weight.detach().float().cpu()
+            weight = self.model.config.fusion_lambda
+            evidence["branches"] = branch_shares(*reason["branches"], weight, weights, winner)
+        if gate is not None:
+            patch = self.model.config.vision_config.patch_size
+            grid = tuple(side // patch for side in batch["size"])
+            exists = batch["image_mask"][row].bool()
+            maps = similarity_maps(reason["similarity"], exists, len(reason["ids"]), grid)
+            means = maps.mean(dim=(1, 2))  # (pictures, tokens)
+            regions = [name for name, there in zip(_regions(len(exists)), exists.tolist()) if there]
+            head, tail = reason["markers"]
+            evidence["similarity"] = maps.numpy()
+            evidence["tokens"] = [
+                {"text": text, "similarity": mean} for text, mean in zip(self._texts(reason["ids"]), means[0].tolist())
+            ]
+            evidence["regions"] = [
+                {"region": region, "head": mean[head].item(), "tail": mean[tail].item()}
+                for region, mean in zip(regions, means)
+            ]
+        return evidence
+
+    def _texts(self, ids: list[int]) -> list[str]:
+        tokenizer = self.processor.tokenizer
+        tokens = tokenizer.convert_ids_to_tokens(ids)
+        return [tokenizer.convert_tokens_to_string([token]).strip() or token for token in tokens]
+
+    def save_pretrained(self, save_directory, **kwargs: Any) -> None:
+        """Saves the model, its processor, and the code of all three, for `trust_remote_code=True`."""
+        try:
+            super().save_pretrained(save_directory, **kwargs)
+        finally:
+            # A folder that the model alone is saved in later has no code of a pipeline.
+            self.model.config.__dict__.pop("custom_pipelines", None)
+        self.processor.save_pretrained(save_directory)
+
+
+def _batches(posts: Iterable, settings: Mapping[str, Any]) -> Iterator[list[tuple[int, Any]]]:
+    numbered = iter(enumerate(posts))
+    while batch := list(islice(numbered, settings["batch_size"])):
+        yield batch
+
+
+def _ahead(function: Callable, items: Iterable, workers: int) -> Iterator:
+    """`map`, in threads that are at the items to come while somebody is at the one that has come."""
+    if not workers:
+        yield from map(function, items)
+        return
+    with ThreadPoolExecutor(workers) as pool:
+        coming: deque[Future] = deque()
+        for item in items:
+            coming.append(pool.submit(function, item))
+            if len(coming) > workers:
+                yield coming.popleft().result()
+        while coming:
+            yield coming.popleft().result()
+
+
+def _read(number: int, given: Any, strict: bool) -> Post:
+    where = f"post {number}"
+    if not isinstance(given, Mapping):
+        post = Post({}, where)
+        post.error = InvalidPost(f"{where} is {given!r:.80}; expected a mapping with text, head and tail.")
+    else:
+        where = str(given["where"]) if given.get("where") is not None else where
+        post = Post(given, where)
+        if given.get("error") is not None:  # from a reader that could not make a post of a line
+            post.error = InvalidPost(str(given["error"]), given.get("field") or "post")
+    if post.error is not None and strict:
+        raise post.error
+    _catching(post, strict, _find_entities)
+    return post
+
+
+def _catching(post: Post, strict: bool, step: Callable[[Post], Any]) -> None:
+    if post.error is None:
+        try:
+            step(post)
+        except InvalidPost as error:
+            if strict:
+                raise
+            post.error = error
+
+
+def _find_entities(post: Post) -> None:
+    text = PostText(post.given, post.where)
+    post.text = text.text
+    entities, pair = post.given.get("entities"), [post.given.get(name) for name in ("head", "tail")]
+    if entities is None:
+        post.entities = [text.entity(value, name) for name, value in zip(("head", "tail"), pair)]
+        post.pairs = [tuple(post.entities)]
+        return
+    if pair != [None, None]:
+        raise InvalidPost(f"{post.where} has `entities` and head or tail; expected the one or the other.", "entities")
+    if isinstance(entities, str | bytes | Mapping) or not isinstance(entities, Iterable):
+        raise InvalidPost(f"{post.where}: `entities` is {entities!r:.80}; expected a list of entities.", "entities")
+    found = [text.entity(value, f"entities[{i}]", "entities") for i, value in enumerate(entities)]
+    # The same span twice is one entity.
+    found = list({entity.span: entity for entity in reversed(found)}.values())
+    if not 2 <= len(found) <= MAX_ENTITIES:
+        raise InvalidPost(
+            f"{post.where}: `entities` has {len(found)} different entities; expected 2 to {MAX_ENTITIES}.", "entities"
+        )
+    post.entities, post.all_pairs = sorted(found, key=lambda entity: entity.span), True
+    post.pairs = [pair for two in combinations(post.entities, 2) for pair in (two, two[::-1])]
+
+
+def _lacking(posts: list[Post], name: str) -> list[Post]:
+    return [p for p in posts if p.error is None and p.given.get("image") is not None and p.given.get(name) is None]
+
+
+def _described(text: str, entity: Entity) -> dict[str, Any]:
+    start, end = entity.span
+    described = {"text": text[start:end], "start": start, "end": end}
+    return described if entity.type is None else {**described, "type": entity.type}
+
+
+def _regions(slots: int) -> list[str]:
+    return ["image", *(f"object {i}" for i in range(slots - 1))]
