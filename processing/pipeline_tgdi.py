@@ -12,7 +12,7 @@ from tqdm.auto import tqdm
 from transformers import Pipeline
 
 from .entity_mentions import Entity, PostText
-from .entity_pairs import NEGATIVE, allowed_relations, joint_scores, pair_rule
+from .entity_pairs import NEGATIVE, allowed_relations, joint_scores, tail_first_bias
 from .evidence import branch_shares, gate_summary, similarity_maps
 from .image_inputs import open_picture
 from .invalid_post import InvalidPost, blaming
@@ -146,7 +146,8 @@ class MultimodalRelationExtractionPipeline(Pipeline):
             strict (`bool`, defaults to `True`): Stop at a post that can't be used; `False` puts `{"error": …, "field":
                 …}` in its place.
             progress (`bool`, defaults to `False`): Show a bar.
-            pairs (`str`, defaults to `"auto"`): How the two orders of a pair are combined, see `pair_rule`.
+            pairs (`str` or `float`, defaults to `"auto"`): How the two orders of a pair are combined, see
+                `tail_first_bias`.
 
         Returns:
             For one post a result, for a list a list, else an iterator that reads on as results are taken. A result has
@@ -300,12 +301,14 @@ class MultimodalRelationExtractionPipeline(Pipeline):
             for i in range(len(markers))
         ]
 
-    def postprocess(self, batch: dict[str, Any], top_k: int, drop_none: bool, evidence: bool, pairs: str, **settings):
+    def postprocess(
+        self, batch: dict[str, Any], top_k: int, drop_none: bool, evidence: bool, pairs: str | float, **settings
+    ):
         """From the model's outputs to a result for each post."""
-        rule = pair_rule(pairs, self.model.config)
-        return [self._result(post, batch, rule, top_k, drop_none, evidence) for post in batch["posts"]]
+        bias = tail_first_bias(pairs, self.model.config)
+        return [self._result(post, batch, bias, top_k, drop_none, evidence) for post in batch["posts"]]
 
-    def _result(self, post: Post, batch: dict[str, Any], rule: str, top_k: int, drop_none: bool, evidence: bool):
+    def _result(self, post: Post, batch: dict[str, Any], bias: float, top_k: int, drop_none: bool, evidence: bool):
         result = {} if post.given.get("id") is None else {"id": post.given["id"]}
         if post.error is not None:
             return {**result, "error": str(post.error), "field": post.error.field}
@@ -315,7 +318,7 @@ class MultimodalRelationExtractionPipeline(Pipeline):
         rows = list(zip(range(post.rows.start, post.rows.stop), post.pairs))
         if not post.all_pairs:
             return {**result, **self._answer(post, batch, *rows[0], scores[0].tolist(), top_k, drop_none, evidence)}
-        directions = joint_scores(scores[::2], scores[1::2], self.names, rule)  # two of (pairs, relations)
+        directions = joint_scores(scores[::2], scores[1::2], self.names, bias)  # two of (pairs, relations)
         swapped = (directions[1].amax(dim=1) > directions[0].amax(dim=1)).long()
         best = torch.stack(directions, dim=1)[torch.arange(len(swapped)), swapped]
         answers = [

@@ -5,6 +5,7 @@ from itertools import chain
 from typing import Any, TypedDict
 
 import numpy as np
+import torch
 from transformers import AutoConfig, AutoImageProcessor, AutoTokenizer, BatchFeature
 from transformers.processing_utils import ProcessingKwargs, ProcessorMixin, Unpack
 from transformers.utils import logging
@@ -318,7 +319,11 @@ class TGDIProcessor(ProcessorMixin):
         """The numbers in the batch of a post's picture and of its objects."""
         key, number = (None, None) if image is None else batch.add(image, f"{where}, image")
         slots = [number]
-        for i, part in enumerate([] if objects is None else list(objects)[: self.num_objects]):
+        if objects is None:
+            return slots
+        if not isinstance(objects, Sequence | np.ndarray | torch.Tensor) or isinstance(objects, str | bytes):
+            raise InvalidPost(f"{where}: `objects` is {objects!r}; expected a list of boxes or pictures.", "objects")
+        for i, part in enumerate(list(objects)[: self.num_objects]):
             place = f"{where}, object {i}"
             if not is_box(part):
                 slots.append(batch.add(part, place, "objects")[1])

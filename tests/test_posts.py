@@ -4,7 +4,7 @@ import pytest
 from datasets import Dataset, DatasetDict
 
 from tgdi_hf.posts import read_table
-from tgdi_hf.processing.entity_mentions import find_entity, text_and_spans
+from tgdi_hf.processing.entity_mentions import text_and_spans
 
 POST = {"text": "JFK and Obama at Harvard", "head": [0, 3], "tail": [17, 24]}
 
@@ -57,47 +57,3 @@ def test_what_can_not_be_read_is_named(tmp_path):
     (tmp_path / "train.csv").write_text("text\na\n")
     with pytest.raises(ValueError, match=r"several files of the split 'train': "):
         read_table(tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("text", "mention", "place"),
-    [
-        ("Annual Ann", "Ann", (7, 10)),
-        ("#Obama2012 won", "Obama", (1, 6)),
-        ("AT&T and AT", "AT&T", (0, 4)),
-        ("in C++ he", "C++", (3, 6)),
-        ("JFK", " JFK ", (0, 3)),
-        ("Ärzte und Ärztekammer", "Ärzte", (0, 5)),
-    ],
-)
-def test_entities_are_found_by_what_they_are_called(text, mention, place):
-    assert find_entity(text, mention, "head", "row 1") == place
-
-
-@pytest.mark.parametrize(
-    ("text", "mention", "message"),
-    [
-        ("JFK", "Obama", "^row 1: `head` is 'Obama', which is not in the text: 'JFK'"),
-        ("JFK", " ", "which is not in the text"),
-        ("a b a", "a", r"2 times; say which: \[0, 1\), \[4, 5\)"),
-        ("Annual Annotated", "Ann", r"2 times; say which: \[0, 3\), \[7, 10\)"),
-    ],
-)
-def test_entities_that_are_not_there_or_not_one_are_refused(text, mention, message):
-    with pytest.raises(ValueError, match=message):
-        find_entity(text, mention, "head", "row 1")
-
-
-def test_entities_of_posts_in_words():
-    row = {"words": ["JFK", "and", "", "Barack", "Obama"], "head": "Barack Obama", "tail": [0, 1]}
-    text, in_characters, in_words = text_and_spans(row, "row")
-    assert text[slice(*in_characters[0])] == "Barack Obama"
-    assert in_words == ((3, 5), (0, 1))
-    # A part of a word stands for the word.
-    assert text_and_spans({**row, "head": "Bara"}, "row")[2][0] == (3, 4)
-
-
-def test_a_post_without_text_is_refused():
-    for row in ({"head": [0, 1]}, {"text": " ", "head": [0, 1]}, {"text": None}, {"words": []}):
-        with pytest.raises(ValueError, match="row 1: the post has no text"):
-            text_and_spans(row, "row 1")

@@ -1,0 +1,72 @@
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from tgdi_hf.processing.entity_pairs import MNRE_TAIL_FIRST_BIAS, allowed_relations, joint_scores, tail_first_bias
+
+NAMES = ("None", "/per/org/member_of", "/per/per/peer")
+
+
+def test_odds_stand_beside_each_other():
+    # Odds against None: forward 1 and 1/2, backward 6 and 2, which exp(-log 4) makes 3/2 and 1/2. Together 1 + 3.5.
+    forward, backward = torch.tensor([[0.4, 0.4, 0.2]]), torch.tensor([[0.1, 0.6, 0.2]])
+    one, two = joint_scores(forward, backward, NAMES, torch.tensor(4.0).log().item())
+    assert one[0].tolist() == pytest.approx([2 / 9, 2 / 9, 1 / 9])
+    assert two[0].tolist() == pytest.approx([2 / 9, 3 / 9, 1 / 9])
+
+
+def test_all_probabilities_make_one_even_at_the_ends():
+    forward, backward = torch.tensor([[1.0, 0, 0], [0, 1, 0]]), torch.tensor([[0.0, 0, 1], [0, 0.5, 0.5]])
+    for bias in (0, MNRE_TAIL_FIRST_BIAS):
+        one, two = joint_scores(forward, backward, NAMES, bias)
+        assert (one.sum(1) + two[:, 1:].sum(1)).tolist() == pytest.approx([1, 1])
+        assert torch.isfinite(one).all()
+
+
+def test_without_none_the_orders_share():
+    one, two = joint_scores(torch.tensor([[0.5, 0.5]]), torch.tensor([[1.0, 0.0]]), ("a", "b"), 5.7)
+    assert one.tolist() == [[0.25, 0.25]]
+    assert two.tolist() == [[0.5, 0.0]]
+
+
+def test_a_bias_only_ever_takes_relations_away():
+    torch.manual_seed(0)
+    forward, backward = torch.rand(2, 50, 3).softmax(-1)
+    none = [joint_scores(forward, backward, NAMES, bias)[0][:, 0] for bias in (0, 1, MNRE_TAIL_FIRST_BIAS)]
+    assert (none[0] < none[1]).all() and (none[1] < none[2]).all()
+
+
+def test_the_rule_follows_the_training_of_the_model():
+    balanced, published = SimpleNamespace(direction_balanced=True), SimpleNamespace(direction_balanced=False)
+    assert tail_first_bias("auto", balanced) == tail_first_bias("independent", published) == 0
+    assert tail_first_bias("auto", published) == tail_first_bias("mnre", balanced) == pytest.approx(5.709, abs=1e-3)
+    assert tail_first_bias(2, published) == 2.0
+
+
+@pytest.mark.parametrize("pairs", ["both", None, True, float("nan"), [1]])
+def test_another_rule_is_refused(pairs):
+    with pytest.raises(ValueError, match="`pairs` is .*; expected 'auto'"):
+        tail_first_bias(pairs, SimpleNamespace())
+
+
+@pytest.mark.parametrize(
+    ("head", "tail", "allowed"),
+    [
+        ("PER", "ORG", [True, True, False]),
+        ("B-PERSON", None, [True, True, True]),
+        (None, "person", [True, False, True]),
+        ("GPE", "ORG", [True, False, False]),  # no relation here has a place
+        ("organization", "PER", [True, False, False]),
+        ("DATE", "PER", [True, False, True]),
+    ],
+)
+def test_relations_suit_the_types(head, tail, allowed):
+    assert list(allowed_relations(NAMES, head, tail)) == allowed
+
+
+def test_relations_without_types_suit_all():
+    names = ("None", "/drug/disease/treats")
+    assert allowed_relations(names, "PER", "disease") == (True, True)
+    assert allowed_relations(names, "disease", "PER") == (True, False)
+    assert allowed_relations(("None", "works_for"), "PER", "ORG") == (True, True)
