@@ -14,6 +14,8 @@ class InvalidPost(ValueError):
             `"image"`, `"objects"`, `"caption"`; or `"post"` where the post itself is no mapping.
     """
 
+    id = None  # that of the post, where a reader of files knows it
+
     def __init__(self, message: str, field: str = "post"):
         super().__init__(message)
         self.field = field

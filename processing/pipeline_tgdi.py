@@ -436,18 +436,15 @@ def _ahead(function: Callable, items: Iterable, workers: int) -> Iterator:
 
 def _read(number: int, given: Any, strict: bool) -> Post:
     where = f"post {number}"
-    if not isinstance(given, Mapping):
-        post = Post({}, where)
-        post.error = InvalidPost(f"{where} is {given!r:.80}; expected a mapping with text, head and tail.")
-    else:
-        where = str(given["where"]) if given.get("where") is not None else where
-        post = Post(given, where)
-        if given.get("error") is not None:  # from a reader that could not make a post of a line
-            post.error = InvalidPost(str(given["error"]), given.get("field") or "post")
-    if post.error is not None and strict:
-        raise post.error
-    _catching(post, strict, _find_entities)
-    return post
+    if isinstance(given, Mapping):
+        post = Post(given, where if given.get("where") is None else str(given["where"]))
+        _catching(post, strict, _find_entities)
+        return post
+    if not isinstance(given, InvalidPost):  # such comes from a reader of files that could not make a post of a row
+        given = InvalidPost(f"{where} is {given!r:.80}; expected a mapping with text, head and tail.")
+    if strict:
+        raise given
+    return Post({"id": given.id}, where, error=given)
 
 
 def _catching(post: Post, strict: bool, step: Callable[[Post], Any]) -> None:

@@ -30,7 +30,7 @@ def backbones(corpus, tmp_path):
     return tmp_path
 
 
-@pytest.mark.parametrize("command", ["train", "evaluate", "predict", "prepare", "demo"])
+@pytest.mark.parametrize("command", ["train", "evaluate", "predict", "triples", "prepare", "demo"])
 def test_help_has_an_example(command):
     assert f"tgdi {command}" in run(command, "--help")
 
@@ -115,7 +115,7 @@ def test_input_that_can_not_be_right_is_a_message_and_leaves_no_half_file(checkp
     post = {"text": "Ann meets Bob", "head": [0, 3], "tail": [10, 13]}
     posts, output = tmp_path / "posts.jsonl", tmp_path / "relations.jsonl"
     posts.write_text("\n".join(json.dumps(p) for p in [post] * 3 + [{**post, "tail": [10, 99]}]))
-    command = ["tgdi", "predict", str(checkpoint), str(posts), str(output), "--batch-size", "2"]
+    command = ["tgdi", "predict", str(checkpoint), str(posts), str(output), "--batch-size", "2", "--strict"]
     monkeypatch.setattr(sys, "argv", command)
     with pytest.raises(SystemExit) as stopped:
         main()
@@ -127,6 +127,20 @@ def test_input_that_can_not_be_right_is_a_message_and_leaves_no_half_file(checkp
     monkeypatch.setenv("TGDI_DEBUG", "1")
     with pytest.raises(ValueError, match="line 4"):
         main()
-    run(*command[1:], "--no-strict")
-    assert ["error" in json.loads(line) for line in output.read_text().splitlines()] == [False, False, False, True]
+    printed = run(*command[1:-1])
+    assert "3 posts in" in printed and "1 of 4 posts can't be used" in printed
+    assert len(output.read_text().splitlines()) == 3
+    assert json.loads((tmp_path / "relations.errors.jsonl").read_text())["field"] == "tail"
     assert not [*tmp_path.glob("*.part")]
+    posts.write_text("{}\n{}")
+    result = CliRunner().invoke(app, command[1:-1])
+    assert result.exit_code == 1 and "2 of 2 posts can't be used" in result.output
+
+
+def test_triples_from_the_command_line(checkpoint, tmp_path):
+    post = {"id": 3, "text": "Ann meets Bob in Rome", "entities": ["Ann", "Bob", "Rome"]}
+    (tmp_path / "posts.jsonl").write_text(json.dumps(post) + "\n{\n")
+    output = run("triples", checkpoint, tmp_path / "posts.jsonl", tmp_path / "triples.csv", "--pairs", "-50")
+    assert "left out: " in output and "line 2: expected a JSON object" in output
+    assert "3 triples in" in output
+    assert len((tmp_path / "triples.csv").read_text().splitlines()) == 4

@@ -3,7 +3,6 @@
 import json
 import os
 import sys
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -17,6 +16,13 @@ app = typer.Typer(
 )
 
 Checkpoint = Annotated[str, typer.Argument(help="A fine-tuned model: a folder, or a name on the Hub.")]
+Posts = Annotated[
+    Path, typer.Argument(help="A .jsonl, .csv or .parquet file of posts, or a folder that `tgdi prepare` made.")
+]
+BatchSize = Annotated[int, typer.Option(min=1, help="Posts that are read together.")]
+Pairs = Annotated[
+    str, typer.Option(help="How the two orders of a pair are combined: auto, independent, mnre or a number.")
+]
 Data = Annotated[
     Path, typer.Argument(help="What `tgdi prepare` made, a DatasetDict saved with `save_to_disk`, or an MNRE folder.")
 ]
@@ -39,6 +45,37 @@ def _options(pairs: list[str]) -> dict:
         except json.JSONDecodeError:
             options[name] = value
     return options
+
+
+def _pipeline(checkpoint: str, bf16: bool):
+    """The pipeline of a checkpoint, on the accelerator if there is one."""
+    import torch
+    from transformers import pipeline
+
+    from .processing.pipeline_tgdi import TASK
+    from .registration import register
+
+    register()
+    device = torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
+    return pipeline(TASK, model=checkpoint, dtype=torch.bfloat16 if bf16 else torch.float32, device=device)
+
+
+def _number_or_name(text: str) -> str | float:
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def _report(done, output: Path) -> None:
+    if not done.rows and output.exists():
+        typer.echo(f"{output} was complete.")
+        return
+    typer.echo(f"{done.rows - done.bad:,} posts in {output}")
+    if done.bad:
+        typer.echo(f"{done.bad:,} of {done.rows:,} posts can't be used; the reasons are in {done.errors}", err=True)
+        if done.bad == done.rows:
+            raise typer.Exit(1)
 
 
 def _show(metrics: dict[str, float]) -> None:
@@ -130,49 +167,96 @@ def evaluate(
 @app.command()
 def predict(
     checkpoint: Checkpoint,
-    posts: Annotated[
-        Path,
-        typer.Argument(help="JSON Lines: text (or words), head, tail, image path, caption; or what `prepare` made."),
+    posts: Posts,
+    output: Annotated[
+        Path, typer.Argument(help="A .jsonl, .csv or .parquet file; '-' prints JSON Lines.", allow_dash=True)
     ],
-    output: Annotated[Path, typer.Argument(help="JSON Lines, one prediction a post; '-' prints.", allow_dash=True)],
-    batch_size: Annotated[int, typer.Option(min=1)] = 16,
+    batch_size: BatchSize = 16,
     top_k: Annotated[int, typer.Option(min=1, help="How many relations to list.")] = 1,
-    strict: Annotated[bool, typer.Option(help="Stop at a bad post; otherwise its line says what is wrong.")] = True,
+    drop_none: Annotated[bool, typer.Option("--drop-none", help="Leave out pairs without relation.")] = False,
+    evidence: Annotated[bool, typer.Option("--evidence", help="Say why: gate, tokens, regions, branches.")] = False,
+    pairs: Pairs = "auto",
+    strict: Annotated[bool, typer.Option(help="Stop at a post that can't be used.")] = False,
+    errors: Annotated[
+        Path | None, typer.Option(help="Where such posts go, with the reason.", show_default="OUTPUT's .errors.jsonl")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was interrupted.")] = False,
     workers: Workers = 2,
     bf16: BF16 = False,
 ):
-    """Name the relation in every post of a file or a prepared folder; image paths are relative to the file.
+    """Name the relations in a file of posts of any size; image paths are relative to the file.
 
-    Example: tgdi predict runs/mnre posts.jsonl relations.jsonl
+    A post has text (or words), head and tail, or a list of entities for all pairs; and maybe image, objects, caption.
+
+    Example: tgdi predict runs/demo posts.jsonl relations.jsonl --top-k 3
     """
-    import torch
+    from functools import partial
+
     from tqdm.auto import tqdm
 
-    from .modeling.modeling_tgdi import TGDIForRelationExtraction
-    from .prediction import predict as predict_posts
-    from .prediction import read_posts
-    from .processing.processing_tgdi import TGDIProcessor
+    pipe = _pipeline(checkpoint, bf16)
+    options = {
+        "top_k": top_k, "drop_none": drop_none, "evidence": evidence, "pairs": _number_or_name(pairs),
+        "batch_size": batch_size, "strict": strict,
+    }  # fmt: skip
+    if str(output) == "-":
+        from .bulk_prediction import print_predictions
 
-    device = torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
-    dtype = torch.bfloat16 if bf16 else torch.float32
-    model = TGDIForRelationExtraction.from_pretrained(checkpoint, dtype=dtype).to(device)
-    processor = TGDIProcessor.from_pretrained(checkpoint)
-    # A file that is there is complete: it gets its name when the last line is written.
-    unfinished = output.with_name(output.name + ".part")
-    with nullcontext(sys.stdout) if str(output) == "-" else unfinished.open("w", encoding="utf-8") as sink:
-        relations = predict_posts(
-            model,
-            processor,
-            read_posts(posts, strict),
-            batch_size=batch_size,
-            top_k=top_k,
-            strict=strict,
-            num_workers=workers,
-        )
-        for relation in tqdm(relations, unit=" posts", disable=None):
-            sink.write(json.dumps(relation, ensure_ascii=False) + "\n")
-    if str(output) != "-":
-        unfinished.replace(output)
+        print_predictions(pipe, posts, num_workers=workers, **options)
+        return
+    from .bulk_prediction import model_identity, predict_file
+
+    done = predict_file(
+        partial(pipe, num_workers=workers),
+        posts,
+        output,
+        errors,
+        resume=resume,
+        progress=lambda found, rows: tqdm(found, initial=rows, unit=" posts", disable=None),
+        identity={**model_identity(checkpoint), "bf16": bf16},
+        **options,
+    )
+    _report(done, output)
+
+
+@app.command()
+def triples(
+    checkpoint: Checkpoint,
+    posts: Posts,
+    output: Annotated[Path, typer.Argument(help="A .jsonl, .csv, .parquet or .nt (N-Triples) file.")],
+    ner: Annotated[
+        str | None,
+        typer.Option(help="Token-classification model that finds the entities of posts without.", show_default="none"),
+    ] = None,
+    min_score: Annotated[float, typer.Option(min=0.0, max=1.0, help="Leave out what is less likely.")] = 0.0,
+    base: Annotated[str, typer.Option(help="What IRIs of N-Triples begin with.")] = "urn:tgdi:",
+    pairs: Pairs = "auto",
+    batch_size: BatchSize = 16,
+    workers: Workers = 2,
+    bf16: BF16 = False,
+):
+    """Turn posts into rows of head, relation, tail, score and the post's id; pairs without relation are left out.
+
+    Example: tgdi triples runs/demo posts.jsonl triples.csv --min-score 0.5
+    """
+    from tqdm.auto import tqdm
+
+    from .post_files import read_posts
+    from .triples import extract_triples, token_classifier, write_triples
+
+    pipe = _pipeline(checkpoint, bf16)
+    found = extract_triples(
+        pipe,
+        read_posts(posts, strict=False, need_entities=ner is None),
+        ner=None if ner is None else token_classifier(ner),
+        min_score=min_score,
+        batch_size=batch_size,
+        num_workers=workers,
+        pairs=_number_or_name(pairs),
+        on_error=lambda error: typer.echo(f"left out: {error}", err=True),
+    )
+    count = write_triples(tqdm(found, unit=" triples", disable=None), output, base=base)
+    typer.echo(f"{count:,} triples in {output}")
 
 
 @app.command()

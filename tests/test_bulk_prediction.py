@@ -1,0 +1,154 @@
+import json
+from itertools import islice
+
+import pyarrow.parquet as parquet
+import pytest
+
+from tgdi_hf import MultimodalRelationExtractionPipeline
+from tgdi_hf.bulk_prediction import predict_file, print_predictions
+
+POST = {"text": "Ann meets Bob", "head": [0, 3], "tail": [10, 13]}
+
+
+@pytest.fixture
+def pipe(model, processor):
+    return MultimodalRelationExtractionPipeline(model=model, processor=processor)
+
+
+@pytest.fixture
+def posts(tmp_path):
+    """Forty posts, every seventh of which can't be used, and one with three entities."""
+    rows = [
+        {**POST, "id": i, "text": f"Ann meets Bob {i} times", **({"tail": [9, 999]} if i % 7 == 3 else {})}
+        for i in range(40)
+    ]
+    rows[5] = {"id": 5, "text": "Ann meets Bob and Eve", "entities": ["Ann", "Bob", "Eve"]}
+    lines = [json.dumps(row) for row in rows]
+    lines[20] = "{"
+    (tmp_path / "posts.jsonl").write_text("\n".join(lines))
+    return tmp_path / "posts.jsonl"
+
+
+def lines(path):
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_good_rows_and_bad_rows(pipe, posts, tmp_path):
+    done = predict_file(pipe, posts, tmp_path / "out.jsonl", batch_size=4, top_k=2)
+    good, bad = lines(tmp_path / "out.jsonl"), lines(tmp_path / "out.errors.jsonl")
+    assert done == (40, 7, tmp_path / "out.errors.jsonl")
+    assert sorted(row["row"] for row in good + bad) == list(range(40))
+    assert [row["row"] for row in bad] == [3, 10, 17, 20, 24, 31, 38]
+    assert {(row["field"], row.get("id")) for row in bad} == {("tail", i) for i in (3, 10, 17, 24, 31, 38)} | {
+        ("post", None)
+    }
+    assert "line 21: expected a JSON object" in bad[3]["error"]
+    expected = pipe({**POST, "text": "Ann meets Bob 8 times"}, top_k=2)
+    found = next(row for row in good if row["row"] == 8)
+    assert found["score"] == pytest.approx(expected["score"], abs=1e-5)
+    assert found["head"] == expected["head"] and len(found["relations"]) == 2
+    assert len(next(row for row in good if row["row"] == 5)["pairs"]) == 3
+    assert {path.name for path in tmp_path.iterdir()} == {"posts.jsonl", "out.jsonl", "out.errors.jsonl"}
+
+
+def test_columns(pipe, posts, tmp_path):
+    predict_file(pipe, posts, tmp_path / "out.parquet", evidence=True)
+    predict_file(pipe, posts, tmp_path / "out.csv")
+    rows = parquet.read_table(tmp_path / "out.parquet").to_pylist()
+    assert rows[0]["head"] == "Ann" and rows[0]["tail"] == "Bob"
+    assert "text_only" in json.loads(rows[0]["evidence"]) and "similarity" not in json.loads(rows[0]["evidence"])
+    assert len(json.loads(rows[4]["pairs"])) == 3 and rows[4]["relation"] is None
+    assert (tmp_path / "out.csv").read_text().splitlines()[0].startswith("row,id,head,relation,tail,score,gate")
+    assert len((tmp_path / "out.csv").read_text().splitlines()) == 34
+
+
+class PulledPlugError(RuntimeError):
+    pass
+
+
+def interrupted(pipe, results):
+    def stops(*arguments, **options):
+        yield from islice(pipe(*arguments, **options), results)
+        raise PulledPlugError
+
+    return stops
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "csv", "parquet"])
+def test_a_resumed_run_writes_the_same_file(pipe, posts, tmp_path, suffix):
+    options = {"batch_size": 3, "rows_between_saves": 5}
+    predict_file(pipe, posts, tmp_path / f"whole.{suffix}", tmp_path / "whole.errors.jsonl", **options)
+    output = tmp_path / f"out.{suffix}"
+    for results in (4, 13, 14):  # of 40, 34 and 22 that are left
+        with pytest.raises(PulledPlugError):
+            predict_file(interrupted(pipe, results), posts, output, resume=True, **options)
+    assert not output.exists()
+    done = predict_file(pipe, posts, output, resume=True, **options)
+    assert (done.rows, done.bad) == (40, 7)
+    assert output.read_bytes() == (tmp_path / f"whole.{suffix}").read_bytes()
+    assert (tmp_path / "out.errors.jsonl").read_bytes() == (tmp_path / "whole.errors.jsonl").read_bytes()
+    # Once more finds all done.
+    assert predict_file(pipe, posts, output, resume=True, **options).rows == 0
+    assert not [*tmp_path.glob("*.part"), *tmp_path.glob("*.journal")]
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "parquet"])
+@pytest.mark.parametrize("moment", ["finish", "end", "discard"])
+def test_a_kill_while_finishing_does_no_harm(pipe, posts, tmp_path, suffix, moment, monkeypatch):
+    from tgdi_hf import bulk_prediction
+
+    predict_file(pipe, posts, tmp_path / f"whole.{suffix}")
+    output = tmp_path / f"out.{suffix}"
+    owner = bulk_prediction.Journal if moment == "end" else bulk_prediction.RowWriter
+
+    def pull(self):
+        if moment == "end" or self.path == output:
+            raise PulledPlugError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(owner, moment, pull)
+        with pytest.raises(PulledPlugError):
+            predict_file(pipe, posts, output)
+    predict_file(pipe, posts, output, resume=True)
+    assert output.read_bytes() == (tmp_path / f"whole.{suffix}").read_bytes()
+
+
+def test_an_unfinished_run_is_not_overwritten_or_mixed_with_another(pipe, posts, tmp_path):
+    output = tmp_path / "out.jsonl"
+    with pytest.raises(PulledPlugError):
+        predict_file(interrupted(pipe, 20), posts, output, batch_size=4, rows_between_saves=4)
+    with pytest.raises(ValueError, match=r"out.jsonl is unfinished: 20 rows are done. Go on with --resume"):
+        predict_file(pipe, posts, output, batch_size=4)
+    with pytest.raises(ValueError, match=r"begun with something else: batch_size was 4, is 5; top_k was None, is 2"):
+        predict_file(pipe, posts, output, resume=True, batch_size=5, top_k=2)
+    posts.write_text(posts.read_text() + "\n")
+    with pytest.raises(ValueError, match="size was"):
+        predict_file(pipe, posts, output, resume=True, batch_size=4)
+
+
+def test_a_strict_run_stops_and_leaves_nothing(pipe, posts, tmp_path):
+    with pytest.raises(ValueError, match="posts.jsonl, line 4: the span of `tail`"):
+        predict_file(pipe, posts, tmp_path / "out.jsonl", strict=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["posts.jsonl"]
+
+
+def test_the_posts_are_not_overwritten(pipe, posts):
+    with pytest.raises(ValueError, match="is the file of posts"):
+        predict_file(pipe, posts, posts)
+    with pytest.raises(ValueError, match="no such file"):
+        predict_file(pipe, posts.with_name("other.jsonl"), posts)
+
+
+def test_printing(pipe, posts, capsys):
+    print_predictions(pipe, posts, strict=False)
+    printed = capsys.readouterr()
+    assert len(printed.out.splitlines()) == 33
+    assert [json.loads(line)["row"] for line in printed.err.splitlines() if "error" in line] == [
+        3,
+        10,
+        17,
+        20,
+        24,
+        31,
+        38,
+    ]

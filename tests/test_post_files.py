@@ -1,0 +1,203 @@
+import csv
+import json
+
+import pyarrow.parquet as parquet
+import pytest
+from datasets import DatasetDict
+from PIL import Image
+
+from tgdi_hf import InvalidPost, predict
+from tgdi_hf.post_files import RowWriter, read_posts
+
+POST = {"text": "Ann meets Bob", "head": (0, 3), "tail": (10, 13)}
+
+
+def test_json_lines_with_pictures_beside_them(tmp_path):
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    post = {"text": "Ann meets Bob", "head": [0, 3], "tail": [10, 13], "image": "a.png", "objects": [[0, 0, 4, 4]]}
+    (tmp_path / "posts.jsonl").write_text(json.dumps(post) + "\n\n" + json.dumps({**post, "image": None}) + "\n")
+    first, second = read_posts(tmp_path / "posts.jsonl")
+    assert first["image"] == tmp_path / "a.png"
+    assert first["objects"] == [[0, 0, 4, 4]]
+    assert second["image"] is None
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("{text: 1}", r"posts.jsonl, line 2: expected a JSON object, found '\{text: 1\}'"),
+        ("[1, 2]", "posts.jsonl, line 2: expected an object"),
+        ('{"text": "a b"}', "posts.jsonl, line 2: .*head and tail"),
+    ],
+)
+def test_a_bad_line_is_named(tmp_path, line, message):
+    good = json.dumps({"text": "a b", "head": [0, 1], "tail": [2, 3]})
+    (tmp_path / "posts.jsonl").write_text(good + "\n" + line + "\n")
+    with pytest.raises(ValueError, match=message):
+        list(read_posts(tmp_path / "posts.jsonl"))
+
+
+@pytest.mark.parametrize("options", [{"batch_size": 0}, {"top_k": 0}])
+def test_impossible_sizes_are_refused_at_once(model, processor, options):
+    with pytest.raises(ValueError, match="expected 1 or more"):
+        predict(model, processor, [POST], **options)
+
+
+def test_a_bad_post_goes_by_its_number_among_all(model, processor):
+    posts = [POST] * 5 + [{**POST, "head": (0, 99)}] + [POST] * 3
+    relations = predict(model, processor, posts, batch_size=2)
+    assert len([next(relations) for _ in range(4)]) == 4
+    with pytest.raises(ValueError, match="^post 5: the span of `head`"):
+        next(relations)
+
+
+def test_bad_posts_can_be_reported_in_their_place(model, processor, tmp_path):
+    posts = [POST, {**POST, "head": (0, 99)}, POST, {**POST, "image": "no.png"}, {**POST, "image": "no.png"}, POST]
+    found = list(predict(model, processor, posts, batch_size=3, strict=False))
+    assert ["error" in one for one in found] == [False, True, False, True, True, False]
+    assert found[1]["error"].startswith("post 1: the span of `head`")
+    assert found[4]["error"].startswith("post 4, image, no.png: there is no such file")
+    good = next(predict(model, processor, POST))
+    assert found[5]["score"] == pytest.approx(good["score"], abs=1e-6)
+
+    lines = [json.dumps(POST), "{", json.dumps({**POST, "image": "https://example.org/a.png"}), json.dumps(POST)]
+    (tmp_path / "posts.jsonl").write_text("\n".join(lines))
+    found = list(predict(model, processor, read_posts(tmp_path / "posts.jsonl", strict=False), strict=False))
+    assert ["error" in one for one in found] == [False, True, True, False]
+    assert "line 2: expected a JSON object" in found[1]["error"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"image": ""}, r"posts.jsonl, line 1, image is ''; expected the path"),
+        ({"image": "http://a.b/c.png"}, r"line 1, image is 'http://a.b/c.png'.*URLs are not fetched"),
+        ({"objects": {"x": 1}}, r"line 1: `objects` is \{'x': 1\}; expected a list"),
+        ({"objects": ["", [0, 0, 1, 2]]}, r"line 1, object 0 is ''"),
+    ],
+)
+def test_pictures_that_are_no_paths_are_refused(tmp_path, change, message):
+    (tmp_path / "posts.jsonl").write_text(json.dumps({**POST, **change}))
+    with pytest.raises(ValueError, match=message):
+        list(read_posts(tmp_path / "posts.jsonl"))
+
+
+def test_prepared_posts_are_posts(corpus, model, processor, tmp_path):
+    rows = corpus["test"].select(range(6))
+    rows.remove_columns("label").to_parquet(tmp_path / "posts.parquet")
+    DatasetDict(test=rows).save_to_disk(tmp_path / "prepared" / "dataset")
+    expected = [one["score"] for one in predict(model, processor, rows)]
+    for path in (tmp_path / "posts.parquet", tmp_path / "prepared"):
+        found = [one["score"] for one in predict(model, processor, read_posts(path))]
+        assert found == pytest.approx(expected, abs=1e-6)
+
+
+def test_cells_of_csv_files_are_values(tmp_path):
+    rows = [
+        ["id", "text", "head", "tail", "objects", "caption", "entities"],
+        ["7", "Ann, meets\nBob", "[0, 3]", "Bob", "[[0, 0, 4, 4]]", "", ""],
+        ["8", "Ann meets Bob", "", "", "", "two", '["Ann", [10, 13]]'],
+    ]
+    with open(tmp_path / "posts.csv", "w", encoding="utf-8-sig", newline="") as file:
+        csv.writer(file).writerows(rows)
+    first, second = read_posts(tmp_path / "posts.csv")
+    assert first["text"] == "Ann, meets\nBob"
+    assert first["objects"] == [[0, 0, 4, 4]]
+    assert first["caption"] is first["entities"] is None
+    assert first["where"].endswith("posts.csv, line 3")  # where the row ends
+    assert second["entities"] == ["Ann", [10, 13]]
+
+
+@pytest.mark.parametrize(
+    ("row", "field", "message"),
+    [
+        ("a,b,c,d", "post", "line 2 has 1 cells more"),
+        (",Ann,Bob", "text", r"expected text \(or words\), head and tail, found text, head, tail"),
+        ("a b,a,", "tail", r"expected head and tail \(or entities\); there is no tail"),
+    ],
+)
+def test_bad_rows_of_csv_files(tmp_path, row, field, message):
+    (tmp_path / "posts.csv").write_text("text,head,tail\n" + row + "\n")
+    with pytest.raises(InvalidPost, match=message) as error:
+        list(read_posts(tmp_path / "posts.csv"))
+    assert error.value.field == field
+
+
+def test_cells_that_should_be_json(tmp_path):
+    (tmp_path / "posts.csv").write_text("id,text,head,tail,objects\n1,a b,a,b,none\n2,a b,a,b,\n")
+    bad, good = read_posts(tmp_path / "posts.csv", strict=False)
+    assert (bad.id, bad.field) == ("1", "objects")
+    assert good["objects"] is None
+
+
+def test_bytes_that_are_no_text_are_the_fault_of_their_row(tmp_path, model, processor):
+    (tmp_path / "posts.jsonl").write_bytes(
+        b'{"text": "\xff", "head": [0, 1], "tail": [0, 1]}\n' + json.dumps(POST).encode()
+    )
+    (tmp_path / "posts.csv").write_bytes(b"text,head,tail\na \xff b,a,b\na b,a,b\n")
+    for name in ("posts.jsonl", "posts.csv"):
+        bad, good = predict(model, processor, read_posts(tmp_path / name, strict=False), strict=False)
+        assert "error" in bad and "relation" in good
+
+
+def test_rows_can_be_skipped(tmp_path):
+    (tmp_path / "posts.jsonl").write_text("\n".join(json.dumps({**POST, "id": i}) for i in range(5)))
+    assert [post["id"] for post in read_posts(tmp_path / "posts.jsonl", start=3)] == [3, 4]
+
+
+def test_files_of_another_kind_are_refused(tmp_path):
+    (tmp_path / "posts.txt").write_text("Ann")
+    with pytest.raises(ValueError, match=r"posts.txt: expected a .jsonl, .csv or .parquet file"):
+        list(read_posts(tmp_path / "posts.txt"))
+    with pytest.raises(ValueError, match=r"out.txt: expected a name that ends in"):
+        RowWriter(tmp_path / "out.txt", {})
+
+
+COLUMNS = {"id": str, "score": float, "parts": str}
+ROWS = [{"id": i, "score": i / 2, "parts": [{"é": i}], "other": 1} for i in range(6)]
+
+
+def read_back(path):
+    if path.suffix == ".jsonl":
+        return [json.loads(line) for line in path.read_text().splitlines()]
+    if path.suffix == ".csv":
+        return list(csv.DictReader(path.open(newline="")))
+    return parquet.read_table(path).to_pylist()
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".csv", ".parquet"])
+def test_what_comes_after_the_position_is_forgotten(tmp_path, suffix):
+    whole, cut = tmp_path / f"whole{suffix}", tmp_path / f"cut{suffix}"
+    writer = RowWriter(whole, COLUMNS)
+    for start in (0, 2, 4):
+        writer.write(ROWS[start : start + 2])
+    writer.finish()
+    position = RowWriter(cut, COLUMNS).write(ROWS[:2])
+    RowWriter(cut, COLUMNS, position).write(ROWS[3:])  # and somebody pulls the plug
+    writer = RowWriter(cut, COLUMNS, position)
+    writer.write(ROWS[2:4])
+    writer.write(ROWS[4:])
+    writer.finish()
+    writer.discard()
+    assert cut.read_bytes() == whole.read_bytes()
+    found = read_back(cut)
+    assert len(found) == 6
+    if suffix == ".jsonl":
+        assert found == ROWS
+    else:
+        assert found[3]["id"] == "3" and float(found[3]["score"]) == 1.5 and found[3]["parts"] == '[{"é": 3}]'
+        assert "other" not in found[3]
+    assert [*tmp_path.glob("cut*.part")] == []
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".csv", ".parquet"])
+def test_a_file_of_no_rows(tmp_path, suffix):
+    writer = RowWriter(tmp_path / f"none{suffix}", COLUMNS)
+    writer.finish()
+    assert read_back(tmp_path / f"none{suffix}") == []
+
+
+def test_a_part_that_lost_its_end_is_not_gone_on_with(tmp_path):
+    (tmp_path / "a.jsonl.part").write_text("{}\n")
+    with pytest.raises(ValueError, match="has 3 bytes, and had 10"):
+        RowWriter(tmp_path / "a.jsonl", {}, 10)

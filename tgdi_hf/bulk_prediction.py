@@ -1,0 +1,208 @@
+"""From a file of posts of any size to a file of relations, whatever interrupts."""
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from .post_files import RowWriter, read_posts
+from .processing.invalid_post import InvalidPost
+
+# Of CSV and Parquet; what has parts is JSON there.
+COLUMNS = {
+    "row": int,
+    "id": str,
+    "head": str,
+    "relation": str,
+    "tail": str,
+    "score": float,
+    "gate": float,
+    "relations": str,
+    "pairs": str,
+    "evidence": str,
+}
+ERROR_COLUMNS = {"row": int, "id": str, "field": str, "error": str}
+ROWS_BETWEEN_SAVES = 1024
+
+
+class BulkPrediction(NamedTuple):
+    r"""
+    What came of a file.
+
+    Args:
+        rows: Posts that were read, those of an interrupted run included.
+        bad: How many of them can't be used.
+        errors: Where it is written why, if there are any.
+    """
+
+    rows: int
+    bad: int
+    errors: Path | None
+
+
+def predict_file(
+    pipe: Callable[..., Iterator[dict[str, Any]]],
+    posts: str | Path,
+    output: str | Path,
+    errors: str | Path | None = None,
+    *,
+    strict: bool = False,
+    resume: bool = False,
+    batch_size: int = 16,
+    progress: Callable[[Iterable, int], Iterable] | None = None,
+    identity: Mapping[str, Any] | None = None,
+    rows_between_saves: int = ROWS_BETWEEN_SAVES,
+    **options: Any,
+) -> BulkPrediction:
+    r"""
+    Names the relations in a file of posts, at constant memory.
+
+    Every so many rows what is there is written to disk, with a note of how far it goes. After a kill at any moment
+    `resume` goes on from there, and the finished file is byte by byte that of a run that nobody disturbed.
+
+    Args:
+        pipe: A `MultimodalRelationExtractionPipeline`.
+        posts: See `read_posts`.
+        output: A `.jsonl`, `.csv` or `.parquet` file. Each row has `row`, the number of the post in the file, from 0.
+            In CSV and Parquet `head` and `tail` are the entities' names, and `relations`, `pairs` and `evidence` JSON.
+        errors: Where rows that can't be used go, with the reason; `….errors.jsonl` beside the output by default.
+        strict: Stop at such a row.
+        resume: Go on with a run that was interrupted; begin if there is none.
+        batch_size: Posts a batch.
+        progress: Wraps the results, and is told how many rows there were before, such as a `tqdm`.
+        identity: What the relations depend on besides the file and the options: the model. A run is not resumed with
+            another.
+        rows_between_saves: Rounded up to whole batches, so that resuming changes no batch.
+        options: Of the pipeline's call.
+
+    Raises:
+        InvalidPost: With `strict`, a post that can't be used.
+        ValueError: There is an unfinished run and `resume` is not set, or it is of another file, model or options.
+    """
+    posts, output = Path(posts), Path(output)
+    errors = output.with_name(output.stem + ".errors.jsonl") if errors is None else Path(errors)
+    if same := {posts.resolve()} & {output.resolve(), errors.resolve()}:
+        raise ValueError(f"{same.pop()} is the file of posts; the relations need another one.")
+    journal = Journal(output, {**_identity(posts), **(identity or {}), "batch_size": batch_size, **options})
+    start = journal.begin(resume)
+    if start is None:
+        return BulkPrediction(0, 0, None)
+    rows, bad = start["rows"], start["bad"]
+    results, faults = RowWriter(output, COLUMNS, start["output"]), RowWriter(errors, ERROR_COLUMNS, start["errors"])
+    chunk = -(-rows_between_saves // batch_size) * batch_size
+    found = pipe(read_posts(posts, strict, start=rows), batch_size=batch_size, strict=strict, **options)
+    found = iter(found if progress is None else progress(found, rows))
+    for part in _parts(found, chunk, journal, faults, results):
+        numbered = [{"row": rows + i, **result} for i, result in enumerate(part)]
+        wrong = [row for row in numbered if "error" in row]
+        results.write([_readable(row, results.kind) for row in numbered if "error" not in row])
+        if wrong:
+            faults.write(wrong)
+        rows, bad = rows + len(part), bad + len(wrong)
+        journal.save({"rows": rows, "bad": bad, "output": results.position, "errors": faults.position})
+    # A kill between these lines is made good by the next run, which finds nothing left to read.
+    if bad:
+        faults.finish()
+    else:
+        errors.unlink(missing_ok=True)  # of an earlier run
+    results.finish()
+    journal.end()
+    for writer in (faults, results):
+        writer.discard()
+    return BulkPrediction(rows, bad, errors if bad else None)
+
+
+def _parts(found: Iterator, size: int, journal: "Journal", *writers: RowWriter) -> Iterator[list[dict[str, Any]]]:
+    try:
+        while part := list(islice(found, size)):
+            yield part
+    except InvalidPost:  # with `strict`; the file will be another one when it is mended
+        journal.end()
+        for writer in writers:
+            writer.discard()
+        raise
+
+
+class Journal:
+    r"""
+    Notes beside a file in the making how far it has come.
+
+    Args:
+        output: The file.
+        identity: What it is made of. A run is resumed only with the same.
+    """
+
+    def __init__(self, output: Path, identity: Mapping[str, Any]):
+        self.output, self.file = output, output.with_name(output.name + ".journal")
+        self.identity = json.loads(json.dumps(identity))
+
+    def begin(self, resume: bool) -> dict[str, int] | None:
+        """Where to begin; `None` if all is done."""
+        fresh = {"rows": 0, "bad": 0, "output": 0, "errors": 0}
+        if not self.file.exists():
+            if resume and self.output.exists():
+                return None
+            self.save(fresh)
+            return fresh
+        state = json.loads(self.file.read_text(encoding="utf-8"))
+        if not resume:
+            raise ValueError(
+                f"{self.output} is unfinished: {state['rows']:,} rows are done. Go on with --resume (`resume=True`), "
+                f"or delete {self.file.name} to begin anew."
+            )
+        if state["identity"] != self.identity:
+            was, now = state["identity"], self.identity
+            other = [f"{name} was {was.get(name)!r}, is {now.get(name)!r}" for name in {*was, *now}]
+            other = sorted(text for name, text in zip({*was, *now}, other) if was.get(name) != now.get(name))
+            raise ValueError(
+                f"{self.output} can't be resumed, because it was begun with something else: {'; '.join(other)}. Take "
+                f"that again, or delete {self.file.name} to begin anew."
+            )
+        return {name: state[name] for name in fresh}
+
+    def save(self, state: Mapping[str, int]) -> None:
+        new = self.file.with_name(self.file.name + ".new")
+        new.parent.mkdir(parents=True, exist_ok=True)
+        with new.open("w", encoding="utf-8") as file:
+            json.dump({"identity": self.identity, **state}, file)
+            file.flush()
+            os.fsync(file.fileno())
+        new.replace(self.file)
+
+    def end(self) -> None:
+        self.file.unlink()
+
+
+def _identity(posts: Path) -> dict[str, Any]:
+    if not posts.exists():
+        raise ValueError(f"{posts}: there is no such file or folder.")
+    about = posts.stat()
+    return {"posts": str(posts.resolve()), "size": about.st_size, "changed": about.st_mtime_ns}
+
+
+def _readable(result: dict[str, Any], kind: str) -> dict[str, Any]:
+    """A result without arrays; with plain names of entities where there are only columns."""
+    parts = [result, *result.get("pairs", [])]
+    for part in parts:
+        if "evidence" in part:
+            part["evidence"].pop("similarity", None)  # thousands of numbers; `tgdi explain` draws them
+    if kind in (".jsonl", ".json") or "pairs" in result:
+        return result
+    return {**result, "head": result["head"]["text"], "tail": result["tail"]["text"]}
+
+
+def print_predictions(pipe: Callable, posts: str | Path, strict: bool, **options: Any) -> None:
+    """Prints results as JSON Lines; those of posts that can't be used go to the standard error."""
+    for row, result in enumerate(pipe(read_posts(posts, strict), strict=strict, **options)):
+        text = json.dumps({"row": row, **_readable(result, ".jsonl")}, ensure_ascii=False)
+        print(text, file=sys.stderr if "error" in result else sys.stdout)
+
+
+def model_identity(checkpoint: str | Path) -> dict[str, Any]:
+    """Tells models apart that were saved to the same folder one after the other."""
+    weights = Path(checkpoint) / "model.safetensors"
+    changed = {"weights": weights.stat().st_mtime_ns} if weights.is_file() else {}
+    return {"checkpoint": str(checkpoint), **changed}

@@ -1,0 +1,252 @@
+"""Files of posts, read and written row by row, whatever their size."""
+
+import csv
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from .posts import read_table, undecoded
+from .processing.invalid_post import InvalidPost
+
+JSON_LINES, CSV, PARQUET = (".jsonl", ".json"), (".csv",), (".parquet",)
+ROWS_AT_A_TIME = 256  # of a Parquet file
+# Columns of a CSV file whose cells may be JSON; `head` and `tail` may too, or are what the entity is called.
+JSON_CELLS = ("words", "entities", "objects")
+
+
+def read_posts(
+    path: str | Path, strict: bool = True, start: int = 0, need_entities: bool = True
+) -> Iterator[dict[str, Any] | InvalidPost]:
+    r"""
+    Streams posts as the pipeline takes them, at constant memory.
+
+    Args:
+        path: A `.jsonl`, `.csv` or `.parquet` file, or a folder that `prepare` or `save_to_disk` made. Relative paths
+            of pictures start at its folder. In CSV files empty cells are missing values, and lists are JSON.
+        strict: Stop at a bad row; `False` yields the `InvalidPost` in its place, which the pipeline passes on.
+        start: How many rows to skip.
+        need_entities: Whether a post has to have head and tail, or entities.
+
+    Yields:
+        The posts, with `where` naming file and line for later messages.
+
+    Raises:
+        InvalidPost: A row that is no post; the message names file and line.
+        ValueError: A file of another kind.
+    """
+    path = Path(path)
+    folder = path if path.is_dir() else path.parent
+    for where, row in islice(_rows(path), start, None):
+        try:
+            yield {**_post(row, where, folder, need_entities), "where": where}
+        except InvalidPost as error:
+            if strict:
+                raise
+            if isinstance(row, Mapping):
+                error.id = row.get("id")
+            yield error
+
+
+def _rows(path: Path) -> Iterator[tuple[str, Any]]:
+    """Name and content of each row: a mapping, or the bytes of a line of JSON."""
+    suffix = path.suffix.lower()
+    if path.is_dir():
+        for split, rows in read_table(path).items():
+            for i, row in enumerate(undecoded(rows)):
+                yield f"{path}, {split}, row {i}", row
+    elif suffix in JSON_LINES:
+        with path.open("rb") as lines:
+            for number, line in enumerate(lines, start=1):
+                if line.strip():
+                    yield f"{path}, line {number}", line
+    elif suffix in CSV:
+        csv.field_size_limit(2**31 - 1)
+        # What is no UTF-8 goes on as surrogates, and the row that has them is refused.
+        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+            reader = csv.DictReader(file)
+            for row in reader:
+                yield f"{path}, line {reader.line_num}", row
+    elif suffix in PARQUET:
+        import pyarrow.parquet as parquet
+
+        with parquet.ParquetFile(path) as file:
+            rows = (row for batch in file.iter_batches(ROWS_AT_A_TIME) for row in batch.to_pylist())
+            for number, row in enumerate(rows):
+                yield f"{path}, row {number}", row
+    else:
+        raise ValueError(f"{path}: expected a .jsonl, .csv or .parquet file, or a folder that `tgdi prepare` made.")
+
+
+def _post(row: Any, where: str, folder: Path, need_entities: bool) -> dict[str, Any]:
+    if isinstance(row, bytes):
+        row = _from_json(row, where)
+    elif None in row:
+        raise InvalidPost(f"{where} has {len(row[None])} cells more than the first line has names.")
+    else:
+        row = {name: None if value == "" else value for name, value in row.items()}
+        for name in JSON_CELLS:
+            if isinstance(row.get(name), str):
+                row[name] = _cell(row[name], f"{where}, {name}", name)
+    if all(row.get(name) is None for name in ("text", "words")):
+        raise InvalidPost(
+            f"{where}: expected text (or words), head and tail, found {', '.join(row) or 'nothing'}.", "text"
+        )
+    if row.get("entities") is None:
+        for name in ("head", "tail"):
+            if row.get(name) is None:
+                raise InvalidPost(f"{where}: expected head and tail (or entities); there is no {name}.", name)
+    objects = row.get("objects")
+    if not isinstance(objects, list | None):
+        raise InvalidPost(f"{where}: `objects` is {objects!r}; expected a list of boxes or paths.", "objects")
+    row["image"] = _picture(row.get("image"), folder, f"{where}, image", "image")
+    if objects is not None:
+        row["objects"] = [_picture(part, folder, f"{where}, object {i}", "objects") for i, part in enumerate(objects)]
+    return row
+
+
+def _from_json(line: bytes, where: str) -> dict[str, Any]:
+    try:
+        post = json.loads(line)
+    except (ValueError, RecursionError) as error:  # not UTF-8, not JSON, or nested without end
+        found = line.decode(errors="replace").strip()[:80]
+        raise InvalidPost(f"{where}: expected a JSON object, found {found!r} ({error}).") from None
+    if not isinstance(post, dict):
+        raise InvalidPost(f"{where}: expected an object with text, head and tail, found {post!r:.80}.")
+    return post
+
+
+def _cell(text: str, where: str, field: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        raise InvalidPost(f"{where}: expected JSON, such as [[0, 0, 20, 40]], found {text[:80]!r}.", field) from None
+
+
+def _picture(value: Any, folder: Path, where: str, field: str) -> Any:
+    if isinstance(value, Mapping) and value.get("bytes") is None and isinstance(value.get("path"), str):
+        value = value["path"]  # as `datasets` keeps pictures in Parquet
+    if not isinstance(value, str):
+        return value
+    if not value or "://" in value:
+        raise InvalidPost(
+            f"{where} is {value!r}; expected the path of a file, or null where there is none. URLs are not fetched.",
+            field,
+        )
+    return folder / value
+
+
+class RowWriter:
+    r"""
+    Writes rows to a `.jsonl`, `.csv` or `.parquet` file, part by part. Between two parts the file on disk is
+    consistent, and `position` says how far it goes.
+
+    Parts of a Parquet file are files of their own in a folder beside it until `finish` joins them, because such a file
+    is of no use before its end is written.
+
+    Args:
+        path: The file that is to come; what is not finished has the suffix `.part`.
+        columns: Name and type (`str`, `float`, `int`) of the columns of CSV and Parquet. Other values of a row are
+            left out there; lists and mappings become JSON.
+        position: Go on from here, and forget what comes after.
+    """
+
+    def __init__(self, path: Path, columns: Mapping[str, type], position: int = 0):
+        self.path, self.columns, self.position = path, columns, position
+        self.part = path.with_name(path.name + ".part")
+        self.kind = path.suffix.lower()
+        if self.kind not in (*JSON_LINES, *CSV, *PARQUET):
+            raise ValueError(f"{path}: expected a name that ends in .jsonl, .csv or .parquet.")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if self.kind in PARQUET:
+            self.part.mkdir(exist_ok=True)
+            for file in self.part.glob("*.parquet"):
+                if int(file.stem) >= position:
+                    file.unlink()
+            return
+        if position and not self.part.exists() and path.exists():  # finished, but nobody took note
+            path.replace(self.part)
+        with self.part.open("ab") as file:
+            if file.tell() < position:
+                raise ValueError(f"{self.part} has {file.tell()} bytes, and had {position}; it can't be gone on with.")
+            file.truncate(position)
+        if self.kind in CSV and not position:
+            self._append(_csv_lines([list(columns)]))
+
+    def write(self, rows: Sequence[Mapping[str, Any]]) -> int:
+        """Adds rows, on the disk when it returns; gives the new position."""
+        if self.kind in PARQUET:
+            self._write_table(rows)
+        elif self.kind in CSV:
+            self._append(_csv_lines([[_plain(row.get(name)) for name in self.columns] for row in rows]))
+        else:
+            self._append("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+        return self.position
+
+    def _append(self, text: str) -> None:
+        with self.part.open("ab") as file:
+            file.write(text.encode("utf-8", "backslashreplace"))
+            file.flush()
+            os.fsync(file.fileno())
+            self.position = file.tell()
+
+    def _write_table(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        import pyarrow as arrow
+        import pyarrow.parquet as parquet
+
+        types = {str: arrow.string(), float: arrow.float64(), int: arrow.int64()}
+        schema = arrow.schema([(name, types[kind]) for name, kind in self.columns.items()])
+        table = [{name: _typed(row.get(name), kind) for name, kind in self.columns.items()} for row in rows]
+        file = self.part / f"{self.position:08}.parquet"
+        parquet.write_table(arrow.Table.from_pylist(table, schema), file.with_suffix(".new"))
+        file.with_suffix(".new").replace(file)
+        self.position += 1
+
+    def finish(self) -> None:
+        """Gives the file its name. What a Parquet file was made of stays until `discard`."""
+        if self.kind not in PARQUET:
+            self.part.replace(self.path)
+            return
+        import pyarrow.parquet as parquet
+
+        files = sorted(self.part.glob("*.parquet"))
+        if not files:
+            self._write_table([])
+            files = sorted(self.part.glob("*.parquet"))
+        joined = self.part / "joined"
+        with parquet.ParquetWriter(joined, parquet.read_schema(files[0])) as writer:
+            for file in files:
+                writer.write_table(parquet.read_table(file))
+        joined.replace(self.path)
+
+    def discard(self) -> None:
+        """Removes what is unfinished."""
+        if self.part.is_dir():
+            for file in self.part.iterdir():
+                file.unlink()
+            self.part.rmdir()
+        else:
+            self.part.unlink(missing_ok=True)
+
+
+def _csv_lines(rows: Iterable[Sequence[Any]]) -> str:
+    from io import StringIO
+
+    text = StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue()
+
+
+def _plain(value: Any) -> Any:
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, list | dict) else value
+
+
+def _typed(value: Any, kind: type) -> Any:
+    value = _plain(value)
+    if value is None:
+        return None
+    if kind is str:
+        return str(value).encode("utf-8", "backslashreplace").decode()
+    return kind(value)
