@@ -109,4 +109,4 @@ def test_n_triples_are_read_by_others(tmp_path):
     (statement,) = graph.subjects(rdflib.RDF.predicate, member_of)
     assert float(graph.value(statement, rdflib.URIRef("https://example.org/score"))) == 0.5
     assert str(graph.value(statement, rdflib.URIRef("https://example.org/post"))) == "1"
-    assert len(graph) == 4 + 2 + 7 + 6  # labels, facts, statements with and without a post
+    assert len(graph) == 4 + 2 + 6 + 5  # labels, facts, statements with and without a post
