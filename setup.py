@@ -18,6 +18,8 @@ REQUIREMENTS = [
     "filelock>=3.20",  # claims on work that end with the process
     "numpy>=2.0",
     "pillow>=12.0",  # Image.has_transparency_data; no deprecated modes
+    "pyarrow>=21.0",  # Parquet, row by row
+    "jinja2>=3.1",  # the model card, by huggingface_hub
     "tokenizers>=0.23",  # special tokens in running text can be split
     "tqdm>=4.66",
     "typer>=0.20",  # the command line
@@ -26,10 +28,20 @@ REQUIREMENTS = [
 EXTRAS = {
     "tensorboard": ["tensorboard>=2.18"],
     "peft": ["peft>=0.21"],
+    "rdf": ["rdflib>=7.0"],  # N-Triples
     "ray": ["ray[data]>=2.50", "polars>=1.0"],  # the example for a cluster; its join needs polars
     "spacy": ["spacy>=3.8"],  # noun phrases by a parser
     "style": ["ruff==0.17.6"],  # another version formats otherwise
-    "test": ["build>=1.2", "hypothesis>=6.100", "peft>=0.21", "pytest>=9.0", "pytest-xdist>=3.6", "scikit-learn>=1.5"],
+    "test": [
+        "build>=1.2",
+        "hypothesis>=6.100",
+        "peft>=0.21",
+        "pytest>=9.0",
+        "pytest-xdist>=3.6",
+        "pyyaml>=6.0",
+        "rdflib>=7.0",
+        "scikit-learn>=1.5",
+    ],
 }
 
 setup(
@@ -44,6 +56,7 @@ setup(
     # `modeling/` and `processing/` hold what travels with a checkpoint to the Hub and so stand apart in the
     # repository; installed, they are parts of this package and nothing generic lands in site-packages.
     packages=["tgdi_hf", "tgdi_hf.modeling", "tgdi_hf.processing"],
+    package_data={"tgdi_hf": ["model_card_template.md"]},
     package_dir={"tgdi_hf.modeling": "modeling", "tgdi_hf.processing": "processing"},
     install_requires=REQUIREMENTS,
     extras_require=EXTRAS,

@@ -137,6 +137,18 @@ def test_input_that_can_not_be_right_is_a_message_and_leaves_no_half_file(checkp
     assert result.exit_code == 1 and "2 of 2 posts can't be used" in result.output
 
 
+def test_push_writes_what_would_go_up(checkpoint, tmp_path):
+    scores = {f"eval_{name}": 0.5 for name in ("accuracy", "precision", "recall", "f1")}
+    (tmp_path / "scores.json").write_text(json.dumps(scores))
+    run(
+        "push", checkpoint, "me/tiny", "--to", tmp_path / "upload", "--results", tmp_path / "scores.json", "--seed", 4,
+        "--handler",
+    )  # fmt: skip
+    card = (tmp_path / "upload" / "README.md").read_text()
+    assert "| 50.0 | 50.0 | 50.0 | 50.0 |" in card and "seed 4" in card
+    assert (tmp_path / "upload" / "handler.py").is_file()
+
+
 def test_triples_from_the_command_line(checkpoint, tmp_path):
     post = {"id": 3, "text": "Ann meets Bob in Rome", "entities": ["Ann", "Bob", "Rome"]}
     (tmp_path / "posts.jsonl").write_text(json.dumps(post) + "\n{\n")

@@ -12,6 +12,7 @@ from .registration import register
 
 if TYPE_CHECKING:
     from .collator import TGDICollator
+    from .hub import push_to_hub, save_for_hub
     from .metric import MNREMetric, compute_metrics, make_compute_metrics
     from .mnre import RELATIONS, load_mnre
     from .posts import undecoded
@@ -40,6 +41,8 @@ _LAZY = {
     "evaluate": "training",
     "fine_tune": "training",
     "undecoded": "posts",
+    "push_to_hub": "hub",
+    "save_for_hub": "hub",
 }
 
 __all__ = [

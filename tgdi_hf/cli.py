@@ -339,6 +339,48 @@ def prepare(
 
 
 @app.command()
+def push(
+    checkpoint: Checkpoint,
+    repo: Annotated[str, typer.Argument(help="user/name on the Hub; made if it is not there.")],
+    results: Annotated[list[Path], typer.Option(help="What `tgdi evaluate --output` wrote; once for every seed.")] = [],  # noqa: B006 - typer copies it
+    seeds: Annotated[list[int], typer.Option("--seed", help="Of the runs behind the results, in order.")] = [],  # noqa: B006
+    dataset: Annotated[str, typer.Option(help="What the results were measured on.")] = "MNRE",
+    split: str = "validation",
+    license: Annotated[str | None, typer.Option(help="Of the weights, as the Hub spells it.")] = None,
+    language: str = "en",
+    notes: Annotated[str | None, typer.Option(help="A paragraph for the card.")] = None,
+    handler: Annotated[bool, typer.Option("--handler", help="Add handler.py for Inference Endpoints.")] = False,
+    private: Annotated[bool, typer.Option("--private")] = False,
+    to: Annotated[Path | None, typer.Option(help="Write the folder here, and upload nothing.")] = None,
+):
+    """Share a model on the Hub: weights, processor, pipeline, code and card in one commit. Log in with `hf auth login`.
+
+    Example: tgdi push runs/demo me/tgdi-demo --to upload
+    """
+    from .hub import push_to_hub, save_for_hub
+    from .model_card import model_card
+    from .modeling.modeling_tgdi import TGDIForRelationExtraction
+    from .processing.processing_tgdi import TGDIProcessor
+
+    model, processor = TGDIForRelationExtraction.from_pretrained(checkpoint), TGDIProcessor.from_pretrained(checkpoint)
+    card = model_card(
+        model,
+        repo,
+        results=[json.loads(path.read_text(encoding="utf-8")) for path in results],
+        seeds=seeds or None,
+        dataset_name=dataset,
+        split=split,
+        license=license,
+        language=language,
+        notes=notes,
+    )
+    if to is not None:
+        typer.echo(f"all that would go up is in {save_for_hub(to, model, processor, card, handler)}")
+        return
+    typer.echo(push_to_hub(repo, model, processor, card, handler=handler, private=private or None).commit_url)
+
+
+@app.command()
 def demo(
     seed: int = 0,
     output: Annotated[Path | None, typer.Option(help="Keep the trained model here.")] = None,

@@ -1,0 +1,74 @@
+import pytest
+from huggingface_hub import ModelCard
+from huggingface_hub.repocard_data import model_index_to_eval_results
+
+from tgdi_hf.model_card import model_card, recorded_versions
+
+
+def result(f1, relation_f1=0.5):
+    scores = {"eval_accuracy": 0.7, "eval_precision": 0.6, "eval_recall": 0.5, "eval_f1": f1}
+    return {
+        **scores,
+        **{f"eval_{kind} None": relation_f1 for kind in ("precision", "recall", "f1")},
+        "eval_support None": 9.0,
+    }
+
+
+def test_a_card_without_results_claims_none(model):
+    card = model_card(model, "me/tiny")
+    assert "No results were recorded" in card.text
+    assert card.data.to_dict().get("model-index") is None
+    assert 'model="me/tiny", trust_remote_code=True' in card.text
+    assert "Trained on both orders of every pair:** no" in card.text
+    assert "license" not in card.data.to_dict()
+    for name, version in recorded_versions().items():
+        assert f"{name} {version}" in card.text
+
+
+def test_results_say_split_and_seeds(model, tmp_path):
+    card = model_card(
+        model, "me/tiny", results=[result(0.5), result(0.6, 0.7)], seeds=[0, 1], split="validation", license="mit",
+        base_models=["bert-base-uncased", "openai/clip-vit-base-patch32"],
+        co2={"emissions": 12.5, "source": "codecarbon"},
+    )  # fmt: skip
+    assert "| 70.0 ± 0.0 | 60.0 ± 0.0 | 50.0 ± 0.0 | 55.0 ± 7.1 |" in card.text
+    assert "On MNRE, validation split, seeds 0, 1." in card.text
+    assert "| `None` | 9 | 60.0 ± 14.1 | 60.0 ± 14.1 | 60.0 ± 14.1 |" in card.text
+    # What is written is read back the same by the Hub's library.
+    card.save(tmp_path / "README.md")
+    again = ModelCard.load(tmp_path / "README.md")
+    assert again.data.to_dict() == card.data.to_dict()
+    _, found = model_index_to_eval_results(again.data.to_dict()["model-index"])
+    f1 = next(one for one in found if one.metric_type == "f1")
+    assert (f1.metric_value, f1.dataset_split) == (0.55, "validation")
+    assert f1.metric_name == "micro-F1 without None (seeds 0, 1)"
+    assert again.data.co2_eq_emissions == {"emissions": 12.5, "source": "codecarbon"}
+    assert again.data.base_model == ["bert-base-uncased", "openai/clip-vit-base-patch32"]
+
+
+def test_one_result_has_no_deviation(model):
+    card = model_card(model, "me/tiny", results=result(0.5), seeds=[3], notes="Trained on a Tuesday.", co2="12 g")
+    assert "| 70.0 | 60.0 | 50.0 | 50.0 |" in card.text
+    assert "seed 3." in card.text and "±" not in card.text
+    assert "Trained on a Tuesday." in card.text and "12 g" in card.text
+
+
+def test_the_recipe_is_said(model):
+    model.config.direction_balanced = True
+    text = model_card(model, "me/tiny").text
+    assert "Trained on both orders of every pair:** yes" in text
+    assert "judges each order by itself" in text and "tail first" not in text
+
+
+def test_the_code_of_the_card_runs(checkpoint, model, capsys):
+    text = model_card(model, str(checkpoint)).text
+    exec(text.split("```python\n")[1].split("```")[0], {})
+    printed = capsys.readouterr().out
+    assert "'relation'" in printed and "'pairs'" in printed
+
+
+def test_results_of_something_else_are_refused(model):
+    with pytest.raises(ValueError, match="The results lack eval_accuracy, eval_precision"):
+        model_card(model, "me/tiny", results={"f1": 0.5})
+    with pytest.raises(ValueError, match="There are 1 results and 2 seeds"):
+        model_card(model, "me/tiny", results=result(0.5), seeds=[0, 1])

@@ -1,0 +1,233 @@
+"""The request handler of Hugging Face Inference Endpoints, and of any server that takes JSON.
+
+It goes into a model's repository as `handler.py` and needs nothing but transformers and the code beside it. A request
+is `{"inputs": POST or [POST, …], "parameters": {…}}`; `docs/serving.schema.json` has requests and answers in full.
+Pictures come as base64, or as URLs of hosts that the operator has named: a server must not fetch what a stranger tells
+it to, nor open files that a stranger names.
+"""
+
+import base64
+import binascii
+import os
+import urllib.error
+import urllib.request
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+from transformers import pipeline
+
+TASK = "multimodal-relation-extraction"
+PARAMETERS = ("top_k", "drop_none", "evidence", "pairs")
+FIELDS = ("id", "text", "words", "head", "tail", "entities", "image", "objects", "caption")
+DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+class BadRequest(ValueError):
+    r"""
+    What is wrong with a request.
+
+    Args:
+        message (`str`): What was expected and what was found.
+        field (`str`): The key that is wrong.
+    """
+
+    def __init__(self, message: str, field: str):
+        super().__init__(message)
+        self.field = field
+
+
+class EndpointHandler:
+    r"""
+    Args:
+        path (`str`): The model's folder, or its name on the Hub.
+        allowed_hosts (*optional*):
+            From where pictures may be fetched: hosts for https (`"pbs.twimg.com"`), or whole origins
+            (`"http://images.local:8080"`). By default what the environment variable `TGDI_ALLOWED_HOSTS` lists,
+            separated by commas, and nothing if it is not set. Redirects are not followed.
+        max_posts, max_characters, max_entities, max_image_bytes (`int`, *optional*):
+            Limits of a request: its posts, the characters of a text or caption, the entities of a post, the size of a
+            picture's file. By default `TGDI_MAX_POSTS`, … or 64, 10,000, 16 and 10 MB.
+        timeout (`float`, *optional*, defaults to 5): Seconds that fetching a picture may take between two packets.
+        options: Of `transformers.pipeline` (`device`, `dtype`, …).
+    """
+
+    def __init__(
+        self,
+        path: str = "",
+        *,
+        allowed_hosts: Sequence[str] | None = None,
+        max_posts: int | None = None,
+        max_characters: int | None = None,
+        max_entities: int | None = None,
+        max_image_bytes: int | None = None,
+        timeout: float = 5.0,
+        **options: Any,
+    ):
+        if allowed_hosts is None:
+            allowed_hosts = [host for host in os.environ.get("TGDI_ALLOWED_HOSTS", "").split(",") if host.strip()]
+        self.allowed_origins = self.origins(allowed_hosts)
+        self.max_posts = _limit("TGDI_MAX_POSTS", max_posts, 64)
+        self.max_characters = _limit("TGDI_MAX_CHARACTERS", max_characters, 10_000)
+        self.max_entities = _limit("TGDI_MAX_ENTITIES", max_entities, 16)
+        self.max_image_bytes = _limit("TGDI_MAX_IMAGE_BYTES", max_image_bytes, 10_000_000)
+        self.timeout = timeout
+        # The operator chose this model, and deploying its handler runs its code anyway.
+        self.pipe = pipeline(TASK, model=path, trust_remote_code=True, **options)
+
+    @staticmethod
+    def origins(hosts: Sequence[str]) -> set[tuple[str, str, int]]:
+        """Scheme, host and port of what may be fetched from."""
+        return {_origin(host if "://" in host else f"https://{host.strip()}") for host in hosts}
+
+    def __call__(self, data: Any) -> dict[str, Any] | list[dict[str, Any]]:
+        r"""
+        Args:
+            data: The request.
+
+        Returns:
+            The pipeline's result for the post, or a list of them. A post that can't be used gives `{"error": …,
+            "field": …}` in its place, and so does a request that is none.
+        """
+        try:
+            inputs, parameters = self._request(data)
+            posts = inputs if isinstance(inputs, list) else [inputs]
+            results = self._results(posts, parameters)
+        except BadRequest as error:
+            return {"error": str(error), "field": error.field}
+        return results if isinstance(inputs, list) else results[0]
+
+    def _request(self, data: Any) -> tuple[Any, dict[str, Any]]:
+        if not isinstance(data, Mapping) or "inputs" not in data:
+            raise BadRequest('The request has no `inputs`; expected {"inputs": a post or a list of posts}.', "inputs")
+        inputs, parameters = data["inputs"], data.get("parameters")
+        if not isinstance(inputs, list | Mapping):
+            raise BadRequest(f"`inputs` is {_short(inputs)}; expected a post or a list of posts.", "inputs")
+        if isinstance(inputs, list) and not 1 <= len(inputs) <= self.max_posts:
+            raise BadRequest(f"`inputs` has {len(inputs)} posts; expected 1 to {self.max_posts}.", "inputs")
+        if not isinstance(parameters, Mapping | None):
+            raise BadRequest(f"`parameters` is {_short(parameters)}; expected an object.", "parameters")
+        parameters = dict(parameters or {})
+        unknown = parameters.keys() - set(PARAMETERS)
+        if unknown:
+            raise BadRequest(
+                f"There is no parameter {_short(min(map(str, unknown)))}; there are {', '.join(PARAMETERS)}.",
+                "parameters",
+            )
+        for name in ("drop_none", "evidence"):
+            if not isinstance(parameters.get(name, False), bool):
+                raise BadRequest(f"`{name}` is {_short(parameters[name])}; expected true or false.", "parameters")
+        return inputs, parameters
+
+    def _results(self, posts: list[Any], parameters: dict[str, Any]) -> list[dict[str, Any]]:
+        answers: list[dict[str, Any] | None] = [None] * len(posts)
+        usable = {}
+        for i, post in enumerate(posts):
+            try:
+                usable[i] = {**self._post(post), "where": f"inputs[{i}]"}
+            except BadRequest as error:
+                identity = post.get("id") if isinstance(post, Mapping) else None
+                known = {"id": identity} if isinstance(identity, str | int) else {}
+                answers[i] = {**known, "error": str(error), "field": error.field}
+        try:
+            found = self.pipe(list(usable.values()), strict=False, **parameters)
+        except (ValueError, TypeError) as error:  # posts have their errors in their place, so it is a parameter
+            raise BadRequest(str(error), "parameters") from None
+        for i, result in zip(usable, found):
+            answers[i] = _json(result)
+        return answers
+
+    def _post(self, post: Any) -> dict[str, Any]:
+        if not isinstance(post, Mapping):
+            raise BadRequest(f"A post is {_short(post)}; expected an object with text, head and tail.", "post")
+        unknown = post.keys() - set(FIELDS)
+        if unknown:
+            name = min(map(str, unknown))
+            raise BadRequest(f"A post has no {_short(name)}; it has {', '.join(FIELDS)}.", name)
+        for name in ("text", "words", "caption"):
+            value = post.get(name)
+            size = sum(len(str(part)) for part in (value if isinstance(value, list | str) else ()))
+            if size > self.max_characters:
+                raise BadRequest(f"`{name}` has {size} characters; expected up to {self.max_characters}.", name)
+        entities = post.get("entities")
+        if isinstance(entities, list) and len(entities) > self.max_entities:
+            raise BadRequest(f"`entities` has {len(entities)}; expected up to {self.max_entities}.", "entities")
+        if not isinstance(post.get("id"), str | int | None):
+            raise BadRequest(f"`id` is {_short(post['id'])}; expected a string or a number.", "id")
+        post = {**post, "image": self._picture(post.get("image"), "image")}
+        if isinstance(post.get("objects"), list):
+            # A box is a list of numbers; all else is a picture, and only one that came with the request.
+            post["objects"] = [
+                part if isinstance(part, list) else self._picture(part, "objects") for part in post["objects"][:8]
+            ]
+        return post
+
+    def _picture(self, value: Any, field: str) -> dict[str, bytes] | None:
+        if value is None:
+            return None
+        if not isinstance(value, str):
+            raise BadRequest(f"`{field}` has {_short(value)}; expected a picture in base64, or a URL.", field)
+        if value.startswith(("http://", "https://")):
+            return {"bytes": self._fetch(value, field)}
+        encoded = value.partition(",")[2] if value.startswith("data:") else value
+        if len(encoded) > self.max_image_bytes * 4 // 3 + 4:
+            raise BadRequest(f"The picture in `{field}` is larger than {self.max_image_bytes:,} bytes.", field)
+        try:
+            content = base64.b64decode(encoded, validate=True)
+        except (binascii.Error, ValueError) as error:
+            raise BadRequest(f"`{field}` is {_short(value)}, which is not base64: {error}.", field) from None
+        if not content:
+            raise BadRequest(f"The picture in `{field}` is empty.", field)
+        return {"bytes": content}
+
+    def _fetch(self, url: str, field: str) -> bytes:
+        try:
+            allowed = _origin(url) in self.allowed_origins
+        except ValueError:
+            allowed = False
+        if not allowed:
+            raise BadRequest(f"`{field}` is {_short(url)}; this server fetches nothing from there. Send base64.", field)
+        try:
+            with _OPENER.open(url, timeout=self.timeout) as answer:
+                content = answer.read(self.max_image_bytes + 1)
+        except (OSError, urllib.error.URLError, ValueError) as error:
+            raise BadRequest(f"`{field}`: {_short(url)} could not be fetched: {error}.", field) from None
+        if len(content) > self.max_image_bytes:
+            raise BadRequest(f"The picture in `{field}` is larger than {self.max_image_bytes:,} bytes.", field)
+        return content
+
+
+class _NoRedirects(urllib.request.HTTPRedirectHandler):
+    """A redirect leads wherever the other side likes."""
+
+    def redirect_request(self, *arguments, **options):
+        return None
+
+
+# No proxies of the environment, no other schemes, no redirects.
+_OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}), _NoRedirects)
+
+
+def _origin(url: str) -> tuple[str, str, int]:
+    parts = urlsplit(url.strip())
+    if parts.scheme not in DEFAULT_PORTS or not parts.hostname:
+        raise ValueError(f"{url!r} is not the address of a web server.")
+    return parts.scheme, parts.hostname.lower(), parts.port or DEFAULT_PORTS[parts.scheme]
+
+
+def _limit(variable: str, value: int | None, default: int) -> int:
+    return int(os.environ.get(variable, default)) if value is None else value
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "…"
+
+
+def _json(value: Any) -> Any:
+    """Arrays as lists, to four digits."""
+    if isinstance(value, Mapping):
+        return {key: _json(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_json(part) for part in value]
+    return value.round(4).tolist() if hasattr(value, "tolist") else value

@@ -1,0 +1,127 @@
+"""Sharing a model on the Hub: everything that it takes to run it, in one commit."""
+
+import shutil
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from huggingface_hub import CommitInfo, CommitOperationAdd, HfApi, ModelCard
+from transformers import PreTrainedModel
+
+from .model_card import model_card
+from .processing.pipeline_tgdi import MultimodalRelationExtractionPipeline
+from .processing.processing_tgdi import TGDIProcessor
+
+# Formats that can run code when they are loaded.
+PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".joblib", ".msgpack")
+
+
+def save_for_hub(
+    folder: str | Path,
+    model: PreTrainedModel,
+    processor: TGDIProcessor,
+    card: ModelCard,
+    handler: bool = False,
+) -> Path:
+    r"""
+    Writes all that the Hub needs: weights as safetensors, processor, the code of model, processor and pipeline, and the
+    card.
+
+    Args:
+        folder: A new or empty folder.
+        model, processor: What to save.
+        card: See `model_card`.
+        handler: Add `handler.py` for Inference Endpoints.
+
+    Returns:
+        The folder.
+
+    Raises:
+        ValueError: There is something in the folder.
+    """
+    folder = Path(folder)
+    if folder.exists() and any(folder.iterdir()):
+        raise ValueError(f"{folder} is not empty; what is in it would go to the Hub as well. Name a new folder.")
+    pipe = MultimodalRelationExtractionPipeline(model=model, processor=processor, device=model.device)
+    pipe.save_pretrained(folder)
+    # The processor's own file has all of it.
+    (folder / "preprocessor_config.json").unlink(missing_ok=True)
+    if handler:
+        shutil.copyfile(Path(__file__).with_name("handler.py"), folder / "handler.py")
+    card.save(folder / "README.md")
+    return folder
+
+
+def push_to_hub(
+    repo_id: str,
+    model: PreTrainedModel,
+    processor: TGDIProcessor,
+    card: ModelCard | None = None,
+    *,
+    handler: bool = False,
+    private: bool | None = None,
+    revision: str | None = None,
+    create_pr: bool = False,
+    commit_message: str = "Upload TGDI",
+    token: str | None = None,
+) -> CommitInfo:
+    r"""
+    Uploads a model with its processor, pipeline, code and card.
+
+    It is one commit: nothing is there half, and nothing overwrites the card, as single uploads of models and pipelines
+    do.
+
+    Args:
+        repo_id: `"user/name"`; the repository is made if it is not there.
+        model, processor: What to share.
+        card: By default `model_card(model, repo_id)`.
+        handler: Add `handler.py` for Inference Endpoints.
+        private, revision, create_pr, commit_message, token: As everywhere in huggingface_hub.
+
+    Returns:
+        `CommitInfo`, with `commit_url` and, with `create_pr`, `pr_url`.
+
+    Raises:
+        ValueError: The Hub, which checks the card's metadata before anything goes up, does not accept them.
+    """
+    card = model_card(model, repo_id) if card is None else card
+    with TemporaryDirectory() as folder:
+        save_for_hub(folder, model, processor, card, handler)
+        return push_folder(
+            folder,
+            repo_id,
+            private=private,
+            revision=revision,
+            create_pr=create_pr,
+            commit_message=commit_message,
+            token=token,
+        )
+
+
+def push_folder(
+    folder: str | Path,
+    repo_id: str,
+    *,
+    private: bool | None = None,
+    revision: str | None = None,
+    create_pr: bool = False,
+    commit_message: str = "Upload TGDI",
+    token: str | None = None,
+) -> CommitInfo:
+    r"""
+    Uploads what `save_for_hub` wrote, in one commit.
+
+    Raises:
+        ValueError: There are no weights, or some in a format that can run code.
+    """
+    files = sorted(path for path in Path(folder).rglob("*") if path.is_file())
+    pickles = [path.name for path in files if path.suffix.lower() in PICKLES]
+    if pickles:
+        raise ValueError(f"{folder} has {', '.join(pickles)}, which can run code when loaded; only safetensors go up.")
+    if not any(path.suffix == ".safetensors" for path in files):
+        raise ValueError(f"{folder} has no weights: expected model.safetensors.")
+    api = HfApi(token=token)
+    api.create_repo(repo_id, private=private, exist_ok=True)
+    if revision is not None and not create_pr:
+        api.create_branch(repo_id, branch=revision, exist_ok=True)
+    operations = [CommitOperationAdd(path.relative_to(folder).as_posix(), path) for path in files]
+    return api.create_commit(repo_id, operations, commit_message=commit_message, revision=revision, create_pr=create_pr)

@@ -1,0 +1,163 @@
+"""The model card: what a model is, how it was measured, and what it is not for."""
+
+import platform
+from collections.abc import Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+from huggingface_hub import EvalResult, ModelCard, ModelCardData
+from transformers import PreTrainedModel
+
+from .processing.entity_pairs import NEGATIVE
+from .processing.pipeline_tgdi import TASK
+
+TEMPLATE = Path(__file__).with_name("model_card_template.md")
+SCORES = {"accuracy": "accuracy", "precision": "micro-precision", "recall": "micro-recall", "f1": "micro-F1"}
+RECORDED = ("tgdi_hf", "transformers", "torch", "huggingface-hub", "safetensors")
+
+
+def model_card(
+    model: PreTrainedModel,
+    repo_id: str,
+    *,
+    results: Sequence[Mapping[str, float]] | Mapping[str, float] = (),
+    seeds: Sequence[int] | None = None,
+    dataset_name: str = "MNRE",
+    split: str = "validation",
+    language: str | Sequence[str] = "en",
+    license: str | None = None,
+    base_models: Sequence[str] | None = None,
+    datasets: Sequence[str] = (),
+    tags: Sequence[str] = (),
+    notes: str | None = None,
+    co2: Mapping[str, Any] | str | None = None,
+) -> ModelCard:
+    r"""
+    Writes the card of a model. What is not known is left out.
+
+    Args:
+        model: The fine-tuned model.
+        repo_id: Where it will be on the Hub.
+        results: What `tgdi evaluate --output` wrote, of one seed or of each of several.
+        seeds: Of the training runs behind `results`; the first must be that of `model`.
+        dataset_name, split: What `results` were measured on.
+        language: ISO codes.
+        license: Of the weights, as the Hub spells it. The licences of the base models have a say in it.
+        base_models: Names on the Hub; by default what the configuration says, where that is no folder here.
+        datasets: Names on the Hub of what it was trained on, if it is there.
+        tags: More tags.
+        notes: A paragraph on how this model came about.
+        co2: Emissions, in grams and whatever else the Hub's `co2_eq_emissions` knows, or a sentence.
+
+    Returns:
+        `ModelCard`.
+
+    Raises:
+        ValueError: Results without the scores of `tgdi evaluate`, or not one seed for each.
+    """
+    results = [results] if isinstance(results, Mapping) else list(results)
+    if seeds is not None and len(seeds) != len(results):
+        raise ValueError(f"There are {len(results)} results and {len(seeds)} seeds; expected one seed for each result.")
+    scores = [_scores(result) for result in results]
+    config = model.config
+    encoders = [getattr(sub, "_name_or_path", "") for sub in (config.text_config, config.vision_config)]
+    if base_models is None:
+        base_models = [name for name in encoders if name and not Path(name).exists()]
+    names = [config.id2label[i] for i in range(config.num_labels)]
+    with_vision = f"{config.vision_config.model_type}, {config.vision_config.num_hidden_layers} layers"
+    seed_text = _seed_text(seeds, len(scores))
+    data = ModelCardData(
+        language=language,
+        license=license,
+        library_name="transformers",
+        # The Hub knows a closed list of tasks; the name of ours is a tag.
+        pipeline_tag="text-classification",
+        tags=["relation-extraction", TASK, "multimodal", "tgdi", "custom_code", *tags],
+        base_model=list(base_models) or None,
+        datasets=list(datasets) or None,
+        metrics=["accuracy", "precision", "recall", "f1"] if scores else None,
+        model_name=repo_id.rpartition("/")[2],
+        eval_results=_eval_results(scores, dataset_name, split, seed_text) or None,
+        co2_eq_emissions=co2 if isinstance(co2, Mapping) else None,
+    )
+    return ModelCard.from_template(
+        data,
+        template_path=str(TEMPLATE),
+        repo_id=repo_id,
+        text_encoder=f"{config.text_config.model_type}, {config.text_config.num_hidden_layers} layers",
+        vision_encoder=with_vision if config.uses_vision else "none",
+        relations=names,
+        negative=NEGATIVE if NEGATIVE in names else None,
+        direction_balanced=config.direction_balanced,
+        versions=", ".join(f"{name} {found}" for name, found in recorded_versions().items()),
+        results={name: _spread([row[name] for row in scores]) for name in SCORES} if scores else None,
+        several=len(scores) > 1,
+        per_relation=_per_relation(results, names) if results else [],
+        dataset_name=dataset_name,
+        split=split,
+        seeds=seed_text,
+        notes=notes,
+        co2=co2 if isinstance(co2, str) else None,
+    )
+
+
+def recorded_versions() -> dict[str, str]:
+    """Of Python and of the packages that a checkpoint depends on."""
+    found = {"python": platform.python_version()}
+    for name in RECORDED:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:  # run from a folder, not installed
+            continue
+    return found
+
+
+def _scores(result: Mapping[str, float]) -> dict[str, float]:
+    missing = [name for name in SCORES if f"eval_{name}" not in result]
+    if missing:
+        raise ValueError(
+            f"The results lack {', '.join(f'eval_{name}' for name in missing)}; expected what `tgdi evaluate --output` "
+            "writes."
+        )
+    return {name: 100 * result[f"eval_{name}"] for name in SCORES}
+
+
+def _seed_text(seeds: Sequence[int] | None, count: int) -> str:
+    if seeds is None:
+        return "one run" if count == 1 else f"{count} runs"
+    return ("seed " if len(seeds) == 1 else "seeds ") + ", ".join(map(str, seeds))
+
+
+def _spread(values: Sequence[float]) -> str:
+    return f"{mean(values):.1f}" + (f" ± {stdev(values):.1f}" if len(values) > 1 else "")
+
+
+def _eval_results(scores: list[dict[str, float]], dataset: str, split: str, seeds: str) -> list[EvalResult]:
+    return [
+        EvalResult(
+            task_type="text-classification",
+            task_name="Multimodal relation extraction",
+            dataset_type=dataset.lower(),
+            dataset_name=dataset,
+            dataset_split=split,
+            metric_type=name,
+            metric_name=f"{title} ({seeds})" if name == "accuracy" else f"{title} without {NEGATIVE} ({seeds})",
+            metric_value=round(mean(row[name] for row in scores) / 100, 4),
+        )
+        for name, title in (SCORES.items() if scores else ())
+    ]
+
+
+def _per_relation(results: list[Mapping[str, float]], names: list[str]) -> list[dict[str, Any]]:
+    rows = []
+    for name in names:
+        found = [result for result in results if f"eval_f1 {name}" in result]
+        if found:
+            values = {
+                key: _spread([100 * row[f"eval_{key} {name}"] for row in found]) for key in SCORES if key != "accuracy"
+            }
+            support = found[0].get(f"eval_support {name}")
+            rows.append({"name": name, "support": "" if support is None else int(support), **values})
+    return rows
