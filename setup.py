@@ -28,13 +28,18 @@ REQUIREMENTS = [
 EXTRAS = {
     "tensorboard": ["tensorboard>=2.18"],
     "peft": ["peft>=0.21"],
+    "viz": ["matplotlib>=3.9"],  # figures
     "rdf": ["rdflib>=7.0"],  # N-Triples
+    "demo": ["gradio>=6.0"],  # the page of `tgdi app`
     "ray": ["ray[data]>=2.50", "polars>=1.0"],  # the example for a cluster; its join needs polars
     "spacy": ["spacy>=3.8"],  # noun phrases by a parser
+    "browser": ["gradio>=6.0", "playwright>=1.50"],  # tests of the page; they need Chromium, too
     "style": ["ruff==0.17.6"],  # another version formats otherwise
     "test": [
         "build>=1.2",
         "hypothesis>=6.100",
+        "jsonschema>=4.20",
+        "matplotlib>=3.9",
         "peft>=0.21",
         "pytest>=9.0",
         "pytest-xdist>=3.6",

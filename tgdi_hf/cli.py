@@ -338,6 +338,32 @@ def prepare(
     typer.echo(f"prepared posts in {output}; train on them with: {advice}")
 
 
+@app.command(name="explain")
+def explain_(
+    checkpoint: Checkpoint,
+    output: Annotated[Path, typer.Argument(help="A .png, .svg or .pdf file.")],
+    text: Annotated[str, typer.Option(help="The post.")],
+    head: Annotated[str, typer.Option(help="As it stands in the text, once; or a span, '[0, 3]'.")],
+    tail: str = typer.Option(),
+    image: Annotated[Path | None, typer.Option(help="The post's picture.")] = None,
+    caption: Annotated[str | None, typer.Option(help="What an image captioner says of it.")] = None,
+    words: Annotated[
+        list[str], typer.Option("--word", help="Another word to look for in the picture; may be repeated.")
+    ] = [],  # noqa: B006 - typer copies it
+):
+    """Draw why the model says what it says: scores, matching gate, branches, and where in the picture it saw the words.
+
+    Example: tgdi explain runs/demo why.png --text "Ann Lee meets Bob" --head "Ann Lee" --tail Bob
+    """
+    from .explanation import explain, figure
+
+    post = {"text": text, "head": head, "tail": tail, "image": image, "caption": caption}
+    result, pictures = explain(_pipeline(checkpoint, bf16=False), post, words)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    figure(result, pictures).savefig(output, dpi=150)
+    typer.echo(f"{result['relation']} {result['score']:.3f}, drawn in {output}")
+
+
 @app.command()
 def push(
     checkpoint: Checkpoint,

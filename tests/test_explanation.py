@@ -1,0 +1,51 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from tgdi_hf import MultimodalRelationExtractionPipeline
+from tgdi_hf.explanation import explain, figure
+from tgdi_hf.heat_map import heat_map
+
+POST = {"text": "Ann Lee meets Bob in Rome", "head": "Ann Lee", "tail": "Bob"}
+
+
+@pytest.fixture
+def pipe(model, processor):
+    return MultimodalRelationExtractionPipeline(model=model, processor=processor)
+
+
+@pytest.fixture
+def picture():
+    return Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8))
+
+
+def test_heat_maps_of_entities_and_words(pipe, picture):
+    result, pictures = explain(pipe, {**POST, "image": picture}, words=["Rome"])
+    titles = [title for title, _ in pictures]
+    assert titles[0] == "as the model saw it"
+    assert titles[1].startswith("head: ") and titles[1].replace(" ", "").replace("##", "").lower().endswith("annlee")
+    assert titles[2].startswith("tail: ") and len(titles) == 4
+    evidence = result["evidence"]
+    texts = [token["text"] for token in evidence["tokens"]]
+    start, end = texts.index("<tail>") + 1, texts.index("</tail>")
+    expected = heat_map(pictures[0][1], evidence["similarity"][0][:, :, start:end].sum(-1))
+    assert np.array_equal(np.asarray(pictures[2][1]), np.asarray(expected))
+    with pytest.raises(ValueError, match="'Paris' is not a word of the post"):
+        explain(pipe, {**POST, "image": picture}, words=["Paris"])
+
+
+def test_without_a_picture_there_is_none_to_show(pipe):
+    result, pictures = explain(pipe, {**POST, "text": None, "words": POST["text"].split()})
+    assert pictures == [] and result["gate"] is None
+
+
+def test_the_figure_shows_what_was_found(pipe, picture, tmp_path):
+    pytest.importorskip("matplotlib")
+    for post in ({**POST, "image": picture}, POST):
+        result, pictures = explain(pipe, post)
+        drawn = figure(result, pictures)
+        drawn.savefig(tmp_path / "why.png", dpi=60)
+        texts = [text.get_text() for axes in drawn.get_axes() for text in axes.texts]
+        assert f"{result['score']:.2f}" in texts
+        assert (f"{result['gate']:.2f}" in texts) if result["gate"] else True
+        assert Image.open(tmp_path / "why.png").size[0] > 400
