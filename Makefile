@@ -8,7 +8,7 @@ CONSTRAINTS ?= $(if $(shell command -v nvidia-smi 2>/dev/null),,-c constraints-c
 # Each of two test processes computes with one thread.
 PYTEST := OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/python -m pytest
 
-.PHONY: demo test test-slow style format clean
+.PHONY: demo test test-slow test-browser style format clean
 
 demo: $(VENV)/.installed
 	$(BIN)/tgdi demo --output runs/demo
@@ -18,6 +18,10 @@ test: $(VENV)/.installed-test
 
 test-slow: $(VENV)/.installed-test
 	$(PYTEST) -m slow
+
+# The page of `tgdi app` in Chromium, which the system has to have (Debian: apt install chromium).
+test-browser: $(VENV)/.installed-test $(VENV)/.installed-browser
+	$(PYTEST) -m slow tests/test_app_in_browser.py
 
 style: $(VENV)/.installed-style
 	$(BIN)/ruff check .

@@ -37,6 +37,7 @@ EXTRAS = {
     "style": ["ruff==0.17.6"],  # another version formats otherwise
     "test": [
         "build>=1.2",
+        "gradio>=6.0",
         "hypothesis>=6.100",
         "jsonschema>=4.20",
         "matplotlib>=3.9",

@@ -23,8 +23,7 @@ def test_heat_maps_of_entities_and_words(pipe, picture):
     result, pictures = explain(pipe, {**POST, "image": picture}, words=["Rome"])
     titles = [title for title, _ in pictures]
     assert titles[0] == "as the model saw it"
-    assert titles[1].startswith("head: ") and titles[1].replace(" ", "").replace("##", "").lower().endswith("annlee")
-    assert titles[2].startswith("tail: ") and len(titles) == 4
+    assert titles[1:] == ["head: Ann Lee", "tail: Bob", "Rome"]
     evidence = result["evidence"]
     texts = [token["text"] for token in evidence["tokens"]]
     start, end = texts.index("<tail>") + 1, texts.index("</tail>")

@@ -406,6 +406,28 @@ def push(
     typer.echo(push_to_hub(repo, model, processor, card, handler=handler, private=private or None).commit_url)
 
 
+@app.command(name="app")
+def app_(
+    checkpoint: Checkpoint,
+    host: Annotated[str, typer.Option(help="'0.0.0.0' shows the page to other machines.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="The first free one from here on.", show_default="7860")] = 0,
+    bf16: BF16 = False,
+):
+    """Serve a page to try a model on; needs gradio: pip install 'tgdi_hf[demo]'.
+
+    Example: tgdi app runs/demo
+    """
+    from importlib.util import find_spec
+    from tempfile import TemporaryDirectory
+
+    if find_spec("gradio") is None:
+        raise ValueError("The page is made with gradio, which is not here: pip install 'tgdi_hf[demo]'")
+    from .app import run_app
+
+    with TemporaryDirectory() as folder:
+        run_app(_pipeline(checkpoint, bf16), str(checkpoint), folder, server_name=host, server_port=port or None)
+
+
 @app.command()
 def demo(
     seed: int = 0,

@@ -42,13 +42,14 @@ def explain(
     )
     picture = seen_picture(pipe.processor, inputs["pixel_values"][0, int(inputs["image_mask"][0].argmax())])
     texts = [token["text"] for token in evidence["tokens"]]
-    wanted = [("head", *_between(texts, HEAD_START, HEAD_END)), ("tail", *_between(texts, TAIL_START, TAIL_END))]
-    wanted += [(None, *_pieces(pipe.processor.tokenizer, texts, word)) for word in words]
+    wanted = {
+        f"head: {result['head']['text']}": _between(texts, HEAD_START, HEAD_END),
+        f"tail: {result['tail']['text']}": _between(texts, TAIL_START, TAIL_END),
+        **{word: _pieces(pipe.processor.tokenizer, texts, word) for word in words},
+    }
     pictures = [("as the model saw it", picture)]
-    for role, start, end in wanted:
-        title = " ".join(texts[start:end])
-        weights = evidence["similarity"][0][:, :, start:end].sum(-1)
-        pictures.append((f"{role}: {title}" if role else title, heat_map(picture, weights)))
+    for title, (start, end) in wanted.items():
+        pictures.append((title, heat_map(picture, evidence["similarity"][0][:, :, start:end].sum(-1))))
     return result, pictures
 
 
@@ -111,7 +112,7 @@ def _draw_influence(axes, result: Mapping[str, Any]) -> None:
     axes.bar_label(bars, fmt="%.2f", padding=3)
     if evidence["matching_gate"] is not None:
         _, low, _, high, _ = evidence["matching_gate"]["quantiles"]
-        axes.plot([low, high], [len(names) - 1] * 2, color="black", linewidth=2)  # half of the channels
+        axes.plot([low, high], [len(names) - 0.68] * 2, color="black", linewidth=2)  # the middle half of the channels
     axes.set(xlim=(0, 1.15), title="influence" if result["gate"] is not None else "influence (no picture)")
 
 

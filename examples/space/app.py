@@ -1,0 +1,14 @@
+"""A Hugging Face Space that shows a TGDI model: the page of `tgdi app`, for the model that TGDI_CHECKPOINT names."""
+
+import os
+from tempfile import TemporaryDirectory
+
+from transformers import pipeline
+
+import tgdi_hf  # noqa: F401 - registers the pipeline
+from tgdi_hf.app import run_app
+
+if __name__ == "__main__":
+    checkpoint = os.environ["TGDI_CHECKPOINT"]  # a variable of the Space: user/name
+    with TemporaryDirectory() as folder:
+        run_app(pipeline("multimodal-relation-extraction", model=checkpoint), checkpoint, folder)

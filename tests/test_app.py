@@ -1,0 +1,106 @@
+import importlib.util
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tgdi_hf import MultimodalRelationExtractionPipeline
+
+if importlib.util.find_spec("gradio") is None:
+    pytest.skip("gradio is not installed: pip install 'tgdi_hf[demo]'", allow_module_level=True)
+
+# What gradio uses of others is its own affair.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::FutureWarning"),
+]
+
+
+@pytest.fixture(scope="module")
+def app():
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from tgdi_hf import app
+    return app
+
+
+@pytest.fixture
+def pipe(model, processor):
+    return MultimodalRelationExtractionPipeline(model=model, processor=processor)
+
+
+@pytest.fixture
+def picture(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    return str(tmp_path / "a.png")
+
+
+def test_two_entities(app, pipe, picture):
+    message, answer, influence, choice, heat, pairs, seen = app.show(
+        pipe, "Ann meets Bob", "Ann", "Bob", picture, "two"
+    )
+    result = pipe({"text": "Ann meets Bob", "head": "Ann", "tail": "Bob", "image": picture, "caption": "two"})
+    assert message == pairs == ""
+    assert f"<b>{result['relation']}</b>" in answer and f'value="{result["score"]:.4f}"' in answer
+    assert f'value="{result["gate"]:.4f}" aria-label="matching gate"' in influence
+    assert choice.value == "head: Ann" and [*seen][:2] == ["head: Ann", "tail: Bob"]
+    assert heat.visible
+    # Every token has a map, drawn when it is chosen.
+    token = [*seen][4]
+    assert (
+        app.draw(token, seen).visible
+        and app.draw("nothing", seen).visible is False
+        and not app.draw(None, None).visible
+    )
+
+
+def test_without_a_picture(app, pipe):
+    _, _, influence, choice, heat, _, seen = app.show(pipe, "Ann meets Bob", "Ann", "[10, 13]", None, "")
+    assert "No picture was looked at." in influence
+    assert not choice.visible and not heat.visible and seen == {}
+
+
+def test_all_pairs(app, pipe):
+    *_, pairs, _ = app.show_pairs(pipe, "Ann meets Bob in <b>Rome", "Ann\n\n Bob \n<b>Rome", None, "")
+    assert pairs.count("<meter") == 3
+    assert "&lt;b&gt;Rome" in pairs  # what people write is no markup
+
+
+@pytest.mark.parametrize(
+    ("values", "field", "text"),
+    [
+        (("", "Ann", "Bob", None, None), "text", "no text"),
+        (("Ann meets Bob", "", "Bob", None, None), "head", "not in the text"),
+        (("Ann meets Bob", "Ann", "<i>Eve</i>", None, None), "tail", "&lt;i&gt;Eve"),
+        (("Ann and Ann and Bob", "Ann", "Bob", None, None), "head", "2 times; say which: [0, 3), [8, 11)"),
+        (("Ann meets Bob", "Ann", "Bob", "no.png", None), "image", "there is no such file"),
+    ],
+)
+def test_mistakes_are_said_on_the_page(app, pipe, values, field, text):
+    message, answer, *_ = app.show(pipe, *values)
+    assert message.startswith(f"<div role=alert><b>{field}</b>: ") and text in message
+    assert "post 0" not in message and answer == ""
+    message, *_ = app.show_pairs(pipe, "Ann meets Bob", "Ann", None, None)
+    assert "<b>entities</b>" in message
+
+
+def test_examples_of_every_kind(app, pipe, tmp_path):
+    posts = app.example_posts(str(tmp_path))
+    assert [post["image"] is None for post in posts] == [False] * 4 + [True]
+    for post in posts:
+        assert app.show(pipe, *(post[name] for name in ("text", "head", "tail", "image", "caption")))[0] == ""
+    page = app.build_app(pipe, "A <model>", posts)
+    assert page.title == "A <model>"
+
+
+def test_the_space_says_how_it_is_run():
+    from pathlib import Path
+
+    import yaml
+
+    folder = Path(__file__).parent.parent / "examples" / "space"
+    about = yaml.safe_load((folder / "README.md").read_text().split("---")[1])
+    assert about["sdk"] == "gradio" and (folder / about["app_file"]).is_file()
