@@ -1,0 +1,106 @@
+"""Prediction as stages of a Ray Data pipeline: Parquet in, Parquet out, on any number of machines.
+
+    python examples/predict_with_ray.py runs/demo posts.parquet relations
+    python examples/predict_with_ray.py user/model 's3://bucket/posts/' s3://bucket/relations --gpus 1 --actors 8
+
+CPUs read posts, open pictures and make tensors of them; actors with a model each, one a GPU or a CPU slot, do the
+rest. Needs `pip install "tgdi_hf[ray]"`. Rows come out in the order in which they went in, in the same batches as those
+of `tgdi predict`, so the results are the same. Posts have text (or words), head and tail (or entities), and maybe image
+(a path that all machines can read, or a struct with bytes), objects and caption. One that can't be used has the reason
+in `error`.
+"""
+
+import argparse
+import json
+from typing import Any
+
+import numpy as np
+import ray
+
+from tgdi_hf import MultimodalRelationExtractionPipeline, TGDIForRelationExtraction, TGDIProcessor
+from tgdi_hf.processing.pipeline_tgdi import DEFAULTS
+from tgdi_hf.processing.post_reader import PostReader
+
+parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+parser.add_argument("checkpoint")
+parser.add_argument("posts", help="a Parquet file or a folder of them")
+parser.add_argument("output", help="a folder for Parquet files")
+parser.add_argument("--batch-size", type=int, default=16, help="posts a batch")
+parser.add_argument("--batches", type=int, default=8, help="in a block, which is what a task works on")
+parser.add_argument("--actors", type=int, default=1, help="copies of the model")
+parser.add_argument("--gpus", type=float, default=0, help="for each copy")
+
+Rows = dict[str, np.ndarray]
+
+
+class Read:
+    """Opens pictures and makes tensors: one row goes out for a batch of posts."""
+
+    def __init__(self, checkpoint: str):
+        self.reader = PostReader(TGDIProcessor.from_pretrained(checkpoint))
+
+    def __call__(self, rows: Rows) -> dict[str, list[Any]]:
+        count = len(next(iter(rows.values())))
+        posts = [{name: column[i] for name, column in rows.items()} for i in range(count)]
+        return {"batch": [self.reader(enumerate(map(plain, posts)), strict=False)]}
+
+
+class Predict:
+    """An actor with the model."""
+
+    def __init__(self, checkpoint: str):
+        model = TGDIForRelationExtraction.from_pretrained(checkpoint)
+        self.pipe = MultimodalRelationExtractionPipeline(
+            model=model, processor=TGDIProcessor.from_pretrained(checkpoint)
+        )
+
+    def __call__(self, rows: Rows) -> dict[str, list[Any]]:
+        results = []
+        for batch in rows["batch"]:
+            results += self.pipe.postprocess(self.pipe.forward(batch, **DEFAULTS), **DEFAULTS)
+        columns = ("id", "relation", "score", "gate", "error")
+        table = {name: [result.get(name) for result in results] for name in columns}
+        return {**table, "pairs": [json.dumps(result["pairs"]) if "pairs" in result else None for result in results]}
+
+
+def plain(value: Any) -> Any:
+    """Values of Arrow columns, arrays and all, as Python has them."""
+    if isinstance(value, dict):
+        return {name: plain(part) for name, part in value.items()}
+    if isinstance(value, np.ndarray | list):
+        return [plain(part) for part in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    return None if isinstance(value, float) and np.isnan(value) else value
+
+
+def main() -> None:
+    args = parser.parse_args()
+    ray.data.DataContext.get_current().execution_options.preserve_order = True
+    # Actors hold their share of a CPU to the end: on a small machine nothing would be left for the tasks.
+    model = {"num_gpus": args.gpus} if args.gpus else {"num_cpus": 0.5}
+    relations = (
+        ray.data.read_parquet(args.posts)
+        # Blocks of whole batches, so that no batch depends on where a file was cut.
+        .repartition(target_num_rows_per_block=args.batch_size * args.batches, strict=True)
+        .map_batches(
+            Read,
+            fn_constructor_args=[args.checkpoint],
+            batch_size=args.batch_size,
+            compute=ray.data.ActorPoolStrategy(min_size=1, max_size=8),
+            num_cpus=0.5,
+        )
+        .map_batches(
+            Predict,
+            fn_constructor_args=[args.checkpoint],
+            batch_size=1,
+            compute=ray.data.ActorPoolStrategy(size=args.actors),
+            **model,
+        )
+    )
+    relations.write_parquet(args.output)
+    print(f"{ray.data.read_parquet(args.output).count():,} posts in {args.output}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,172 @@
+"""From posts as people give them to the tensors of their rows."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from itertools import combinations
+from typing import Any
+
+import torch
+
+from .entity_mentions import Entity, PostText
+from .image_inputs import open_picture
+from .invalid_post import InvalidPost, blaming
+from .query_phrases import queries_for
+
+MAX_ENTITIES = 64  # of one post, which make 4,032 ordered pairs
+
+
+@dataclass
+class Post:
+    r"""
+    A post that has been read.
+
+    Args:
+        given: As it came.
+        where: Its name in messages.
+        entities: Head and tail, or the entities of which all pairs are scored, in the order of the text.
+        pairs: Head and tail of each row: of every two entities in the order of the text, then the other way round.
+        all_pairs: Whether the post has a list of entities.
+        rows: Where its rows are in the batch; `None` where it can't be used.
+        error: Why it can't.
+        added: Caption and objects that models have made.
+    """
+
+    given: Mapping[str, Any]
+    where: str
+    text: str = ""
+    entities: list[Entity] = field(default_factory=list)
+    pairs: list[tuple[Entity, Entity]] = field(default_factory=list)
+    all_pairs: bool = False
+    rows: slice | None = None
+    error: InvalidPost | None = None
+    added: dict[str, Any] = field(default_factory=dict)
+
+
+class PostReader:
+    r"""
+    Checks posts, finds their entities, has captions and objects made where that is wanted, and runs the processor: all
+    that comes before the model, and needs no model.
+
+    Args:
+        processor (`TGDIProcessor`): The model's.
+        captioner, grounder (*optional*): See `MultimodalRelationExtractionPipeline`.
+    """
+
+    def __init__(self, processor, captioner: Callable | None = None, grounder: Callable | None = None):
+        self.processor, self.captioner, self.grounder = processor, captioner, grounder
+
+    def __call__(self, posts: Iterable[tuple[int, Any]], strict: bool = True) -> dict[str, Any]:
+        r"""
+        Args:
+            posts: One batch: numbers, for messages, and posts as the pipeline takes them.
+            strict: Whether a post that can't be used is an error; otherwise it has one.
+
+        Returns:
+            `posts`: a `Post` each; `inputs`: the tensors of the rows of all that can be used, distinct pictures once,
+            or `None` if there are none.
+
+        Raises:
+            InvalidPost: With `strict`.
+        """
+        posts = [_read(number, post, strict) for number, post in posts]
+        if self.captioner or self.grounder:
+            for post in posts:
+                _catching(post, strict, self._open)
+            self._add_captions(posts)
+            self._add_objects(posts)
+        try:
+            inputs = self._encode(posts)
+        except InvalidPost:
+            if strict:
+                raise
+            for post in posts:  # which of them was it?
+                _catching(post, strict, lambda post: self._encode([post]))
+            inputs = self._encode(posts)
+        return {"posts": posts, "inputs": inputs}
+
+    def _encode(self, posts: list[Post]) -> Mapping[str, torch.Tensor] | None:
+        columns: dict[str, list] = {name: [] for name in ("text", "head", "tail", "images", "objects", "caption")}
+        names = []
+        for post in posts:
+            if post.error is not None:
+                continue
+            post.rows = slice(len(names), len(names) + len(post.pairs))
+            given = {**post.given, **post.added}
+            shared = (PostText(given, post.where).units, *(given.get(name) for name in ("image", "objects", "caption")))
+            for head, tail in post.pairs:
+                row = (shared[0], head.units, tail.units, *shared[1:])
+                for column, value in zip(columns.values(), row):
+                    column.append(value)
+                names.append(post.where)
+        if not names:
+            return None
+        return self.processor(**columns, row_names=names, share_images=True, return_tensors="pt")
+
+    def _open(self, post: Post) -> None:
+        if post.given.get("image") is not None:
+            with blaming("image"):
+                picture = open_picture(post.given["image"], f"{post.where}, image", self.processor.max_image_pixels)
+            post.given = {**post.given, "image": picture}
+
+    def _add_captions(self, posts: list[Post]) -> None:
+        lacking = _lacking(posts, "caption") if self.captioner and self.processor.use_caption else []
+        if lacking:
+            for post, caption in zip(lacking, self.captioner([post.given["image"] for post in lacking])):
+                post.added["caption"] = caption
+
+    def _add_objects(self, posts: list[Post]) -> None:
+        lacking = _lacking(posts, "objects") if self.grounder and self.processor.num_objects else []
+        if lacking:
+            queries = [queries_for(post.text, [entity.span for entity in post.entities]) for post in lacking]
+            for post, objects in zip(lacking, self.grounder([post.given["image"] for post in lacking], queries)):
+                post.added["objects"] = [one["box"] for one in objects]
+
+
+def _read(number: int, given: Any, strict: bool) -> Post:
+    where = f"post {number}"
+    if isinstance(given, Mapping):
+        post = Post(given, where if given.get("where") is None else str(given["where"]))
+        _catching(post, strict, _find_entities)
+        return post
+    if not isinstance(given, InvalidPost):  # such comes from a reader of files that could not make a post of a row
+        given = InvalidPost(f"{where} is {given!r:.80}; expected a mapping with text, head and tail.")
+    if strict:
+        raise given
+    return Post({"id": given.id}, where, error=given)
+
+
+def _catching(post: Post, strict: bool, step: Callable[[Post], Any]) -> None:
+    if post.error is None:
+        try:
+            step(post)
+        except InvalidPost as error:
+            if strict:
+                raise
+            post.error = error
+
+
+def _find_entities(post: Post) -> None:
+    text = PostText(post.given, post.where)
+    post.text = text.text
+    entities, pair = post.given.get("entities"), [post.given.get(name) for name in ("head", "tail")]
+    if entities is None:
+        post.entities = [text.entity(value, name) for name, value in zip(("head", "tail"), pair)]
+        post.pairs = [tuple(post.entities)]
+        return
+    if pair != [None, None]:
+        raise InvalidPost(f"{post.where} has `entities` and head or tail; expected the one or the other.", "entities")
+    if isinstance(entities, str | bytes | Mapping) or not isinstance(entities, Iterable):
+        raise InvalidPost(f"{post.where}: `entities` is {entities!r:.80}; expected a list of entities.", "entities")
+    found = [text.entity(value, f"entities[{i}]", "entities") for i, value in enumerate(entities)]
+    # The same span twice is one entity.
+    found = list({entity.span: entity for entity in reversed(found)}.values())
+    if not 2 <= len(found) <= MAX_ENTITIES:
+        raise InvalidPost(
+            f"{post.where}: `entities` has {len(found)} different entities; expected 2 to {MAX_ENTITIES}.", "entities"
+        )
+    post.entities, post.all_pairs = sorted(found, key=lambda entity: entity.span), True
+    post.pairs = [pair for two in combinations(post.entities, 2) for pair in (two, two[::-1])]
+
+
+def _lacking(posts: list[Post], name: str) -> list[Post]:
+    return [p for p in posts if p.error is None and p.given.get("image") is not None and p.given.get(name) is None]
