@@ -1,1 +1,3 @@
-"""The TGDI model: the files that travel with a checkpoint to the Hub."""
+"""The TGDI model. This folder and `processing/` hold what travels with a checkpoint to the Hub."""
+
+import transformers

@@ -1,1 +1,3 @@
-"""The TGDI processor: the files that travel with a checkpoint to the Hub."""
+"""The TGDI processor and pipeline. This folder and `modeling/` hold what travels with a checkpoint to the Hub."""
+
+import transformers

@@ -37,6 +37,33 @@ def test_importing_the_package_loads_nothing_that_prediction_does_without():
     assert loaded == "[]"
 
 
+def test_importing_the_package_waits_for_nothing():
+    loaded = python(
+        "import sys, tgdi_hf, tgdi_hf.cli; print([m for m in ('torch', 'transformers') if m in sys.modules])"
+    )
+    assert loaded == "[]"
+
+
+@pytest.mark.parametrize(
+    "imports",
+    [
+        "import tgdi_hf, transformers",
+        "import transformers, tgdi_hf",
+        "from transformers import AutoConfig; import tgdi_hf, transformers",
+        "import tgdi_hf; tgdi_hf.TGDIConfig; import transformers",
+        "import tgdi_hf.processing.entity_mentions; import transformers",
+        "import tgdi_hf.modeling.modeling_tgdi; import transformers",
+        "import tgdi_hf.prediction; import transformers",
+    ],
+)
+def test_whoever_comes_first_transformers_knows_tgdi(imports):
+    code = (
+        "config = transformers.AutoConfig.for_model('tgdi'); from transformers.pipelines import PIPELINE_REGISTRY;"
+        "print(type(config).__name__, 'multimodal-relation-extraction' in PIPELINE_REGISTRY.supported_tasks)"
+    )
+    assert python(f"{imports}; {code}") == "TGDIConfig True"
+
+
 def test_auto_classes_know_tgdi(checkpoint):
     assert type(AutoConfig.from_pretrained(checkpoint)) is tgdi_hf.TGDIConfig
     assert type(AutoModel.from_pretrained(checkpoint)) is TGDIModel

@@ -3,59 +3,57 @@
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from .modeling.configuration_tgdi import TGDIConfig
-from .modeling.modeling_tgdi import TGDIForRelationExtraction, TGDIModel
-from .processing.invalid_post import InvalidPost
-from .processing.pipeline_tgdi import MultimodalRelationExtractionPipeline
-from .processing.processing_tgdi import TGDIProcessor
-from .registration import register
+from .registration import register_with_transformers
 
 if TYPE_CHECKING:
     from .collator import TGDICollator
     from .hub import push_to_hub, save_for_hub
     from .metric import MNREMetric, compute_metrics, make_compute_metrics
     from .mnre import RELATIONS, load_mnre
+    from .modeling.configuration_tgdi import TGDIConfig
+    from .modeling.modeling_tgdi import TGDIForRelationExtraction, TGDIModel
     from .posts import undecoded
     from .prediction import predict
     from .preparation import prepare
     from .processing.image_captioner import ImageCaptioner
+    from .processing.invalid_post import InvalidPost
     from .processing.object_grounder import ObjectGrounder
+    from .processing.pipeline_tgdi import MultimodalRelationExtractionPipeline
+    from .processing.processing_tgdi import TGDIProcessor
     from .synthetic import make_corpus
     from .training import evaluate, fine_tune
 
 __version__ = "0.1.0"
 
-# Loaded when first used: they need datasets, evaluate or Trainer, which prediction does without.
+# Loaded when first used.
 _LAZY = {
-    "TGDICollator": "collator",
-    "MNREMetric": "metric",
-    "compute_metrics": "metric",
-    "make_compute_metrics": "metric",
-    "RELATIONS": "mnre",
-    "load_mnre": "mnre",
-    "predict": "prediction",
     "ImageCaptioner": "processing.image_captioner",
+    "InvalidPost": "processing.invalid_post",
+    "MNREMetric": "metric",
+    "MultimodalRelationExtractionPipeline": "processing.pipeline_tgdi",
     "ObjectGrounder": "processing.object_grounder",
-    "prepare": "preparation",
-    "make_corpus": "synthetic",
+    "RELATIONS": "mnre",
+    "TGDICollator": "collator",
+    "TGDIConfig": "modeling.configuration_tgdi",
+    "TGDIForRelationExtraction": "modeling.modeling_tgdi",
+    "TGDIModel": "modeling.modeling_tgdi",
+    "TGDIProcessor": "processing.processing_tgdi",
+    "compute_metrics": "metric",
     "evaluate": "training",
     "fine_tune": "training",
-    "undecoded": "posts",
+    "load_mnre": "mnre",
+    "make_compute_metrics": "metric",
+    "make_corpus": "synthetic",
+    "predict": "prediction",
+    "prepare": "preparation",
     "push_to_hub": "hub",
     "save_for_hub": "hub",
+    "undecoded": "posts",
 }
 
-__all__ = [
-    "InvalidPost",
-    "MultimodalRelationExtractionPipeline",
-    "TGDIConfig",
-    "TGDIForRelationExtraction",
-    "TGDIModel",
-    "TGDIProcessor",
-    *_LAZY,
-]
+__all__ = [*_LAZY]
 
-register()
+register_with_transformers()
 
 
 def __getattr__(name: str):

@@ -53,9 +53,7 @@ def _pipeline(checkpoint: str, bf16: bool):
     from transformers import pipeline
 
     from .processing.pipeline_tgdi import TASK
-    from .registration import register
 
-    register()
     device = torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
     return pipeline(TASK, model=checkpoint, dtype=torch.bfloat16 if bf16 else torch.float32, device=device)
 

@@ -1,16 +1,20 @@
-"""Makes the Auto classes of transformers know TGDI, at run time and in saved checkpoints."""
+"""Makes the Auto classes and the pipelines of transformers know TGDI, at run time and in saved checkpoints."""
 
-from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification, AutoProcessor
-from transformers.pipelines import PIPELINE_REGISTRY
-
-from .modeling.configuration_tgdi import TGDIConfig
-from .modeling.modeling_tgdi import TGDIForRelationExtraction, TGDIModel
-from .processing.pipeline_tgdi import TASK, MultimodalRelationExtractionPipeline
-from .processing.processing_tgdi import TGDIProcessor
+import importlib.util
+import sys
+from importlib.abc import MetaPathFinder
 
 
 def register() -> None:
     """Registers the classes; a second call changes nothing."""
+    from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification, AutoProcessor
+    from transformers.pipelines import PIPELINE_REGISTRY
+
+    from .modeling.configuration_tgdi import TGDIConfig
+    from .modeling.modeling_tgdi import TGDIForRelationExtraction, TGDIModel
+    from .processing.pipeline_tgdi import TASK, MultimodalRelationExtractionPipeline
+    from .processing.processing_tgdi import TGDIProcessor
+
     AutoConfig.register(TGDIConfig.model_type, TGDIConfig, exist_ok=True)
     AutoModel.register(TGDIConfig, TGDIModel, exist_ok=True)
     AutoModelForSequenceClassification.register(TGDIConfig, TGDIForRelationExtraction, exist_ok=True)
@@ -28,3 +32,35 @@ def register() -> None:
     TGDIModel.register_for_auto_class("AutoModel")
     TGDIForRelationExtraction.register_for_auto_class("AutoModelForSequenceClassification")
     TGDIProcessor.register_for_auto_class()
+
+
+def register_with_transformers() -> None:
+    r"""
+    Registers now if transformers is there, and otherwise as soon as it is imported, by whomever.
+
+    Importing it, and torch with it, takes seconds, which `tgdi --help` and programs that may need no model should not
+    wait for.
+    """
+    if "transformers" in sys.modules:
+        register()
+    else:
+        sys.meta_path.insert(0, _AfterTransformers())
+
+
+class _AfterTransformers(MetaPathFinder):
+    """Finds transformers where it is, and has `register` called when it has been loaded."""
+
+    def find_spec(self, name, path=None, target=None):
+        if name != "transformers":
+            return None
+        sys.meta_path.remove(self)
+        spec = importlib.util.find_spec(name)
+        if spec is not None and spec.loader is not None:
+            load = spec.loader.exec_module
+
+            def load_and_register(module):
+                load(module)
+                register()
+
+            spec.loader.exec_module = load_and_register
+        return spec
