@@ -21,6 +21,7 @@ from tgdi_hf import (
     make_compute_metrics,
     undecoded,
 )
+from tgdi_hf.direction import BothOrders
 from tgdi_hf.training import features_for, last_checkpoint, optimizer_for, training_arguments
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -35,6 +36,9 @@ parser.add_argument("--batch-size", type=int, default=16)
 parser.add_argument("--seed", type=int, default=0)
 parser.add_argument("--bf16", action="store_true")
 parser.add_argument("--no-caption", action="store_true", help="the paper's ablation: T_e is T")
+parser.add_argument(
+    "--both-orders", action="store_true", help="of every pair: for models that score all pairs of a post"
+)
 parser.add_argument("--vision-features", type=Path, help="compute the frozen encoder's features once, in this folder")
 parser.add_argument("--features-dtype", default="float16")
 parser.add_argument("--config", type=json.loads, default={}, help="fields of TGDIConfig, as JSON")
@@ -61,6 +65,7 @@ def main() -> None:
         tokenizer=processor.tokenizer,
         id2label=dict(enumerate(names)),
         label2id={name: i for i, name in enumerate(names)},
+        direction_balanced=args.both_orders,
         **args.config,
     )
     model.freeze_vision_encoder()
@@ -83,10 +88,11 @@ def main() -> None:
     # 6. Training. Images are decoded in the dataloader's workers, each distinct one of a batch once.
     rate = args.fusion_learning_rate
     optimizer = None if rate is None else optimizer_for(model, arguments, rate)  # `None`: Trainer makes its own
+    train = undecoded(dataset["train"])
     trainer = Trainer(
         model=model,
         args=arguments,
-        train_dataset=undecoded(dataset["train"]),
+        train_dataset=BothOrders(train, names) if args.both_orders else train,
         eval_dataset=undecoded(dataset["validation"]),
         data_collator=TGDICollator(processor, arguments.n_gpu <= 1, features),  # n_gpu > 1: DataParallel cuts batches
         processing_class=processor,

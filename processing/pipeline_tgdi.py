@@ -10,6 +10,7 @@ import torch
 from tqdm.auto import tqdm
 from transformers import Pipeline
 
+from .entity_markers import ENTITY_MARKERS
 from .entity_mentions import Entity
 from .entity_pairs import NEGATIVE, allowed_relations, joint_scores, tail_first_bias
 from .evidence import branch_shares, gate_summary, similarity_maps
@@ -130,7 +131,7 @@ class MultimodalRelationExtractionPipeline(Pipeline):
             - `matching_gate`: `mean`, `std`, `quantiles` of Eq. 10; `None` without picture;
             - `similarity`: A of Eq. 8, an array of shape (pictures, rows, columns, tokens), the image first and then
               its objects; `tokens`: the `text` of each, and its mean `similarity` over the image; `regions`: the mean
-              share that `head` and `tail` have in each picture;
+              share that the words of `head` and `tail` have in each picture;
             - `branches`: the shares of the two interaction branches in the winner, see `branch_shares`;
             - `text_only`: `relation` and `score` without picture and caption.
 
@@ -213,7 +214,6 @@ class MultimodalRelationExtractionPipeline(Pipeline):
             {
                 "text_only": {"relation": self.names[int(text_only.indices[i])], "score": text_only.values[i].item()},
                 "ids": inputs["input_ids"][i][inputs["attention_mask"][i].bool()].tolist(),
-                "markers": markers[i].tolist(),
                 "branches": None if f_3 is None or not self.model.config.use_result_fusion else (f_1[i], f_3[i]),
                 "similarity": None if similarity is None else similarity[i],
             }
@@ -306,16 +306,21 @@ class MultimodalRelationExtractionPipeline(Pipeline):
             maps = similarity_maps(reason["similarity"], exists, len(reason["ids"]), grid)
             means = maps.mean(dim=(1, 2))  # (pictures, tokens)
             regions = [name for name, there in zip(_regions(len(exists)), exists.tolist()) if there]
-            head, tail = reason["markers"]
+            shares = [means[:, start:end].sum(dim=1).tolist() for start, end in self._mentions(reason["ids"])]
             evidence["similarity"] = maps.numpy()
             evidence["tokens"] = [
                 {"text": text, "similarity": mean} for text, mean in zip(self._texts(reason["ids"]), means[0].tolist())
             ]
             evidence["regions"] = [
-                {"region": region, "head": mean[head].item(), "tail": mean[tail].item()}
-                for region, mean in zip(regions, means)
+                {"region": region, "head": head, "tail": tail} for region, head, tail in zip(regions, *shares)
             ]
         return evidence
+
+    def _mentions(self, ids: list[int]) -> list[tuple[int, int]]:
+        """Where the tokens of head and tail begin and end, without their markers."""
+        markers = self.processor.tokenizer.convert_tokens_to_ids(ENTITY_MARKERS)
+        head_start, head_end, tail_start, tail_end = map(ids.index, markers)
+        return [(head_start + 1, head_end), (tail_start + 1, tail_end)]
 
     def _texts(self, ids: list[int]) -> list[str]:
         tokenizer = self.processor.tokenizer

@@ -96,6 +96,10 @@ def train(
     seed: int = 0,
     caption: Annotated[bool, typer.Option(help="Append captions to the text.")] = True,
     freeze_vision: Annotated[bool, typer.Option(help="Keep the vision encoder's weights.")] = True,
+    both_orders: Annotated[
+        bool,
+        typer.Option("--both-orders", help="Show every pair both ways: for models that score all pairs of a post."),
+    ] = False,
     objects: Objects = "none",
     strict: Strict = True,
     vision_features: Annotated[
@@ -125,7 +129,12 @@ def train(
         fusion_learning_rate=fusion_learning_rate,
         vision_features=vision_features,
         features_dtype=features_dtype,
-        model_options={"use_caption": caption, "freeze_vision": freeze_vision, **_options(set_)},
+        model_options={
+            "use_caption": caption,
+            "freeze_vision": freeze_vision,
+            "direction_balanced": both_orders,
+            **_options(set_),
+        },
         num_train_epochs=epochs,
         learning_rate=learning_rate,
         per_device_train_batch_size=batch_size,

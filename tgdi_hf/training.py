@@ -11,6 +11,7 @@ from datasets import ClassLabel, Dataset, DatasetDict, IterableDataset, load_fro
 from transformers import AutoImageProcessor, PreTrainedModel, Trainer, TrainingArguments, set_seed
 
 from .collator import TGDICollator
+from .direction import BothOrders
 from .metric import make_compute_metrics
 from .mnre import NEGATIVE, load_mnre
 from .modeling.modeling_tgdi import TGDIForRelationExtraction
@@ -149,7 +150,8 @@ def make_trainer(
     A plain `Trainer` with the package's collator and metric.
 
     Args:
-        model: `TGDIForRelationExtraction`, or anything with the same inputs.
+        model: `TGDIForRelationExtraction`, or anything with the same inputs. One with `config.direction_balanced` is
+            trained on both orders of every pair, see `BothOrders`.
         processor: The model's processor; saved with every checkpoint.
         dataset: Splits `train` and `validation` are used where they exist; streams (`IterableDataset`) will do.
         arguments: From `training_arguments`, or your own with `remove_unused_columns=False`.
@@ -158,12 +160,15 @@ def make_trainer(
         kwargs: Passed to `Trainer` (`callbacks`, ...).
     """
     names = next(iter(dataset.values())).features["label"].names
+    train = undecoded(dataset["train"]) if "train" in dataset else None
+    if train is not None and getattr(model.config, "direction_balanced", False):
+        train = BothOrders(train, names)
     # Trainer makes its own optimizer unless it is given one, and refuses one under DeepSpeed or FSDP.
     optimizer = None if fusion_learning_rate is None else optimizer_for(model, arguments, fusion_learning_rate)
     return Trainer(
         model=model,
         args=arguments,
-        train_dataset=undecoded(dataset["train"]) if "train" in dataset else None,
+        train_dataset=train,
         eval_dataset=undecoded(dataset["validation"]) if "validation" in dataset else None,
         # `Trainer` falls back on `nn.DataParallel`, which cuts batches, for several GPUs in one process.
         data_collator=TGDICollator(processor, arguments.n_gpu <= 1, vision_features),

@@ -199,8 +199,8 @@ def test_evidence_of_a_picture(pipe, picture, processor):
     assert sum(token["similarity"] for token in evidence["tokens"]) == pytest.approx(1, abs=1e-5)
     assert [region["region"] for region in evidence["regions"]] == ["image", "object 0", "object 1"]
     texts = [token["text"] for token in evidence["tokens"]]
-    head = texts.index("<head>")
-    assert evidence["regions"][0]["head"] == pytest.approx(evidence["tokens"][head]["similarity"])
+    mention = evidence["tokens"][texts.index("<tail>") + 1 : texts.index("</tail>")]
+    assert evidence["regions"][0]["tail"] == pytest.approx(sum(token["similarity"] for token in mention))
     assert sum(evidence["branches"].values()) == pytest.approx(1)
     assert evidence["matching_gate"]["mean"] == pytest.approx(pipe(post)["gate"])
     assert evidence["text_only"]["score"] == pytest.approx(pipe(POST)["score"], abs=1e-6)
