@@ -139,7 +139,9 @@ class MultimodalRelationExtractionPipeline(Pipeline):
             InvalidPost: A post that can't be used (`ValueError`; its `field` says what is wrong).
         """
         one = isinstance(posts, Mapping)
-        if isinstance(posts, str | bytes) or not (one or isinstance(posts, Iterable)):
+        # Datasets of torch have places and a length, and need not say how they are iterated over.
+        many = isinstance(posts, Iterable) or (hasattr(posts, "__getitem__") and hasattr(posts, "__len__"))
+        if isinstance(posts, str | bytes) or not (one or many):
             raise InvalidPost(
                 f"The post is {posts!r:.80}; expected a mapping with text, head and tail, or a list of such."
             )
@@ -147,6 +149,8 @@ class MultimodalRelationExtractionPipeline(Pipeline):
         for name, value in (("batch_size", self._batch_size), ("num_workers", self._num_workers)):
             if name not in options and value is not None:  # from the constructor, which takes them out of the options
                 settings[name] = value
+        if not isinstance(posts, Iterable):
+            posts = (posts[i] for i in range(len(posts)))
         results = self._stream([posts] if one else posts, settings)
         if one:
             return next(results)
@@ -247,10 +251,11 @@ class MultimodalRelationExtractionPipeline(Pipeline):
         return {**result, "pairs": [answer for answer in answers if answer["relation"] is not None]}
 
     def _allowed(self, scores: torch.Tensor, pairs: list[tuple[Entity, Entity]]) -> torch.Tensor:
-        """The probabilities given that the relation suits the types of the entities."""
+        """The probabilities given that the relation suits the types of the entities, where any does."""
         if all(entity.type is None for pair in pairs for entity in pair):
             return scores
         allowed = torch.tensor([allowed_relations(self.names, head.type, tail.type) for head, tail in pairs])
+        allowed |= ~allowed.any(dim=1, keepdim=True)
         scores = scores.masked_fill(~allowed, 0)
         return scores / scores.sum(dim=1, keepdim=True).clamp(min=torch.finfo(scores.dtype).tiny)
 

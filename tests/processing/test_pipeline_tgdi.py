@@ -8,10 +8,13 @@ import torch
 from datasets import Dataset
 from PIL import Image
 from transformers import pipeline, set_seed
+from transformers.pipelines.pt_utils import KeyDataset
 
 from tgdi_hf import (
+    ImageCaptioner,
     InvalidPost,
     MultimodalRelationExtractionPipeline,
+    ObjectGrounder,
     TGDICollator,
     TGDIConfig,
     TGDIForRelationExtraction,
@@ -19,6 +22,8 @@ from tgdi_hf import (
 )
 from tgdi_hf.processing.pipeline_tgdi import TASK
 from tgdi_hf.tiny import tiny_image_processor, tiny_text_config, tiny_tokenizer, tiny_vision_config
+
+from .tiny_checkpoints import blip, owlv2
 
 POST = {"text": "Ann meets Bob in Rome", "head": "Ann", "tail": [10, 13]}
 MANY = {"text": "Ann Lee meets Bob at Harvard in Rome", "entities": ["Rome", "Ann Lee", [14, 17], {"word": "Harvard"}]}
@@ -87,6 +92,7 @@ def test_every_kind_of_input_gives_the_same(pipe, corpus):
             close(one, two)
     column = Dataset.from_list([{"post": POST}, {"post": POST}])["post"]
     assert [one["relation"] for one in pipe(column)] == [pipe(POST)["relation"]] * 2
+    assert [one["relation"] for one in pipe(KeyDataset([{"post": POST}] * 3, "post"))] == [pipe(POST)["relation"]] * 3
     assert pipe([]) == []
 
 
@@ -252,6 +258,21 @@ def test_missing_captions_and_objects_are_made(model, processor, picture):
     assert results[1]["added"] == {"caption": "a cat", "objects": [[0.0, 0.0, 9.0, 9.0]]}
     close(results[1], plain({**posts[1], **results[1]["added"]}))
     assert "added" not in results[0] and "added" not in results[2]
+
+
+def test_real_captioners_and_grounders_fit(model, processor, picture, tmp_path):
+    blip(tmp_path / "blip")
+    owlv2(tmp_path / "owlv2")
+    pipe = MultimodalRelationExtractionPipeline(
+        model=model,
+        processor=processor,
+        captioner=ImageCaptioner.from_pretrained(str(tmp_path / "blip")),
+        grounder=ObjectGrounder.from_pretrained(str(tmp_path / "owlv2"), threshold=0.0),
+    )
+    result = pipe({**MANY, "image": picture}, num_workers=2)
+    assert isinstance(result["added"]["caption"], str)
+    assert 1 <= len(result["added"]["objects"]) <= 3
+    assert len(result["pairs"]) == 6
 
 
 BAD = [
