@@ -149,9 +149,8 @@ class MultimodalRelationExtractionPipeline(Pipeline):
         for name, value in (("batch_size", self._batch_size), ("num_workers", self._num_workers)):
             if name not in options and value is not None:  # from the constructor, which takes them out of the options
                 settings[name] = value
-        if not isinstance(posts, Iterable):
-            posts = (posts[i] for i in range(len(posts)))
-        results = self._stream([posts] if one else posts, settings)
+        rows = [posts] if one else posts if isinstance(posts, Iterable) else map(posts.__getitem__, range(len(posts)))
+        results = self._stream(rows, settings)
         if one:
             return next(results)
         return list(results) if isinstance(posts, list | tuple) else results
