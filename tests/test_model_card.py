@@ -1,7 +1,12 @@
+import copy
+import json
+from types import SimpleNamespace
+
 import pytest
 from huggingface_hub import ModelCard
 from huggingface_hub.repocard_data import model_index_to_eval_results
 
+from tgdi_hf import evaluate
 from tgdi_hf.model_card import model_card, recorded_versions
 
 
@@ -44,6 +49,42 @@ def test_results_say_split_and_seeds(model, tmp_path):
     assert f1.metric_name == "micro-F1 without None (seeds 0, 1)"
     assert again.data.co2_eq_emissions == {"emissions": 12.5, "source": "codecarbon"}
     assert again.data.base_model == ["bert-base-uncased", "openai/clip-vit-base-patch32"]
+
+
+def test_the_scores_of_an_evaluation(checkpoint, corpus, model):
+    scores = evaluate(checkpoint, corpus["test"])
+    card = model_card(model, "me/tiny", results=json.loads(json.dumps(scores)), dataset_name="My posts", split="test")
+    rows = [line for line in card.text.splitlines() if line.startswith("| `")]
+    assert [row.split("`")[1] for row in rows] == [model.config.id2label[i] for i in range(model.config.num_labels)]
+    assert sum(int(row.split("|")[2]) for row in rows) == len(corpus["test"])
+    (measured,) = card.data.to_dict()["model-index"]
+    (on,) = measured["results"]
+    assert on["dataset"] == {"type": "my-posts", "name": "My posts", "split": "test"}
+    found = {metric["type"]: metric["value"] for metric in on["metrics"]}
+    assert found == {name: round(scores[f"eval_{name}"], 4) for name in ("accuracy", "precision", "recall", "f1")}
+
+
+def test_a_model_without_none_has_no_share_of_it(model):
+    config = copy.deepcopy(model.config)
+    config.id2label = {i: f"relation {i}" for i in range(config.num_labels)}
+    scores = {key: value for key, value in result(0.5).items() if not key.endswith(" None")}
+    text = str(model_card(SimpleNamespace(config=config), "me/tiny", results=scores))
+    assert "None" not in text and "| relation | rows |" not in text
+
+
+@pytest.mark.parametrize("name", ["", "/data/bert", "../bert", "./bert", "a/b/c", r"C:\bert"])
+def test_folders_are_no_base_models(model, name):
+    model.config.text_config._name_or_path = name
+    model.config.vision_config._name_or_path = "openai/clip-vit-base-patch32"
+    assert model_card(model, "me/tiny").data.base_model == ["openai/clip-vit-base-patch32"]
+
+
+def test_a_folder_called_like_a_model_is_a_folder(model, tmp_path, monkeypatch):
+    (tmp_path / "mine" / "bert").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    model.config.text_config._name_or_path = "mine/bert"
+    assert model_card(model, "me/tiny").data.base_model is None
+    assert model_card(model, "me/tiny", base_models=["me/bert"]).data.base_model == ["me/bert"]
 
 
 def test_one_result_has_no_deviation(model):

@@ -381,6 +381,10 @@ def push(
     split: str = "validation",
     license: Annotated[str | None, typer.Option(help="Of the weights, as the Hub spells it.")] = None,
     language: str = "en",
+    base_models: Annotated[
+        list[str] | None,
+        typer.Option("--base-model", help="An encoder's name on the Hub; may be repeated.", show_default="the model's"),
+    ] = None,
     notes: Annotated[str | None, typer.Option(help="A paragraph for the card.")] = None,
     handler: Annotated[bool, typer.Option("--handler", help="Add handler.py for Inference Endpoints.")] = False,
     private: Annotated[bool, typer.Option("--private")] = False,
@@ -405,6 +409,7 @@ def push(
         split=split,
         license=license,
         language=language,
+        base_models=base_models or None,
         notes=notes,
     )
     if to is not None:

@@ -1,5 +1,6 @@
 """Sharing a model on the Hub: everything that it takes to run it, in one commit."""
 
+import json
 import shutil
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -7,7 +8,7 @@ from tempfile import TemporaryDirectory
 from huggingface_hub import CommitInfo, CommitOperationAdd, HfApi, ModelCard
 from transformers import PreTrainedModel
 
-from .model_card import model_card
+from .model_card import is_hub_name, model_card
 from .processing.pipeline_tgdi import MultimodalRelationExtractionPipeline
 from .processing.processing_tgdi import TGDIProcessor
 
@@ -33,7 +34,7 @@ def save_for_hub(
         handler: Add `handler.py` for Inference Endpoints.
 
     Returns:
-        The folder.
+        The folder. The model comes out as it went in; a training goes on as before.
 
     Raises:
         ValueError: There is something in the folder.
@@ -41,14 +42,27 @@ def save_for_hub(
     folder = Path(folder)
     if folder.exists() and any(folder.iterdir()):
         raise ValueError(f"{folder} is not empty; what is in it would go to the Hub as well. Name a new folder.")
+    training = [(module, module.training) for module in model.modules()]
     pipe = MultimodalRelationExtractionPipeline(model=model, processor=processor, device=model.device)
     pipe.save_pretrained(folder)
+    for module, mode in training:  # the pipeline has put all of it into evaluation mode
+        module.training = mode
+    _forget_folders(folder / "config.json")
     # The processor's own file has all of it.
     (folder / "preprocessor_config.json").unlink(missing_ok=True)
     if handler:
         shutil.copyfile(Path(__file__).with_name("handler.py"), folder / "handler.py")
     card.save(folder / "README.md")
     return folder
+
+
+def _forget_folders(config_file: Path) -> None:
+    """Takes out what the folders on this machine are called that the encoders came from."""
+    config = json.loads(config_file.read_text(encoding="utf-8"))
+    for encoder in (config["text_config"], config["vision_config"]):
+        if not is_hub_name(encoder.get("_name_or_path")):
+            encoder.pop("_name_or_path", None)
+    config_file.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def push_to_hub(
@@ -75,13 +89,15 @@ def push_to_hub(
         model, processor: What to share.
         card: By default `model_card(model, repo_id)`.
         handler: Add `handler.py` for Inference Endpoints.
-        private, revision, create_pr, commit_message, token: As everywhere in huggingface_hub.
+        private, revision, create_pr, commit_message, token: As everywhere in huggingface_hub. A branch is made if it is
+            not there; `"refs/pr/5"` adds to a pull request.
 
     Returns:
         `CommitInfo`, with `commit_url` and, with `create_pr`, `pr_url`.
 
     Raises:
-        ValueError: The Hub, which checks the card's metadata before anything goes up, does not accept them.
+        ValueError: The Hub, which checks the card's metadata before anything goes up, does not accept them; or as in
+            `push_folder`.
     """
     card = model_card(model, repo_id) if card is None else card
     with TemporaryDirectory() as folder:
@@ -108,20 +124,35 @@ def push_folder(
     token: str | None = None,
 ) -> CommitInfo:
     r"""
-    Uploads what `save_for_hub` wrote, in one commit.
+    Uploads what `save_for_hub` wrote, in one commit. Hidden files stay here.
 
     Raises:
-        ValueError: There are no weights, or some in a format that can run code.
+        ValueError: There are no weights, or some in a format that can run code; a pull request is to go to a branch; or
+            the repository, which was to be private, is public.
     """
-    files = sorted(path for path in Path(folder).rglob("*") if path.is_file())
-    pickles = [path.name for path in files if path.suffix.lower() in PICKLES]
+    folder = Path(folder)
+    paths = sorted(path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+    paths = [path for path in paths if not any(part.startswith(".") for part in path.parts)]
+    pickles = [path.as_posix() for path in paths if path.suffix.lower() in PICKLES]
     if pickles:
         raise ValueError(f"{folder} has {', '.join(pickles)}, which can run code when loaded; only safetensors go up.")
-    if not any(path.suffix == ".safetensors" for path in files):
+    if not any(path.suffix == ".safetensors" for path in paths):
         raise ValueError(f"{folder} has no weights: expected model.safetensors.")
+    if create_pr and revision is not None:
+        raise ValueError(
+            f"`create_pr` and `revision={revision!r}` were given; a new pull request is always against main. Leave one "
+            "of them out."
+        )
     api = HfApi(token=token)
     api.create_repo(repo_id, private=private, exist_ok=True)
-    if revision is not None and not create_pr:
+    # Creating what is there changes nothing, and what has been public once cannot be taken back.
+    if private and not api.model_info(repo_id).private:
+        raise ValueError(
+            f"{repo_id} is there already and is public, so nothing was uploaded. Make it private in its settings on "
+            "the Hub, or name a new repository."
+        )
+    if revision is not None and not revision.startswith("refs/"):
         api.create_branch(repo_id, branch=revision, exist_ok=True)
-    operations = [CommitOperationAdd(path.relative_to(folder).as_posix(), path) for path in files]
+    # Not `upload_folder`: with hf_xet it splits a folder into several commits.
+    operations = [CommitOperationAdd(path.as_posix(), folder / path) for path in paths]
     return api.create_commit(repo_id, operations, commit_message=commit_message, revision=revision, create_pr=create_pr)

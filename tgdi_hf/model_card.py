@@ -1,6 +1,7 @@
 """The model card: what a model is, how it was measured, and what it is not for."""
 
 import platform
+import re
 from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -8,6 +9,7 @@ from statistics import mean, stdev
 from typing import Any
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
+from huggingface_hub.utils import HFValidationError, validate_repo_id
 from transformers import PreTrainedModel
 
 from .processing.entity_pairs import NEGATIVE
@@ -45,7 +47,8 @@ def model_card(
         dataset_name, split: What `results` were measured on.
         language: ISO codes.
         license: Of the weights, as the Hub spells it. The licences of the base models have a say in it.
-        base_models: Names on the Hub; by default what the configuration says, where that is no folder here.
+        base_models: Names on the Hub. By default what the configuration says, if it can be such a name; as it can't be
+            told from a folder that has gone, name them where the encoders came from a folder. `()` for none.
         datasets: Names on the Hub of what it was trained on, if it is there.
         tags: More tags.
         notes: A paragraph on how this model came about.
@@ -64,8 +67,9 @@ def model_card(
     config = model.config
     encoders = [getattr(sub, "_name_or_path", "") for sub in (config.text_config, config.vision_config)]
     if base_models is None:
-        base_models = [name for name in encoders if name and not Path(name).exists()]
+        base_models = [name for name in dict.fromkeys(encoders) if is_hub_name(name)]
     names = [config.id2label[i] for i in range(config.num_labels)]
+    negative = NEGATIVE if NEGATIVE in names else None
     with_vision = f"{config.vision_config.model_type}, {config.vision_config.num_hidden_layers} layers"
     seed_text = _seed_text(seeds, len(scores))
     data = ModelCardData(
@@ -79,7 +83,7 @@ def model_card(
         datasets=list(datasets) or None,
         metrics=["accuracy", "precision", "recall", "f1"] if scores else None,
         model_name=repo_id.rpartition("/")[2],
-        eval_results=_eval_results(scores, dataset_name, split, seed_text) or None,
+        eval_results=_eval_results(scores, dataset_name, split, seed_text, negative) or None,
         co2_eq_emissions=co2 if isinstance(co2, Mapping) else None,
     )
     return ModelCard.from_template(
@@ -89,7 +93,7 @@ def model_card(
         text_encoder=f"{config.text_config.model_type}, {config.text_config.num_hidden_layers} layers",
         vision_encoder=with_vision if config.uses_vision else "none",
         relations=names,
-        negative=NEGATIVE if NEGATIVE in names else None,
+        negative=negative,
         direction_balanced=config.direction_balanced,
         versions=", ".join(f"{name} {found}" for name, found in recorded_versions().items()),
         results={name: _spread([row[name] for row in scores]) for name in SCORES} if scores else None,
@@ -101,6 +105,17 @@ def model_card(
         notes=notes,
         co2=co2 if isinstance(co2, str) else None,
     )
+
+
+def is_hub_name(name: str | None) -> bool:
+    """Whether a model may be called so on the Hub, and is no folder here."""
+    if not name or Path(name).exists():
+        return False
+    try:
+        validate_repo_id(name)
+    except HFValidationError:
+        return False
+    return True
 
 
 def recorded_versions() -> dict[str, str]:
@@ -134,16 +149,19 @@ def _spread(values: Sequence[float]) -> str:
     return f"{mean(values):.1f}" + (f" ± {stdev(values):.1f}" if len(values) > 1 else "")
 
 
-def _eval_results(scores: list[dict[str, float]], dataset: str, split: str, seeds: str) -> list[EvalResult]:
+def _eval_results(
+    scores: list[dict[str, float]], dataset: str, split: str, seeds: str, negative: str | None
+) -> list[EvalResult]:
+    without = f" without {negative}" if negative else ""
     return [
         EvalResult(
             task_type="text-classification",
             task_name="Multimodal relation extraction",
-            dataset_type=dataset.lower(),
+            dataset_type=re.sub(r"[^\w./-]+", "-", dataset.lower()),  # an id, not a title
             dataset_name=dataset,
             dataset_split=split,
             metric_type=name,
-            metric_name=f"{title} ({seeds})" if name == "accuracy" else f"{title} without {NEGATIVE} ({seeds})",
+            metric_name=f"{title} ({seeds})" if name == "accuracy" else f"{title}{without} ({seeds})",
             metric_value=round(mean(row[name] for row in scores) / 100, 4),
         )
         for name, title in (SCORES.items() if scores else ())
