@@ -133,10 +133,10 @@ class Requests(BaseHTTPRequestHandler):
 
     def branch(self, body, repo, branch):
         hub = self.server_hub
-        if branch in hub.repositories[repo]:
-            return self.answer({"error": "Reference already exists"}, 409)
         if branch.startswith("refs/"):
             return self.answer({"error": "Invalid reference for a branch"}, 400)
+        if branch in hub.repositories[repo]:
+            return self.answer({"error": "Reference already exists"}, 409)
         hub.repositories[repo][branch] = hub.repositories[repo]["main"][:]
         self.answer({})
 

@@ -30,9 +30,9 @@ def run(*command, **kwargs):
     return done.stdout
 
 
-def modules_in(wheel):
+def files_in(wheel):
     with zipfile.ZipFile(wheel) as archive:
-        return {name for name in archive.namelist() if name.endswith(".py")}
+        return {name for name in archive.namelist() if name.endswith((".py", ".md"))}
 
 
 def modules_in_new_environment(wheel, folder):
@@ -72,9 +72,10 @@ def test_wheel_sdist_and_editable_install_give_the_same_package(checkout, tmp_pa
     sources = {
         f"{package.replace('.', '/')}/{path.name}"
         for package, folder in PACKAGES.items()
-        for path in (ROOT / folder).glob("*.py")
+        for path in (ROOT / folder).iterdir()
+        if path.suffix in (".py", ".md")  # code, and the template of the model card
     }
-    assert modules_in(wheel) == modules_in(direct) == sources
+    assert files_in(wheel) == files_in(direct) == sources
 
     installed = modules_in_new_environment(wheel, tmp_path / "installed")
     edited = modules_in_new_environment(editable, tmp_path / "edited")

@@ -153,6 +153,6 @@ def push_folder(
         )
     if revision is not None and not revision.startswith("refs/"):
         api.create_branch(repo_id, branch=revision, exist_ok=True)
-    # Not `upload_folder`: with hf_xet it splits a folder into several commits.
+    # Not `upload_folder`: where hf_xet is installed, it may make several commits of a folder.
     operations = [CommitOperationAdd(path.as_posix(), folder / path) for path in paths]
     return api.create_commit(repo_id, operations, commit_message=commit_message, revision=revision, create_pr=create_pr)
