@@ -79,6 +79,13 @@ def test_folders_are_no_base_models(model, name):
     assert model_card(model, "me/tiny").data.base_model == ["openai/clip-vit-base-patch32"]
 
 
+def test_an_encoder_that_is_not_there_is_no_base_model(model):
+    model.config.text_config._name_or_path = "bert-base-uncased"
+    model.config.vision_config._name_or_path = "openai/clip-vit-base-patch32"
+    model.config.use_cross_modal_interaction = model.config.use_matching_gate = False
+    assert model_card(model, "me/tiny").data.base_model == ["bert-base-uncased"]
+
+
 def test_a_folder_called_like_a_model_is_a_folder(model, tmp_path, monkeypatch):
     (tmp_path / "mine" / "bert").mkdir(parents=True)
     monkeypatch.chdir(tmp_path)

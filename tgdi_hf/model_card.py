@@ -65,9 +65,10 @@ def model_card(
         raise ValueError(f"There are {len(results)} results and {len(seeds)} seeds; expected one seed for each result.")
     scores = [_scores(result) for result in results]
     config = model.config
-    encoders = [getattr(sub, "_name_or_path", "") for sub in (config.text_config, config.vision_config)]
     if base_models is None:
-        base_models = [name for name in dict.fromkeys(encoders) if is_hub_name(name)]
+        encoders = [config.text_config, *([config.vision_config] if config.uses_vision else [])]
+        names_of_encoders = dict.fromkeys(getattr(encoder, "_name_or_path", "") for encoder in encoders)
+        base_models = [name for name in names_of_encoders if is_hub_name(name)]
     names = [config.id2label[i] for i in range(config.num_labels)]
     negative = NEGATIVE if NEGATIVE in names else None
     with_vision = f"{config.vision_config.model_type}, {config.vision_config.num_hidden_layers} layers"
