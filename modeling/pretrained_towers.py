@@ -1,6 +1,7 @@
 """Preparing and loading the two encoders that a TGDI model is built around."""
 
 import copy
+from pathlib import Path
 
 from torch import nn
 from transformers import AutoConfig, AutoModel, PreTrainedModel
@@ -76,4 +77,7 @@ def load_tower(name_or_path: str, modality: str, **kwargs) -> PreTrainedModel:
             f"{name_or_path} lacks {len(missing)} weights of a {type(tower).__name__} (first: {sorted(missing)[0]}), "
             f"which would stay random. Expected a checkpoint of a {modality} encoder of type {config.model_type!r}."
         )
+    if Path(name_or_path).is_dir():
+        # The name would go out into the world with the configuration, and may be another model's on the Hub.
+        tower.config._name_or_path = ""
     return tower
