@@ -278,3 +278,16 @@ def test_two_processes_train_together(script, tmp_path):
     assert len(curve) == 36  # half as many steps: each takes the rows of both
     assert curve[36] < curve[1]
     TGDIForRelationExtraction.from_pretrained(tmp_path / "two")
+
+
+def test_both_orders_and_controls_are_trained_on(corpus, tmp_path):
+    trainer = trainer_for(corpus, tmp_path / "both", {"direction_balanced": True})
+    assert len(trainer.train_dataset) == 192 and len(trainer.eval_dataset) == 32
+    set_seed(0)
+    model, processor = tiny_tgdi(corpus)
+    arguments = training_arguments(tmp_path / "control", **QUICK)
+    trainer = make_trainer(model, processor, corpus, arguments, control="text-only")
+    assert all(trainer.train_dataset[i]["image"] is None for i in range(96))
+    assert all(trainer.eval_dataset[i]["caption"] is None for i in range(32))
+    trainer.train()
+    assert len(losses(trainer)) == 6

@@ -7,6 +7,7 @@ from .registration import register_with_transformers
 
 if TYPE_CHECKING:
     from .collator import TGDICollator
+    from .evaluation import evaluate, evaluation_report
     from .hub import push_to_hub, save_for_hub
     from .metric import MNREMetric, compute_metrics, make_compute_metrics
     from .mnre import RELATIONS, load_mnre
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from .processing.pipeline_tgdi import MultimodalRelationExtractionPipeline
     from .processing.processing_tgdi import TGDIProcessor
     from .synthetic import make_corpus
-    from .training import evaluate, fine_tune
+    from .training import fine_tune
 
 __version__ = "0.1.0"
 
@@ -39,7 +40,8 @@ _LAZY = {
     "TGDIModel": "modeling.modeling_tgdi",
     "TGDIProcessor": "processing.processing_tgdi",
     "compute_metrics": "metric",
-    "evaluate": "training",
+    "evaluate": "evaluation",
+    "evaluation_report": "evaluation",
     "fine_tune": "training",
     "load_mnre": "mnre",
     "make_compute_metrics": "metric",

@@ -16,6 +16,11 @@ app = typer.Typer(
 )
 
 Checkpoint = Annotated[str, typer.Argument(help="A fine-tuned model: a folder, or a name on the Hub.")]
+Control = Annotated[
+    str | None,
+    typer.Option(help="Change the rows: text-only, no-image, shuffled-images, … (`Controlled`).", show_default="none"),
+]
+Share = Annotated[float, typer.Option(min=0.0, max=1.0, help="Of the rows that a control changes.")]
 Posts = Annotated[
     Path, typer.Argument(help="A .jsonl, .csv or .parquet file of posts, or a folder that `tgdi prepare` made.")
 ]
@@ -100,6 +105,8 @@ def train(
         bool,
         typer.Option("--both-orders", help="Show every pair both ways: for models that score all pairs of a post."),
     ] = False,
+    control: Control = None,
+    share: Share = 1.0,
     objects: Objects = "none",
     strict: Strict = True,
     vision_features: Annotated[
@@ -129,6 +136,8 @@ def train(
         fusion_learning_rate=fusion_learning_rate,
         vision_features=vision_features,
         features_dtype=features_dtype,
+        control=control,
+        share=share,
         model_options={
             "use_caption": caption,
             "freeze_vision": freeze_vision,
@@ -153,22 +162,47 @@ def evaluate(
     batch_size: Annotated[int, typer.Option(min=1)] = 64,
     objects: Objects = "none",
     strict: Strict = True,
+    control: Control = None,
+    share: Share = 1.0,
+    seed: Annotated[int, typer.Option(help="Of controls and the bootstrap.")] = 0,
     bf16: BF16 = False,
     output: Annotated[Path | None, typer.Option(help="Write all scores, each relation's too, as JSON.")] = None,
+    report: Annotated[
+        Path | None, typer.Option(help="Write a report to this folder: intervals, groups, calibration, errors.")
+    ] = None,
+    compare: Annotated[str | None, typer.Option(help="Another model, for the report.", show_default="none")] = None,
 ):
     """Score a model: accuracy, and precision, recall and F1 without the relation None.
 
-    Example: tgdi evaluate runs/mnre path/to/mnre --split validation
+    Example: tgdi evaluate runs/mnre path/to/mnre --split validation --report report
     """
-    from . import training
+    from .controls import Controlled
+    from .evaluation import evaluate as score
+    from .evaluation import evaluation_report
+    from .training import load_data
 
-    dataset = training.load_data(data, objects=objects, strict=strict)
+    if compare is not None and report is None:
+        raise typer.BadParameter("The comparison is part of the report: name a folder for it.", param_hint="--report")
+    dataset = load_data(data, objects=objects, strict=strict)
     if split not in dataset:
         raise typer.BadParameter(f"{data} has no split {split!r}, only {', '.join(dataset)}.", param_hint="--split")
-    metrics = training.evaluate(checkpoint, dataset[split], per_device_eval_batch_size=batch_size, bf16_full_eval=bf16)
-    _show(metrics)
-    if output is not None:
-        output.write_text(json.dumps(metrics, indent=2, sort_keys=True) + "\n")
+    rows = dataset[split]
+    options = {"per_device_eval_batch_size": batch_size, "bf16_full_eval": bf16}
+    changed = None if control is None else Controlled(rows, control, share, seed)
+    if report is None or output is not None:
+        metrics = score(checkpoint, rows, control=changed, **options)
+        _show(metrics)
+        if output is not None:
+            output.write_text(json.dumps(metrics, indent=2, sort_keys=True) + "\n")
+    if report is not None:
+        from .evaluation import errors_of
+        from .report_files import write_errors, write_report
+
+        found, answers = evaluation_report(checkpoint, rows, compare, control=changed, seed=seed, **options)
+        write_report({**found, "data": str(data), "split": split, "control": control, "share": share}, report)
+        wrong = errors_of(answers, rows if changed is None else changed)
+        count = write_errors(_pipeline(checkpoint, bf16), wrong, report / "errors.html")
+        typer.echo(f"{report} has report.json, report.md and errors.html with {count} of the errors")
 
 
 @app.command()

@@ -1,9 +1,8 @@
-"""Fine-tuning and evaluation: thin functions over `transformers.Trainer`."""
+"""Fine-tuning: thin functions over `transformers.Trainer`."""
 
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -11,6 +10,7 @@ from datasets import ClassLabel, Dataset, DatasetDict, IterableDataset, load_fro
 from transformers import AutoImageProcessor, PreTrainedModel, Trainer, TrainingArguments, set_seed
 
 from .collator import TGDICollator
+from .controls import Controlled
 from .direction import BothOrders
 from .metric import make_compute_metrics
 from .mnre import NEGATIVE, load_mnre
@@ -144,6 +144,8 @@ def make_trainer(
     arguments: TrainingArguments,
     fusion_learning_rate: float | None = None,
     vision_features: VisionFeatures | None = None,
+    control: str | None = None,
+    share: float = 1.0,
     **kwargs: Any,
 ) -> Trainer:
     r"""
@@ -157,10 +159,19 @@ def make_trainer(
         arguments: From `training_arguments`, or your own with `remove_unused_columns=False`.
         fusion_learning_rate: See `optimizer_for`; that of the encoders by default.
         vision_features: Of all pictures in the dataset, from `compute_vision_features`, for a frozen vision encoder.
+        control, share: Train and validate on changed rows, see `Controlled`; drawn with the arguments' seed.
         kwargs: Passed to `Trainer` (`callbacks`, ...).
     """
     names = next(iter(dataset.values())).features["label"].names
-    train = undecoded(dataset["train"]) if "train" in dataset else None
+
+    def rows(split: str):
+        if split not in dataset:
+            return None
+        if control is not None:
+            return Controlled(dataset[split], control, share, arguments.seed)
+        return undecoded(dataset[split])
+
+    train = rows("train")
     if train is not None and getattr(model.config, "direction_balanced", False):
         train = BothOrders(train, names)
     # Trainer makes its own optimizer unless it is given one, and refuses one under DeepSpeed or FSDP.
@@ -169,7 +180,7 @@ def make_trainer(
         model=model,
         args=arguments,
         train_dataset=train,
-        eval_dataset=undecoded(dataset["validation"]) if "validation" in dataset else None,
+        eval_dataset=rows("validation"),
         # `Trainer` falls back on `nn.DataParallel`, which cuts batches, for several GPUs in one process.
         data_collator=TGDICollator(processor, arguments.n_gpu <= 1, vision_features),
         processing_class=processor,
@@ -280,6 +291,8 @@ def fine_tune(
     vision_features: str | Path | None = None,
     features_dtype: str = "float16",
     model_options: dict[str, Any] | None = None,
+    control: str | None = None,
+    share: float = 1.0,
     **arguments: Any,
 ) -> dict[str, float]:
     r"""
@@ -295,6 +308,7 @@ def fine_tune(
         vision_features: Folder to compute the frozen vision encoder's features in, once, and to train from.
         features_dtype: Of those features, see `compute_vision_features`.
         model_options: Passed to `build_model`: fields of `TGDIConfig`, `use_caption`, `freeze_vision`, `max_length`.
+        control, share: See `make_trainer`.
         arguments: Fields of `TrainingArguments` (`num_train_epochs`, `learning_rate`, `bf16`, ...).
 
     Returns:
@@ -307,7 +321,7 @@ def fine_tune(
     features = None
     if vision_features is not None:
         features = features_for(model, processor, dataset, vision_features, features_dtype, training.device)
-    trainer = make_trainer(model, processor, dataset, training, fusion_learning_rate, features)
+    trainer = make_trainer(model, processor, dataset, training, fusion_learning_rate, features, control, share)
     checkpoint = last_checkpoint(output_dir) if resume else None
     train_metrics = trainer.train(resume_from_checkpoint=checkpoint).metrics
     metrics = trainer.evaluate()
@@ -315,52 +329,3 @@ def fine_tune(
     trainer.save_state()
     trainer.save_metrics("all", {**train_metrics, **metrics})
     return metrics
-
-
-def evaluate(
-    checkpoint: str | Path, dataset: Dataset, output_dir: str | Path | None = None, **arguments: Any
-) -> dict[str, float]:
-    r"""
-    Scores a checkpoint on one split.
-
-    Args:
-        checkpoint: A fine-tuned model with its processor.
-        dataset: Rows with `label`; its names are the model's relations, or some of them, in any order.
-        output_dir: Where `Trainer` may write; a temporary folder by default.
-        arguments: Fields of `TrainingArguments` (`per_device_eval_batch_size`, `bf16_full_eval`, ...).
-
-    Returns:
-        `accuracy` over all rows; micro `precision`, `recall` and `f1` without `None`; the same for each relation.
-
-    Raises:
-        ValueError: The data has a relation that the model does not know.
-    """
-    model = TGDIForRelationExtraction.from_pretrained(checkpoint)
-    processor = TGDIProcessor.from_pretrained(checkpoint)
-    names = [model.config.id2label[i] for i in range(model.config.num_labels)]
-    dataset = _with_labels_of(names, dataset, checkpoint)
-    with TemporaryDirectory() as scratch:
-        options = {"eval_strategy": "no", "save_strategy": "no", "load_best_model_at_end": False, **arguments}
-        args = training_arguments(output_dir or scratch, **options)
-        trainer = Trainer(
-            model=model,
-            args=args,
-            data_collator=TGDICollator(processor, share_images=args.n_gpu <= 1),
-            compute_metrics=make_compute_metrics(names, per_relation=True),
-        )
-        return trainer.evaluate(undecoded(dataset), metric_key_prefix="eval")
-
-
-def _with_labels_of(names: list[str], dataset: Dataset, checkpoint: str | Path) -> Dataset:
-    """The dataset with the model's ids of its relations, which are matched by name."""
-    given = dataset.features["label"].names
-    unknown = [name for name in given if name not in names]
-    if unknown:
-        raise ValueError(
-            f"The data has the relation {unknown[0]!r}, which the model in {checkpoint} does not know; it knows "
-            f"{', '.join(names)}."
-        )
-    if given == names:
-        return dataset
-    labels = [names.index(given[label]) for label in dataset["label"][:]]
-    return dataset.remove_columns("label").add_column("label", labels, feature=ClassLabel(names=names))

@@ -1,0 +1,71 @@
+import numpy as np
+import pytest
+
+from tgdi_hf import TGDICollator, undecoded
+from tgdi_hf.controls import CONTROLS, Controlled
+
+
+@pytest.fixture
+def rows(corpus):
+    return corpus["test"]
+
+
+def content(row):
+    return row["image"] and row["image"]["bytes"]
+
+
+def test_nothing_else_changes(rows, processor):
+    plain = undecoded(rows)
+    for control in CONTROLS:
+        controlled = Controlled(rows, control)
+        assert len(controlled) == len(rows)
+        for i in range(len(rows)):
+            row = controlled[i]
+            for name in ("id", "text", "head", "tail", "label"):
+                assert row[name] == plain[i][name]
+        TGDICollator(processor)([controlled[i] for i in range(8)])
+
+
+def test_what_is_left_out(rows):
+    assert all(Controlled(rows, "text-only")[i][name] is None for i in range(32) for name in ("image", "caption"))
+    no_image, no_caption = Controlled(rows, "no-image"), Controlled(rows, "no-caption")
+    assert all(no_image[i]["image"] is None and no_image[i]["caption"] == rows[i]["caption"] for i in range(32))
+    assert all(no_caption[i]["caption"] is None for i in range(32))
+    assert any(no_caption[i]["image"] for i in range(32))
+
+
+def test_shuffled_pictures_are_those_of_others(rows):
+    plain, shuffled = undecoded(rows), Controlled(rows, "shuffled-images")
+    before, after = [content(plain[i]) for i in range(32)], [content(shuffled[i]) for i in range(32)]
+    assert [one is None for one in before] == [one is None for one in after]  # who has none gets none
+    assert sorted(filter(None, before)) == sorted(filter(None, after))
+    assert all(i != donor for i, donor in shuffled.donors.items())
+    assert after == [content(Controlled(rows, "shuffled-images")[i]) for i in range(32)]
+    assert after != [content(Controlled(rows, "shuffled-images", seed=1)[i]) for i in range(32)]
+    captions = Controlled(rows, "shuffled-captions")
+    assert sorted(filter(None, (captions[i]["caption"] for i in range(32)))) == sorted(filter(None, rows["caption"]))
+    assert [content(captions[i]) for i in range(32)] == before
+
+
+def test_blank_and_noise(rows):
+    with_picture = next(i for i in range(32) if rows[i]["image"] is not None)
+    without = next(i for i in range(32) if rows[i]["image"] is None)
+    blank, noise = Controlled(rows, "blank-images"), Controlled(rows, "noise-images")
+    assert np.ptp(blank[with_picture]["image"]) == 0
+    assert blank[without]["image"] is noise[without]["image"] is None
+    assert noise[with_picture]["image"].std() > 70
+    assert np.array_equal(noise[with_picture]["image"], Controlled(rows, "noise-images")[with_picture]["image"])
+
+
+def test_a_share_of_the_rows(rows):
+    pictures = sum(image is not None for image in undecoded(rows)["image"])
+    half = Controlled(rows, "no-image", share=0.5)
+    assert sum(half[i]["image"] is not None for i in range(32)) == pictures - round(pictures / 2)
+    assert len(Controlled(rows, "noise-images", share=0).changed) == 0
+
+
+def test_mistakes(rows):
+    with pytest.raises(ValueError, match="no control 'none'; there are text-only"):
+        Controlled(rows, "none")
+    with pytest.raises(ValueError, match="`share` is 50"):
+        Controlled(rows, "no-image", share=50)

@@ -1,0 +1,114 @@
+import json
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from tgdi_hf import evaluate, evaluation_report
+from tgdi_hf.cli import app
+from tgdi_hf.controls import Controlled
+from tgdi_hf.evaluation import as_markdown, errors_of, report_of
+
+QUICK = dict(dataloader_num_workers=0, disable_tqdm=True)
+NAMES = ["None", "/per/per/peer", "/per/org/member_of", "/loc/loc/contain"]
+
+
+def one_hot(ids):
+    return np.eye(len(NAMES))[ids] * 0.8 + 0.05
+
+
+def test_a_report_by_hand():
+    labels = np.array([0, 0, 1, 1, 2, 2])
+    predictions = np.array([0, 1, 1, 0, 2, 1])
+    columns = {"image": [True, True, True, False, False, False], "relevance": [0.0, 0.05, 0.5, None, 0.001, 0.1]}
+    report = report_of(one_hot(predictions), labels, NAMES, columns, rounds=200)
+    values = {name: of["value"] for name, of in report["scores"].items()}
+    assert values == {"accuracy": 0.5, "precision": 0.5, "recall": 0.5, "f1": 0.5}
+    assert all(of["low"] <= of["value"] <= of["high"] for of in report["scores"].values())
+    # peer: 1 of 3 predicted, 1 of 2 real, F1 0.4; member_of: 1 of 1, 1 of 2, 2/3; nobody speaks of contain.
+    assert report["macro_f1"] == pytest.approx((0.4 + 2 / 3) / 2)
+    assert report["confusion"]["matrix"] == [[1, 1, 0, 0], [1, 1, 0, 0], [0, 1, 1, 0], [0, 0, 0, 0]]
+    assert [*report["paper_categories"]] == NAMES[1:]
+    groups = {name: {group: of["rows"] for group, of in of.items()} for name, of in report["groups"].items()}
+    assert groups["image"] == {"present": 3, "absent": 3}
+    assert groups["relevance"] == {"below 0.001": 1, "0.001 to 0.1": 2, "from 0.1": 2, "unknown": 1}
+    assert report["groups"]["image"]["present"]["accuracy"]["value"] == pytest.approx(2 / 3)
+    assert report["calibration"]["ece"] == pytest.approx(abs(0.85 - 0.5))
+    text = as_markdown(report)
+    assert (
+        "| picture absent | 3 | 33.3 (" in text
+        and "| `/per/per/peer` (paper's Table 3) | 2 | 33.3 | 50.0 | 40.0 |" in text
+    )
+
+
+def test_the_report_of_a_model_says_what_evaluate_says(corpus, checkpoint):
+    report, answers = evaluation_report(checkpoint, corpus["test"], rounds=50, **QUICK)
+    metrics = evaluate(checkpoint, corpus["test"], **QUICK)
+    for name, of in report["scores"].items():
+        assert of["value"] == pytest.approx(metrics[f"eval_{name}"])
+    json.dumps(report, allow_nan=False)
+    wrong = list(errors_of(answers, corpus["test"]))
+    assert len(wrong) == round(32 * (1 - metrics["eval_accuracy"]))
+    assert all("label" not in row and row["relation"] in answers["names"] for row in wrong)
+
+
+def test_direction_sees_a_model_that_goes_by_the_order(corpus, checkpoint, monkeypatch):
+    """One that says None where the head comes first, and something else where it does not."""
+    from tgdi_hf import evaluation
+
+    def by_order(model, processor, names, rows, **arguments):
+        return np.eye(len(names))[[0 if tuple(r["head"]) < tuple(r["tail"]) else 1 for r in rows]]
+
+    monkeypatch.setattr(evaluation, "probabilities_of", by_order)
+    report, _ = evaluation_report(checkpoint, corpus["train"], rounds=10)
+    unrelated = [row for row in corpus["train"] if row["label"] == 0]
+    first = np.mean([row["head"] < row["tail"] for row in unrelated])
+    assert report["direction"] == {"rows": len(unrelated), "listed": 1 - first, "swapped": first}
+
+
+def test_models_are_compared_on_the_same_rows(corpus, checkpoint, model, processor, tmp_path):
+    report, _ = evaluation_report(checkpoint, corpus["test"], compare=checkpoint, rounds=50, **QUICK)
+    assert report["comparison"]["f1"] == {"difference": 0.0, "interval": [0.0, 0.0], "p": 1.0}
+    # The same model with its relations in another order is the same model.
+    names = [model.config.id2label[i] for i in range(model.config.num_labels)]
+    order = [0, *range(len(names) - 1, 0, -1)]
+    model.classifier.weight.data, model.classifier.bias.data = (
+        model.classifier.weight[order],
+        model.classifier.bias[order],
+    )
+    model.config.id2label = {i: names[j] for i, j in enumerate(order)}
+    model.config.label2id = {name: i for i, name in model.config.id2label.items()}
+    for part in (model, processor):
+        part.save_pretrained(tmp_path / "other")
+    report, _ = evaluation_report(checkpoint, corpus["test"], compare=tmp_path / "other", rounds=50, **QUICK)
+    assert report["comparison"]["mcnemar"] == {"only_one": 0, "only_two": 0, "p": 1.0}
+
+
+def test_controls_are_scored(corpus, checkpoint):
+    changed = Controlled(corpus["test"], "text-only")
+    report, answers = evaluation_report(checkpoint, corpus["test"], control=changed, rounds=50, **QUICK)
+    assert report["scores"]["f1"]["value"] == evaluate(checkpoint, corpus["test"], control=changed, **QUICK)["eval_f1"]
+    _, unchanged = evaluation_report(checkpoint, corpus["test"], rounds=50, **QUICK)
+    assert not np.allclose(answers["probabilities"], unchanged["probabilities"])
+
+
+def test_the_command_writes_the_report(corpus, checkpoint, tmp_path):
+    pytest.importorskip("matplotlib")
+    corpus.save_to_disk(tmp_path / "data")
+    arguments = ["evaluate", checkpoint, tmp_path / "data", "--split", "test", "--report", tmp_path / "report"]
+    arguments += ["--compare", checkpoint, "--control", "shuffled-images", "--output", tmp_path / "scores.json"]
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    assert result.exit_code == 0, result.output + str(result.exception)
+    files = {path.name for path in (tmp_path / "report").iterdir()}
+    assert files == {"report.json", "report.md", "errors.html", "calibration.png", "confusion.png"}
+    report = json.loads((tmp_path / "report" / "report.json").read_text())
+    assert (report["control"], report["split"]) == ("shuffled-images", "test")
+    page = (tmp_path / "report" / "errors.html").read_text()
+    wrong = round(report["rows"] * (1 - report["scores"]["accuracy"]["value"]))
+    assert page.count("<article>") == wrong and "data:image/jpeg" in page and "<mark class=head>" in page
+    assert "http" not in page
+    assert "eval_f1" in json.loads((tmp_path / "scores.json").read_text())
+    result = CliRunner().invoke(
+        app, ["evaluate", str(checkpoint), str(tmp_path / "data"), "--compare", str(checkpoint)]
+    )
+    assert result.exit_code == 2 and "--report" in result.output

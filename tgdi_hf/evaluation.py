@@ -1,0 +1,339 @@
+"""A report on a model: scores with intervals, by relation and kind of post, calibration, the order of entities."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+from datasets import ClassLabel, Dataset
+from transformers import Trainer
+
+from .collator import TGDICollator
+from .controls import Controlled
+from .metric import make_compute_metrics, relation_scores
+from .mnre import NEGATIVE
+from .modeling.modeling_tgdi import TGDIForRelationExtraction
+from .posts import undecoded
+from .processing.processing_tgdi import TGDIProcessor
+from .statistics import ROUNDS, bootstrap, calibration, interval, mcnemar, paired_difference, row_counts, scores_of
+from .training import training_arguments
+
+# The relations of the paper's Table 3.
+PAPER_CATEGORIES = (
+    "/per/per/peer",
+    "/per/org/member_of",
+    "/loc/loc/contain",
+    "/per/misc/present_in",
+    "/org/loc/locate_at",
+    "/per/loc/place_of_residence",
+)
+# MNRE's published image-text correlations pile up at zero: half of them are below 0.001, a tenth above 0.12.
+RELEVANCE_CUTS = (0.001, 0.1)
+SCORES = ("accuracy", "precision", "recall", "f1")
+
+
+def load_for_evaluation(checkpoint: str | Path, dataset: Dataset) -> tuple[Any, TGDIProcessor, list[str], Dataset]:
+    r"""
+    Args:
+        checkpoint: A fine-tuned model with its processor.
+        dataset: Rows with `label`; its names are the model's relations, or some of them, in any order.
+
+    Returns:
+        Model, processor, the names of the relations, and the dataset with the model's ids of them.
+
+    Raises:
+        ValueError: The data has a relation that the model does not know.
+    """
+    model = TGDIForRelationExtraction.from_pretrained(checkpoint)
+    processor = TGDIProcessor.from_pretrained(checkpoint)
+    names = [model.config.id2label[i] for i in range(model.config.num_labels)]
+    return model, processor, names, _with_labels_of(names, dataset, checkpoint)
+
+
+def _with_labels_of(names: list[str], dataset: Dataset, checkpoint: str | Path) -> Dataset:
+    """The dataset with the model's ids of its relations, which are matched by name."""
+    given = dataset.features["label"].names
+    unknown = [name for name in given if name not in names]
+    if unknown:
+        raise ValueError(
+            f"The data has the relation {unknown[0]!r}, which the model in {checkpoint} does not know; it knows "
+            f"{', '.join(names)}."
+        )
+    if given == names:
+        return dataset
+    labels = [names.index(given[label]) for label in dataset["label"][:]]
+    return dataset.remove_columns("label").add_column("label", labels, feature=ClassLabel(names=names))
+
+
+def trainer_for(model: Any, processor: TGDIProcessor, output_dir: str | Path, names: Sequence[str], **arguments: Any):
+    """A `Trainer` that only scores; `arguments` are fields of `TrainingArguments`."""
+    options = {"eval_strategy": "no", "save_strategy": "no", "load_best_model_at_end": False, **arguments}
+    args = training_arguments(output_dir, **options)
+    return Trainer(
+        model=model,
+        args=args,
+        data_collator=TGDICollator(processor, share_images=args.n_gpu <= 1),
+        compute_metrics=make_compute_metrics(names, NEGATIVE if NEGATIVE in names else None, per_relation=True),
+    )
+
+
+def evaluate(
+    checkpoint: str | Path,
+    dataset: Dataset,
+    output_dir: str | Path | None = None,
+    control: Controlled | None = None,
+    **arguments: Any,
+) -> dict[str, float]:
+    r"""
+    Scores a checkpoint on one split.
+
+    Args:
+        checkpoint: A fine-tuned model with its processor.
+        dataset: Rows with `label`; its names are the model's relations, or some of them, in any order.
+        output_dir: Where `Trainer` may write; a temporary folder by default.
+        control: The same rows, changed; see `Controlled`.
+        arguments: Fields of `TrainingArguments` (`per_device_eval_batch_size`, `bf16_full_eval`, ...).
+
+    Returns:
+        `accuracy` over all rows; micro `precision`, `recall` and `f1` without `None`; the same for each relation.
+
+    Raises:
+        ValueError: The data has a relation that the model does not know.
+    """
+    model, processor, names, dataset = load_for_evaluation(checkpoint, dataset)
+    with TemporaryDirectory() as scratch:
+        trainer = trainer_for(model, processor, output_dir or scratch, names, **arguments)
+        return trainer.evaluate(_rows(dataset, control), metric_key_prefix="eval")
+
+
+class _Labelled:
+    """Changed rows with the model's ids of the relations."""
+
+    def __init__(self, control: Controlled, labels: Sequence[int]):
+        self.control, self.labels = control, labels
+
+    def __len__(self) -> int:
+        return len(self.control)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        return {**self.control[index], "label": self.labels[index]}
+
+
+def _rows(dataset: Dataset, control: Controlled | None) -> Any:
+    return undecoded(dataset) if control is None else _Labelled(control, dataset["label"][:])
+
+
+def probabilities_of(model: Any, processor: TGDIProcessor, names: Sequence[str], rows: Any, **arguments: Any):
+    """What a model says of every row of a dataset, or list of rows, with labels: `(rows, relations)`."""
+    with TemporaryDirectory() as scratch:
+        logits = trainer_for(model, processor, scratch, names, **arguments).predict(rows).predictions
+    logits = (logits[0] if isinstance(logits, tuple) else logits).astype(np.float64)
+    odds = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return odds / odds.sum(axis=1, keepdims=True)
+
+
+def evaluation_report(
+    checkpoint: str | Path,
+    dataset: Dataset,
+    compare: str | Path | None = None,
+    control: Controlled | None = None,
+    rounds: int = ROUNDS,
+    seed: int = 0,
+    **arguments: Any,
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    r"""
+    Scores a checkpoint on one split, with all that one would want to know of the scores.
+
+    Args:
+        checkpoint: A fine-tuned model with its processor.
+        dataset: Rows with `label`.
+        compare: Another checkpoint, to compare it with on the same rows.
+        control: The same rows, changed; see `Controlled`.
+        rounds, seed: Of the bootstrap.
+        arguments: Fields of `TrainingArguments`.
+
+    Returns:
+        As plain JSON: what `report_of` has; `direction`: the share of the rows without relation that are given one as
+        listed and with head and tail swapped; and with `compare` `comparison`: by how much the F1 of `checkpoint` is
+        above that of the other, by paired bootstrap, and McNemar's test on what is right (`only_one` counts the rows
+        that the other checkpoint alone gets right). And `names`, `labels` and `probabilities`, as they were scored.
+
+    Raises:
+        ValueError: The data has a relation that a model does not know.
+    """
+    model, processor, names, dataset = load_for_evaluation(checkpoint, dataset)
+    rows, labels = _rows(dataset, control), np.array(dataset["label"][:])
+    probabilities = probabilities_of(model, processor, names, rows, **arguments)
+    report = report_of(probabilities, labels, names, _columns(dataset), rounds, seed)
+    report["checkpoint"] = str(checkpoint)
+    if NEGATIVE in names:
+        report["direction"] = _direction(model, processor, rows, probabilities, labels, names, arguments)
+    if compare is not None:
+        other, other_processor, known, others = load_for_evaluation(compare, dataset)
+        found = probabilities_of(other, other_processor, known, _rows(others, control), **arguments).argmax(axis=1)
+        # The two may number relations differently, and one may know more of them than the other.
+        ids = np.array([names.index(name) if name in names else len(names) for name in known])
+        negative = names.index(NEGATIVE) if NEGATIVE in names else None
+        answers = ids[found], probabilities.argmax(axis=1)
+        counts = [row_counts(answer, labels, negative) for answer in answers]
+        report["comparison"] = {
+            "with": str(compare),
+            "f1": paired_difference(*counts, rounds, seed),
+            "mcnemar": mcnemar(*(answer == labels for answer in answers)),
+        }
+    return report, {"names": names, "labels": labels, "probabilities": probabilities}
+
+
+def errors_of(answers: Mapping[str, Any], rows: Any) -> Iterator[dict[str, Any]]:
+    """The rows that are wrong, the most certain answers first, with the name of the real `relation`."""
+    predicted = answers["probabilities"].argmax(axis=1)
+    wrong = np.flatnonzero(predicted != answers["labels"])
+    for i in wrong[np.argsort(-answers["probabilities"][wrong].max(axis=1), kind="stable")].tolist():
+        row = {name: value for name, value in rows[i].items() if name != "label"}
+        yield {**row, "relation": answers["names"][answers["labels"][i]]}
+
+
+def _columns(dataset: Dataset) -> dict[str, list[Any]]:
+    """What posts are grouped by, where the data has it."""
+    columns: dict[str, list[Any]] = {}
+    if "relevance" in dataset.features:
+        columns["relevance"] = dataset["relevance"][:]
+    for name in ("image", "caption"):
+        if name in dataset.features:
+            columns[name] = [bool(value) for value in undecoded(dataset)[name]]
+    return columns
+
+
+def _direction(model, processor, rows, probabilities, labels, names, arguments) -> dict[str, float]:
+    negative = names.index(NEGATIVE)
+    unrelated = np.flatnonzero(labels == negative)
+    if not len(unrelated):
+        return {}
+    swapped = [{**row, "head": row["tail"], "tail": row["head"]} for row in (rows[int(i)] for i in unrelated)]
+    answers = probabilities_of(model, processor, names, swapped, **arguments).argmax(axis=1)
+    listed = probabilities[unrelated].argmax(axis=1)
+    return {
+        "rows": len(unrelated),
+        "listed": float((listed != negative).mean()),
+        "swapped": float((answers != negative).mean()),
+    }
+
+
+def report_of(
+    probabilities: np.ndarray,
+    labels: np.ndarray,
+    names: Sequence[str],
+    columns: Mapping[str, Sequence[Any]] | None = None,
+    rounds: int = ROUNDS,
+    seed: int = 0,
+) -> dict[str, Any]:
+    r"""
+    The part of a report that needs no model.
+
+    Args:
+        probabilities: `(rows, relations)`.
+        labels: `(rows,)`, ids.
+        names: The relations in the order of their ids.
+        columns: Of the rows: whether they have an `image` and a `caption`, and their `relevance`.
+        rounds, seed: Of the bootstrap.
+
+    Returns:
+        - `rows`; `scores`: `accuracy`, and micro `precision`, `recall` and `f1` without `None`, each with its 95 %
+          interval by bootstrap over rows;
+        - `macro_f1`: the mean F1 of the relations, `None` left out, that have a row or are predicted for one; another
+          counts neither as 0 nor as 1;
+        - `paper_categories`: the relations of the paper's Table 3; `per_relation`: all of them;
+        - `confusion`: `names` and a `matrix`, real relations in rows;
+        - `groups`: the scores by `relevance` (cut at 0.001 and 0.1), by `image` and by `caption`;
+        - `calibration`: see there.
+    """
+    negative = list(names).index(NEGATIVE) if NEGATIVE in names else None
+    predictions = probabilities.argmax(axis=1)
+    counts = row_counts(predictions, labels, negative)
+    of_all = relation_scores(predictions, labels, names, NEGATIVE if negative is not None else None)
+    matrix = np.zeros((len(names), len(names)), dtype=int)
+    np.add.at(matrix, (labels, predictions), 1)
+    present = [i for i in range(len(names)) if i != negative and matrix[i].sum() + matrix[:, i].sum()]
+    return {
+        "rows": len(labels),
+        "scores": _with_intervals(counts, rounds, seed),
+        "macro_f1": float(np.mean([of_all["per_relation"][names[i]]["f1"] for i in present])) if present else 0.0,
+        "paper_categories": {n: of_all["per_relation"][n] for n in PAPER_CATEGORIES if n in of_all["per_relation"]},
+        "per_relation": of_all["per_relation"],
+        "confusion": {"names": list(names), "matrix": matrix.tolist()},
+        "groups": {
+            name: {
+                group: {"rows": int(mask.sum()), **_with_intervals(counts[mask], rounds, seed)}
+                for group, mask in _masks(name, values).items()
+                if mask.any()
+            }
+            for name, values in (columns or {}).items()
+        },
+        "calibration": calibration(probabilities.max(axis=1), predictions == labels),
+    }
+
+
+def _with_intervals(counts: np.ndarray, rounds: int, seed: int) -> dict[str, dict[str, float]]:
+    values, samples = scores_of(counts.sum(axis=0)), bootstrap(counts, rounds, seed)
+    found = {}
+    for i, name in enumerate(SCORES):
+        low, high = interval(samples[:, i])
+        found[name] = {"value": float(values[i]), "low": low, "high": high}
+    return found
+
+
+def _masks(name: str, values: Sequence[Any]) -> dict[str, np.ndarray]:
+    if name != "relevance":
+        there = np.array([bool(value) for value in values])
+        return {"present": there, "absent": ~there}
+    known = np.array([np.nan if value is None else value for value in values], dtype=float)
+    low, high = RELEVANCE_CUTS
+    return {
+        f"below {low}": known < low,
+        f"{low} to {high}": (known >= low) & (known < high),
+        f"from {high}": known >= high,
+        "unknown": np.isnan(known),
+    }
+
+
+def as_markdown(report: Mapping[str, Any]) -> str:
+    """A report as tables, in percent."""
+    lines = ["| | rows | accuracy | precision | recall | F1 |", "|---|---|---|---|---|---|"]
+    lines.append(_row("all", {"rows": report["rows"], **report["scores"]}))
+    titles = {"image": "picture", "caption": "caption", "relevance": "relevance"}
+    for name, groups in report["groups"].items():
+        lines += [_row(f"{titles[name]} {group}", values) for group, values in groups.items()]
+    lines += ["", "In percent, with 95 % intervals by bootstrap over rows.", ""]
+    lines.append(f"Macro-F1 over the relations that have a row or are predicted: {100 * report['macro_f1']:.1f}.")
+    lines.append(f"Expected calibration error: {report['calibration']['ece']:.3f}.")
+    if report.get("direction"):
+        direction = {name: 100 * report["direction"][name] for name in ("listed", "swapped")}
+        lines.append(
+            f"Rows without relation that are given one: {direction['listed']:.1f} % as listed, "
+            f"{direction['swapped']:.1f} % with head and tail swapped."
+        )
+    if "comparison" in report:
+        lines += ["", _comparison(report["comparison"])]
+    lines += ["", "| relation | rows | precision | recall | F1 |", "|---|---|---|---|---|"]
+    for name, of in report["per_relation"].items():
+        mark = " (paper's Table 3)" if name in report["paper_categories"] else ""
+        values = " | ".join(f"{100 * of[kind]:.1f}" for kind in ("precision", "recall", "f1"))
+        lines.append(f"| `{name}`{mark} | {of['support']} | {values} |")
+    return "\n".join(lines) + "\n"
+
+
+def _row(name: str, values: Mapping[str, Any]) -> str:
+    found = [[100 * values[score][part] for part in ("value", "low", "high")] for score in SCORES]
+    cells = [f"{value:.1f} ({low:.1f} to {high:.1f})" for value, low, high in found]
+    return f"| {name} | {values['rows']:,} | {' | '.join(cells)} |"
+
+
+def _comparison(found: Mapping[str, Any]) -> str:
+    f1, test = found["f1"], found["mcnemar"]
+    low, high = (100 * bound for bound in f1["interval"])
+    return (
+        f"F1 minus that of {found['with']}: {100 * f1['difference']:+.1f} points ({low:+.1f} to {high:+.1f}), paired "
+        f"bootstrap p = {f1['p']:.3f}; right where the other is wrong {test['only_two']} rows, the other way round "
+        f"{test['only_one']}, McNemar p = {test['p']:.3f}."
+    )
