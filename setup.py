@@ -28,6 +28,7 @@ REQUIREMENTS = [
 EXTRAS = {
     "tensorboard": ["tensorboard>=2.18"],
     "peft": ["peft>=0.21"],
+    "audit": ["scikit-learn>=1.6"],  # the search for leaks
     "viz": ["matplotlib>=3.9"],  # figures
     "rdf": ["rdflib>=7.0"],  # N-Triples
     "demo": ["gradio>=6.0"],  # the page of `tgdi app`
@@ -46,7 +47,7 @@ EXTRAS = {
         "pytest-xdist>=3.6",
         "pyyaml>=6.0",
         "rdflib>=7.0",
-        "scikit-learn>=1.5",
+        "scikit-learn>=1.6",
     ],
 }
 

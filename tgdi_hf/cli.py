@@ -206,6 +206,38 @@ def evaluate(
 
 
 @app.command()
+def audit(
+    data: Data,
+    split: Annotated[str, typer.Option(help="Whose labels to guess.")] = "train",
+    objects: Annotated[
+        str, typer.Option(help="Of an MNRE folder: 'published' adds how many crops are listed for each row.")
+    ] = "none",
+    seed: int = 0,
+    output: Annotated[Path | None, typer.Option(help="Write all that was found as JSON.")] = None,
+):
+    """Look for leaks: what, other than text and pixels, gives the labels away? Needs 'tgdi_hf[audit]'.
+
+    Example: tgdi audit path/to/mnre
+    """
+    from .audit import as_markdown
+    from .audit import audit as look_for_leaks
+    from .mnre import listed_crops
+    from .training import load_data
+
+    dataset = load_data(data)
+    if split not in dataset:
+        raise typer.BadParameter(f"{data} has no split {split!r}, only {', '.join(dataset)}.", param_hint="--split")
+    extra = {}
+    if objects == "published":
+        listed = listed_crops(data, split)
+        extra["published crops listed"] = [listed[name] for name in dataset[split]["id"]]
+    found = look_for_leaks(dataset, split, extra, seed)
+    typer.echo(as_markdown(found))
+    if output is not None:
+        output.write_text(json.dumps(found, indent=2) + "\n")
+
+
+@app.command()
 def predict(
     checkpoint: Checkpoint,
     posts: Posts,

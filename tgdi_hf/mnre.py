@@ -467,6 +467,19 @@ def _alphanumeric(text: str) -> set[str]:
     return set(re.findall(r"\w+", text.lower()))
 
 
+def listed_crops(folder: str | Path, split: str) -> dict[str, int]:
+    r"""
+    How many published crops are listed for each row, whether or not their files are there. For audits; never an input.
+
+    Returns:
+        From the rows' `id`s to numbers.
+    """
+    folder = Path(folder).expanduser().absolute()
+    file = folder / "txt" / f"mre_{SPLITS[split][1]}_dict.pth"
+    crops = _read_crops(file, len(_lines(_text_file(folder, split))))
+    return {f"{split}-{index}": len(names) for index, names in crops.items()}
+
+
 def _leak(split: str, rows: Mapping[int, Mapping[str, Any]], crops: Mapping[int, list[str]]) -> str:
     """On what share of the rows the best guess from the number of listed crops tells `NEGATIVE` from the rest."""
     label = RELATIONS.index(NEGATIVE)
@@ -510,4 +523,4 @@ def _brief(value: Any) -> str:
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
-__all__ = ["FEATURES", "NEGATIVE", "RELATIONS", "CorpusError", "load_mnre"]
+__all__ = ["FEATURES", "NEGATIVE", "RELATIONS", "CorpusError", "listed_crops", "load_mnre"]

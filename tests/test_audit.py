@@ -1,0 +1,99 @@
+import random
+from pathlib import Path
+
+import pytest
+from datasets import ClassLabel, Dataset
+
+pytest.importorskip("sklearn", reason="needs the extra `audit`")
+
+from tgdi_hf import load_mnre, make_corpus
+from tgdi_hf.audit import as_markdown, audit, features_of
+from tgdi_hf.mnre import listed_crops
+
+MNRE = Path(__file__).parents[2] / "shared" / "mnre"
+
+
+def rows_of(count, leak, seed=0):
+    """Posts of which `leak` makes something out of the label."""
+    chance, rows = random.Random(seed), []
+    for i in range(count):
+        label = int(chance.random() < 0.4)
+        post = {
+            "text": f"Ann {i} meets Bob",
+            "head": [0, 3],
+            "tail": [len(f"Ann {i} meets "), len(f"Ann {i} meets Bob")],
+        }
+        rows.append({**post, "objects": [], "label": label, **leak(label, chance, post)})
+    return Dataset.from_list(rows).cast_column("label", ClassLabel(names=["None", "/per/per/peer"]))
+
+
+def objects(label, chance, post):
+    return {"objects": [[0.0, 0.0, 4.0, 4.0]] * (label + (chance.random() < 0.1))}
+
+
+def order(label, chance, post):
+    return {"head": post["tail"], "tail": post["head"]} if label and chance.random() < 0.5 else {}
+
+
+def nothing(label, chance, post):
+    return {"objects": [[0.0, 0.0, 4.0, 4.0]] * chance.randrange(3)}
+
+
+@pytest.mark.parametrize(("leak", "feature"), [(objects, "number of objects"), (order, "head comes first")])
+def test_leaks_are_found(leak, feature):
+    found = audit({"train": rows_of(600, leak)})
+    target = found["targets"]["relation or None"]
+    assert feature in found["noteworthy"]
+    assert target["features"][0]["feature"] in (feature, "greatest area of an object", "least area of an object")
+    assert target["accuracy"] > target["majority"] + 0.1
+    assert target["gain"]["low"] < target["gain"]["value"] < target["gain"]["high"]
+    assert f"| {feature} | " in as_markdown(found)
+
+
+def test_nothing_is_found_where_there_is_nothing():
+    found = audit({"train": rows_of(600, nothing)})
+    assert found["noteworthy"] == []
+    assert found["targets"]["relation or None"]["gain"]["low"] <= 0
+
+
+def test_the_embedded_corpus_is_clean():
+    found = audit(make_corpus({"train": 900, "validation": 90, "test": 90}))
+    assert found["noteworthy"] == []
+    assert all(target["gain"]["low"] <= 0 for target in found["targets"].values())
+    assert all(of[kind] == 0 for of in found["shared"].values() for kind in ("texts", "pairs"))
+
+
+def test_what_splits_share_is_counted():
+    names = [f"{i}.jpg" for i in range(20)]
+    rows = [{"text": f"Ann {i} Bob", "head": [0, 3], "tail": "Bob", "label": i % 2} for i in range(20)]
+    train = Dataset.from_list(rows).add_column("image_id", names)
+    train = train.cast_column("label", ClassLabel(names=["None", "r"]))
+    test = Dataset.from_list(
+        [
+            {"text": "ann  3 bob", "head": "ann", "tail": "bob", "image_id": "x.jpg"},
+            {"text": "Bob sees Ann", "head": "Bob", "tail": "Ann", "image_id": "4.jpg"},
+            {"text": "Eve and Tom", "head": "Eve", "tail": "Tom", "image_id": ""},
+        ]
+    )
+    found = audit({"train": train, "test": test})
+    assert found["shared"] == {"test": {"rows": 3, "texts": 1, "pictures": 1, "pairs": 2}}
+
+
+def test_files_are_looked_at_and_pixels_are_not(corpus):
+    features = features_of(corpus["test"])
+    there = [image is not None for image in corpus["test"]["image"]]
+    assert (features["width"] == [64.0 if one else -1.0 for one in there]).all()
+    assert (features["there is a picture"] == [1.0 if one else -1.0 for one in there]).all()
+    assert len(features["place of the row"]) == 32
+
+
+@pytest.mark.skipif(not MNRE.is_dir(), reason=f"needs {MNRE}")
+def test_the_leaks_of_mnre_are_found():
+    dataset = load_mnre(MNRE, splits=["train"])
+    clean = audit(dataset)
+    assert clean["noteworthy"] == ["head comes first"]
+    listed = listed_crops(MNRE, "train")
+    crops = audit(dataset, extra={"published crops listed": [listed[name] for name in dataset["train"]["id"]]})
+    target = crops["targets"]["relation or None"]
+    assert target["features"][0]["feature"] == "published crops listed"
+    assert target["features"][0]["accuracy"] == pytest.approx(0.993, abs=0.001)

@@ -1,0 +1,251 @@
+"""Leaks: what about a row, other than its text and its pixels, gives its label away?"""
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from datasets import Dataset
+from PIL import Image
+
+from .mnre import NEGATIVE
+from .posts import digest_of, undecoded
+from .processing.entity_mentions import text_and_spans
+from .statistics import interval
+
+FOLDS = 5
+# A feature is named in the summary where it alone is better than always giving the commonest answer by more than this.
+NOTEWORTHY = 0.01
+ROUNDS = 1000
+
+
+def features_of(dataset: Dataset, extra: Mapping[str, Sequence[float]] | None = None) -> dict[str, np.ndarray]:
+    r"""
+    All that can be known of rows without reading a word or looking at a picture, as numbers; what is missing is -1.
+
+    - of the entities: whether the head comes first (where they stand and how long they are is a shadow of the words);
+    - of the text and the caption: length in characters and words;
+    - of the picture: whether there is one; width, height, format and size of its file; how many rows have the same; the
+      length of its name and the digits in it;
+    - of the objects: how many, and the least and greatest area of boxes;
+    - the row's place in the dataset.
+
+    Args:
+        dataset: Rows with text or words, head and tail.
+        extra: More of them, one value a row.
+
+    Returns:
+        From names to arrays of `(rows,)`.
+    """
+    dataset = undecoded(dataset)
+    pictures: dict[str, dict[str, float]] = {}
+    rows = []
+    for place, row in enumerate(dataset):
+        text, (head, tail), _ = text_and_spans(row, f"row {place}")
+        caption = row.get("caption") or ""
+        found = {
+            "head comes first": head <= tail,
+            "characters of the text": len(text),
+            "words of the text": len(text.split()),
+            "characters of the caption": len(caption),
+            "words of the caption": len(caption.split()),
+            "number of objects": len(row.get("objects") or ()),
+            "place of the row": place,
+            **_areas(row.get("objects")),
+            **_of_picture(row.get("image"), pictures),
+            **_of_name(_name_of(row)),
+        }
+        rows.append(found)
+    columns = {name: np.array([float(row[name]) for row in rows]) for name in rows[0]}
+    names = [_name_of(row) for row in dataset]
+    often = Counter(names)
+    columns["rows with the same picture"] = np.array([often[name] if name else -1 for name in names], dtype=float)
+    return columns | {name: np.asarray(values, dtype=float) for name, values in (extra or {}).items()}
+
+
+def _areas(objects: Sequence[Any] | None) -> dict[str, float]:
+    boxes = [part for part in objects or () if isinstance(part, list) and len(part) == 4]
+    areas = [(x1 - x0) * (y1 - y0) for x0, y0, x1, y1 in boxes] or [-1]
+    return {"least area of an object": min(areas), "greatest area of an object": max(areas)}
+
+
+def _of_picture(image: Mapping[str, Any] | None, known: dict[str, dict[str, float]]) -> dict[str, float]:
+    """Of the file, whose pixels are not decoded."""
+    names = ("there is a picture", "width", "height", "format", "bytes of the file")
+    if image is None:
+        return dict.fromkeys(names, -1.0)
+    key = image.get("path") or digest_of(image["bytes"])
+    if key not in known:
+        import io
+
+        content = image.get("bytes")
+        content = Path(image["path"]).read_bytes() if content is None else content
+        with Image.open(io.BytesIO(content)) as opened:
+            kind = sum(map(ord, opened.format or ""))
+            known[key] = dict(zip(names, (1.0, *opened.size, kind, len(content))))
+    return known[key]
+
+
+def _name_of(row: Mapping[str, Any]) -> str:
+    """What the picture is called, if it is called anything."""
+    image = row.get("image")
+    path = image.get("path") if isinstance(image, Mapping) else None
+    return str(row.get("image_id") or (Path(path).name if path else ""))
+
+
+def _of_name(name: str) -> dict[str, float]:
+    digits = re.findall(r"\d+", name)
+    return {
+        "length of the picture's name": len(name) if name else -1,
+        "first number in the picture's name": float(digits[0][:15]) if digits else -1,
+        "digits in the picture's name": sum(map(len, digits)) if name else -1,
+    }
+
+
+def audit(
+    dataset: Mapping[str, Dataset],
+    split: str = "train",
+    extra: Mapping[str, Sequence[float]] | None = None,
+    seed: int = 0,
+) -> dict[str, Any]:
+    r"""
+    Looks for leaks: has a cheap classifier (a random forest) guess the labels of a split from `features_of` alone, by
+    cross-validation, posts with the same text always on one side; and a small tree from each feature by itself.
+
+    Args:
+        dataset: The splits.
+        split: The one to guess.
+        extra: More features of its rows.
+        seed: Of folds, forests and the bootstrap.
+
+    Returns:
+        - `rows`; `targets`: for `"relation or None"` and `"which relation"` the accuracy of always giving the commonest
+          answer (`majority`), that of the forest, and the `gain` with its 95 % interval by bootstrap over rows; and the
+          same of each feature in `features`, the best first;
+        - `noteworthy`: the features whose gain for the first target is more than a point, beyond doubt;
+        - `shared`: how many rows of each other split have a text, a picture's name, or a pair of entities (in lower
+          case, in either order) that the split has.
+
+    Raises:
+        ImportError: `pip install 'tgdi_hf[audit]'`.
+    """
+    try:
+        import sklearn  # noqa: F401 - listed here with the extra that installs it
+    except ImportError:
+        raise ImportError("The audit needs scikit-learn: pip install 'tgdi_hf[audit]'") from None
+    rows = dataset[split]
+    names = rows.features["label"].names
+    labels, features = np.array(rows["label"][:]), features_of(rows, extra)
+    texts = [text_and_spans(row, "row")[0] for row in undecoded(rows)]
+    groups = np.unique(texts, return_inverse=True)[1]
+    targets = {"which relation": labels}
+    if NEGATIVE in names:
+        targets = {"relation or None": (labels != names.index(NEGATIVE)).astype(int), **targets}
+    found = {target: _guess(features, values, groups, seed) for target, values in targets.items()}
+    first = next(iter(found.values()))
+    return {
+        "split": split,
+        "rows": len(labels),
+        "targets": found,
+        "noteworthy": [one["feature"] for one in first["features"] if one["gain"]["low"] > NOTEWORTHY],
+        "shared": {other: _shared(rows, dataset[other]) for other in dataset if other != split},
+    }
+
+
+def _guess(features: Mapping[str, np.ndarray], target: np.ndarray, groups: np.ndarray, seed: int) -> dict[str, Any]:
+    from sklearn.ensemble import RandomForestClassifier
+    from sklearn.tree import DecisionTreeClassifier
+
+    table = np.stack([*features.values()], axis=1)
+    folds = list(_folds(target, groups, seed))
+    commonest = _cross_validated(None, table, target, folds)
+    forest = RandomForestClassifier(200, min_samples_leaf=5, random_state=seed, n_jobs=-1)
+    tree = DecisionTreeClassifier(max_leaf_nodes=8, min_samples_leaf=10, random_state=seed)
+    alone = []
+    for i, name in enumerate(features):
+        right = _cross_validated(tree, table[:, i : i + 1], target, folds)
+        alone.append({"feature": name, **_gain(right, commonest, seed)})
+    return {
+        "majority": float(commonest.mean()),
+        **_gain(_cross_validated(forest, table, target, folds), commonest, seed),
+        "features": sorted(alone, key=lambda one: -one["accuracy"]),
+    }
+
+
+def _folds(target: np.ndarray, groups: np.ndarray, seed: int):
+    from sklearn.model_selection import GroupKFold
+
+    return GroupKFold(FOLDS, shuffle=True, random_state=seed).split(target, groups=groups)
+
+
+def _cross_validated(model: Any, table: np.ndarray, target: np.ndarray, folds: list) -> np.ndarray:
+    """Whether each row is guessed right by a model that has not seen it; without model, by the commonest answer."""
+    right = np.zeros(len(target), dtype=bool)
+    for train, test in folds:
+        if model is None:
+            guesses = np.bincount(target[train]).argmax()
+        else:
+            guesses = model.fit(table[train], target[train]).predict(table[test])
+        right[test] = guesses == target[test]
+    return right
+
+
+def _gain(right: np.ndarray, commonest: np.ndarray, seed: int) -> dict[str, Any]:
+    difference = right.astype(int) - commonest
+    generator, rows = np.random.default_rng(seed), len(right)
+    # Rows are of three kinds: what a sample of them adds up to is known from how many of each it has.
+    kinds = [(difference == value).mean() for value in (-1, 0, 1)]
+    worse, _, better = generator.multinomial(rows, kinds, size=ROUNDS).T
+    low, high = interval((better - worse) / rows)
+    return {"accuracy": float(right.mean()), "gain": {"value": float(difference.mean()), "low": low, "high": high}}
+
+
+def _shared(one: Dataset, two: Dataset) -> dict[str, int]:
+    kinds = {"texts": _texts, "pictures": _pictures, "pairs": _pairs}
+    found = {"rows": len(two)}
+    for kind, values in kinds.items():
+        known = set(values(one)) - {None}
+        found[kind] = sum(value in known for value in values(two))
+    return found
+
+
+def _texts(dataset: Dataset) -> list[str]:
+    return [" ".join(text_and_spans(row, "row")[0].lower().split()) for row in undecoded(dataset)]
+
+
+def _pictures(dataset: Dataset) -> list[str | None]:
+    return [_name_of(row) or None for row in undecoded(dataset)]
+
+
+def _pairs(dataset: Dataset) -> list[tuple[str, ...]]:
+    pairs = []
+    for row in undecoded(dataset):
+        text, spans, _ = text_and_spans(row, "row")
+        pairs.append(tuple(sorted(text[start:end].lower() for start, end in spans)))
+    return pairs
+
+
+def as_markdown(found: Mapping[str, Any], most: int = 8) -> str:
+    """What an audit found, as tables in percent."""
+    lines = [f"{found['rows']:,} rows of {found['split']}; guessed without a word of text or a pixel, in percent.", ""]
+    for target, of in found["targets"].items():
+        lines += [f"**{target}**", "", "| guessed from | accuracy | gain over the commonest answer |", "|---|---|---|"]
+        lines.append(f"| the commonest answer | {100 * of['majority']:.1f} | |")
+        for one in ({"feature": "**all of it**", **of}, *of["features"][:most]):
+            gain = {name: 100 * value for name, value in one["gain"].items()}
+            spread = f"{gain['value']:+.1f} ({gain['low']:+.1f} to {gain['high']:+.1f})"
+            lines.append(f"| {one['feature']} | {100 * one['accuracy']:.1f} | {spread} |")
+        lines.append("")
+    if found["shared"]:
+        lines += [
+            "| rows with what the split has, too | texts | pictures | pairs of entities | of |",
+            "|---|---|---|---|---|",
+        ]
+        for split, of in found["shared"].items():
+            lines.append(f"| {split} | {of['texts']:,} | {of['pictures']:,} | {of['pairs']:,} | {of['rows']:,} |")
+        lines.append("")
+    noteworthy = ", ".join(found["noteworthy"]) or "none"
+    lines.append(f"Features that by themselves gain more than a point, beyond doubt: {noteworthy}.")
+    return "\n".join(lines) + "\n"
