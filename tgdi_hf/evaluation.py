@@ -205,13 +205,26 @@ def _columns(dataset: Dataset) -> dict[str, list[Any]]:
     return columns
 
 
+class _Swapped:
+    """Some of the rows, read as they are needed, with head and tail in each other's place."""
+
+    def __init__(self, rows: Any, places: Sequence[int]):
+        self.rows, self.places = rows, places
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        row = self.rows[self.places[index]]
+        return {**row, "head": row["tail"], "tail": row["head"]}
+
+
 def _direction(model, processor, rows, probabilities, labels, names, arguments) -> dict[str, float]:
     negative = names.index(NEGATIVE)
     unrelated = np.flatnonzero(labels == negative)
     if not len(unrelated):
         return {}
-    swapped = [{**row, "head": row["tail"], "tail": row["head"]} for row in (rows[int(i)] for i in unrelated)]
-    answers = probabilities_of(model, processor, names, swapped, **arguments).argmax(axis=1)
+    answers = probabilities_of(model, processor, names, _Swapped(rows, unrelated.tolist()), **arguments).argmax(axis=1)
     listed = probabilities[unrelated].argmax(axis=1)
     return {
         "rows": len(unrelated),
