@@ -118,7 +118,7 @@ def main() -> None:
             killed.append(done_rows(other))
         start(args.checkpoint, posts, other, "--resume").wait()
         same = whole.read_bytes() == other.read_bytes()
-        errors = [path.with_name(f"{path.stem}.errors.jsonl").read_bytes() for path in (whole, other)]
+        errors = [path.with_name(f"{path.name}.errors.jsonl").read_bytes() for path in (whole, other)]
         print(f"killed with {', '.join(f'{rows:,}' for rows in killed)} rows saved; resumed: ", end="")
         print("the files are identical" if same and errors[0] == errors[1] else "THE FILES DIFFER")
         print(f"bad rows, with their reasons: {errors[0].count(b'error')}")

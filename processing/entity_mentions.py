@@ -1,6 +1,5 @@
 """Entities of a post, in all the ways in which people point at them."""
 
-import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -169,9 +168,12 @@ def type_of(label: str | None) -> str | None:
 
 def _span_or_mention(value: Any) -> Any:
     """Tables of strings have spans as `"[0, 3]"`."""
-    if isinstance(value, str) and re.fullmatch(r"\s*[\[(]\s*\d+\s*,\s*\d+\s*[\])]\s*", value):
-        return json.loads(value.replace("(", "[").replace(")", "]"))
-    return value
+    span = (
+        re.fullmatch(r"\s*[\[(]\s*([0-9]{1,9})\s*,\s*([0-9]{1,9})\s*[\])]\s*", value)
+        if isinstance(value, str)
+        else None
+    )
+    return (int(span[1]), int(span[2])) if span else value
 
 
 def _in_words(span: tuple[int, int], words: Sequence[tuple[int, int]]) -> tuple[int, int]:

@@ -170,8 +170,11 @@ def _identity(source: Any, where: str) -> tuple:
     if isinstance(source, Image.Image | np.ndarray | torch.Tensor):
         return "object", id(source)
     if isinstance(source, Mapping):
-        if source.get("bytes") is not None:
-            return "bytes", hashlib.sha256(source["bytes"]).digest()
+        content = source.get("bytes")
+        if isinstance(content, bytes | bytearray | memoryview):
+            return "bytes", hashlib.sha256(content).digest()
+        if content is not None:
+            raise ValueError(f"{where}: `bytes` of the picture are {content!r:.80}; expected the bytes of its file.")
         source = source.get("path")
     if isinstance(source, str | os.PathLike):
         return "path", os.fspath(source)

@@ -35,8 +35,8 @@ def lines(path):
 
 def test_good_rows_and_bad_rows(pipe, posts, tmp_path):
     done = predict_file(pipe, posts, tmp_path / "out.jsonl", batch_size=4, top_k=2)
-    good, bad = lines(tmp_path / "out.jsonl"), lines(tmp_path / "out.errors.jsonl")
-    assert done == (40, 7, tmp_path / "out.errors.jsonl")
+    good, bad = lines(tmp_path / "out.jsonl"), lines(tmp_path / "out.jsonl.errors.jsonl")
+    assert done == (40, 7, tmp_path / "out.jsonl.errors.jsonl")
     assert sorted(row["row"] for row in good + bad) == list(range(40))
     assert [row["row"] for row in bad] == [3, 10, 17, 20, 24, 31, 38]
     assert {(row["field"], row.get("id")) for row in bad} == {("tail", i) for i in (3, 10, 17, 24, 31, 38)} | {
@@ -48,7 +48,7 @@ def test_good_rows_and_bad_rows(pipe, posts, tmp_path):
     assert found["score"] == pytest.approx(expected["score"], abs=1e-5)
     assert found["head"] == expected["head"] and len(found["relations"]) == 2
     assert len(next(row for row in good if row["row"] == 5)["pairs"]) == 3
-    assert {path.name for path in tmp_path.iterdir()} == {"posts.jsonl", "out.jsonl", "out.errors.jsonl"}
+    assert {path.name for path in tmp_path.iterdir()} == {"posts.jsonl", "out.jsonl", "out.jsonl.errors.jsonl"}
 
 
 def test_columns(pipe, posts, tmp_path):
@@ -86,9 +86,10 @@ def test_a_resumed_run_writes_the_same_file(pipe, posts, tmp_path, suffix):
     done = predict_file(pipe, posts, output, resume=True, **options)
     assert (done.rows, done.bad) == (40, 7)
     assert output.read_bytes() == (tmp_path / f"whole.{suffix}").read_bytes()
-    assert (tmp_path / "out.errors.jsonl").read_bytes() == (tmp_path / "whole.errors.jsonl").read_bytes()
-    # Once more finds all done.
-    assert predict_file(pipe, posts, output, resume=True, **options).rows == 0
+    errors = output.with_name(f"{output.name}.errors.jsonl")
+    assert errors.read_bytes() == (tmp_path / "whole.errors.jsonl").read_bytes()
+    # Once more finds nothing to resume.
+    assert predict_file(pipe, posts, output, resume=True, **options) is None
     assert not [*tmp_path.glob("*.part"), *tmp_path.glob("*.journal")]
 
 
@@ -130,6 +131,72 @@ def test_a_strict_run_stops_and_leaves_nothing(pipe, posts, tmp_path):
     with pytest.raises(ValueError, match="posts.jsonl, line 4: the span of `tail`"):
         predict_file(pipe, posts, tmp_path / "out.jsonl", strict=True)
     assert [path.name for path in tmp_path.iterdir()] == ["posts.jsonl"]
+
+
+def test_a_strict_run_does_not_undo_another(pipe, posts, tmp_path):
+    output = tmp_path / "out.jsonl"
+    with pytest.raises(PulledPlugError):
+        predict_file(interrupted(pipe, 20), posts, output, batch_size=4, rows_between_saves=4)
+    with pytest.raises(ValueError, match="strict was False, is True"):
+        predict_file(pipe, posts, output, batch_size=4, resume=True, strict=True)
+    assert predict_file(pipe, posts, output, batch_size=4, resume=True).rows == 40
+
+
+def test_a_mistake_at_the_start_stands_in_nobodys_way(pipe, posts, tmp_path):
+    for mistake in ({"pairs": "bogus"}, {"top_k": 0}):
+        with pytest.raises(ValueError, match="bogus|top_k"):
+            predict_file(pipe, posts, tmp_path / "out.jsonl", **mistake)
+    with pytest.raises(ValueError, match="ends in .jsonl"):
+        predict_file(pipe, posts, tmp_path / "out.txt")
+    assert predict_file(pipe, posts, tmp_path / "out.jsonl").rows == 40
+
+
+def test_what_was_lost_between_two_runs_is_noticed(pipe, posts, tmp_path):
+    options = {"batch_size": 4, "rows_between_saves": 4}
+    for name, lose in (
+        ("out.parquet", lambda: (tmp_path / "out.parquet.part" / "00000001.parquet").unlink()),
+        ("out.jsonl", lambda: (tmp_path / "out.jsonl.part").unlink()),
+    ):
+        (tmp_path / "out.jsonl").write_text("an older file of that name\n")
+        with pytest.raises(PulledPlugError):
+            predict_file(interrupted(pipe, 20), posts, tmp_path / name, **options)
+        lose()
+        with pytest.raises(ValueError, match="can't be gone on with"):
+            predict_file(pipe, posts, tmp_path / name, resume=True, **options)
+    assert (tmp_path / "out.jsonl").read_text() == "an older file of that name\n"
+    with pytest.raises(ValueError, match="errors was"):
+        predict_file(pipe, posts, tmp_path / "out.jsonl", tmp_path / "e.jsonl", resume=True, **options)
+    (tmp_path / "out.jsonl.journal").write_text("")
+    with pytest.raises(ValueError, match=r"out.jsonl.journal is damaged .*delete it"):
+        predict_file(pipe, posts, tmp_path / "out.jsonl", resume=True, **options)
+
+
+def test_errors_of_an_earlier_run_do_not_stay(pipe, tmp_path):
+    posts, output = tmp_path / "posts.jsonl", tmp_path / "out.jsonl"
+    for rows, bad in (([POST, {}], 1), ([POST, POST], 0)):
+        posts.write_text("\n".join(json.dumps(row) for row in rows))
+        assert predict_file(pipe, posts, output).bad == bad
+        assert len(lines(tmp_path / "out.jsonl.errors.jsonl")) == bad
+    with pytest.raises(ValueError, match="can't have the relations and the errors"):
+        predict_file(pipe, posts, output, output)
+
+
+def test_a_folder_is_known_by_its_files(corpus, pipe, tmp_path):
+    rows = corpus["test"].remove_columns("label")
+    rows.save_to_disk(tmp_path / "posts")
+    output = tmp_path / "posts" / "out.jsonl"  # beside them, of all places
+    with pytest.raises(PulledPlugError):
+        predict_file(interrupted(pipe, 20), tmp_path / "posts", output, batch_size=4, rows_between_saves=4)
+    assert predict_file(pipe, tmp_path / "posts", output, batch_size=4, resume=True).rows == 32
+    with pytest.raises(PulledPlugError):
+        predict_file(
+            interrupted(pipe, 20), tmp_path / "posts", tmp_path / "b.jsonl", batch_size=4, rows_between_saves=4
+        )
+    rows.select(range(31)).save_to_disk(tmp_path / "new")
+    for file in (tmp_path / "new").iterdir():
+        file.replace(tmp_path / "posts" / file.name)
+    with pytest.raises(ValueError, match="size was"):
+        predict_file(pipe, tmp_path / "posts", tmp_path / "b.jsonl", batch_size=4, resume=True)
 
 
 def test_the_posts_are_not_overwritten(pipe, posts):

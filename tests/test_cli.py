@@ -130,7 +130,7 @@ def test_input_that_can_not_be_right_is_a_message_and_leaves_no_half_file(checkp
     printed = run(*command[1:-1])
     assert "3 posts in" in printed and "1 of 4 posts can't be used" in printed
     assert len(output.read_text().splitlines()) == 3
-    assert json.loads((tmp_path / "relations.errors.jsonl").read_text())["field"] == "tail"
+    assert json.loads((tmp_path / "relations.jsonl.errors.jsonl").read_text())["field"] == "tail"
     assert not [*tmp_path.glob("*.part")]
     posts.write_text("{}\n{}")
     result = CliRunner().invoke(app, command[1:-1])

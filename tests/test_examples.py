@@ -82,7 +82,7 @@ def check_against_one_process(found, pipe, posts, tmp_path):
     """The very rows of the single process."""
     predict_file(pipe, posts, tmp_path / "one.jsonl", batch_size=16)
     expected = [json.loads(line) for line in (tmp_path / "one.jsonl").read_text().splitlines()]
-    bad = [json.loads(line) for line in (tmp_path / "one.errors.jsonl").read_text().splitlines()]
+    bad = [json.loads(line) for line in (tmp_path / "one.jsonl.errors.jsonl").read_text().splitlines()]
     expected = sorted(expected + bad, key=lambda row: row["row"])
     assert len(found) == len(expected) == 96
     for one, two in zip(found, expected, strict=True):

@@ -1,6 +1,7 @@
 import csv
 import json
 
+import pandas
 import pyarrow.parquet as parquet
 import pytest
 from datasets import DatasetDict
@@ -138,6 +139,61 @@ def test_bytes_that_are_no_text_are_the_fault_of_their_row(tmp_path, model, proc
     for name in ("posts.jsonl", "posts.csv"):
         bad, good = predict(model, processor, read_posts(tmp_path / name, strict=False), strict=False)
         assert "error" in bad and "relation" in good
+
+
+def test_a_quote_that_is_never_closed_is_no_row(tmp_path):
+    good = "".join(f"{i},a b,a,b\n" for i in range(9))
+    (tmp_path / "posts.csv").write_text("id,text,head,tail\n" + good + '9,"a b,a,b\n' + good)
+    posts = read_posts(tmp_path / "posts.csv", strict=False)
+    assert len([next(posts) for _ in range(9)]) == 9
+    with pytest.raises(ValueError, match=r"line 11: a quote that is opened here is never closed") as error:
+        next(posts)
+    assert not isinstance(error.value, InvalidPost)  # it is about all that follows
+    (tmp_path / "posts.csv").write_text('id,text,head,tail\n1,"a" b,a,b\n2,a b,a,b\n')
+    bad, after = read_posts(tmp_path / "posts.csv", strict=False)
+    assert "lines 2 to 2" in str(bad) and after["id"] == "2"
+
+
+def test_posts_keep_their_names(tmp_path):
+    from datetime import date
+    from decimal import Decimal
+
+    table = {"id": [Decimal("1.5"), None], "text": ["a b", "a b"], "head": ["a", "a"], "tail": ["b", "c"]}
+    pandas.DataFrame({**table, "day": [date(2020, 1, 1)] * 2}).to_parquet(tmp_path / "posts.parquet")
+    assert [post["id"] for post in read_posts(tmp_path / "posts.parquet")] == ["1.5", None]
+    lines = [{**POST, "id": "x", "image": "http://a.b/c"}, {"id": 5, "text": "a"}, {"id": float("nan"), **POST}]
+    (tmp_path / "posts.jsonl").write_text("\n".join(json.dumps(line) for line in lines))
+    url, nobody, good = read_posts(tmp_path / "posts.jsonl", strict=False)
+    assert (url.id, nobody.id, good["id"]) == ("x", 5, None)
+
+
+def test_whatever_stands_in_a_row_is_the_rows_own_fault(tmp_path, model, processor):
+    odd = [
+        {"image": {"bytes": "aGVs"}},
+        {"image": {"bytes": [1]}},
+        {"head": "[0, \u0663]"},
+        {"head": "[0, " + "9" * 5000 + "]"},
+        {"text": "[00, 03]", "head": "[00, 03]", "tail": "[04, 06]"},
+    ]
+    (tmp_path / "posts.jsonl").write_text("\n".join(json.dumps({**POST, **change}) for change in odd))
+    found = list(predict(model, processor, read_posts(tmp_path / "posts.jsonl", strict=False), strict=False))
+    assert [one.get("field") for one in found] == ["image", "image", "head", "head", None]
+
+
+def test_entities_of_csv_files_can_have_types(tmp_path):
+    row = ["Ann meets Bob", '{"start": 0, "end": 3, "type": "PER"}', "Bob"]
+    with open(tmp_path / "posts.csv", "w", newline="") as file:
+        csv.writer(file).writerows([["text", "head", "tail"], row])
+    (post,) = read_posts(tmp_path / "posts.csv")
+    assert post["head"]["type"] == "PER"
+
+
+def test_cells_with_line_ends_stay_cells(tmp_path):
+    writer = RowWriter(tmp_path / "a.csv", {"text": str})
+    writer.write([{"text": "a\rb"}, {"text": "a\nb"}])
+    writer.finish()
+    with (tmp_path / "a.csv").open(newline="") as file:
+        assert [row["text"] for row in csv.DictReader(file)] == ["a\rb", "a\nb"]
 
 
 def test_rows_can_be_skipped(tmp_path):

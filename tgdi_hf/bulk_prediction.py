@@ -56,7 +56,7 @@ def predict_file(
     identity: Mapping[str, Any] | None = None,
     rows_between_saves: int = ROWS_BETWEEN_SAVES,
     **options: Any,
-) -> BulkPrediction:
+) -> BulkPrediction | None:
     r"""
     Names the relations in a file of posts, at constant memory.
 
@@ -68,7 +68,8 @@ def predict_file(
         posts: See `read_posts`.
         output: A `.jsonl`, `.csv` or `.parquet` file. Each row has `row`, the number of the post in the file, from 0.
             In CSV and Parquet `head` and `tail` are the entities' names, and `relations`, `pairs` and `evidence` JSON.
-        errors: Where rows that can't be used go, with the reason; `….errors.jsonl` beside the output by default.
+        errors: Where rows that can't be used go, with the reason; by default the output's name with `.errors.jsonl`
+            after it.
         strict: Stop at such a row.
         resume: Go on with a run that was interrupted; begin if there is none.
         batch_size: Posts a batch.
@@ -78,20 +79,28 @@ def predict_file(
         rows_between_saves: Rounded up to whole batches, so that resuming changes no batch.
         options: Of the pipeline's call.
 
+    Returns:
+        What came of it; `None` if `resume` found a finished file and nothing to resume, and so did nothing.
+
     Raises:
         InvalidPost: With `strict`, a post that can't be used.
         ValueError: There is an unfinished run and `resume` is not set, or it is of another file, model or options.
     """
     posts, output = Path(posts), Path(output)
-    errors = output.with_name(output.stem + ".errors.jsonl") if errors is None else Path(errors)
+    errors = output.with_name(output.name + ".errors.jsonl") if errors is None else Path(errors)
     if same := {posts.resolve()} & {output.resolve(), errors.resolve()}:
         raise ValueError(f"{same.pop()} is the file of posts; the relations need another one.")
-    journal = Journal(output, {**_identity(posts), **(identity or {}), "batch_size": batch_size, **options})
+    if errors.resolve() == output.resolve():
+        raise ValueError(f"{output} can't have the relations and the errors; name another file for one of them.")
+    about = {**_identity(posts, output, errors), "errors": str(errors.resolve()), "strict": strict}
+    journal = Journal(output, {**about, **(identity or {}), "batch_size": batch_size, **options})
     start = journal.begin(resume)
     if start is None:
-        return BulkPrediction(0, 0, None)
-    rows, bad = start["rows"], start["bad"]
-    results, faults = RowWriter(output, COLUMNS, start["output"]), RowWriter(errors, ERROR_COLUMNS, start["errors"])
+        return None
+    rows, bad, state = start["rows"], start["bad"], start
+    published = bool(start["finishing"])
+    results = RowWriter(output, COLUMNS, start["output"], published)
+    faults = RowWriter(errors, ERROR_COLUMNS, start["errors"], published)
     chunk = -(-rows_between_saves // batch_size) * batch_size
     found = pipe(read_posts(posts, strict, start=rows), batch_size=batch_size, strict=strict, **options)
     found = iter(found if progress is None else progress(found, rows))
@@ -102,12 +111,12 @@ def predict_file(
         if wrong:
             faults.write(wrong)
         rows, bad = rows + len(part), bad + len(wrong)
-        journal.save({"rows": rows, "bad": bad, "output": results.position, "errors": faults.position})
+        state = {"rows": rows, "bad": bad, "output": results.position, "errors": faults.position}
+        journal.save({**state, "finishing": 0})
     # A kill between these lines is made good by the next run, which finds nothing left to read.
-    if bad:
+    journal.save({**state, "finishing": 1})
+    if bad or errors.exists():  # those of an earlier run would mislead
         faults.finish()
-    else:
-        errors.unlink(missing_ok=True)  # of an earlier run
     results.finish()
     journal.end()
     for writer in (faults, results):
@@ -140,14 +149,14 @@ class Journal:
         self.identity = json.loads(json.dumps(identity))
 
     def begin(self, resume: bool) -> dict[str, int] | None:
-        """Where to begin; `None` if all is done."""
-        fresh = {"rows": 0, "bad": 0, "output": 0, "errors": 0}
+        """Where to begin; `None` if there is a finished file and nothing to resume."""
+        fresh = {"rows": 0, "bad": 0, "output": 0, "errors": 0, "finishing": 0}
         if not self.file.exists():
-            if resume and self.output.exists():
-                return None
-            self.save(fresh)
-            return fresh
-        state = json.loads(self.file.read_text(encoding="utf-8"))
+            return None if resume and self.output.exists() else fresh
+        try:
+            state = json.loads(self.file.read_text(encoding="utf-8"))
+        except json.JSONDecodeError as error:
+            raise ValueError(f"{self.file} is damaged ({error}); delete it to begin {self.output} anew.") from None
         if not resume:
             raise ValueError(
                 f"{self.output} is unfinished: {state['rows']:,} rows are done. Go on with --resume (`resume=True`), "
@@ -173,14 +182,18 @@ class Journal:
         new.replace(self.file)
 
     def end(self) -> None:
-        self.file.unlink()
+        self.file.unlink(missing_ok=True)
 
 
-def _identity(posts: Path) -> dict[str, Any]:
+def _identity(posts: Path, *outputs: Path) -> dict[str, Any]:
+    """Names a file, or all files of a folder but what is made of them, by their sizes and when they were changed."""
     if not posts.exists():
         raise ValueError(f"{posts}: there is no such file or folder.")
-    about = posts.stat()
-    return {"posts": str(posts.resolve()), "size": about.st_size, "changed": about.st_mtime_ns}
+    files = [posts] if posts.is_file() else sorted(path for path in posts.rglob("*") if path.is_file())
+    made = tuple(str(path.resolve()) for path in outputs)
+    stats = [path.stat() for path in files if not str(path.resolve()).startswith(made)]
+    changed = max((about.st_mtime_ns for about in stats), default=0)
+    return {"posts": str(posts.resolve()), "size": sum(about.st_size for about in stats), "changed": changed}
 
 
 def _readable(result: dict[str, Any], kind: str) -> dict[str, Any]:

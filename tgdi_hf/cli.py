@@ -71,8 +71,8 @@ def _number_or_name(text: str) -> str | float:
 
 
 def _report(done, output: Path) -> None:
-    if not done.rows and output.exists():
-        typer.echo(f"{output} was complete.")
+    if done is None:
+        typer.echo(f"{output} is there, and no unfinished run of it: nothing was done.")
         return
     typer.echo(f"{done.rows - done.bad:,} posts in {output}")
     if done.bad:
@@ -251,7 +251,7 @@ def predict(
     pairs: Pairs = "auto",
     strict: Annotated[bool, typer.Option(help="Stop at a post that can't be used.")] = False,
     errors: Annotated[
-        Path | None, typer.Option(help="Where such posts go, with the reason.", show_default="OUTPUT's .errors.jsonl")
+        Path | None, typer.Option(help="Where such posts go, with the reason.", show_default="OUTPUT.errors.jsonl")
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was interrupted.")] = False,
     workers: Workers = 2,

@@ -13,7 +13,8 @@ from .processing.invalid_post import InvalidPost
 
 JSON_LINES, CSV, PARQUET = (".jsonl", ".json"), (".csv",), (".parquet",)
 ROWS_AT_A_TIME = 256  # of a Parquet file
-# Columns of a CSV file whose cells may be JSON; `head` and `tail` may too, or are what the entity is called.
+ANEW = "Delete it and the .journal beside it to begin anew."
+# Columns of tables whose cells may be JSON; `head` and `tail` may too, or are what the entity is called.
 JSON_CELLS = ("words", "entities", "objects")
 
 
@@ -40,13 +41,15 @@ def read_posts(
     path = Path(path)
     folder = path if path.is_dir() else path.parent
     for where, row in islice(_rows(path), start, None):
+        identity = None
         try:
+            row = _as_mapping(row, where)
+            identity = row["id"] = _identity(row.get("id"))
             yield {**_post(row, where, folder, need_entities), "where": where}
         except InvalidPost as error:
             if strict:
                 raise
-            if isinstance(row, Mapping):
-                error.id = row.get("id")
+            error.id = identity
             yield error
 
 
@@ -66,9 +69,7 @@ def _rows(path: Path) -> Iterator[tuple[str, Any]]:
         csv.field_size_limit(2**31 - 1)
         # What is no UTF-8 goes on as surrogates, and the row that has them is refused.
         with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-            reader = csv.DictReader(file)
-            for row in reader:
-                yield f"{path}, line {reader.line_num}", row
+            yield from _csv_rows(path, csv.DictReader(file, strict=True))
     elif suffix in PARQUET:
         import pyarrow.parquet as parquet
 
@@ -80,16 +81,55 @@ def _rows(path: Path) -> Iterator[tuple[str, Any]]:
         raise ValueError(f"{path}: expected a .jsonl, .csv or .parquet file, or a folder that `tgdi prepare` made.")
 
 
-def _post(row: Any, where: str, folder: Path, need_entities: bool) -> dict[str, Any]:
+def _csv_rows(path: Path, rows: csv.DictReader) -> Iterator[tuple[str, Any]]:
+    try:
+        names = rows.fieldnames  # reads the first line
+    except csv.Error as error:
+        raise ValueError(f"{path}, line 1: {error}; expected the names of the columns.") from None
+    if not names:
+        return
+    while True:
+        before = rows.reader.line_num
+        try:
+            row = next(rows, None)
+        except csv.Error as error:
+            if "unexpected end" in str(error):
+                raise ValueError(
+                    f"{path}, line {before + 1}: a quote that is opened here is never closed, so the rest of the file "
+                    'can\'t be read. Close it, or double it ("") where it is meant as a quote.'
+                ) from None
+            lines = f"lines {before + 1} to {rows.reader.line_num}"
+            yield f"{path}, {lines}", InvalidPost(f"{path}, {lines}: {error}. Quotes inside of a cell are doubled.")
+            continue
+        if row is None:
+            return
+        yield f"{path}, line {rows.reader.line_num}", row
+
+
+def _identity(value: Any) -> str | int | float | None:
+    """What a post is called, as JSON has it. Tables may have dates or decimals for it."""
+    if value is None or value != value:  # NaN
+        return None
+    return value if isinstance(value, str | int | float) else str(value)
+
+
+def _as_mapping(row: Any, where: str) -> dict[str, Any]:
+    if isinstance(row, InvalidPost):
+        raise row
     if isinstance(row, bytes):
-        row = _from_json(row, where)
-    elif None in row:
+        return _from_json(row, where)
+    if None in row:
         raise InvalidPost(f"{where} has {len(row[None])} cells more than the first line has names.")
-    else:
-        row = {name: None if value == "" else value for name, value in row.items()}
-        for name in JSON_CELLS:
-            if isinstance(row.get(name), str):
-                row[name] = _cell(row[name], f"{where}, {name}", name)
+    return {name: None if isinstance(value, str) and value == "" else value for name, value in row.items()}
+
+
+def _post(row: dict[str, Any], where: str, folder: Path, need_entities: bool) -> dict[str, Any]:
+    for name in JSON_CELLS:
+        if isinstance(row.get(name), str):
+            row[name] = _cell(row[name], f"{where}, {name}", name)
+    for name in ("head", "tail"):
+        if isinstance(row.get(name), str) and row[name].lstrip().startswith("{"):
+            row[name] = _cell(row[name], f"{where}, {name}", name)
     if all(row.get(name) is None for name in ("text", "words")):
         raise InvalidPost(
             f"{where}: expected text (or words), head and tail, found {', '.join(row) or 'nothing'}.", "text"
@@ -151,9 +191,10 @@ class RowWriter:
         columns: Name and type (`str`, `float`, `int`) of the columns of CSV and Parquet. Other values of a row are
             left out there; lists and mappings become JSON.
         position: Go on from here, and forget what comes after.
+        published: Whether `finish` may have been called already, though nobody took note.
     """
 
-    def __init__(self, path: Path, columns: Mapping[str, type], position: int = 0):
+    def __init__(self, path: Path, columns: Mapping[str, type], position: int = 0, published: bool = False):
         self.path, self.columns, self.position = path, columns, position
         self.part = path.with_name(path.name + ".part")
         self.kind = path.suffix.lower()
@@ -162,15 +203,19 @@ class RowWriter:
         path.parent.mkdir(parents=True, exist_ok=True)
         if self.kind in PARQUET:
             self.part.mkdir(exist_ok=True)
+            lost = [number for number in range(position) if not (self.part / f"{number:08}.parquet").is_file()]
+            if lost:
+                raise ValueError(f"{self.part} lacks {lost[0]:08}.parquet, so it can't be gone on with. {ANEW}")
             for file in self.part.glob("*.parquet"):
                 if int(file.stem) >= position:
                     file.unlink()
             return
-        if position and not self.part.exists() and path.exists():  # finished, but nobody took note
+        if published and position and not self.part.exists() and path.exists():
             path.replace(self.part)
+        size = self.part.stat().st_size if self.part.exists() else 0
+        if size < position:
+            raise ValueError(f"{self.part} has {size} bytes, and had {position}; it can't be gone on with. {ANEW}")
         with self.part.open("ab") as file:
-            if file.tell() < position:
-                raise ValueError(f"{self.part} has {file.tell()} bytes, and had {position}; it can't be gone on with.")
             file.truncate(position)
         if self.kind in CSV and not position:
             self._append(_csv_lines([list(columns)]))
@@ -235,7 +280,7 @@ def _csv_lines(rows: Iterable[Sequence[Any]]) -> str:
     from io import StringIO
 
     text = StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
+    csv.writer(text).writerows(rows)
     return text.getvalue()
 
 
