@@ -45,7 +45,9 @@ def main() -> None:
     args = parser.parse_args()
     cpu = args.cpu or not torch.accelerator.is_available()
     state = PartialState(cpu=cpu)
-    pipe = pipeline("multimodal-relation-extraction", model=args.checkpoint, device=state.device)
+    # In the precision of `tgdi predict`, whatever the checkpoint was saved in.
+    pipe = pipeline("multimodal-relation-extraction", model=args.checkpoint, device=state.device, dtype=torch.float32)
+    args.output.parent.mkdir(parents=True, exist_ok=True)
     rows = parquet.ParquetFile(args.posts).metadata.num_rows
     part = args.output.with_name(f"{args.output.name}.{state.process_index}")
 

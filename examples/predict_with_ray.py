@@ -14,8 +14,10 @@ import argparse
 import json
 from typing import Any
 
-import numpy as np
+import pyarrow as arrow
 import ray
+import torch
+from ray.data import SaveMode
 
 from tgdi_hf import MultimodalRelationExtractionPipeline, TGDIForRelationExtraction, TGDIProcessor
 from tgdi_hf.processing.pipeline_tgdi import DEFAULTS
@@ -30,7 +32,10 @@ parser.add_argument("--batches", type=int, default=8, help="in a block, which is
 parser.add_argument("--actors", type=int, default=1, help="copies of the model")
 parser.add_argument("--gpus", type=float, default=0, help="for each copy")
 
-Rows = dict[str, np.ndarray]
+SCHEMA = arrow.schema(
+    [(name, arrow.string()) for name in ("id", "relation", "error", "field", "pairs")]
+    + [(name, arrow.float64()) for name in ("score", "gate")]
+)
 
 
 class Read:
@@ -39,39 +44,30 @@ class Read:
     def __init__(self, checkpoint: str):
         self.reader = PostReader(TGDIProcessor.from_pretrained(checkpoint))
 
-    def __call__(self, rows: Rows) -> dict[str, list[Any]]:
-        count = len(next(iter(rows.values())))
-        posts = [{name: column[i] for name, column in rows.items()} for i in range(count)]
-        return {"batch": [self.reader(enumerate(map(plain, posts)), strict=False)]}
+    def __call__(self, rows: arrow.Table) -> dict[str, list[Any]]:
+        return {"batch": [self.reader(enumerate(rows.to_pylist()), strict=False)]}
 
 
 class Predict:
     """An actor with the model."""
 
     def __init__(self, checkpoint: str):
-        model = TGDIForRelationExtraction.from_pretrained(checkpoint)
-        self.pipe = MultimodalRelationExtractionPipeline(
-            model=model, processor=TGDIProcessor.from_pretrained(checkpoint)
-        )
+        model = TGDIForRelationExtraction.from_pretrained(checkpoint, dtype=torch.float32)
+        processor = TGDIProcessor.from_pretrained(checkpoint)
+        self.pipe = MultimodalRelationExtractionPipeline(model=model, processor=processor)
 
-    def __call__(self, rows: Rows) -> dict[str, list[Any]]:
+    def __call__(self, rows: dict[str, Any]) -> arrow.Table:
         results = []
         for batch in rows["batch"]:
             results += self.pipe.postprocess(self.pipe.forward(batch, **DEFAULTS), **DEFAULTS)
-        columns = ("id", "relation", "score", "gate", "error")
-        table = {name: [result.get(name) for result in results] for name in columns}
-        return {**table, "pairs": [json.dumps(result["pairs"]) if "pairs" in result else None for result in results]}
+        # A schema, or blocks in which a column is empty would be of another type.
+        return arrow.Table.from_pylist([as_row(result) for result in results], SCHEMA)
 
 
-def plain(value: Any) -> Any:
-    """Values of Arrow columns, arrays and all, as Python has them."""
-    if isinstance(value, dict):
-        return {name: plain(part) for name, part in value.items()}
-    if isinstance(value, np.ndarray | list):
-        return [plain(part) for part in value]
-    if isinstance(value, np.generic):
-        value = value.item()
-    return None if isinstance(value, float) and np.isnan(value) else value
+def as_row(result: dict[str, Any]) -> dict[str, Any]:
+    pairs = json.dumps(result["pairs"]) if "pairs" in result else None
+    identity = None if result.get("id") is None else str(result["id"])
+    return {**{name: result.get(name) for name in SCHEMA.names}, "id": identity, "pairs": pairs}
 
 
 def main() -> None:
@@ -87,6 +83,7 @@ def main() -> None:
             Read,
             fn_constructor_args=[args.checkpoint],
             batch_size=args.batch_size,
+            batch_format="pyarrow",
             compute=ray.data.ActorPoolStrategy(min_size=1, max_size=8),
             num_cpus=0.5,
         )
@@ -98,7 +95,7 @@ def main() -> None:
             **model,
         )
     )
-    relations.write_parquet(args.output)
+    relations.write_parquet(args.output, mode=SaveMode.ERROR)  # not beside what another run has written
     print(f"{ray.data.read_parquet(args.output).count():,} posts in {args.output}")
 
 

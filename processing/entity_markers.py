@@ -30,7 +30,7 @@ def check_span(span: Sequence[int], length: int, name: str, unit: str, where: st
         start, end = map(index, span)
     except (TypeError, ValueError):
         raise InvalidPost(
-            f"{where}: `{name}` is {span!r}; expected a span [start, end) of two integers.", name
+            f"{where}: `{name}` is {span!r:.80}; expected a span [start, end) of two integers.", name
         ) from None
     if not 0 <= start < end <= length:
         fault = "is empty" if start == end else "is reversed" if start > end else "lies outside the text"

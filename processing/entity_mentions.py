@@ -52,7 +52,7 @@ class PostText:
             # `datasets` and pandas give arrays.
             is_list = isinstance(self.words, Iterable) and not isinstance(self.words, str | bytes | Mapping)
             if not is_list or not all(isinstance(word, str) for word in self.words):
-                raise InvalidPost(f"{where}: `words` is {self.words!r}; expected a list of words.", "words")
+                raise InvalidPost(f"{where}: `words` is {self.words!r:.80}; expected a list of words.", "words")
             self.words = list(self.words)
             self.text, self._places = words_to_text(self.words, [(i, i + 1) for i in range(len(self.words))])
         elif self.text is None:
@@ -60,7 +60,8 @@ class PostText:
             raise InvalidPost(f"{where}: the post has no text: neither `text` nor `words`, only {keys}.", "text")
         if not isinstance(self.text, str) or not self.text.strip():
             raise InvalidPost(
-                f"{where}: the post has no text: `text` is {self.text!r}.", "text" if self.words is None else "words"
+                f"{where}: the post has no text: `text` is {self.text!r:.80}.",
+                "text" if self.words is None else "words",
             )
 
     @property
@@ -98,13 +99,14 @@ class PostText:
     def _of_mapping(self, value: Mapping[str, Any], name: str, field: str) -> tuple[Any, str | None]:
         kind = next((value[key] for key in TYPE_KEYS if value.get(key) is not None), None)
         if kind is not None and not isinstance(kind, str):
-            raise InvalidPost(f"{self.where}: the type of `{name}` is {kind!r}; expected a string.", field)
+            raise InvalidPost(f"{self.where}: the type of `{name}` is {kind!r:.80}; expected a string.", field)
         if value.get("start") is not None and value.get("end") is not None:
             return (value["start"], value["end"]), kind
         mention = next((value[key] for key in ("word", "text") if isinstance(value.get(key), str)), None)
         if mention is None:
             raise InvalidPost(
-                f"{self.where}: `{name}` is {dict(value)!r}; expected `start` and `end`, or `text`: what it is called.",
+                f"{self.where}: `{name}` is {dict(value)!r:.80}; expected `start` and `end`, or `text`: what it is "
+                "called.",
                 field,
             )
         return mention, kind
@@ -149,11 +151,11 @@ def find_entity(text: str, mention: str, name: str, where: str) -> tuple[int, in
     ]
     places = whole or places
     if not places:
-        raise InvalidPost(f"{where}: `{name}` is {mention!r}, which is not in the text: {text[:80]!r}.", name)
+        raise InvalidPost(f"{where}: `{name}` is {mention!r:.80}, which is not in the text: {text[:80]!r}.", name)
     if len(places) > 1:
         spans = ", ".join(f"[{start}, {end})" for start, end in places)
         raise InvalidPost(
-            f"{where}: `{name}` is {mention!r}, which is in the text {len(places)} times; say which: {spans}.", name
+            f"{where}: `{name}` is {mention!r:.80}, which is in the text {len(places)} times; say which: {spans}.", name
         )
     return places[0]
 

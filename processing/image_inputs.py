@@ -124,6 +124,10 @@ def open_picture(source: Any, where: str, max_pixels: int = MAX_IMAGE_PIXELS) ->
     if isinstance(source, Image.Image):
         return _decoded(source, where, max_pixels)
     file, where = _file(source, where)
+    if not isinstance(file, io.BytesIO) and os.path.exists(file) and not os.path.isfile(file):
+        raise ValueError(
+            f"{where}: expected a file, found a folder, a pipe or a device."
+        )  # reading a pipe may never end
     try:
         image = Image.open(file)
     except FileNotFoundError:
@@ -257,7 +261,10 @@ def _from_array(array: np.ndarray | torch.Tensor, where: str) -> Image.Image:
 
 
 def _checked_box(box: Any, where: str) -> tuple[float, float, float, float]:
-    corners = tuple(float(number) for number in box)
+    try:
+        corners = tuple(float(number) for number in box)
+    except OverflowError:  # whole numbers have no end in JSON
+        corners = (math.inf,)
     if len(corners) != 4 or not all(map(math.isfinite, corners)):
         raise ValueError(f"{where}: the box {list(corners)} is not four finite numbers x0, y0, x1, y1.")
     return corners

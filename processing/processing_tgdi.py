@@ -322,7 +322,9 @@ class TGDIProcessor(ProcessorMixin):
         if objects is None:
             return slots
         if not isinstance(objects, Sequence | np.ndarray | torch.Tensor) or isinstance(objects, str | bytes):
-            raise InvalidPost(f"{where}: `objects` is {objects!r}; expected a list of boxes or pictures.", "objects")
+            raise InvalidPost(
+                f"{where}: `objects` is {objects!r:.80}; expected a list of boxes or pictures.", "objects"
+            )
         for i, part in enumerate(list(objects)[: self.num_objects]):
             place = f"{where}, object {i}"
             if not is_box(part):
@@ -395,7 +397,7 @@ def _cut(text: Any, head: Any, tail: Any, where: str) -> tuple[list[str], list[s
     words = None if isinstance(text, str) else text
     if words is not None:
         if not isinstance(words, Sequence | np.ndarray) or not all(isinstance(word, str) for word in words):
-            raise InvalidPost(f"{where}: `text` is {text!r}; expected a string or a list of words.", "text")
+            raise InvalidPost(f"{where}: `text` is {text!r:.80}; expected a string or a list of words.", "text")
         words = list(words)
     unit, length = ("characters", len(text)) if words is None else ("words", len(words))
     head, tail = (check_span(span, length, name, unit, where) for name, span in (("head", head), ("tail", tail)))
@@ -409,7 +411,7 @@ def _checked_caption(caption: Any, where: str) -> str:
     if caption is None:
         return ""
     if not isinstance(caption, str):
-        raise InvalidPost(f"{where}: `caption` is {caption!r}; expected a string or `None`.", "caption")
+        raise InvalidPost(f"{where}: `caption` is {caption!r:.80}; expected a string or `None`.", "caption")
     _check_unicode(caption, "caption", where)
     return "" if caption.isspace() else caption
 

@@ -207,7 +207,8 @@ def test_the_posts_are_not_overwritten(pipe, posts):
 
 
 def test_printing(pipe, posts, capsys):
-    print_predictions(pipe, posts, strict=False)
+    done = print_predictions(pipe, posts, strict=False, evidence=True)
+    assert (done.rows, done.bad) == (40, 7)
     printed = capsys.readouterr()
     assert len(printed.out.splitlines()) == 33
     assert [json.loads(line)["row"] for line in printed.err.splitlines() if "error" in line] == [

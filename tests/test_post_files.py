@@ -1,5 +1,7 @@
+import copy
 import csv
 import json
+import os
 
 import pandas
 import pyarrow.parquet as parquet
@@ -168,16 +170,23 @@ def test_posts_keep_their_names(tmp_path):
 
 
 def test_whatever_stands_in_a_row_is_the_rows_own_fault(tmp_path, model, processor):
+    processor = copy.copy(processor)
     odd = [
         {"image": {"bytes": "aGVs"}},
         {"image": {"bytes": [1]}},
         {"head": "[0, \u0663]"},
         {"head": "[0, " + "9" * 5000 + "]"},
+        {"image": "pipe"},
+        {"image": "posts.jsonl", "objects": [[0, 0, 10**400, 1]]},
+        {"head": "N" * 10**6},
         {"text": "[00, 03]", "head": "[00, 03]", "tail": "[04, 06]"},
     ]
+    os.mkfifo(tmp_path / "pipe")
+    processor.num_objects = 3
     (tmp_path / "posts.jsonl").write_text("\n".join(json.dumps({**POST, **change}) for change in odd))
     found = list(predict(model, processor, read_posts(tmp_path / "posts.jsonl", strict=False), strict=False))
-    assert [one.get("field") for one in found] == ["image", "image", "head", "head", None]
+    assert [one.get("field") for one in found] == ["image", "image", "head", "head", "image", "objects", "head", None]
+    assert max(len(one.get("error", "")) for one in found) < 400 + len(str(tmp_path))
 
 
 def test_entities_of_csv_files_can_have_types(tmp_path):

@@ -103,7 +103,7 @@ def predict_file(
     faults = RowWriter(errors, ERROR_COLUMNS, start["errors"], published)
     chunk = -(-rows_between_saves // batch_size) * batch_size
     found = pipe(read_posts(posts, strict, start=rows), batch_size=batch_size, strict=strict, **options)
-    found = iter(found if progress is None else progress(found, rows))
+    found = map(_without_maps, found if progress is None else progress(found, rows))
     for part in _parts(found, chunk, journal, faults, results):
         numbered = [{"row": rows + i, **result} for i, result in enumerate(part)]
         wrong = [row for row in numbered if "error" in row]
@@ -196,22 +196,28 @@ def _identity(posts: Path, *outputs: Path) -> dict[str, Any]:
     return {"posts": str(posts.resolve()), "size": sum(about.st_size for about in stats), "changed": changed}
 
 
+def _without_maps(result: dict[str, Any]) -> dict[str, Any]:
+    """A result without the similarity of patches and tokens: thousands of numbers, which `tgdi explain` draws."""
+    for part in (result, *result.get("pairs", ())):
+        part.get("evidence", {}).pop("similarity", None)
+    return result
+
+
 def _readable(result: dict[str, Any], kind: str) -> dict[str, Any]:
-    """A result without arrays; with plain names of entities where there are only columns."""
-    parts = [result, *result.get("pairs", [])]
-    for part in parts:
-        if "evidence" in part:
-            part["evidence"].pop("similarity", None)  # thousands of numbers; `tgdi explain` draws them
+    """A result with plain names of entities where there are only columns."""
     if kind in (".jsonl", ".json") or "pairs" in result:
         return result
     return {**result, "head": result["head"]["text"], "tail": result["tail"]["text"]}
 
 
-def print_predictions(pipe: Callable, posts: str | Path, strict: bool, **options: Any) -> None:
+def print_predictions(pipe: Callable, posts: str | Path, strict: bool, **options: Any) -> BulkPrediction:
     """Prints results as JSON Lines; those of posts that can't be used go to the standard error."""
-    for row, result in enumerate(pipe(read_posts(posts, strict), strict=strict, **options)):
-        text = json.dumps({"row": row, **_readable(result, ".jsonl")}, ensure_ascii=False)
+    rows = bad = 0
+    for result in map(_without_maps, pipe(read_posts(posts, strict), strict=strict, **options)):
+        text = json.dumps({"row": rows, **result}, ensure_ascii=False).encode("utf-8", "backslashreplace").decode()
         print(text, file=sys.stderr if "error" in result else sys.stdout)
+        rows, bad = rows + 1, bad + ("error" in result)
+    return BulkPrediction(rows, bad, None)
 
 
 def model_identity(checkpoint: str | Path) -> dict[str, Any]:

@@ -267,6 +267,8 @@ def predict(
 
     from tqdm.auto import tqdm
 
+    if str(output) == "-" and (resume or errors is not None):
+        raise typer.BadParameter("What is printed can't be resumed, and its errors are printed.", param_hint="OUTPUT")
     pipe = _pipeline(checkpoint, bf16)
     options = {
         "top_k": top_k, "drop_none": drop_none, "evidence": evidence, "pairs": _number_or_name(pairs),
@@ -275,7 +277,9 @@ def predict(
     if str(output) == "-":
         from .bulk_prediction import print_predictions
 
-        print_predictions(pipe, posts, num_workers=workers, **options)
+        done = print_predictions(pipe, posts, num_workers=workers, **options)
+        if done.rows and done.bad == done.rows:
+            raise typer.Exit(1)
         return
     from .bulk_prediction import model_identity, predict_file
 
@@ -524,6 +528,8 @@ def main() -> None:
     """The entry point: what is wrong with the input is a message, not a traceback."""
     try:
         app()
+    except BrokenPipeError:  # `| head` has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (ValueError, OSError) as error:
         if os.environ.get("TGDI_DEBUG"):
             raise

@@ -73,7 +73,8 @@ def _rows(path: Path) -> Iterator[tuple[str, Any]]:
     elif suffix in PARQUET:
         import pyarrow.parquet as parquet
 
-        with parquet.ParquetFile(path) as file:
+        # Without a limit the reader holds a whole row group, which may be most of the file.
+        with parquet.ParquetFile(path, buffer_size=2**20, pre_buffer=False) as file:
             rows = (row for batch in file.iter_batches(ROWS_AT_A_TIME) for row in batch.to_pylist())
             for number, row in enumerate(rows):
                 yield f"{path}, row {number}", row
@@ -140,7 +141,7 @@ def _post(row: dict[str, Any], where: str, folder: Path, need_entities: bool) ->
                 raise InvalidPost(f"{where}: expected head and tail (or entities); there is no {name}.", name)
     objects = row.get("objects")
     if not isinstance(objects, list | None):
-        raise InvalidPost(f"{where}: `objects` is {objects!r}; expected a list of boxes or paths.", "objects")
+        raise InvalidPost(f"{where}: `objects` is {objects!r:.80}; expected a list of boxes or paths.", "objects")
     row["image"] = _picture(row.get("image"), folder, f"{where}, image", "image")
     if objects is not None:
         row["objects"] = [_picture(part, folder, f"{where}, object {i}", "objects") for i, part in enumerate(objects)]
@@ -172,7 +173,8 @@ def _picture(value: Any, folder: Path, where: str, field: str) -> Any:
         return value
     if not value or "://" in value:
         raise InvalidPost(
-            f"{where} is {value!r}; expected the path of a file, or null where there is none. URLs are not fetched.",
+            f"{where} is {value!r:.80}; expected the path of a file, or null where there is none. URLs are not "
+            "fetched.",
             field,
         )
     return folder / value

@@ -147,7 +147,7 @@ def damaged_header(path):
     ("make", "message"),
     [
         (lambda folder: folder / "absent.jpg", r"row 0, image, .*absent.jpg: there is no such file.*pass `None`"),
-        (lambda folder: folder, "can't be opened"),
+        (lambda folder: folder, "found a folder, a pipe or a device"),
         (lambda folder: written(folder / "page.jpg", b"<html>404</html>"), "page.jpg is not a picture"),
         (lambda folder: written(folder / "empty.jpg", b""), "empty.jpg is not a picture"),
         (
