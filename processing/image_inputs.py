@@ -142,6 +142,8 @@ def open_picture(source: Any, where: str, max_pixels: int = MAX_IMAGE_PIXELS) ->
     except Exception as error:  # decoders raise whatever a damaged header leads them to
         raise ValueError(f"{where} can't be opened as a picture: {error}") from error
     with image:
+        if image.format == "EPS":  # PIL has Ghostscript run it
+            raise ValueError(f"{where} is a program in PostScript and is not run; convert it to a picture.")
         return _decoded(image, where, max_pixels)
 
 

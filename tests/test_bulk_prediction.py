@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 from itertools import islice
 
 import pyarrow.parquet as parquet
@@ -149,6 +151,28 @@ def test_a_mistake_at_the_start_stands_in_nobodys_way(pipe, posts, tmp_path):
     with pytest.raises(ValueError, match="ends in .jsonl"):
         predict_file(pipe, posts, tmp_path / "out.txt")
     assert predict_file(pipe, posts, tmp_path / "out.jsonl").rows == 40
+
+
+def test_two_processes_do_not_write_one_file(pipe, posts, tmp_path):
+    lock = str(tmp_path / "out.jsonl.lock")
+    code = f"import filelock, time; l = filelock.FileLock({lock!r}); l.acquire(); print(1, flush=True); time.sleep(60)"
+    other = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
+    other.stdout.readline()
+    try:
+        with pytest.raises(ValueError, match="Another process is writing"):
+            predict_file(pipe, posts, tmp_path / "out.jsonl")
+    finally:
+        other.kill()
+        other.wait()
+    assert predict_file(pipe, posts, tmp_path / "out.jsonl").rows == 40
+
+
+def test_a_run_that_was_killed_before_its_first_save_is_one_to_resume(pipe, posts, tmp_path):
+    (tmp_path / "out.jsonl").write_text("an older file\n")
+    with pytest.raises(PulledPlugError):
+        predict_file(interrupted(pipe, 3), posts, tmp_path / "out.jsonl")
+    assert predict_file(pipe, posts, tmp_path / "out.jsonl", resume=True).rows == 40
+    assert len(lines(tmp_path / "out.jsonl")) == 33
 
 
 def test_what_was_lost_between_two_runs_is_noticed(pipe, posts, tmp_path):

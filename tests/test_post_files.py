@@ -156,6 +156,16 @@ def test_a_quote_that_is_never_closed_is_no_row(tmp_path):
     assert "lines 2 to 2" in str(bad) and after["id"] == "2"
 
 
+def test_a_cell_without_end_is_one_bad_row(tmp_path, monkeypatch):
+    monkeypatch.setattr("tgdi_hf.post_files.LONGEST_CELL", 60)
+    good = "".join(f"{i},a b,a,b\n" for i in range(9))
+    (tmp_path / "posts.csv").write_text("id,text,head,tail\n" + good + '9,"a b,a,b\n' + good)
+    found = list(read_posts(tmp_path / "posts.csv", strict=False))
+    bad = [one for one in found if isinstance(one, InvalidPost)]
+    assert "lines 11 to " in str(bad[0]) and "a quote opened and never closed?" in str(bad[0])
+    assert len(found) > 12  # it goes on behind it
+
+
 def test_posts_keep_their_names(tmp_path):
     from datetime import date
     from decimal import Decimal

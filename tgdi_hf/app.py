@@ -103,7 +103,7 @@ def build_app(pipe: MultimodalRelationExtractionPipeline, title: str, examples: 
 
 def show(pipe, text: str, head: str, tail: str, image: str | None, caption: str | None) -> list[Any]:
     """What the page shows for two entities, in the order of its outputs."""
-    post = {"text": text, "head": head, "tail": tail, "image": image, "caption": caption or None}
+    post = {"text": text, "head": head, "tail": tail, "image": _uploaded(image), "caption": caption or None}
     try:
         result, pictures = explain(pipe, post)
     except InvalidPost as error:
@@ -121,11 +121,20 @@ def show(pipe, text: str, head: str, tail: str, image: str | None, caption: str 
     return ["", _answer(result), _influence(result), choice, drawn, "", words]
 
 
+def _uploaded(path: str | None) -> dict[str, bytes] | None:
+    """A picture without the path that it has here, which is nobody's business."""
+    if not path:
+        return None
+    with open(path, "rb") as file:
+        return {"bytes": file.read()}
+
+
 def show_pairs(pipe, text: str, entities: str, image: str | None, caption: str | None) -> list[Any]:
     """What the page shows for all pairs."""
     mentions = [line.strip() for line in (entities or "").splitlines() if line.strip()]
+    post = {"text": text, "image": _uploaded(image), "caption": caption or None}
     try:
-        found = pipe({"text": text, "entities": mentions, "image": image, "caption": caption or None})["pairs"]
+        found = pipe({**post, "entities": mentions})["pairs"]
     except InvalidPost as error:
         return _refused(error)
     found = sorted(found, key=lambda one: (one["relation"] == "None", -one["score"]))
@@ -146,23 +155,29 @@ def draw(word: str | None, seen: dict[str, Any] | None):
     return gr.Image(heat_map(*found) if isinstance(found, tuple) else found, visible=True)
 
 
-def example_posts(folder: str) -> list[dict[str, Any]]:
-    """Posts of the embedded corpus, with pictures that help, that do not, and none."""
+def example_posts(pipe: MultimodalRelationExtractionPipeline, folder: str) -> list[dict[str, Any]]:
+    """Posts of the embedded corpus: pictures that change this model's mind first, then one that is idle, and none."""
     from .synthetic import make_corpus
 
     rows = make_corpus()["test"]
-    needed = [i for i, (image, needs) in enumerate(zip(rows["scene"], rows["needs_image"])) if image and needs][:3]
-    idle = [i for i, (image, needs) in enumerate(zip(rows["scene"], rows["needs_image"])) if image and not needs][:1]
-    without = [i for i, image in enumerate(rows["scene"]) if not image][:1]
-    posts = []
-    for i in (*needed, *idle, *without):
-        row, path = rows[i], os.path.join(folder, f"{i}.png")
-        if row["image"] is not None:
-            row["image"].save(path)
-        mentions = {name: row["text"][slice(*row[name])] for name in ("head", "tail")}
-        image = path if row["image"] is not None else None
-        posts.append({"text": row["text"], **mentions, "image": image, "caption": row["caption"]})
-    return posts
+    kinds = list(zip(rows["scene"], rows["needs_image"]))
+    needed = [_example(rows[i], folder) for i in [i for i, (image, needs) in enumerate(kinds) if image and needs][:12]]
+    idle = [i for i, (image, needs) in enumerate(kinds) if image and not needs][:1]
+    without = [i for i, (image, _) in enumerate(kinds) if not image][:1]
+    if pipe.model.config.uses_vision:
+        answers = pipe(needed, evidence=True)
+        alone = [answer["evidence"]["text_only"]["relation"] == answer["relation"] for answer in answers]
+        needed = [post for _, post in sorted(zip(alone, needed), key=lambda pair: pair[0])]
+    return [*needed[:3], *(_example(rows[i], folder) for i in (*idle, *without))]
+
+
+def _example(row: dict[str, Any], folder: str) -> dict[str, Any]:
+    path = None
+    if row["image"] is not None:
+        path = os.path.join(folder, f"{row['id']}.png")
+        row["image"].save(path)
+    mentions = {name: row["text"][slice(*row[name])] for name in ("head", "tail")}
+    return {"text": row["text"], **mentions, "image": path, "caption": row["caption"]}
 
 
 def launch_options() -> dict[str, Any]:
@@ -172,7 +187,9 @@ def launch_options() -> dict[str, Any]:
 
 def _refused(error: InvalidPost) -> list[Any]:
     field = html.escape(error.field)
-    text = html.escape(str(error).removeprefix("post 0: ").removeprefix("post 0, "))
+    # The page says which field it is; there is one post.
+    text = str(error).removeprefix("post 0").lstrip(":, ").removeprefix(error.field).lstrip(":, ")
+    text = html.escape(text)
     hidden = [gr.Dropdown([], value=None, visible=False), gr.Image(visible=False)]
     return [f"<div role=alert><b>{field}</b>: {text}</div>", "", "", *hidden, "", {}]
 
@@ -213,5 +230,5 @@ def _escaped(entity: dict[str, Any]) -> str:
 
 def run_app(pipe: MultimodalRelationExtractionPipeline, title: str, folder: str, **options: Any) -> None:
     """Serves the page until somebody stops it; `folder` takes the examples' pictures."""
-    page = build_app(pipe, f"TGDI · {title}", example_posts(folder))
+    page = build_app(pipe, f"TGDI · {title}", example_posts(pipe, folder))
     page.launch(**{"allowed_paths": [folder], **launch_options(), **options})

@@ -4,9 +4,12 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from itertools import islice
+from contextlib import contextmanager
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from filelock import FileLock, Timeout
 
 from .post_files import RowWriter, read_posts
 from .processing.invalid_post import InvalidPost
@@ -92,6 +95,32 @@ def predict_file(
         raise ValueError(f"{same.pop()} is the file of posts; the relations need another one.")
     if errors.resolve() == output.resolve():
         raise ValueError(f"{output} can't have the relations and the errors; name another file for one of them.")
+    with _alone(output):
+        return _predict_file(
+            pipe, posts, output, errors, strict, resume, batch_size, progress, identity, rows_between_saves, options
+        )
+
+
+@contextmanager
+def _alone(output: Path) -> Iterator[None]:
+    """Two processes that write one file would lose each other's rows."""
+    output.parent.mkdir(parents=True, exist_ok=True)
+    file = output.with_name(output.name + ".lock")
+    lock = FileLock(file)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise ValueError(f"Another process is writing {output}; let it finish, or stop it first.") from None
+    try:
+        yield
+    finally:
+        file.unlink(missing_ok=True)
+        lock.release()
+
+
+def _predict_file(
+    pipe, posts, output, errors, strict, resume, batch_size, progress, identity, rows_between_saves, options
+) -> BulkPrediction | None:
     about = {**_identity(posts, output, errors), "errors": str(errors.resolve()), "strict": strict}
     journal = Journal(output, {**about, **(identity or {}), "batch_size": batch_size, **options})
     start = journal.begin(resume)
@@ -104,6 +133,10 @@ def predict_file(
     chunk = -(-rows_between_saves // batch_size) * batch_size
     found = pipe(read_posts(posts, strict, start=rows), batch_size=batch_size, strict=strict, **options)
     found = map(_without_maps, found if progress is None else progress(found, rows))
+    first = list(_parts(found, 1, journal, faults, results, parts=1))
+    # From now on there is a run to resume; mistakes in its options have come to light.
+    journal.save(state)
+    found = chain(chain.from_iterable(first), found)
     for part in _parts(found, chunk, journal, faults, results):
         numbered = [{"row": rows + i, **result} for i, result in enumerate(part)]
         wrong = [row for row in numbered if "error" in row]
@@ -124,10 +157,13 @@ def predict_file(
     return BulkPrediction(rows, bad, errors if bad else None)
 
 
-def _parts(found: Iterator, size: int, journal: "Journal", *writers: RowWriter) -> Iterator[list[dict[str, Any]]]:
+def _parts(
+    found: Iterator, size: int, journal: "Journal", *writers: RowWriter, parts: int | None = None
+) -> Iterator[list[dict[str, Any]]]:
     try:
-        while part := list(islice(found, size)):
+        while parts != 0 and (part := list(islice(found, size))):
             yield part
+            parts = None if parts is None else parts - 1
     except InvalidPost:  # with `strict`; the file will be another one when it is mended
         journal.end()
         for writer in writers:
@@ -222,6 +258,6 @@ def print_predictions(pipe: Callable, posts: str | Path, strict: bool, **options
 
 def model_identity(checkpoint: str | Path) -> dict[str, Any]:
     """Tells models apart that were saved to the same folder one after the other."""
-    weights = Path(checkpoint) / "model.safetensors"
-    changed = {"weights": weights.stat().st_mtime_ns} if weights.is_file() else {}
-    return {"checkpoint": str(checkpoint), **changed}
+    folder = Path(checkpoint)
+    changed = max((file.stat().st_mtime_ns for file in folder.iterdir()), default=0) if folder.is_dir() else None
+    return {"checkpoint": str(checkpoint), "changed": changed}

@@ -215,7 +215,7 @@ def audit(
     seed: int = 0,
     output: Annotated[Path | None, typer.Option(help="Write all that was found as JSON.")] = None,
 ):
-    """Look for leaks: what, other than text and pixels, gives the labels away? Needs 'tgdi_hf[audit]'.
+    """Look for leaks: what, other than text and pixels, gives the labels away? Needs scikit-learn: the extra `audit`.
 
     Example: tgdi audit path/to/mnre
     """
@@ -495,7 +495,7 @@ def app_(
     port: Annotated[int, typer.Option(help="The first free one from here on.", show_default="7860")] = 0,
     bf16: BF16 = False,
 ):
-    """Serve a page to try a model on; needs gradio: pip install 'tgdi_hf[demo]'.
+    """Serve a page to try a model on. Needs gradio: the extra `demo`.
 
     Example: tgdi app runs/demo
     """

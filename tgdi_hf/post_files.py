@@ -13,6 +13,7 @@ from .processing.invalid_post import InvalidPost
 
 JSON_LINES, CSV, PARQUET = (".jsonl", ".json"), (".csv",), (".parquet",)
 ROWS_AT_A_TIME = 256  # of a Parquet file
+LONGEST_CELL = 2**20  # a quote that is never closed would take in the rest of the file
 ANEW = "Delete it and the .journal beside it to begin anew."
 # Columns of tables whose cells may be JSON; `head` and `tail` may too, or are what the entity is called.
 JSON_CELLS = ("words", "entities", "objects")
@@ -44,7 +45,9 @@ def read_posts(
         identity = None
         try:
             row = _as_mapping(row, where)
-            identity = row["id"] = _identity(row.get("id"))
+            identity = _identity(row.get("id"))
+            if "id" in row:
+                row["id"] = identity
             yield {**_post(row, where, folder, need_entities), "where": where}
         except InvalidPost as error:
             if strict:
@@ -66,7 +69,7 @@ def _rows(path: Path) -> Iterator[tuple[str, Any]]:
                 if line.strip():
                     yield f"{path}, line {number}", line
     elif suffix in CSV:
-        csv.field_size_limit(2**31 - 1)
+        csv.field_size_limit(LONGEST_CELL)
         # What is no UTF-8 goes on as surrogates, and the row that has them is refused.
         with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
             yield from _csv_rows(path, csv.DictReader(file, strict=True))
@@ -99,6 +102,8 @@ def _csv_rows(path: Path, rows: csv.DictReader) -> Iterator[tuple[str, Any]]:
                     f"{path}, line {before + 1}: a quote that is opened here is never closed, so the rest of the file "
                     'can\'t be read. Close it, or double it ("") where it is meant as a quote.'
                 ) from None
+            if "field limit" in str(error):
+                error = f"a cell of more than {LONGEST_CELL:,} characters; is a quote opened and never closed?"
             lines = f"lines {before + 1} to {rows.reader.line_num}"
             yield f"{path}, {lines}", InvalidPost(f"{path}, {lines}: {error}. Quotes inside of a cell are doubled.")
             continue
@@ -247,7 +252,10 @@ class RowWriter:
         schema = arrow.schema([(name, types[kind]) for name, kind in self.columns.items()])
         table = [{name: _typed(row.get(name), kind) for name, kind in self.columns.items()} for row in rows]
         file = self.part / f"{self.position:08}.parquet"
-        parquet.write_table(arrow.Table.from_pylist(table, schema), file.with_suffix(".new"))
+        with file.with_suffix(".new").open("wb") as new:
+            parquet.write_table(arrow.Table.from_pylist(table, schema), new)
+            new.flush()
+            os.fsync(new.fileno())
         file.with_suffix(".new").replace(file)
         self.position += 1
 
