@@ -1,4 +1,5 @@
 import importlib.util
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -87,6 +88,22 @@ def test_mistakes_are_said_on_the_page(app, pipe, values, field, text):
     assert "<b>entities</b>" in message
 
 
+def test_only_uploads_are_opened(app, picture, tmp_path):
+    import gradio
+    from gradio.data_classes import ImageData
+
+    (tmp_path / "uploads").mkdir()
+    inside = tmp_path / "uploads" / "a.png"
+    inside.write_bytes(Path(picture).read_bytes())
+    (tmp_path / "uploads" / "link.png").symlink_to(picture)
+    folder = str(tmp_path / "uploads")
+    assert app._upload(ImageData(path=str(inside)), folder) == str(inside)
+    assert app._upload(None, folder) is None
+    for path in (picture, "/etc/passwd", f"{folder}/../a.png", f"{folder}/link.png", None):
+        with pytest.raises(gradio.Error, match="image: expected a picture that was uploaded"):
+            app._upload(ImageData(path=path, url="data:image/png;base64,AAAA"), folder)
+
+
 def test_examples_of_every_kind(app, pipe, tmp_path):
     posts = app.example_posts(pipe, str(tmp_path))
     assert [post["image"] is None for post in posts] == [False] * 4 + [True]
@@ -97,8 +114,6 @@ def test_examples_of_every_kind(app, pipe, tmp_path):
 
 
 def test_the_space_says_how_it_is_run():
-    from pathlib import Path
-
     import yaml
 
     folder = Path(__file__).parent.parent / "examples" / "space"

@@ -149,3 +149,12 @@ def test_a_phone_is_wide_enough(page):
     for selector in ("#answer", "#influence", "#ask"):
         box = page.locator(selector).bounding_box()
         assert box["x"] >= 0 and box["x"] + box["width"] <= 375
+
+
+def test_the_server_opens_no_file_of_its_own(page, address, tmp_path):
+    """What a stranger may send past the page: the path of a picture on the server."""
+    Image.new("RGB", (80, 60), "teal").save(tmp_path / "private.png")
+    data = {"data": ["Ann meets Bob", "Ann", "Bob", {"path": str(tmp_path / "private.png")}, None]}
+    event = page.request.post(f"{address}/gradio_api/call/relation", data=data).json()["event_id"]
+    answer = page.request.get(f"{address}/gradio_api/call/relation/{event}").text()
+    assert "event: error" in answer and "meter" not in answer

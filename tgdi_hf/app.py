@@ -2,6 +2,7 @@
 
 import html
 import os
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -56,7 +57,7 @@ def build_app(pipe: MultimodalRelationExtractionPipeline, title: str, examples: 
                     elem_id="image",
                 )
                 # The pipeline opens it, and says what is wrong with it.
-                image.preprocess = lambda payload: None if payload is None else payload.path
+                image.preprocess = lambda payload: _upload(payload, image.GRADIO_CACHE)
                 caption = gr.Textbox(label="Caption of the picture (optional)", elem_id="caption")
                 ask = gr.Button("Which relation?", variant="primary", elem_id="ask")
                 with gr.Accordion("All pairs of several entities", open=False):
@@ -119,6 +120,15 @@ def show(pipe, text: str, head: str, tail: str, image: str | None, caption: str 
         drawn = gr.Image(next(iter(maps.values())), visible=True)
     choice = gr.Dropdown(list(words), value=next(iter(words), None), visible=bool(words))
     return ["", _answer(result), _influence(result), choice, drawn, "", words]
+
+
+def _upload(payload: Any, folder: str) -> str | None:
+    """The path of an upload. Whoever talks to the server can name any; those outside of its uploads are refused."""
+    if payload is None:
+        return None
+    if payload.path is None or not Path(payload.path).resolve().is_relative_to(Path(folder).resolve()):
+        raise gr.Error("image: expected a picture that was uploaded to this page.")
+    return payload.path
 
 
 def _uploaded(path: str | None) -> dict[str, bytes] | None:
