@@ -9,6 +9,7 @@ import gradio as gr
 
 from .explanation import explain
 from .heat_map import heat_map
+from .processing.entity_pairs import NEGATIVE
 from .processing.invalid_post import InvalidPost
 from .processing.pipeline_tgdi import MultimodalRelationExtractionPipeline
 
@@ -147,7 +148,7 @@ def show_pairs(pipe, text: str, entities: str, image: str | None, caption: str |
         found = pipe({**post, "entities": mentions})["pairs"]
     except InvalidPost as error:
         return _refused(error)
-    found = sorted(found, key=lambda one: (one["relation"] == "None", -one["score"]))
+    found = sorted(found, key=lambda one: (one["relation"] == NEGATIVE, -one["score"]))
     rows = "".join(
         f"<div class=name>{_escaped(one['head'])} → {_escaped(one['tail'])}: "
         f"<b>{html.escape(one['relation'])}</b></div>{_meter(one['score'], one['relation'])}"
@@ -176,8 +177,11 @@ def example_posts(pipe: MultimodalRelationExtractionPipeline, folder: str) -> li
     without = [i for i, (image, _) in enumerate(kinds) if not image][:1]
     if pipe.model.config.uses_vision:
         answers = pipe(needed, evidence=True)
-        alone = [answer["evidence"]["text_only"]["relation"] == answer["relation"] for answer in answers]
-        needed = [post for _, post in sorted(zip(alone, needed), key=lambda pair: pair[0])]
+        telling = [
+            (answer["evidence"]["text_only"]["relation"] == answer["relation"], answer["relation"] == NEGATIVE)
+            for answer in answers
+        ]
+        needed = [needed[i] for i in sorted(range(len(needed)), key=telling.__getitem__)]
     return [*needed[:3], *(_example(rows[i], folder) for i in (*idle, *without))]
 
 
