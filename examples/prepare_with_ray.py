@@ -143,6 +143,7 @@ def main() -> None:
     usable = prepared.filter(expr=col("usable") == True)  # noqa: E712 - an expression, not a comparison
     usable.drop_columns(["fault", "usable"]).write_parquet(str(args.output / "parquet"))
     faults = prepared.filter(expr=col("fault").is_not_null()).select_columns(["id", "fault"]).take_all()
+    faults.sort(key=lambda fault: str(fault["id"]))  # a join gives no order
     report = "".join(json.dumps(fault, ensure_ascii=False) + "\n" for fault in faults)
     (args.output / "report.jsonl").write_text(report, encoding="utf-8")
     print(f"{posts.count():,} posts, {results.count():,} distinct pictures, {len(faults):,} faults; {args.output}")
