@@ -124,8 +124,8 @@ class MultimodalRelationExtractionPipeline(Pipeline):
             For one post a result, for a list a list, else an iterator that reads on as results are taken. A result has
             `head` and `tail` (`text`, `start` and `end` in characters, `type` if given), `relation`, its `score` (a
             probability), `relations` (the `top_k` best), and `gate`: the mean of the matching gate, how much of the
-            fused states the text let through, `None` without picture. That of a post with `entities` is `{"pairs":
-            […]}`, with one such result for every two of them; head and tail are in the order of the relation.
+            fused states the text let through, `None` without picture or gate. That of a post with `entities` is
+            `{"pairs": […]}`, with one such result for every two; head and tail are in the order of the relation.
 
             `evidence` adds to each a mapping of
             - `matching_gate`: `mean`, `std`, `quantiles` of Eq. 10; `None` without picture;

@@ -64,6 +64,17 @@ def test_without_a_picture(app, pipe):
     assert not choice.visible and not heat.visible and seen == {}
 
 
+def test_the_page_says_what_was_looked_at(app, pipe, picture):
+    """A model without gate looks at pictures all the same."""
+    pipe.model.config.use_matching_gate = False
+    pipe.model.tgdi.matching_gate = None
+    for image, said in ((picture, False), (None, True)):
+        influence = app.show(pipe, "Ann meets Bob", "Ann", "Bob", image, None)[2]
+        assert ("No picture was looked at." in influence) is said
+    cut = app.show(pipe, "Ann meets Bob" + " again" * 400, "Ann", "Bob", None, None)[2]
+    assert "longer than the model reads" in cut and "longer than the model reads" not in influence
+
+
 def test_all_pairs(app, pipe):
     *_, pairs, _ = app.show_pairs(pipe, "Ann meets Bob in <b>Rome", "Ann\n\n Bob \n<b>Rome", None, "")
     assert pairs.count("<meter") == 3
@@ -74,7 +85,9 @@ def test_all_pairs(app, pipe):
     ("values", "field", "text"),
     [
         (("", "Ann", "Bob", None, None), "text", "no text"),
-        (("Ann meets Bob", "", "Bob", None, None), "head", "not in the text"),
+        (("Ann meets Bob", " ", "Bob", None, None), "head", "write what the head is called"),
+        (("Ann meets Bob", "Ann", None, None, None), "tail", "write what the tail is called"),
+        (("Ann meets Bob" * 1000, "Ann", "Bob", None, None), "text", "13,000 characters; this page takes up to 10,000"),
         (("Ann meets Bob", "Ann", "<i>Eve</i>", None, None), "tail", "&lt;i&gt;Eve"),
         (("Ann and Ann and Bob", "Ann", "Bob", None, None), "head", "2 times; say which: [0, 3), [8, 11)"),
         (("Ann meets Bob", "Ann", "Bob", __file__, None), "image", "is not a picture"),
@@ -84,8 +97,9 @@ def test_mistakes_are_said_on_the_page(app, pipe, values, field, text):
     message, answer, *_ = app.show(pipe, *values)
     assert message.startswith(f"<div role=alert><b>{field}</b>: ") and text in message
     assert "post 0" not in message and __file__ not in message and answer == ""
-    message, *_ = app.show_pairs(pipe, "Ann meets Bob", "Ann", None, None)
-    assert "<b>entities</b>" in message
+    for entities, said in (("Ann", "has 1 different"), ("Ann\n" * 17, "17 of them; this page takes up to 16")):
+        message, *_ = app.show_pairs(pipe, "Ann meets Bob", entities, None, None)
+        assert "<b>entities</b>" in message and said in message
 
 
 def test_only_uploads_are_opened(app, picture, tmp_path):
@@ -99,7 +113,15 @@ def test_only_uploads_are_opened(app, picture, tmp_path):
     folder = str(tmp_path / "uploads")
     assert app._upload(ImageData(path=str(inside)), folder) == str(inside)
     assert app._upload(None, folder) is None
-    for path in (picture, "/etc/passwd", f"{folder}/../a.png", f"{folder}/link.png", None):
+    for path in (
+        picture,
+        "/etc/passwd",
+        f"{folder}/../a.png",
+        f"{folder}/link.png",
+        folder,
+        f"{folder}/gone.png",
+        None,
+    ):
         with pytest.raises(gradio.Error, match="image: expected a picture that was uploaded"):
             app._upload(ImageData(path=path, url="data:image/png;base64,AAAA"), folder)
 

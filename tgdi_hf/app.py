@@ -26,6 +26,8 @@ CSS = """
 .answer { font-size: 1.25em; overflow-wrap: anywhere }
 footer { display: none !important }
 """
+# Of a stranger's request, which holds the model while it runs.
+MOST_CHARACTERS, MOST_ENTITIES = 10_000, 16
 NOTHING = "Write a post or take an example; what the model makes of it appears here."
 
 
@@ -39,7 +41,8 @@ def build_app(pipe: MultimodalRelationExtractionPipeline, title: str, examples: 
     Returns:
         `gradio.Blocks`; `launch` starts it.
     """
-    with gr.Blocks(title=title, analytics_enabled=False) as page:
+    # What is uploaded is gone after an hour.
+    with gr.Blocks(title=title, analytics_enabled=False, delete_cache=(600, 3600)) as page:
         gr.Markdown(
             f"# {html.escape(title)}\nWhich relation do two entities of a post have? The answer comes from the text "
             "and, where it helps, from the picture."
@@ -107,6 +110,10 @@ def show(pipe, text: str, head: str, tail: str, image: str | None, caption: str 
     """What the page shows for two entities, in the order of its outputs."""
     post = {"text": text, "head": head, "tail": tail, "image": _uploaded(image), "caption": caption or None}
     try:
+        _check_size(text=text, head=head, tail=tail, caption=caption)
+        for name in ("head", "tail"):
+            if not (post[name] or "").strip():
+                raise InvalidPost(f"write what the {name} is called in the post.", name)
         result, pictures = explain(pipe, post)
     except InvalidPost as error:
         return _refused(error)
@@ -120,14 +127,32 @@ def show(pipe, text: str, head: str, tail: str, image: str | None, caption: str 
         }
         drawn = gr.Image(next(iter(maps.values())), visible=True)
     choice = gr.Dropdown(list(words), value=next(iter(words), None), visible=bool(words))
-    return ["", _answer(result), _influence(result), choice, drawn, "", words]
+    looked = post["image"] is not None and pipe.model.config.uses_vision
+    notes = [] if looked else ["No picture was looked at."]
+    if _was_cut(pipe.processor, text, result):
+        notes.append("The post is longer than the model reads: what stands farthest from the two was left out.")
+    return ["", _answer(result), _influence(result, notes), choice, drawn, "", words]
+
+
+def _check_size(**texts: str | None) -> None:
+    for name, text in texts.items():
+        if len(text or "") > MOST_CHARACTERS:
+            raise InvalidPost(f"{len(text):,} characters; this page takes up to {MOST_CHARACTERS:,}.", name)
+
+
+def _was_cut(processor, text: str, result: dict[str, Any]) -> bool:
+    """Uncut, a text with its markers has more tokens than without."""
+    spans = {name: [(result[name]["start"], result[name]["end"])] for name in ("head", "tail")}
+    read = processor(text=[text], **spans)["input_ids"].shape[1]
+    return read < len(processor.tokenizer(text, verbose=False)["input_ids"])
 
 
 def _upload(payload: Any, folder: str) -> str | None:
     """The path of an upload. Whoever talks to the server can name any; those outside of its uploads are refused."""
     if payload is None:
         return None
-    if payload.path is None or not Path(payload.path).resolve().is_relative_to(Path(folder).resolve()):
+    path = Path(payload.path or "").resolve()
+    if not path.is_relative_to(Path(folder).resolve()) or not path.is_file():
         raise gr.Error("image: expected a picture that was uploaded to this page.")
     return payload.path
 
@@ -145,6 +170,9 @@ def show_pairs(pipe, text: str, entities: str, image: str | None, caption: str |
     mentions = [line.strip() for line in (entities or "").splitlines() if line.strip()]
     post = {"text": text, "image": _uploaded(image), "caption": caption or None}
     try:
+        _check_size(text=text, entities=entities, caption=caption)
+        if len(mentions) > MOST_ENTITIES:
+            raise InvalidPost(f"{len(mentions)} of them; this page takes up to {MOST_ENTITIES}.", "entities")
         found = pipe({**post, "entities": mentions})["pairs"]
     except InvalidPost as error:
         return _refused(error)
@@ -196,7 +224,12 @@ def _example(row: dict[str, Any], folder: str) -> dict[str, Any]:
 
 def launch_options() -> dict[str, Any]:
     """How the page looks, whoever starts it."""
-    return {"theme": gr.themes.Default(font=FONTS, font_mono=MONOSPACE), "css": CSS, "show_error": True}
+    return {
+        "theme": gr.themes.Default(font=FONTS, font_mono=MONOSPACE),
+        "css": CSS,
+        "show_error": True,
+        "max_file_size": "10mb",
+    }
 
 
 def _refused(error: InvalidPost) -> list[Any]:
@@ -217,7 +250,7 @@ def _answer(result: dict[str, Any]) -> str:
     return f"<p class=answer>{title}: <b>{html.escape(result['relation'])}</b></p><div class=share>{rows}</div>"
 
 
-def _influence(result: dict[str, Any]) -> str:
+def _influence(result: dict[str, Any], notes: list[str]) -> str:
     evidence, rows = result["evidence"], ""
     if evidence["matching_gate"] is not None:
         rows += f"<div class=name>Matching gate</div>{_meter(evidence['matching_gate']['mean'], 'matching gate')}"
@@ -226,10 +259,9 @@ def _influence(result: dict[str, Any]) -> str:
             label = f"{name.replace('_', '-').capitalize()} branch"
             rows += f"<div class=name>{label}</div>{_meter(share, label)}"
     alone = evidence["text_only"]
-    picture = "" if result["gate"] is not None else " No picture was looked at."
     return (
         f"<h3>Why</h3><div class=share>{rows}</div><p>The text alone would have said "
-        f"<b>{html.escape(alone['relation'])}</b> ({alone['score']:.2f}).{picture}</p>"
+        f"<b>{html.escape(alone['relation'])}</b> ({alone['score']:.2f}). {' '.join(notes)}</p>"
     )
 
 

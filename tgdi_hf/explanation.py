@@ -113,7 +113,7 @@ def _draw_influence(axes, result: Mapping[str, Any]) -> None:
     if evidence["matching_gate"] is not None:
         _, low, _, high, _ = evidence["matching_gate"]["quantiles"]
         axes.plot([low, high], [len(names) - 0.68] * 2, color="black", linewidth=2)  # the middle half of the channels
-    axes.set(xlim=(0, 1.15), title="influence" if result["gate"] is not None else "influence (no picture)")
+    axes.set(xlim=(0, 1.15), title="influence")
 
 
 __all__ = ["explain", "figure"]

@@ -9,6 +9,10 @@ import tgdi_hf  # noqa: F401 - registers the pipeline
 from tgdi_hf.app import run_app
 
 if __name__ == "__main__":
-    checkpoint = os.environ["TGDI_CHECKPOINT"]  # a variable of the Space: user/name
+    checkpoint = os.environ.get("TGDI_CHECKPOINT")
+    if not checkpoint:
+        raise SystemExit(
+            "Set the variable TGDI_CHECKPOINT in the settings of the Space to the model's name: user/name."
+        )
     with TemporaryDirectory() as folder:
         run_app(pipeline("multimodal-relation-extraction", model=checkpoint), checkpoint, folder)
