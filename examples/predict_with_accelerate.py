@@ -8,11 +8,9 @@ Batches are the same as those of one process, and so are the results.
 """
 
 import argparse
-import json
 from itertools import islice
 from pathlib import Path
 
-import pyarrow as arrow
 import pyarrow.parquet as parquet
 import torch
 from accelerate import PartialState
@@ -20,6 +18,7 @@ from tqdm.auto import tqdm
 from transformers import pipeline
 
 import tgdi_hf  # noqa: F401 - registers the pipeline
+from tgdi_hf.bulk_prediction import as_table
 from tgdi_hf.post_files import read_posts
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -28,17 +27,6 @@ parser.add_argument("posts", type=Path, help="a Parquet file")
 parser.add_argument("output", type=Path)
 parser.add_argument("--batch-size", type=int, default=16)
 parser.add_argument("--cpu", action="store_true", help="even where there is a GPU")
-
-SCHEMA = arrow.schema(
-    [(name, arrow.string()) for name in ("id", "relation", "error", "field", "pairs")]
-    + [(name, arrow.float64()) for name in ("score", "gate")]
-)
-
-
-def as_row(result: dict) -> dict:
-    pairs = json.dumps(result["pairs"]) if "pairs" in result else None
-    identity = None if result.get("id") is None else str(result["id"])
-    return {**{name: result.get(name) for name in SCHEMA.names}, "id": identity, "pairs": pairs}
 
 
 def main() -> None:
@@ -56,15 +44,15 @@ def main() -> None:
         first, last = (mine[0], mine[-1] + args.batch_size) if mine else (0, 0)
         posts = islice(read_posts(args.posts, strict=False, start=first), last - first)
         results = pipe(posts, batch_size=args.batch_size, num_workers=2, strict=False)
-        with parquet.ParquetWriter(part, SCHEMA) as writer:
+        with parquet.ParquetWriter(part, as_table([]).schema) as writer:
             results = tqdm(results, total=last - first, unit=" posts", disable=not state.is_main_process)
-            while table := [as_row(result) for result in islice(results, 1024)]:
-                writer.write_table(arrow.Table.from_pylist(table, SCHEMA))
+            while len(table := as_table(islice(results, 1024))):
+                writer.write_table(table)
 
     state.wait_for_everyone()
     if state.is_main_process:
         parts = [args.output.with_name(f"{args.output.name}.{i}") for i in range(state.num_processes)]
-        with parquet.ParquetWriter(args.output, SCHEMA) as writer:
+        with parquet.ParquetWriter(args.output, as_table([]).schema) as writer:
             for path in parts:
                 for batch in parquet.ParquetFile(path).iter_batches():
                     writer.write_batch(batch)

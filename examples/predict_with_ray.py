@@ -11,7 +11,6 @@ in `error`.
 """
 
 import argparse
-import json
 from typing import Any
 
 import pyarrow as arrow
@@ -20,6 +19,7 @@ import torch
 from ray.data import SaveMode
 
 from tgdi_hf import MultimodalRelationExtractionPipeline, TGDIForRelationExtraction, TGDIProcessor
+from tgdi_hf.bulk_prediction import as_table
 from tgdi_hf.processing.pipeline_tgdi import DEFAULTS
 from tgdi_hf.processing.post_reader import PostReader
 
@@ -31,11 +31,6 @@ parser.add_argument("--batch-size", type=int, default=16, help="posts a batch")
 parser.add_argument("--batches", type=int, default=8, help="in a block, which is what a task works on")
 parser.add_argument("--actors", type=int, default=1, help="copies of the model")
 parser.add_argument("--gpus", type=float, default=0, help="for each copy")
-
-SCHEMA = arrow.schema(
-    [(name, arrow.string()) for name in ("id", "relation", "error", "field", "pairs")]
-    + [(name, arrow.float64()) for name in ("score", "gate")]
-)
 
 
 class Read:
@@ -61,13 +56,7 @@ class Predict:
         for batch in rows["batch"]:
             results += self.pipe.postprocess(self.pipe.forward(batch, **DEFAULTS), **DEFAULTS)
         # A schema, or blocks in which a column is empty would be of another type.
-        return arrow.Table.from_pylist([as_row(result) for result in results], SCHEMA)
-
-
-def as_row(result: dict[str, Any]) -> dict[str, Any]:
-    pairs = json.dumps(result["pairs"]) if "pairs" in result else None
-    identity = None if result.get("id") is None else str(result["id"])
-    return {**{name: result.get(name) for name in SCHEMA.names}, "id": identity, "pairs": pairs}
+        return as_table(results)
 
 
 def main() -> None:

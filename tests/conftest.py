@@ -5,10 +5,12 @@ import os
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # before transformers and datasets are imported
 
+import numpy as np
 import pytest
+from PIL import Image
 from transformers import set_seed
 
-from tgdi_hf import make_corpus
+from tgdi_hf import MultimodalRelationExtractionPipeline, make_corpus
 from tgdi_hf.demo import tiny_tgdi
 
 
@@ -41,3 +43,13 @@ def checkpoint(_tiny, tmp_path):
     model.save_pretrained(tmp_path / "checkpoint")
     processor.save_pretrained(tmp_path / "checkpoint")
     return tmp_path / "checkpoint"
+
+
+@pytest.fixture
+def pipe(model, processor):
+    return MultimodalRelationExtractionPipeline(model=model, processor=processor)
+
+
+@pytest.fixture
+def picture():
+    return Image.fromarray(np.random.default_rng(0).integers(0, 255, (40, 60, 3), dtype=np.uint8))

@@ -5,8 +5,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tgdi_hf import MultimodalRelationExtractionPipeline
-
 if importlib.util.find_spec("gradio") is None:
     pytest.skip("gradio is not installed: pip install 'tgdi_hf[demo]'", allow_module_level=True)
 
@@ -25,11 +23,6 @@ def app():
         warnings.simplefilter("ignore")
         from tgdi_hf import app
     return app
-
-
-@pytest.fixture
-def pipe(model, processor):
-    return MultimodalRelationExtractionPipeline(model=model, processor=processor)
 
 
 @pytest.fixture

@@ -6,15 +6,9 @@ from itertools import islice
 import pyarrow.parquet as parquet
 import pytest
 
-from tgdi_hf import MultimodalRelationExtractionPipeline
 from tgdi_hf.bulk_prediction import predict_file, print_predictions
 
 POST = {"text": "Ann meets Bob", "head": [0, 3], "tail": [10, 13]}
-
-
-@pytest.fixture
-def pipe(model, processor):
-    return MultimodalRelationExtractionPipeline(model=model, processor=processor)
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pytest
 from datasets import Dataset, load_dataset
 from PIL import Image
 
-from tgdi_hf import ImageCaptioner, MultimodalRelationExtractionPipeline, ObjectGrounder, prepare
+from tgdi_hf import ImageCaptioner, ObjectGrounder, prepare
 from tgdi_hf.bulk_prediction import predict_file
 from tgdi_hf.posts import read_table
 
@@ -91,11 +91,6 @@ def check_against_one_process(found, pipe, posts, tmp_path):
         assert (one["relation"], one["gate"]) == (two.get("relation"), two.get("gate"))
         assert one["score"] == two.get("score")
         assert (json.loads(one["pairs"]) if one["pairs"] else None) == two.get("pairs")
-
-
-@pytest.fixture
-def pipe(model, processor):
-    return MultimodalRelationExtractionPipeline(model=model, processor=processor)
 
 
 def test_two_processes_predict_what_one_does(checkpoint, pipe, posts, tmp_path):

@@ -2,21 +2,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tgdi_hf import MultimodalRelationExtractionPipeline
 from tgdi_hf.explanation import explain, figure
 from tgdi_hf.heat_map import heat_map
 
 POST = {"text": "Ann Lee meets Bob in Rome", "head": "Ann Lee", "tail": "Bob"}
-
-
-@pytest.fixture
-def pipe(model, processor):
-    return MultimodalRelationExtractionPipeline(model=model, processor=processor)
-
-
-@pytest.fixture
-def picture():
-    return Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8))
 
 
 def test_heat_maps_of_entities_and_words(pipe, picture):

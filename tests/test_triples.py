@@ -5,8 +5,10 @@ import pyarrow.parquet as parquet
 import pytest
 import torch
 from transformers import BertConfig, BertForTokenClassification, set_seed
+from typer.testing import CliRunner
 
 from tgdi_hf import InvalidPost, MultimodalRelationExtractionPipeline
+from tgdi_hf.cli import app
 from tgdi_hf.triples import extract_triples, token_classifier, with_entities, write_triples
 
 POST = {"id": "a", "text": "Ann meets Bob", "head": "Ann", "tail": "Bob"}
@@ -62,22 +64,37 @@ def test_entities_of_a_token_classifier(pipe):
         list(extract_triples(pipe, posts, ner=ner))
 
 
-def test_a_real_token_classification_pipeline(pipe, processor, tmp_path):
+@pytest.fixture
+def ner(processor, tmp_path):
+    """A folder with a token classifier of random weights; the seed gives one that finds something."""
     set_seed(0)
-    tokenizer = processor.tokenizer
     config = BertConfig(
-        vocab_size=len(tokenizer), hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16,
-        id2label={0: "O", 1: "B-PER"},
+        vocab_size=len(processor.tokenizer), hidden_size=16, num_hidden_layers=1, num_attention_heads=2,
+        intermediate_size=16, id2label={0: "O", 1: "B-PER"},
     )  # fmt: skip
-    ner = BertForTokenClassification(config)
-    torch.nn.init.normal_(ner.classifier.weight, std=5)
-    ner.save_pretrained(tmp_path)
-    tokenizer.save_pretrained(tmp_path)
-    (post,) = with_entities([{"text": "ann lee meets bob at harvard in rome"}], token_classifier(str(tmp_path)))
-    assert post["entities"], "the seed gives a model that finds something"
+    model = BertForTokenClassification(config)
+    torch.nn.init.normal_(model.classifier.weight, std=5)
+    model.save_pretrained(tmp_path / "ner")
+    processor.tokenizer.save_pretrained(tmp_path / "ner")
+    return str(tmp_path / "ner")
+
+
+def test_a_real_token_classification_pipeline(pipe, ner):
+    (post,) = with_entities([{"text": "ann lee meets bob at harvard in rome"}], token_classifier(ner))
+    assert post["entities"]
     assert all(one["type"] == "PER" and 0 <= one["start"] < one["end"] <= len(post["text"]) for one in post["entities"])
-    rows = list(extract_triples(pipe, [{"text": "ann lee meets bob at harvard"}], ner=token_classifier(str(tmp_path))))
+    rows = list(extract_triples(pipe, [{"text": "ann lee meets bob at harvard"}], ner=token_classifier(ner)))
     assert all(row["relation"].startswith("/per/per/") for row in rows)
+
+
+def test_the_command_finds_the_entities_of_posts_without(checkpoint, ner, tmp_path):
+    posts = tmp_path / "posts.jsonl"
+    posts.write_text('{"id": 1, "text": "ann lee meets bob at harvard in rome"}\n{"id": 2, "text": "x"}\n')
+    arguments = ["triples", str(checkpoint), str(posts), str(tmp_path / "triples.jsonl")]
+    result = CliRunner().invoke(app, [*arguments, "--ner", ner])
+    assert result.exit_code == 0 and "left out" not in result.output, result.output
+    result = CliRunner().invoke(app, arguments)
+    assert result.output.count("left out") == 2 and "expected head and tail" in result.output
 
 
 ROWS = [

@@ -1,5 +1,6 @@
 """Leaks: what about a row, other than its text and its pixels, gives its label away?"""
 
+import io
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -41,10 +42,10 @@ def features_of(dataset: Dataset, extra: Mapping[str, Sequence[float]] | None = 
     """
     dataset = undecoded(dataset)
     pictures: dict[str, dict[str, float]] = {}
-    rows = []
+    rows, names = [], []
     for place, row in enumerate(dataset):
         text, (head, tail), _ = text_and_spans(row, f"row {place}")
-        caption = row.get("caption") or ""
+        caption, name = row.get("caption") or "", _name_of(row)
         found = {
             "head comes first": head <= tail,
             "characters of the text": len(text),
@@ -55,11 +56,11 @@ def features_of(dataset: Dataset, extra: Mapping[str, Sequence[float]] | None = 
             "place of the row": place,
             **_areas(row.get("objects")),
             **_of_picture(row.get("image"), pictures),
-            **_of_name(_name_of(row)),
+            **_of_name(name),
         }
         rows.append(found)
+        names.append(name)
     columns = {name: np.array([float(row[name]) for row in rows]) for name in rows[0]}
-    names = [_name_of(row) for row in dataset]
     often = Counter(names)
     columns["rows with the same picture"] = np.array([often[name] if name else -1 for name in names], dtype=float)
     return columns | {name: np.asarray(values, dtype=float) for name, values in (extra or {}).items()}
@@ -78,8 +79,6 @@ def _of_picture(image: Mapping[str, Any] | None, known: dict[str, dict[str, floa
         return dict.fromkeys(names, -1.0)
     key = image.get("path") or digest_of(image["bytes"])
     if key not in known:
-        import io
-
         content = image.get("bytes")
         content = Path(image["path"]).read_bytes() if content is None else content
         with Image.open(io.BytesIO(content)) as opened:
@@ -138,8 +137,7 @@ def audit(
     rows = dataset[split]
     names = rows.features["label"].names
     labels, features = np.array(rows["label"][:]), features_of(rows, extra)
-    texts = [text_and_spans(row, "row")[0] for row in undecoded(rows)]
-    groups = np.unique(texts, return_inverse=True)[1]
+    groups = np.unique(_texts(rows), return_inverse=True)[1]
     targets = {"which relation": labels}
     if NEGATIVE in names:
         targets = {"relation or None": (labels != names.index(NEGATIVE)).astype(int), **targets}

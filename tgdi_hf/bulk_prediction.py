@@ -7,12 +7,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from filelock import FileLock, Timeout
 
-from .post_files import RowWriter, read_posts
+from .post_files import RowWriter, read_posts, table_of
 from .processing.invalid_post import InvalidPost
+
+if TYPE_CHECKING:
+    import pyarrow
 
 # Of CSV and Parquet; what has parts is JSON there.
 COLUMNS = {
@@ -29,6 +32,8 @@ COLUMNS = {
 }
 ERROR_COLUMNS = {"row": int, "id": str, "field": str, "error": str}
 ROWS_BETWEEN_SAVES = 1024
+# Of tables that several processes or machines write parts of.
+TABLE_COLUMNS = {"id": str, "relation": str, "error": str, "field": str, "pairs": str, "score": float, "gate": float}
 
 
 class BulkPrediction(NamedTuple):
@@ -95,10 +100,34 @@ def predict_file(
         raise ValueError(f"{same.pop()} is the file of posts; the relations need another one.")
     if errors.resolve() == output.resolve():
         raise ValueError(f"{output} can't have the relations and the errors; name another file for one of them.")
+    about = {**_identity(posts, output, errors), "errors": str(errors.resolve()), "strict": strict}
+    journal = Journal(output, {**about, **(identity or {}), "batch_size": batch_size, **options})
     with _alone(output):
-        return _predict_file(
-            pipe, posts, output, errors, strict, resume, batch_size, progress, identity, rows_between_saves, options
-        )
+        start = journal.begin(resume)
+        if start is None:
+            return None
+        published = bool(start["finishing"])
+        results = RowWriter(output, COLUMNS, start["output"], published)
+        faults = RowWriter(errors, ERROR_COLUMNS, start["errors"], published)
+        found = pipe(read_posts(posts, strict, start=start["rows"]), batch_size=batch_size, strict=strict, **options)
+        found = map(_without_maps, found if progress is None else progress(found, start["rows"]))
+        chunk = -(-rows_between_saves // batch_size) * batch_size
+        try:
+            state = _write(found, chunk, start, journal, results, faults)
+        except InvalidPost:  # with `strict`; the file will be another one when it is mended
+            journal.end()
+            for writer in (faults, results):
+                writer.discard()
+            raise
+        # A kill between these lines is made good by the next run, which finds nothing left to read.
+        journal.save({**state, "finishing": 1})
+        if state["bad"] or errors.exists():  # those of an earlier run would mislead
+            faults.finish()
+        results.finish()
+        journal.end()
+        for writer in (faults, results):
+            writer.discard()
+    return BulkPrediction(state["rows"], state["bad"], errors if state["bad"] else None)
 
 
 @contextmanager
@@ -118,57 +147,29 @@ def _alone(output: Path) -> Iterator[None]:
         lock.release()
 
 
-def _predict_file(
-    pipe, posts, output, errors, strict, resume, batch_size, progress, identity, rows_between_saves, options
-) -> BulkPrediction | None:
-    about = {**_identity(posts, output, errors), "errors": str(errors.resolve()), "strict": strict}
-    journal = Journal(output, {**about, **(identity or {}), "batch_size": batch_size, **options})
-    start = journal.begin(resume)
-    if start is None:
-        return None
-    rows, bad, state = start["rows"], start["bad"], start
-    published = bool(start["finishing"])
-    results = RowWriter(output, COLUMNS, start["output"], published)
-    faults = RowWriter(errors, ERROR_COLUMNS, start["errors"], published)
-    chunk = -(-rows_between_saves // batch_size) * batch_size
-    found = pipe(read_posts(posts, strict, start=rows), batch_size=batch_size, strict=strict, **options)
-    found = map(_without_maps, found if progress is None else progress(found, rows))
-    first = list(_parts(found, 1, journal, faults, results, parts=1))
+def _write(
+    found: Iterator[dict[str, Any]],
+    chunk: int,
+    state: dict[str, int],
+    journal: "Journal",
+    results: RowWriter,
+    faults: RowWriter,
+) -> dict[str, int]:
+    """Writes what is found, chunk by chunk with a note of how far that goes; gives the last one."""
+    first = list(islice(found, 1))
     # From now on there is a run to resume; mistakes in its options have come to light.
     journal.save(state)
-    found = chain(chain.from_iterable(first), found)
-    for part in _parts(found, chunk, journal, faults, results):
-        numbered = [{"row": rows + i, **result} for i, result in enumerate(part)]
+    found = chain(first, found)
+    while part := list(islice(found, chunk)):
+        numbered = [{"row": state["rows"] + i, **result} for i, result in enumerate(part)]
         wrong = [row for row in numbered if "error" in row]
         results.write([_readable(row, results.kind) for row in numbered if "error" not in row])
         if wrong:
             faults.write(wrong)
-        rows, bad = rows + len(part), bad + len(wrong)
-        state = {"rows": rows, "bad": bad, "output": results.position, "errors": faults.position}
-        journal.save({**state, "finishing": 0})
-    # A kill between these lines is made good by the next run, which finds nothing left to read.
-    journal.save({**state, "finishing": 1})
-    if bad or errors.exists():  # those of an earlier run would mislead
-        faults.finish()
-    results.finish()
-    journal.end()
-    for writer in (faults, results):
-        writer.discard()
-    return BulkPrediction(rows, bad, errors if bad else None)
-
-
-def _parts(
-    found: Iterator, size: int, journal: "Journal", *writers: RowWriter, parts: int | None = None
-) -> Iterator[list[dict[str, Any]]]:
-    try:
-        while parts != 0 and (part := list(islice(found, size))):
-            yield part
-            parts = None if parts is None else parts - 1
-    except InvalidPost:  # with `strict`; the file will be another one when it is mended
-        journal.end()
-        for writer in writers:
-            writer.discard()
-        raise
+        rows, bad = state["rows"] + len(part), state["bad"] + len(wrong)
+        state = {"rows": rows, "bad": bad, "output": results.position, "errors": faults.position, "finishing": 0}
+        journal.save(state)
+    return state
 
 
 class Journal:
@@ -244,6 +245,11 @@ def _readable(result: dict[str, Any], kind: str) -> dict[str, Any]:
     if kind in (".jsonl", ".json") or "pairs" in result:
         return result
     return {**result, "head": result["head"]["text"], "tail": result["tail"]["text"]}
+
+
+def as_table(results: Iterable[Mapping[str, Any]]) -> "pyarrow.Table":
+    """Results as a table that has the same columns whatever they are; `pairs` become JSON."""
+    return table_of(results, TABLE_COLUMNS)
 
 
 def print_predictions(pipe: Callable, posts: str | Path, strict: bool, **options: Any) -> BulkPrediction:

@@ -177,8 +177,8 @@ def evaluate(
     Example: tgdi evaluate runs/mnre path/to/mnre --split validation --report report
     """
     from .controls import Controlled
+    from .evaluation import errors_of, evaluation_report, metrics_of
     from .evaluation import evaluate as score
-    from .evaluation import evaluation_report
     from .training import load_data
 
     if compare is not None and report is None:
@@ -189,16 +189,17 @@ def evaluate(
     rows = dataset[split]
     options = {"per_device_eval_batch_size": batch_size, "bf16_full_eval": bf16}
     changed = None if control is None else Controlled(rows, control, share, seed)
-    if report is None or output is not None:
+    if report is None:
         metrics = score(checkpoint, rows, control=changed, **options)
-        _show(metrics)
-        if output is not None:
-            output.write_text(json.dumps(metrics, indent=2, sort_keys=True) + "\n")
+    else:
+        found, answers = evaluation_report(checkpoint, rows, compare, control=changed, seed=seed, **options)
+        metrics = metrics_of(answers)
+    _show(metrics)
+    if output is not None:
+        output.write_text(json.dumps(metrics, indent=2, sort_keys=True) + "\n")
     if report is not None:
-        from .evaluation import errors_of
         from .report_files import write_errors, write_report
 
-        found, answers = evaluation_report(checkpoint, rows, compare, control=changed, seed=seed, **options)
         write_report({**found, "data": str(data), "split": split, "control": control, "share": share}, report)
         wrong = errors_of(answers, rows if changed is None else changed)
         count = write_errors(_pipeline(checkpoint, bf16), wrong, report / "errors.html")

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from datasets import ClassLabel, Dataset
-from transformers import Trainer
+from transformers import EvalPrediction, Trainer
 
 from .collator import TGDICollator
 from .controls import Controlled
@@ -183,6 +183,14 @@ def evaluation_report(
             "mcnemar": mcnemar(*(answer == labels for answer in answers)),
         }
     return report, {"names": names, "labels": labels, "probabilities": probabilities}
+
+
+def metrics_of(answers: Mapping[str, Any]) -> dict[str, float]:
+    """What `evaluate` returns, from the answers behind a report: the model does not run again."""
+    names = answers["names"]
+    compute = make_compute_metrics(names, NEGATIVE if NEGATIVE in names else None, per_relation=True)
+    found = compute(EvalPrediction(answers["probabilities"], answers["labels"]))
+    return {f"eval_{name}": value for name, value in found.items()}
 
 
 def errors_of(answers: Mapping[str, Any], rows: Any) -> Iterator[dict[str, Any]]:

@@ -4,6 +4,7 @@ import json
 import shutil
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from huggingface_hub import CommitInfo, CommitOperationAdd, HfApi, ModelCard
 from transformers import PreTrainedModel
@@ -72,11 +73,7 @@ def push_to_hub(
     card: ModelCard | None = None,
     *,
     handler: bool = False,
-    private: bool | None = None,
-    revision: str | None = None,
-    create_pr: bool = False,
-    commit_message: str = "Upload TGDI",
-    token: str | None = None,
+    **options: Any,
 ) -> CommitInfo:
     r"""
     Uploads a model with its processor, pipeline, code and card.
@@ -89,8 +86,7 @@ def push_to_hub(
         model, processor: What to share.
         card: By default `model_card(model, repo_id)`.
         handler: Add `handler.py` for Inference Endpoints.
-        private, revision, create_pr, commit_message, token: As everywhere in huggingface_hub. A branch is made if it is
-            not there; `"refs/pr/5"` adds to a pull request.
+        options: Of `push_folder`: `private`, `revision`, `create_pr`, `commit_message`, `token`.
 
     Returns:
         `CommitInfo`, with `commit_url` and, with `create_pr`, `pr_url`.
@@ -102,15 +98,7 @@ def push_to_hub(
     card = model_card(model, repo_id) if card is None else card
     with TemporaryDirectory() as folder:
         save_for_hub(folder, model, processor, card, handler)
-        return push_folder(
-            folder,
-            repo_id,
-            private=private,
-            revision=revision,
-            create_pr=create_pr,
-            commit_message=commit_message,
-            token=token,
-        )
+        return push_folder(folder, repo_id, **options)
 
 
 def push_folder(
@@ -125,6 +113,12 @@ def push_folder(
 ) -> CommitInfo:
     r"""
     Uploads what `save_for_hub` wrote, in one commit. Hidden files stay here.
+
+    Args:
+        folder: What to upload.
+        repo_id: `"user/name"`; the repository is made if it is not there.
+        private, revision, create_pr, commit_message, token: As everywhere in huggingface_hub. A branch is made if it is
+            not there; `"refs/pr/5"` adds to a pull request.
 
     Raises:
         ValueError: There are no weights, or some in a format that can run code; a pull request is to go to a branch; or

@@ -6,10 +6,13 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .posts import read_table, undecoded
 from .processing.invalid_post import InvalidPost
+
+if TYPE_CHECKING:
+    import pyarrow
 
 JSON_LINES, CSV, PARQUET = (".jsonl", ".json"), (".csv",), (".parquet",)
 ROWS_AT_A_TIME = 256  # of a Parquet file
@@ -140,7 +143,7 @@ def _post(row: dict[str, Any], where: str, folder: Path, need_entities: bool) ->
         raise InvalidPost(
             f"{where}: expected text (or words), head and tail, found {', '.join(row) or 'nothing'}.", "text"
         )
-    if row.get("entities") is None:
+    if need_entities and row.get("entities") is None:
         for name in ("head", "tail"):
             if row.get(name) is None:
                 raise InvalidPost(f"{where}: expected head and tail (or entities); there is no {name}.", name)
@@ -245,15 +248,11 @@ class RowWriter:
             self.position = file.tell()
 
     def _write_table(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        import pyarrow as arrow
         import pyarrow.parquet as parquet
 
-        types = {str: arrow.string(), float: arrow.float64(), int: arrow.int64()}
-        schema = arrow.schema([(name, types[kind]) for name, kind in self.columns.items()])
-        table = [{name: _typed(row.get(name), kind) for name, kind in self.columns.items()} for row in rows]
         file = self.part / f"{self.position:08}.parquet"
         with file.with_suffix(".new").open("wb") as new:
-            parquet.write_table(arrow.Table.from_pylist(table, schema), new)
+            parquet.write_table(table_of(rows, self.columns), new)
             new.flush()
             os.fsync(new.fileno())
         file.with_suffix(".new").replace(file)
@@ -284,6 +283,16 @@ class RowWriter:
             self.part.rmdir()
         else:
             self.part.unlink(missing_ok=True)
+
+
+def table_of(rows: Iterable[Mapping[str, Any]], columns: Mapping[str, type]) -> "pyarrow.Table":
+    """Rows as a table whose columns and types do not depend on what is in them; lists and mappings become JSON."""
+    import pyarrow as arrow
+
+    types = {str: arrow.string(), float: arrow.float64(), int: arrow.int64()}
+    schema = arrow.schema([(name, types[kind]) for name, kind in columns.items()])
+    typed = [{name: _typed(row.get(name), kind) for name, kind in columns.items()} for row in rows]
+    return arrow.Table.from_pylist(typed, schema)
 
 
 def _csv_lines(rows: Iterable[Sequence[Any]]) -> str:

@@ -44,16 +44,6 @@ def model(_tiny):
     return model
 
 
-@pytest.fixture
-def pipe(model, processor):
-    return MultimodalRelationExtractionPipeline(model=model, processor=processor)
-
-
-@pytest.fixture
-def picture():
-    return Image.fromarray(np.random.default_rng(0).integers(0, 255, (40, 60, 3), dtype=np.uint8))
-
-
 def close(one, two):
     assert one["relation"] == two["relation"]
     assert one["score"] == pytest.approx(two["score"], abs=1e-5)
