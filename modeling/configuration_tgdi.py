@@ -8,7 +8,7 @@ from huggingface_hub.dataclasses import strict
 from transformers import AutoConfig
 from transformers.configuration_utils import PreTrainedConfig, SubConfigSpec
 
-# Their layers share one shape: they attend to whatever the cache of `past_key_values` returns, which is how TGDI
+# Their layers share one shape: they attend to whatever the cache in their arguments returns, which is how TGDI
 # injects its prefixes. Another encoder would swallow the prefixes silently, so the list is closed.
 TEXT_MODEL_TYPES = ("bert", "roberta", "xlm-roberta", "camembert", "electra")
 ENTITY_MARKERS = ("<head>", "</head>", "<tail>", "</tail>")

@@ -9,7 +9,7 @@ from transformers.utils import TransformersKwargs, can_return_tuple
 
 from .configuration_tgdi import ENTITY_MARKERS, TGDIConfig
 from .matching_gate import MatchingGate, TextSelfAttention
-from .prefix_attention import PrefixCache, attention_bias
+from .prefix_attention import CACHE, PrefixCache, attention_bias
 from .pretrained_towers import (
     as_text_encoder,
     as_vision_tower,
@@ -375,8 +375,8 @@ class TGDIModel(TGDIPreTrainedModel):
             input_ids=text.ids,
             token_type_ids=text.types,
             attention_mask=bias,
-            past_key_values=prefix,
             return_dict=True,
+            **{CACHE: prefix},
             **kwargs,
         )
 

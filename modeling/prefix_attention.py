@@ -1,8 +1,13 @@
 """Prefix attention: keys and values put in front of an encoder's own, without touching the encoder (Eq. 5, 6, 13)."""
 
+import inspect
+
 import torch
 from torch import nn
-from transformers import Cache
+from transformers import BertModel, Cache
+
+# What encoders call the cache: `cache` from transformers 5.24 on. They swallow an argument of another name silently.
+CACHE = "cache" if "cache" in inspect.signature(BertModel.forward).parameters else "past_key_values"
 
 
 class PrefixProjection(nn.Module):

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from .prefix_attention import PrefixCache, PrefixProjection, attention_bias, keep_prefix_when_checkpointing
+from .prefix_attention import CACHE, PrefixCache, PrefixProjection, attention_bias, keep_prefix_when_checkpointing
 
 
 class TextOrientedInteraction(nn.Module):
@@ -78,7 +78,7 @@ class TextOrientedInteraction(nn.Module):
         ]
         try:
             for layer in layers:
-                text = layer(text, bias, past_key_values=prefix)  # Eq. 12, 13
+                text = layer(text, bias, **{CACHE: prefix})  # Eq. 12, 13
                 hidden_states += (text,)
         finally:
             for hook in hooks:

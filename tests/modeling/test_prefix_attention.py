@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from tgdi_hf.modeling.prefix_attention import PrefixCache, PrefixProjection, attention_bias
+from tgdi_hf.modeling.prefix_attention import CACHE, PrefixCache, PrefixProjection, attention_bias
 
 from .conftest import tiny_model
 
@@ -54,7 +54,7 @@ def test_attention_over_the_prefix_is_equation_6(text):
     hidden, prefix = torch.randn(2, 6, 32), torch.randn(2, 3, 4, 64)
     mask, prefix_mask = torch.tensor([[1] * 6, [1] * 4 + [0] * 2]), torch.tensor([[1, 1, 1, 1], [1, 0, 0, 1]])
     cache = PrefixCache(prefix, prefix_mask, num_heads=4)
-    got, _ = attention(hidden, attention_bias(mask, cache, hidden.dtype, "sdpa"), past_key_values=cache)
+    got, _ = attention(hidden, attention_bias(mask, cache, hidden.dtype, "sdpa"), **{CACHE: cache})
 
     project = lambda layer: hidden.numpy() @ layer.weight.detach().numpy().T + layer.bias.detach().numpy()  # noqa: E731
     query, key, value = (project(layer) for layer in (attention.query, attention.key, attention.value))
