@@ -1,0 +1,170 @@
+"""What all baselines share: the inputs of `TGDIProcessor`, the classifier on two entity markers, saving and loading."""
+
+from typing import NamedTuple
+
+import torch
+from huggingface_hub.dataclasses import strict
+from torch import nn
+from transformers import AutoModel
+from transformers.loss.loss_utils import fixed_cross_entropy
+from transformers.modeling_outputs import SequenceClassifierOutput
+
+from tgdi_hf import TGDIConfig
+from tgdi_hf.modeling.modeling_tgdi import TGDIPreTrainedModel
+from tgdi_hf.modeling.pretrained_towers import as_text_encoder, as_vision_tower, load_tower
+
+
+@strict
+class BaselineConfig(TGDIConfig):
+    r"""
+    Configuration of a baseline: two encoders, relations, `num_objects` and `classifier_dropout` as in `TGDIConfig`,
+    whose switches mean nothing here. The vision encoder may be a ResNet, too.
+
+    Args:
+        use_vision (`bool`, *optional*, defaults to `True`):
+            Whether the baseline looks at pictures.
+        num_fusion_layers (`int`, *optional*, defaults to 3):
+            Of the MKGformer-style baseline: how many of the top layers fuse text and picture.
+    """
+
+    model_type = "mre_baseline"
+
+    use_vision: bool = True
+    num_fusion_layers: int = 3
+
+    def validate_architecture(self):
+        """Part of `@strict`-powered validation. A ResNet has no patches, and needs none here."""
+        if self.vision_config.model_type != "resnet":
+            super().validate_architecture()
+
+    @property
+    def uses_vision(self) -> bool:
+        return self.use_vision
+
+
+class VisualLevels(NamedTuple):
+    r"""
+    What the layers of the vision encoder make of the distinct pictures of a batch.
+
+    Args:
+        maps (`list` of `torch.Tensor`): `(N, C, rows, columns)` of every layer, the lowest first.
+        index (`torch.Tensor`): `(B, S)`, which picture stands in which slot of a post.
+        mask (`torch.Tensor`): `(B, S)`, true where there is one.
+    """
+
+    maps: list[torch.Tensor]
+    index: torch.Tensor
+    mask: torch.Tensor
+
+    def tokens_of_posts(self, tokens: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """From tokens of pictures `(N, ..., n, d)` to those of posts, `(B, ..., S n, d)`, and their mask `(B, S n)`."""
+        posts = tokens[self.index].movedim(1, -3).flatten(-3, -2)
+        return posts, self.mask.repeat_interleave(tokens.shape[-2], dim=1)
+
+
+def level_widths(vision_config) -> list[int]:
+    """The channels of the maps in `VisualLevels`."""
+    if vision_config.model_type == "resnet":
+        return [vision_config.embedding_size, *vision_config.hidden_sizes]
+    return [vision_config.hidden_size] * (vision_config.num_hidden_layers + 1)
+
+
+def as_tower(tower: nn.Module) -> nn.Module:
+    """A vision encoder without what feeds its pooled output; a ResNet stays as it is."""
+    return tower if tower.config.model_type == "resnet" else as_vision_tower(tower)
+
+
+class Baseline(TGDIPreTrainedModel):
+    r"""
+    A text encoder, perhaps a vision encoder, and the classifier of MTB: dropout and a linear layer over the states of
+    the opening markers of head and tail. Subclasses say in `encode` how text and pictures become states.
+
+    Args:
+        config (`BaselineConfig`): What to build.
+    """
+
+    config_class = BaselineConfig
+    base_model_prefix = "model"
+
+    def __init__(self, config: BaselineConfig):
+        super().__init__(config)
+        self.text_encoder = self.make_text_encoder(config)
+        self.vision_tower = as_tower(AutoModel.from_config(config.vision_config)) if config.uses_vision else None
+        self.dropout = nn.Dropout(config.classifier_dropout)
+        self.classifier = nn.Linear(2 * config.text_config.hidden_size, config.num_labels)
+
+    def make_text_encoder(self, config: BaselineConfig) -> nn.Module:
+        return as_text_encoder(AutoModel.from_config(config.text_config))
+
+    @classmethod
+    def from_text_vision_pretrained(cls, text_name_or_path: str, vision_name_or_path: str, tokenizer, **config_kwargs):
+        """Builds a baseline from two pretrained encoders; see `TGDIForRelationExtraction`."""
+        text_encoder = load_tower(text_name_or_path, "text", dtype=torch.float32)
+        vision_tower = load_tower(vision_name_or_path, "vision", dtype=torch.float32)
+        config = cls.config_class(
+            text_config=text_encoder.config.to_dict(), vision_config=vision_tower.config.to_dict(), **config_kwargs
+        )
+        model = cls(config)
+        found = model.text_encoder.load_state_dict(as_text_encoder(text_encoder).state_dict(), strict=False)
+        # What VisualBERT has beyond BERT stays as it was drawn.
+        lost = [name for name in found.missing_keys if "visual" not in name] + found.unexpected_keys
+        if lost:
+            raise ValueError(f"The weights of {text_name_or_path} do not fit {cls.__name__}: {', '.join(lost)}.")
+        if config.uses_vision:
+            model.vision_tower.load_state_dict(as_tower(vision_tower).state_dict())
+        model.resize_to_tokenizer(tokenizer)
+        return model.eval()
+
+    def encode(
+        self, ids: torch.Tensor, mask: torch.Tensor, types: torch.Tensor | None, pictures: VisualLevels | None
+    ) -> torch.Tensor:
+        """States of the text `(B, L, d)`."""
+        raise NotImplementedError
+
+    def forward(
+        self,
+        input_ids: torch.LongTensor,
+        attention_mask: torch.Tensor,
+        token_type_ids: torch.LongTensor | None = None,
+        enhanced_input_ids: torch.LongTensor | None = None,
+        enhanced_attention_mask: torch.Tensor | None = None,
+        enhanced_token_type_ids: torch.LongTensor | None = None,
+        head_index: torch.LongTensor | None = None,
+        tail_index: torch.LongTensor | None = None,
+        pixel_values: torch.FloatTensor | None = None,
+        image_mask: torch.Tensor | None = None,
+        image_index: torch.LongTensor | None = None,
+        labels: torch.LongTensor | None = None,
+        num_items_in_batch: torch.Tensor | int | None = None,
+        **kwargs,
+    ) -> SequenceClassifierOutput:
+        """The arguments are those of `TGDIForRelationExtraction`. Captions that are there are read with the text."""
+        if enhanced_input_ids is not None:
+            input_ids, attention_mask = enhanced_input_ids, enhanced_attention_mask
+            token_type_ids = enhanced_token_type_ids
+        pictures = self.levels(pixel_values, image_mask, image_index)
+        states = self.encode(input_ids, attention_mask, token_type_ids, pictures)  # (B, L, d)
+        rows = torch.arange(len(states), device=states.device)
+        entities = torch.cat([states[rows, head_index], states[rows, tail_index]], dim=-1)  # (B, 2 d)
+        return self.classify(entities, labels, num_items_in_batch)
+
+    def classify(self, entities, labels, num_items_in_batch) -> SequenceClassifierOutput:
+        logits = self.classifier(self.dropout(entities))
+        loss = None
+        if labels is not None:
+            loss = fixed_cross_entropy(logits.float(), labels, num_items_in_batch=num_items_in_batch)
+        return SequenceClassifierOutput(loss=loss, logits=logits)
+
+    def levels(self, pixel_values, image_mask, image_index) -> VisualLevels | None:
+        if self.vision_tower is None or pixel_values is None:
+            return None
+        if image_index is None:  # a row a post
+            image_index = torch.arange(image_mask.numel(), device=image_mask.device).view(image_mask.shape)
+            pixel_values = pixel_values.flatten(0, 1)
+        image_mask = image_mask.bool()
+        outputs = self.vision_tower(pixel_values.to(self.dtype), output_hidden_states=True, return_dict=True)
+        maps = list(outputs.hidden_states)
+        if maps[0].dim() == 3:  # a vision transformer: its class and register tokens come first
+            rows, columns = (size // self.config.vision_config.patch_size for size in pixel_values.shape[-2:])
+            maps = [states[:, -rows * columns :].transpose(1, 2).unflatten(2, (rows, columns)) for states in maps]
+        return VisualLevels(maps, image_index.masked_fill(~image_mask, 0), image_mask)

@@ -1,0 +1,134 @@
+"""CNN and PCNN over word and position embeddings (Zeng et al., COLING 2014 and EMNLP 2015): before transformers."""
+
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+
+import torch
+from huggingface_hub.dataclasses import strict
+from tokenizers import Tokenizer, normalizers, pre_tokenizers
+from tokenizers.models import WordLevel
+from tokenizers.processors import TemplateProcessing
+from torch import nn
+from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
+from transformers.loss.loss_utils import fixed_cross_entropy
+from transformers.modeling_outputs import SequenceClassifierOutput
+
+
+def word_tokenizer(texts: Iterable[str], min_count: int = 2) -> PreTrainedTokenizerFast:
+    """A tokenizer of whole lower-case words: those that the texts have at least `min_count` times."""
+    normalizer, splitter = normalizers.BertNormalizer(lowercase=True), pre_tokenizers.BertPreTokenizer()
+    counts = Counter(word for text in texts for word, _ in splitter.pre_tokenize_str(normalizer.normalize_str(text)))
+    frequent = sorted(word for word, count in counts.items() if count >= min_count)
+    special = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
+    vocabulary = {word: i for i, word in enumerate([*special.values(), *frequent])}
+    tokenizer = Tokenizer(WordLevel(vocabulary, unk_token="[UNK]"))
+    tokenizer.normalizer, tokenizer.pre_tokenizer = normalizer, splitter
+    tokenizer.post_processor = TemplateProcessing(
+        single="[CLS] $A [SEP]",
+        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
+        special_tokens=[(name, vocabulary[name]) for name in ("[CLS]", "[SEP]")],
+    )
+    names = ["input_ids", "token_type_ids", "attention_mask"]
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, **special, model_input_names=names, model_max_length=512)
+
+
+@strict
+class ConvolutionConfig(PreTrainedConfig):
+    r"""
+    Args:
+        vocab_size (`int`): Of the tokenizer, entity markers included.
+        piecewise (`bool`, *optional*, defaults to `False`):
+            PCNN: the greatest value of a filter before, between and behind the entities, in place of the greatest one.
+        word_size, position_size, num_filters, window (`int`): Sizes, by default those of the papers.
+        max_distance (`int`, *optional*, defaults to 60): Words farther from an entity share a position.
+        classifier_dropout (`float`, *optional*, defaults to 0.5): Before the classifier.
+    """
+
+    model_type = "mre_convolution"
+
+    vocab_size: int = 0
+    piecewise: bool = False
+    word_size: int = 50
+    position_size: int = 5
+    num_filters: int = 230
+    window: int = 3
+    max_distance: int = 60
+    classifier_dropout: float | int = 0.5
+    initializer_range: float | int = 0.02
+
+
+class ConvolutionForRelationExtraction(PreTrainedModel):
+    """CNN, or with `piecewise` PCNN. It reads the text alone, whatever else the processor gives."""
+
+    config: ConvolutionConfig
+    main_input_name = "input_ids"
+
+    def __init__(self, config: ConvolutionConfig):
+        super().__init__(config)
+        self.words = nn.Embedding(config.vocab_size, config.word_size, padding_idx=0)
+        self.positions = nn.ModuleList(
+            [nn.Embedding(2 * config.max_distance + 1, config.position_size) for _ in ("head", "tail")]
+        )
+        channels = config.word_size + 2 * config.position_size
+        self.convolution = nn.Conv1d(channels, config.num_filters, config.window, padding=config.window // 2)
+        self.dropout = nn.Dropout(config.classifier_dropout)
+        pieces = 3 if config.piecewise else 1
+        self.classifier = nn.Linear(pieces * config.num_filters, config.num_labels)
+        self.post_init()
+
+    def load_glove(self, path: str | Path, tokenizer: PreTrainedTokenizerFast) -> int:
+        r"""
+        Takes the vectors of a GloVe text file: a word and `word_size` numbers a line.
+
+        Returns:
+            How many words of the tokenizer have one.
+
+        Raises:
+            ValueError: A line of another width; the message names file and line.
+        """
+        vocabulary, found = tokenizer.get_vocab(), 0
+        with Path(path).open(encoding="utf-8") as lines:
+            for number, line in enumerate(lines, start=1):
+                word, *values = line.rstrip("\n").rsplit(" ", self.config.word_size)
+                if len(values) != self.config.word_size:
+                    raise ValueError(
+                        f"{path}, line {number}: expected a word and {self.config.word_size} numbers, found "
+                        f"{len(values)}; `word_size` has to be that of the file."
+                    )
+                if word in vocabulary:
+                    self.words.weight.data[vocabulary[word]] = torch.tensor([float(value) for value in values])
+                    found += 1
+        return found
+
+    def forward(
+        self, input_ids, attention_mask, head_index, tail_index, labels=None, num_items_in_batch=None, **kwargs
+    ) -> SequenceClassifierOutput:
+        r"""
+        Args:
+            input_ids, attention_mask (`torch.Tensor`): `(B, L)`.
+            head_index, tail_index (`torch.LongTensor`): `(B,)`, the opening markers.
+            labels (`torch.LongTensor`, *optional*): `(B,)`.
+            kwargs: The other inputs of `TGDIForRelationExtraction` are left alone.
+        """
+        places = torch.arange(input_ids.shape[1], device=input_ids.device).expand_as(input_ids)  # (B, L)
+        features = [self.words(input_ids)]
+        for embedding, index in zip(self.positions, (head_index, tail_index)):
+            far = self.config.max_distance
+            features.append(embedding((places - index[:, None]).clamp(-far, far) + far))
+        maps = self.convolution(torch.cat(features, dim=-1).mT)  # (B, filters, L)
+        there = attention_mask.bool()
+        if self.config.piecewise:
+            pair = torch.stack([head_index, tail_index], dim=1)
+            first, second = pair.amin(dim=1, keepdim=True), pair.amax(dim=1, keepdim=True)
+            pieces = [places <= first, (places > first) & (places <= second), places > second]
+        else:
+            pieces = [torch.ones_like(there)]
+        pooled = [
+            maps.masked_fill(~(piece & there)[:, None, :], torch.finfo(maps.dtype).min).amax(dim=-1) for piece in pieces
+        ]
+        logits = self.classifier(self.dropout(torch.cat(pooled, dim=-1).tanh()))
+        loss = None
+        if labels is not None:
+            loss = fixed_cross_entropy(logits.float(), labels, num_items_in_batch=num_items_in_batch)
+        return SequenceClassifierOutput(loss=loss, logits=logits)

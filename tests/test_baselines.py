@@ -1,0 +1,179 @@
+"""The baselines of `examples/baselines`."""
+
+import pytest
+import torch
+from transformers import AutoModel, ResNetConfig
+
+from examples.baselines import (
+    BASELINES,
+    BaselineConfig,
+    ConvolutionConfig,
+    ConvolutionForRelationExtraction,
+    HVPNeTForRelationExtraction,
+    IFAformerForRelationExtraction,
+    MKGformerForRelationExtraction,
+    MTBForRelationExtraction,
+    VisualBERTForRelationExtraction,
+    build_baseline,
+    word_tokenizer,
+)
+from tgdi_hf import TGDIProcessor
+from tgdi_hf.demo import TEXT_ONLY
+from tgdi_hf.tiny import tiny_image_processor, tiny_tokenizer
+from tgdi_hf.training import make_trainer, training_arguments
+
+from .modeling.conftest import TEXT_CONFIGS, VISION_CONFIGS, tiny_inputs, tiny_model
+
+VISUAL = [
+    VisualBERTForRelationExtraction,
+    HVPNeTForRelationExtraction,
+    IFAformerForRelationExtraction,
+    MKGformerForRelationExtraction,
+]
+RESNET = ResNetConfig(embedding_size=8, hidden_sizes=[8, 12, 16, 24], depths=[1, 1, 1, 1])
+
+
+def make(model_class, vision="clip_vision_model", **options):
+    torch.manual_seed(0)
+    vision = RESNET if vision == "resnet" else VISION_CONFIGS[vision]
+    options = {"num_labels": 5, "classifier_dropout": 0.0, "num_fusion_layers": 2, **options}
+    config = BaselineConfig(text_config=TEXT_CONFIGS["bert"].to_dict(), vision_config=vision.to_dict(), **options)
+    model = model_class(config)
+    for name, parameter in model.named_parameters():
+        if parameter.dim() > 1 and not name.startswith("vision_tower"):
+            torch.nn.init.normal_(parameter, std=0.15)
+    return model.eval()
+
+
+def make_convolution(**options):
+    torch.manual_seed(0)
+    config = dict(vocab_size=120, word_size=6, position_size=2, num_filters=4, max_distance=5, num_labels=5)
+    return ConvolutionForRelationExtraction(ConvolutionConfig(**config, **options)).eval()
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        pytest.param(lambda: make(MTBForRelationExtraction, use_vision=False), id="mtb"),
+        *[pytest.param(lambda of=of: make(of), id=of.__name__) for of in VISUAL],
+        pytest.param(lambda: make(HVPNeTForRelationExtraction, "resnet"), id="resnet"),
+        pytest.param(lambda: make(HVPNeTForRelationExtraction, "dinov3_vit"), id="register tokens"),
+        pytest.param(make_convolution, id="cnn"),
+        pytest.param(lambda: make_convolution(piecewise=True), id="pcnn"),
+    ],
+)
+def test_shapes_gradients_and_the_way_through_a_file(model, tmp_path):
+    model = model()
+    labels = torch.tensor([0, 1, 2, 4])
+    outputs = model(**tiny_inputs(), labels=labels)
+    assert outputs.logits.shape == (4, 5)
+    assert torch.allclose(outputs.loss, torch.nn.functional.cross_entropy(outputs.logits, labels))
+    outputs.loss.backward()
+    unused = ("mask_token", "vision_tower.pooler", "embeddings.cls_token")
+    assert [n for n, p in model.named_parameters() if p.grad is None and not any(u in n for u in unused)] == []
+    model.save_pretrained(tmp_path)
+    again = type(model).from_pretrained(tmp_path).eval()
+    assert torch.equal(again(**tiny_inputs()).logits, outputs.logits)
+
+
+@pytest.mark.parametrize("model_class", VISUAL)
+def test_pictures_count_where_there_is_one_and_only_there(model_class):
+    model, inputs = make(model_class), tiny_inputs()
+    logits = model(**inputs).logits
+    there = inputs["image_mask"].bool()
+    changed = inputs["pixel_values"].clone()
+    changed[~there] = torch.randn_like(changed[~there])
+    assert torch.equal(model(**{**inputs, "pixel_values": changed}).logits, logits)
+    changed[there] = torch.randn_like(changed[there])
+    difference = (model(**{**inputs, "pixel_values": changed}).logits - logits).abs().amax(dim=1)
+    assert (difference > 1e-5).tolist() == there.any(dim=1).tolist()
+    # A row without pictures is the row as it is in a batch without any.
+    without = {name: value for name, value in inputs.items() if name not in ("pixel_values", "image_mask")}
+    assert torch.allclose(model(**without).logits[-1], logits[-1], atol=1e-5)
+
+
+@pytest.mark.parametrize("model_class", VISUAL)
+def test_shared_pictures_are_the_same_pictures(model_class):
+    model, inputs = make(model_class), tiny_inputs()
+    shared = {**inputs, "pixel_values": inputs["pixel_values"].flatten(0, 1)}
+    shared["image_index"] = torch.arange(len(shared["pixel_values"])).view(inputs["image_mask"].shape)
+    assert torch.allclose(model(**shared).logits, model(**inputs).logits, atol=1e-6)
+
+
+def test_mtb_is_tgdi_with_everything_switched_off():
+    tgdi, mtb = tiny_model(**TEXT_ONLY), make(MTBForRelationExtraction, use_vision=False)
+    mtb.text_encoder.load_state_dict(tgdi.tgdi.text_encoder.state_dict())
+    mtb.classifier.load_state_dict(tgdi.classifier.state_dict())
+    inputs = tiny_inputs(pictures=False)
+    assert torch.allclose(mtb(**inputs).logits, tgdi(**inputs).logits, atol=1e-6)
+
+
+def test_the_convolution_of_a_hand_worked_text():
+    model = make_convolution(piecewise=True)
+    parts = [torch.arange(model.config.num_filters)[None, :, None] * 0.0 + v for v in (1.0, 3.0, 2.0, 5.0, 4.0, 9.0)]
+    model.convolution = torch.nn.Identity()
+    model.convolution.forward = lambda features: torch.cat(parts, dim=-1)  # six places, the last of them padding
+    seen = []
+    model.classifier.register_forward_pre_hook(lambda module, args: seen.append(args[0]))
+    mask = torch.tensor([[1, 1, 1, 1, 1, 0]])
+    model(torch.zeros(1, 6, dtype=torch.long), mask, torch.tensor([3]), torch.tensor([1]))
+    # Up to the first entity 1 and 3, up to the second 2 and 5, behind it 4 (9 is padding): the greatest of each.
+    assert torch.allclose(seen[0][0, ::4], torch.tensor([3.0, 5.0, 4.0]).tanh())
+
+
+def test_words_of_a_glove_file(tmp_path):
+    tokenizer = word_tokenizer(["the cat sat", "the cat ran", "Cat"])
+    assert {"the", "cat"} <= tokenizer.get_vocab().keys() and "sat" not in tokenizer.get_vocab()
+    assert tokenizer("The dog")["input_ids"] == tokenizer.convert_tokens_to_ids(["[CLS]", "the", "[UNK]", "[SEP]"])
+    model = make_convolution()
+    (tmp_path / "glove.txt").write_text("cat 1 2 3 4 5 6\ndog 1 1 1 1 1 1\n. . . 0 0 0 0 0 1\n")
+    assert model.load_glove(tmp_path / "glove.txt", tokenizer) == 1
+    assert model.words.weight[tokenizer.get_vocab()["cat"]].tolist() == [1, 2, 3, 4, 5, 6]
+    (tmp_path / "glove.txt").write_text("cat 1 2 3 4 5 6\ncat 1 2\n")
+    with pytest.raises(ValueError, match=r"glove.txt, line 2: expected a word and 6 numbers, found 2"):
+        model.load_glove(tmp_path / "glove.txt", tokenizer)
+
+
+def test_what_cannot_be_built():
+    with pytest.raises(ValueError, match="There is no baseline 'umt'; there are cnn, pcnn, mtb"):
+        build_baseline("umt", ["None", "a"], "text", "vision")
+    with pytest.raises(ValueError, match="pass `texts`"):
+        build_baseline("cnn", ["None", "a"], "text", "vision")
+    roberta, vit = TEXT_CONFIGS["roberta"].to_dict(), VISION_CONFIGS["vit"].to_dict()
+    with pytest.raises(ValueError, match="`text_config` is of type 'roberta'"):
+        VisualBERTForRelationExtraction(BaselineConfig(text_config=roberta, vision_config=vit, num_labels=5))
+
+
+@pytest.fixture(scope="module")
+def encoders(tmp_path_factory):
+    """Folders of a text and a vision encoder, with tokenizer and image processor."""
+    folder = tmp_path_factory.mktemp("encoders")
+    torch.manual_seed(0)
+    tokenizer = tiny_tokenizer(["Ann meets Bob in Rome"], vocab_size=120)
+    tokenizer.save_pretrained(folder / "text")
+    AutoModel.from_config(TEXT_CONFIGS["bert"]).save_pretrained(folder / "text")
+    tiny_image_processor(32).save_pretrained(folder / "vision")
+    AutoModel.from_config(VISION_CONFIGS["vit"]).save_pretrained(folder / "vision")
+    return str(folder / "text"), str(folder / "vision")
+
+
+@pytest.mark.parametrize("name", BASELINES)
+def test_all_train_behind_the_same_processor_trainer_and_metric(name, encoders, corpus, tmp_path):
+    names = corpus["train"].features["label"].names
+    options = {} if "cnn" in name else {"num_fusion_layers": 2}
+    model, processor = build_baseline(name, names, *encoders, texts=corpus["train"]["text"], **options)
+    assert isinstance(processor, TGDIProcessor) and processor.use_caption == (name == "mtb-caption")
+    if "cnn" not in name:
+        trained = AutoModel.from_pretrained(encoders[0]).state_dict()
+        key = "encoder.layer.2.output.dense.weight"
+        assert torch.equal(model.text_encoder.state_dict()[key], trained[key])
+    arguments = training_arguments(
+        tmp_path, max_steps=2, per_device_train_batch_size=4, dataloader_num_workers=0, eval_strategy="steps",
+        eval_steps=2, save_strategy="steps", save_steps=2, report_to="none",
+    )  # fmt: skip
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    trainer = make_trainer(model, processor, corpus, arguments)
+    trainer.train()
+    assert 0 <= trainer.evaluate()["eval_f1"] <= 1
+    frozen = [key for key in before if torch.equal(before[key], model.state_dict()[key])]
+    assert all("vision_tower" in key or "position" in key for key in frozen)
