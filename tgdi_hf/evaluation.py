@@ -168,7 +168,7 @@ def evaluation_report(
     report = report_of(probabilities, labels, names, _columns(dataset), rounds, seed)
     report["checkpoint"] = str(checkpoint)
     if NEGATIVE in names:
-        report["direction"] = _direction(model, processor, rows, probabilities, labels, names, arguments)
+        report["direction"] = direction_of(model, processor, rows, probabilities, labels, names, arguments)
     if compare is not None:
         other, other_processor, known, others = load_for_evaluation(compare, dataset)
         found = probabilities_of(other, other_processor, known, _rows(others, control), **arguments).argmax(axis=1)
@@ -227,7 +227,7 @@ class _Swapped:
         return {**row, "head": row["tail"], "tail": row["head"]}
 
 
-def _direction(model, processor, rows, probabilities, labels, names, arguments) -> dict[str, float]:
+def direction_of(model, processor, rows, probabilities, labels, names, arguments) -> dict[str, float]:
     negative = names.index(NEGATIVE)
     unrelated = np.flatnonzero(labels == negative)
     if not len(unrelated):

@@ -1,0 +1,68 @@
+"""The experiments: a small JSON file each, in a folder a table or figure."""
+
+import json
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+CONFIGS = Path(__file__).parent / "configs"
+
+
+@dataclass(frozen=True)
+class Experiment:
+    r"""
+    What a run differs in from the others; everything else is the same for all.
+
+    Args:
+        group: The folder of its file: the table or figure that it belongs to.
+        name: The name of its file.
+        title: What the table calls it.
+        model: `"tgdi"`, or one of `examples.baselines.BASELINES`.
+        use_caption: Whether captions are read.
+        config: Fields of the model's configuration.
+        both_orders: Whether every pair is trained on in both orders, see `BothOrders`.
+        share: Of the training rows, drawn with the run's seed, the same share of every relation.
+        crop_count: Whether every post gets blank pictures, as many as crops were published for it (see `rows.py`).
+        control: What the rows are changed by, in training and in validation, see `Controlled`.
+        same_as: `GROUP/NAME` of the experiment that this one is under another title; it is run once.
+    """
+
+    group: str
+    name: str
+    title: str
+    model: str = "tgdi"
+    use_caption: bool = True
+    config: dict[str, Any] = field(default_factory=dict)
+    both_orders: bool = False
+    share: float = 1.0
+    crop_count: bool = False
+    control: str | None = None
+    same_as: str | None = None
+
+    @property
+    def run(self) -> str:
+        """What the files of its runs are called, less the seed."""
+        return self.same_as or f"{self.group}/{self.name}"
+
+
+def read_experiments(group: str, folder: Path = CONFIGS) -> list[Experiment]:
+    r"""
+    The experiments of a group, in the order of their files' names.
+
+    Raises:
+        ValueError: There is no such group, or a file has a key that no experiment has.
+    """
+    files = sorted((folder / group).glob("*.json"))
+    if not files:
+        groups = sorted(path.name for path in folder.iterdir() if path.is_dir())
+        raise ValueError(f"There is no group {group!r}; there are {', '.join(groups)}.")
+    known = {of.name for of in fields(Experiment)} - {"group", "name"}
+    experiments = []
+    for file in files:
+        values = json.loads(file.read_text(encoding="utf-8"))
+        if unknown := sorted(values.keys() - known):
+            raise ValueError(f"{file}: no experiment has {', '.join(unknown)}; it may have {', '.join(sorted(known))}.")
+        if "same_as" in values:
+            values = {**json.loads((folder / f"{values['same_as']}.json").read_text(encoding="utf-8")), **values}
+        experiments.append(Experiment(group, file.stem, **values))
+    return experiments

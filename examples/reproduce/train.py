@@ -1,0 +1,130 @@
+"""One run: an experiment with a seed, from the pretrained encoders to a small JSON file."""
+
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from datasets import DatasetDict
+from transformers import set_seed
+
+from examples.baselines import BASELINES, build_baseline
+from tgdi_hf.controls import Controlled
+from tgdi_hf.evaluation import direction_of, probabilities_of, report_of
+from tgdi_hf.posts import undecoded
+from tgdi_hf.training import build_model, last_checkpoint, make_trainer, training_arguments
+
+from .experiments import Experiment
+from .rows import stratified_share, with_blank_crops
+
+# The same for every run, so that none has more epochs or another learning rate than its rivals.
+RECIPE = {"num_train_epochs": 3, "learning_rate": 1e-4, "per_device_train_batch_size": 16, "weight_decay": 0.01}
+# A convolution of random weights is no fine-tuning.
+CONVOLUTION_RECIPE = {"num_train_epochs": 15, "learning_rate": 1e-3}
+
+
+def run(
+    experiment: Experiment,
+    seed: int,
+    dataset: DatasetDict,
+    data: Path,
+    folder: Path,
+    text_model: str,
+    vision_model: str,
+    glove: str | None = None,
+    **arguments: Any,
+) -> dict[str, Any]:
+    r"""
+    Trains, or goes on from the last checkpoint in `folder`, and scores the best epoch on validation.
+
+    Args:
+        experiment, seed: What to run.
+        dataset: From `load_mnre(data)`.
+        data: The folder of the corpus, for experiments with `crop_count`.
+        folder: For checkpoints; emptied of them at the end.
+        text_model, vision_model: The pretrained encoders.
+        glove: Word vectors for CNN and PCNN.
+        arguments: Fields of `TrainingArguments` in place of those of `RECIPE`.
+
+    Returns:
+        Scores, scores by relation, F1 after every epoch, direction, answers row by row, and what it was made with.
+    """
+    set_seed(seed)
+    names = dataset["train"].features["label"].names
+    if experiment.crop_count:
+        dataset = with_blank_crops(dataset, data, experiment.config.get("num_objects", 3))
+    places = stratified_share(dataset["train"]["label"][:], experiment.share, seed)
+    ids = dataset["train"].select(places)["id"][:]
+    dataset = DatasetDict({**dataset, "train": dataset["train"].select(places)})
+    is_convolution = experiment.model in ("cnn", "pcnn")
+    if experiment.model in BASELINES:
+        texts = [" ".join(words) for words in dataset["train"]["words"]]
+        options = {"glove": glove} if is_convolution else {}
+        model, processor = build_baseline(
+            experiment.model, names, text_model, vision_model, texts, **options, **experiment.config
+        )
+    else:
+        model, processor = build_model(
+            names, text_model, vision_model, use_caption=experiment.use_caption,
+            direction_balanced=experiment.both_orders, **experiment.config,
+        )  # fmt: skip
+    model.config.direction_balanced = experiment.both_orders
+    recipe = {**RECIPE, **(CONVOLUTION_RECIPE if is_convolution else {}), "dataloader_num_workers": 0, **arguments}
+    training = training_arguments(folder, seed=seed, report_to="none", **recipe)
+    trainer = make_trainer(model, processor, dataset, training, control=experiment.control)
+    started = time.time()
+    trainer.train(resume_from_checkpoint=last_checkpoint(folder))
+    seconds = time.time() - started
+
+    rows, labels = undecoded(dataset["validation"]), np.array(dataset["validation"]["label"][:])
+    if experiment.control is not None:
+        rows = Controlled(dataset["validation"], experiment.control, seed=seed)
+    scoring = {name: arguments[name] for name in ("bf16",) if name in arguments}
+    probabilities = probabilities_of(trainer.model, processor, names, rows, **scoring)
+    report = report_of(probabilities, labels, names)
+    result = {
+        "experiment": asdict(experiment),
+        "seed": seed,
+        "split": "validation",
+        "scores": {name: report["scores"][name]["value"] for name in report["scores"]},
+        "macro_f1": report["macro_f1"],
+        "per_relation": report["per_relation"],
+        "epochs": [round(log["eval_f1"], 4) for log in trainer.state.log_history if "eval_f1" in log],
+        "direction": direction_of(trainer.model, processor, rows, probabilities, labels, names, scoring),
+        "train_rows": len(places),
+        "row_ids": ids if experiment.share < 1 else None,
+        "answers": probabilities.argmax(axis=1).tolist(),
+        "labels": labels.tolist(),
+        "recipe": recipe,
+        "encoders": [Path(text_model).name, Path(vision_model).name],
+        "seconds": round(seconds),
+        "command": " ".join(["python -m examples.reproduce", *sys.argv[1:]]),
+        "commit": commit(),
+        "versions": {name: version(name) for name in ("torch", "transformers", "accelerate", "datasets")}
+        | {"python": platform.python_version()},
+    }
+    shutil.rmtree(folder)
+    return result
+
+
+def commit() -> str | None:
+    """Of the checkout, marked if it has changes that are not committed."""
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=12"]
+    found = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, check=False)
+    return found.stdout.strip() or None
+
+
+def write(result: dict[str, Any], file: Path) -> None:
+    """Whole or not at all: a run that is stopped while it writes leaves nothing that looks finished."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    part = file.with_suffix(".part")
+    part.write_text(json.dumps(result, ensure_ascii=False) + "\n", encoding="utf-8")
+    os.replace(part, file)
