@@ -56,9 +56,16 @@ def ask(handler, request, conforming=True):
     return answer
 
 
+def take_scores(answer):
+    return [relation.pop("score") for relation in (answer, *answer["relations"])]
+
+
 def test_posts_are_answered(handler, pipe):
     answer = ask(handler, {"inputs": {**POST, "id": "a"}, "parameters": {"top_k": 2}})
-    assert answer == {"id": "a", **pipe(POST, top_k=2)}
+    expected = {"id": "a", **pipe(POST, top_k=2)}
+    # The same products, but their last digit may differ from one run to the next.
+    assert take_scores(answer) == pytest.approx(take_scores(expected), abs=1e-6)
+    assert answer == expected
     posts = [{**POST, "image": BASE64}, {**POST, "image": f"data:image/png;base64,{BASE64}"}]
     picture = pipe({**POST, "image": Image.new("RGB", (60, 40), "teal")})
     for one in ask(handler, {"inputs": posts}):

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Sequence
 from typing import Any
 
+import numpy as np
 from torch.utils.data import Dataset
 
 from .mnre import NEGATIVE
@@ -35,7 +36,8 @@ class BothOrders(Dataset):
             raise ValueError(f"No relation is called {NEGATIVE!r}, which a swapped pair needs; found {found}.")
         self.dataset = dataset
         self.negative = list(names).index(NEGATIVE)
-        self.holds_both_ways = [name in symmetric or name.rpartition("/")[2] in symmetric for name in names]
+        holds_both_ways = [name in symmetric or name.rpartition("/")[2] in symmetric for name in names]
+        self.swapped_label = [i if both else self.negative for i, both in enumerate(holds_both_ways)]
 
     def __len__(self) -> int:
         return 2 * len(self.dataset)
@@ -44,8 +46,38 @@ class BothOrders(Dataset):
         row = self.dataset[index % len(self.dataset)]
         if index < len(self.dataset):
             return row
-        label = row["label"] if self.holds_both_ways[row["label"]] else self.negative
-        return {**row, "head": row["tail"], "tail": row["head"], "label": label}
+        return {**row, "head": row["tail"], "tail": row["head"], "label": self.swapped_label[row["label"]]}
 
 
-__all__ = ["BothOrders"]
+def is_tail_first(rows: Any) -> np.ndarray:
+    """`(rows,)`, of rows whose `head` and `tail` are spans: whether the tail comes before the head in the text."""
+    return np.array([tail[0] < head[0] for head, tail in zip(rows["head"], rows["tail"])], dtype=np.int64)
+
+
+def listed_order_weights(dataset: Any, names: Sequence[str], symmetric: Collection[str] = SYMMETRIC) -> np.ndarray:
+    r"""
+    What the order of head and tail says about the relation in rows as they are listed, but not in `BothOrders` of them.
+
+    A model that was trained on both orders has probabilities for rows in both orders. Those for rows as listed follow
+    by Bayes' rule, if the rows of a relation and an order look alike whether listed or swapped: multiply by how many of
+    them there are as listed over how many there are in both orders. So the same model answers a benchmark in its
+    published order, with these weights, and all pairs of a post, without them.
+
+    Args:
+        dataset: The training rows, as listed.
+        names, symmetric: See `BothOrders`.
+
+    Returns:
+        `(2, L)`: for rows with the head first, and with the tail first (`is_tail_first`). A product of probabilities
+        and weights has to be divided by its sum.
+    """
+    swapped_label = np.array(BothOrders([], names, symmetric).swapped_label)
+    labels, tail_first = np.array(dataset["label"][:]), is_tail_first(dataset)
+    listed, swapped = np.zeros((2, len(names))), np.zeros((2, len(names)))
+    np.add.at(listed, (tail_first, labels), 1)
+    np.add.at(swapped, (1 - tail_first, swapped_label[labels]), 1)
+    both = listed + swapped
+    return np.divide(listed, both, out=np.ones_like(both), where=both > 0)
+
+
+__all__ = ["BothOrders", "is_tail_first", "listed_order_weights"]

@@ -137,6 +137,26 @@ def optimizer_for(
     )
 
 
+def token_counts(dataset: Dataset, processor: TGDIProcessor) -> list[int]:
+    r"""
+    How many tokens the text and, if it is read, the caption of every row have: what `Trainer` needs for batches of like
+    length (`train_sampling_strategy="group_by_length"`), which hold less padding.
+    """
+
+    def count(texts: list[str]) -> list[int]:
+        return [len(tokens) for tokens in processor.tokenizer(texts, add_special_tokens=False)["input_ids"]]
+
+    counts: list[int] = []
+    for rows in dataset.select_columns([c for c in ("words", "text", "caption") if c in dataset.column_names]).iter(
+        1000
+    ):
+        some = count([" ".join(words) for words in rows["words"]] if "words" in rows else rows["text"])
+        if processor.use_caption and "caption" in rows:
+            some = [sum(both) for both in zip(some, count([caption or "" for caption in rows["caption"]]))]
+        counts += some
+    return counts
+
+
 def make_trainer(
     model: PreTrainedModel,
     processor: TGDIProcessor,
@@ -156,7 +176,8 @@ def make_trainer(
             trained on both orders of every pair, see `BothOrders`.
         processor: The model's processor; saved with every checkpoint.
         dataset: Splits `train` and `validation` are used where they exist; streams (`IterableDataset`) will do.
-        arguments: From `training_arguments`, or your own with `remove_unused_columns=False`.
+        arguments: From `training_arguments`, or your own with `remove_unused_columns=False`. With
+            `train_sampling_strategy="group_by_length"` the lengths are counted here.
         fusion_learning_rate: See `optimizer_for`; that of the encoders by default.
         vision_features: Of all pictures in the dataset, from `compute_vision_features`, for a frozen vision encoder.
         control, share: Train and validate on changed rows, see `Controlled`; drawn with the arguments' seed.
@@ -172,6 +193,10 @@ def make_trainer(
         return undecoded(dataset[split])
 
     train = rows("train")
+    column = arguments.length_column_name
+    by_length = arguments.train_sampling_strategy == "group_by_length"
+    if by_length and isinstance(train, Dataset) and column not in train.column_names:
+        train = train.add_column(column, token_counts(train, processor))
     if train is not None and getattr(model.config, "direction_balanced", False):
         train = BothOrders(train, names)
     # Trainer makes its own optimizer unless it is given one, and refuses one under DeepSpeed or FSDP.

@@ -18,6 +18,7 @@ from transformers import set_seed
 
 from examples.baselines import BASELINES, build_baseline
 from tgdi_hf.controls import Controlled
+from tgdi_hf.direction import is_tail_first, listed_order_weights
 from tgdi_hf.evaluation import direction_of, probabilities_of, report_of
 from tgdi_hf.posts import undecoded
 from tgdi_hf.training import build_model, last_checkpoint, make_trainer, training_arguments
@@ -26,7 +27,14 @@ from .experiments import Experiment
 from .rows import stratified_share, with_blank_crops
 
 # The same for every run, so that none has more epochs or another learning rate than its rivals.
-RECIPE = {"num_train_epochs": 3, "learning_rate": 1e-4, "per_device_train_batch_size": 16, "weight_decay": 0.01}
+RECIPE = {
+    "num_train_epochs": 3,
+    "learning_rate": 1e-4,
+    "per_device_train_batch_size": 16,
+    "weight_decay": 0.01,
+    "train_sampling_strategy": "group_by_length",
+    "dataloader_num_workers": 0,
+}
 # A convolution of random weights is no fine-tuning.
 CONVOLUTION_RECIPE = {"num_train_epochs": 15, "learning_rate": 1e-3}
 
@@ -55,7 +63,8 @@ def run(
         arguments: Fields of `TrainingArguments` in place of those of `RECIPE`.
 
     Returns:
-        Scores, scores by relation, F1 after every epoch, direction, answers row by row, and what it was made with.
+        Scores, scores by relation, F1 after every epoch, direction (and, of a model trained on both orders, the scores
+        `as_listed` with `listed_order_weights`), answers row by row, and what it was made with.
     """
     set_seed(seed)
     names = dataset["train"].features["label"].names
@@ -77,7 +86,9 @@ def run(
             direction_balanced=experiment.both_orders, **experiment.config,
         )  # fmt: skip
     model.config.direction_balanced = experiment.both_orders
-    recipe = {**RECIPE, **(CONVOLUTION_RECIPE if is_convolution else {}), "dataloader_num_workers": 0, **arguments}
+    recipe = {**RECIPE, **(CONVOLUTION_RECIPE if is_convolution else {}), **arguments}
+    if experiment.both_orders or experiment.control is not None:
+        recipe["train_sampling_strategy"] = "random"  # Trainer knows the lengths of a plain dataset only
     training = training_arguments(folder, seed=seed, report_to="none", **recipe)
     trainer = make_trainer(model, processor, dataset, training, control=experiment.control)
     started = time.time()
@@ -90,14 +101,20 @@ def run(
     scoring = {name: arguments[name] for name in ("bf16",) if name in arguments}
     probabilities = probabilities_of(trainer.model, processor, names, rows, **scoring)
     report = report_of(probabilities, labels, names)
+    as_listed = None
+    if experiment.both_orders:
+        weights = listed_order_weights(dataset["train"], names)
+        weighted = probabilities * weights[is_tail_first(dataset["validation"])]
+        as_listed = scores_only(report_of(weighted / weighted.sum(axis=1, keepdims=True), labels, names))
     result = {
         "experiment": asdict(experiment),
         "seed": seed,
         "split": "validation",
-        "scores": {name: report["scores"][name]["value"] for name in report["scores"]},
+        "scores": scores_only(report),
         "macro_f1": report["macro_f1"],
         "per_relation": report["per_relation"],
         "epochs": [round(log["eval_f1"], 4) for log in trainer.state.log_history if "eval_f1" in log],
+        "as_listed": as_listed,
         "direction": direction_of(trainer.model, processor, rows, probabilities, labels, names, scoring),
         "train_rows": len(places),
         "row_ids": ids if experiment.share < 1 else None,
@@ -113,6 +130,11 @@ def run(
     }
     shutil.rmtree(folder)
     return result
+
+
+def scores_only(report: dict[str, Any]) -> dict[str, float]:
+    """Accuracy, precision, recall and F1 of a report, without their intervals."""
+    return {name: score["value"] for name, score in report["scores"].items()}
 
 
 def commit() -> str | None:
