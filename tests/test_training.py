@@ -160,6 +160,26 @@ def test_several_devices_in_one_process_get_batches_that_can_be_cut(corpus, tmp_
     assert not make_trainer(model, processor, corpus, arguments).data_collator.share_images
 
 
+def test_rows_of_like_length_share_a_batch(corpus, tmp_path):
+    trainer = trainer_for(corpus, tmp_path, train_sampling_strategy="group_by_length", per_device_train_batch_size=4)
+    train, tokenizer = trainer.train_dataset, trainer.processing_class.tokenizer
+    row = train[0]
+    assert row["length"] == sum(len(tokenizer.tokenize(text or "")) for text in (row["text"], row["caption"]))
+    processor = TGDIProcessor(trainer.processing_class.image_processor, tokenizer, use_caption=False)
+    arguments = training_arguments(tmp_path, train_sampling_strategy="group_by_length")
+    without = make_trainer(trainer.model, processor, corpus, arguments)
+    assert without.train_dataset[0]["length"] == len(tokenizer.tokenize(row["text"]))
+
+    def padding(of):
+        return sum(float((batch["enhanced_attention_mask"] == 0).sum()) for batch in of.get_train_dataloader())
+
+    assert padding(trainer) < 0.7 * padding(trainer_for(corpus, tmp_path, per_device_train_batch_size=4))
+    trainer.train()
+    assert trainer.state.best_metric is not None  # validated, too
+    with pytest.raises(ValueError, match="both orders of a pair"):
+        trainer_for(corpus, tmp_path, {"direction_balanced": True}, train_sampling_strategy="group_by_length")
+
+
 def test_a_stream_of_rows_trains(corpus, tmp_path):
     set_seed(0)
     model, processor = tiny_tgdi(corpus)

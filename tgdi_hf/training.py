@@ -185,19 +185,26 @@ def make_trainer(
     """
     names = next(iter(dataset.values())).features["label"].names
 
+    both_orders = getattr(model.config, "direction_balanced", False)
+    by_length = arguments.train_sampling_strategy == "group_by_length"
+    if by_length and (control is not None or both_orders):
+        raise ValueError(
+            "`train_sampling_strategy='group_by_length'` is for rows as they are; `Trainer` can't see the lengths of "
+            f"{'rows under a control' if control is not None else 'both orders of a pair'}. Leave it out."
+        )
+
     def rows(split: str):
         if split not in dataset:
             return None
         if control is not None:
             return Controlled(dataset[split], control, share, arguments.seed)
-        return undecoded(dataset[split])
+        found, column = undecoded(dataset[split]), arguments.length_column_name
+        if by_length and isinstance(found, Dataset) and column not in found.column_names:
+            found = found.add_column(column, token_counts(found, processor))
+        return found
 
     train = rows("train")
-    column = arguments.length_column_name
-    by_length = arguments.train_sampling_strategy == "group_by_length"
-    if by_length and isinstance(train, Dataset) and column not in train.column_names:
-        train = train.add_column(column, token_counts(train, processor))
-    if train is not None and getattr(model.config, "direction_balanced", False):
+    if train is not None and both_orders:
         train = BothOrders(train, names)
     # Trainer makes its own optimizer unless it is given one, and refuses one under DeepSpeed or FSDP.
     optimizer = None if fusion_learning_rate is None else optimizer_for(model, arguments, fusion_learning_rate)
