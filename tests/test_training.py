@@ -171,7 +171,7 @@ def test_rows_of_like_length_share_a_batch(corpus, tmp_path):
     assert without.train_dataset[0]["length"] == len(tokenizer.tokenize(row["text"]))
 
     def padding(of):
-        return sum(float((batch["enhanced_attention_mask"] == 0).sum()) for batch in of.get_train_dataloader())
+        return sum(float((batch["attention_mask"] == 0).sum()) for batch in of.get_train_dataloader())
 
     assert padding(trainer) < 0.7 * padding(trainer_for(corpus, tmp_path, per_device_train_batch_size=4))
     trainer.train()
