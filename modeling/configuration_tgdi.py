@@ -57,6 +57,9 @@ class TGDIConfig(PreTrainedConfig):
             `False` ("w/o TOI") classifies the gated states f_2 of Eq. 11.
         use_result_fusion (`bool`, *optional*, defaults to `True`):
             `False` ("w/o R") classifies the text-oriented states f_3 of Eq. 13 alone.
+        matching_loss_weight (`float`, *optional*, defaults to 0.0):
+            The weight, in training, of a loss that teaches the gate of Eq. 10 to tell the pictures of a post from those
+            of another one in the batch. 0 is the paper, whose gate learns from the relations alone.
         direction_balanced (`bool`, *optional*, defaults to `False`):
             Whether the model was trained on every pair of entities in both orders, so that it can judge each order by
             itself. (MNRE lists pairs without relation in the order of the text only.)
@@ -109,6 +112,7 @@ class TGDIConfig(PreTrainedConfig):
     use_matching_gate: bool = True
     use_text_oriented_interaction: bool = True
     use_result_fusion: bool = True
+    matching_loss_weight: float | int = 0.0
     direction_balanced: bool = False
     initializer_range: float | int = 0.02
 
@@ -172,6 +176,11 @@ class TGDIConfig(PreTrainedConfig):
             raise ValueError(f"`fusion_lambda` is {self.fusion_lambda}; it weighs f_3 in Eq. 14: from 0 to 1.")
         if not 0 <= self.classifier_dropout < 1:
             raise ValueError(f"`classifier_dropout` is {self.classifier_dropout}; expected 0 ≤ dropout < 1.")
+        if self.matching_loss_weight < 0 or (self.matching_loss_weight and not self.use_matching_gate):
+            raise ValueError(
+                f"`matching_loss_weight` is {self.matching_loss_weight}; expected 0 or more, and 0 without the gate "
+                "that it teaches (`use_matching_gate=False`)."
+            )
         if self.num_objects < 0:
             raise ValueError(f"`num_objects` is {self.num_objects}; expected 0 or more.")
         if self.prompt_grid < 1:

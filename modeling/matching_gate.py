@@ -7,6 +7,26 @@ from transformers.activations import ACT2FN
 from .tgdi_inputs import Pictures
 
 
+def matching_loss(own: torch.Tensor, other: torch.Tensor, pictures: Pictures) -> torch.Tensor:
+    r"""
+    Binary cross-entropy of "these pictures belong to this text", whose probability is the mean of the gate. Not in the
+    paper.
+
+    Args:
+        own, other (`torch.Tensor`): m, `(B, d)`, for the pictures of each post and for those of the post before it.
+        pictures (`Pictures`): Those of the posts.
+
+    Returns:
+        `torch.Tensor`: The mean over posts with a picture of their own and another one before them; 0 without such.
+    """
+    before = pictures.before()
+    # Rows of one post that is listed with several pairs share its picture.
+    usable = pictures.mask[:, 0] & before.mask[:, 0] & (pictures.index[:, 0] != before.index[:, 0])  # (B,)
+    p_own, p_other = (m.float().mean(dim=1).clamp(1e-6, 1 - 1e-6) for m in (own, other))
+    losses = -(p_own.log() + (1 - p_other).log()) / 2
+    return (losses * usable).sum() / usable.sum().clamp(min=1)
+
+
 class TextSelfAttention(nn.Module):
     r"""
     The single-head self-attention over the text of Eq. 7.

@@ -8,7 +8,7 @@ from transformers.processing_utils import Unpack
 from transformers.utils import TransformersKwargs, can_return_tuple
 
 from .configuration_tgdi import ENTITY_MARKERS, TGDIConfig
-from .matching_gate import MatchingGate, TextSelfAttention
+from .matching_gate import MatchingGate, TextSelfAttention, matching_loss
 from .prefix_attention import CACHE, PrefixCache, attention_bias
 from .pretrained_towers import (
     as_text_encoder,
@@ -271,6 +271,7 @@ class TGDIModel(TGDIPreTrainedModel):
             h_s = self.self_attention(h, text.mask)  # Eq. 7
         gate, similarity = self._matching_gate(pictures, h_s, text.mask)  # Eq. 8-10: Text Modulated Matching Gate
         f_2 = f_1 if gate is None else gate.unsqueeze(1) * f_1  # Eq. 11
+        mismatch = self._matching_loss(gate, pictures, h_s, text.mask)
         f_3 = toi_hidden_states = toi_attentions = None
         if self.text_oriented is not None:  # Eq. 12, 13: Text-Oriented Interaction
             f_3, toi_hidden_states, toi_attentions = self.text_oriented(
@@ -283,6 +284,7 @@ class TGDIModel(TGDIPreTrainedModel):
             matching_gate=gate,
             similarity=similarity,
             vision_gates=vision_gates,
+            matching_loss=mismatch,
             cross_modal_last_hidden_state=f_1,
             text_oriented_last_hidden_state=f_3,
             cross_modal_hidden_states=cross_modal.hidden_states,
@@ -362,6 +364,11 @@ class TGDIModel(TGDIPreTrainedModel):
                 len(mask), self.config.text_config.hidden_size, dtype=self.dtype, device=mask.device
             ), None
         return self.matching_gate(pictures, h_s, mask)
+
+    def _matching_loss(self, gate, pictures, h_s, mask) -> torch.Tensor | None:
+        if not (self.training and self.config.matching_loss_weight) or self.matching_gate is None or pictures is None:
+            return None
+        return matching_loss(gate, self.matching_gate(pictures.before(), h_s, mask)[0], pictures)
 
     def _encode(self, text: TextInputs, prefix: PrefixCache | None = None, **kwargs):
         """The text encoder on one of the two texts, with a prefix in front of the keys and values of every layer."""
@@ -466,6 +473,10 @@ class TGDIForRelationExtraction(TGDIPreTrainedModel):
         loss = None
         if labels is not None:
             loss = fixed_cross_entropy(logits.float(), labels, num_items_in_batch=num_items_in_batch)  # Eq. 16
+            if outputs.matching_loss is not None:
+                # Of accumulated batches each adds its share, as to the cross-entropy.
+                share = 1 if num_items_in_batch is None else (labels != -100).sum() / num_items_in_batch
+                loss = loss + self.config.matching_loss_weight * share * outputs.matching_loss
         return TGDIRelationExtractionOutput(
             loss=loss,
             logits=logits,

@@ -35,3 +35,7 @@ class Pictures(NamedTuple):
     patches: torch.Tensor
     index: torch.Tensor
     mask: torch.Tensor
+
+    def before(self) -> "Pictures":
+        """The same with the pictures of the post before in the place of each post's own; the first has the last's."""
+        return self._replace(index=self.index.roll(1, dims=0), mask=self.mask.roll(1, dims=0))

@@ -21,6 +21,8 @@ class TGDIModelOutput(ModelOutput):
             A of Eq. 8, patch × token, pictures in order and patches row by row. Absent when no post has a picture.
         vision_gates (`torch.Tensor` of shape `(B, S, layers, c)`, *optional*):
             g of Eq. 3, the weight of each of c vision layers in each text layer. Absent when no post has a picture.
+        matching_loss (`torch.Tensor` of shape `()`, *optional*):
+            In training with `config.matching_loss_weight`, for batches with a picture.
         cross_modal_last_hidden_state (`torch.Tensor` of shape `(B, L_e, d)`):
             f_1 of Eq. 6, before the gate.
         text_oriented_last_hidden_state (`torch.Tensor` of shape `(B, L, d)`, *optional*):
@@ -40,6 +42,7 @@ class TGDIModelOutput(ModelOutput):
     matching_gate: torch.FloatTensor | None = None
     similarity: torch.FloatTensor | None = None
     vision_gates: torch.FloatTensor | None = None
+    matching_loss: torch.FloatTensor | None = None
     cross_modal_last_hidden_state: torch.FloatTensor | None = None
     text_oriented_last_hidden_state: torch.FloatTensor | None = None
     cross_modal_hidden_states: tuple[torch.FloatTensor, ...] | None = None
@@ -55,7 +58,7 @@ class TGDIRelationExtractionOutput(ModelOutput):
 
     Args:
         loss (`torch.Tensor` of shape `()`, *optional*):
-            Cross-entropy of Eq. 16, when `labels` are given.
+            Cross-entropy of Eq. 16, when `labels` are given; in training with the weighted matching loss added.
         logits (`torch.Tensor` of shape `(B, num_labels)`):
             Scores of the relations before the softmax of Eq. 15.
         matching_gate (`torch.Tensor` of shape `(B, d)`, *optional*): As in `TGDIModelOutput`.

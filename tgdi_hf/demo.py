@@ -58,10 +58,10 @@ def tiny_tgdi(corpus: DatasetDict, **options) -> tuple[TGDIForRelationExtraction
     return TGDIForRelationExtraction(config), processor
 
 
-def fit(corpus: DatasetDict, output_dir: str | Path, seed: int, epochs: float, **options):
-    """Trains a tiny TGDI; returns the trainer with the best model, and the seconds it took."""
+def fit(corpus: DatasetDict, output_dir: str | Path, seed: int, epochs: float, build=tiny_tgdi, **options):
+    """Trains what `build` makes, a tiny TGDI; returns the trainer with the best model, and the seconds it took."""
     set_seed(seed)
-    model, processor = tiny_tgdi(corpus, **options)
+    model, processor = build(corpus, **options)
     arguments = training_arguments(
         output_dir,
         num_train_epochs=epochs,

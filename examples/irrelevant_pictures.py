@@ -1,0 +1,202 @@
+"""Does the matching gate suppress irrelevant pictures? A controlled benchmark on the embedded corpus.
+
+    python examples/irrelevant_pictures.py run               # 4 models, 5 seeds, 5 shares; resumable
+    python examples/irrelevant_pictures.py collect           # the tables and the figure in examples/results
+
+Half of the posts can be read without their picture. The share of irrelevant pictures among these goes from none to all
+in training, and for every model again at test; half of the irrelevant ones show the scene of another relation. Posts
+that need their picture have the right one. Every run trains a tiny model from scratch and leaves a JSON file; several
+processes can share the work.
+"""
+
+import argparse
+import itertools
+import json
+import os
+import statistics
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import torch
+from filelock import FileLock, Timeout
+from torch.utils.data import DataLoader
+
+from examples.baselines import BaselineConfig, HVPNeTForRelationExtraction
+from tgdi_hf import TGDICollator, make_corpus
+from tgdi_hf.demo import TEXT_ONLY, fit, tiny_tgdi
+from tgdi_hf.posts import undecoded
+from tgdi_hf.statistics import row_counts, scores_of
+
+SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
+MODELS = {
+    "text only": TEXT_ONLY,
+    "HVPNeT-style": {},
+    "TGDI without gate": {"use_matching_gate": False},
+    "TGDI": {},
+    "TGDI, matching loss": {"matching_loss_weight": 1.0},
+}
+RESULTS = Path(__file__).parent / "results"
+NEGATIVE = 0  # the id of `None` in the corpus
+
+
+def tiny_hvpnet(corpus, **options):
+    """The HVPNeT-style baseline with the encoders of the tiny TGDI."""
+    model, processor = tiny_tgdi(corpus, **options)
+    of = model.config
+    config = BaselineConfig(
+        text_config=of.text_config.to_dict(), vision_config=of.vision_config.to_dict(), num_objects=0,
+        id2label=of.id2label, label2id=of.label2id,
+    )  # fmt: skip
+    return HVPNeTForRelationExtraction(config), processor
+
+
+def corpus_with(share: float, seed: int, splits: dict[str, int]):
+    """A corpus in which `share` of the posts that need no picture have an irrelevant one."""
+    return make_corpus(splits, seed=seed, irrelevant_share=share / 2, missing_share=0.0)
+
+
+@torch.inference_mode()
+def answers_of(model, processor, rows) -> tuple[np.ndarray, np.ndarray | None]:
+    """Predicted relations `(rows,)`, and the mean of the gate `(rows,)` where there is one."""
+    model.eval()
+    answers, gates = [], []
+    for batch in DataLoader(undecoded(rows), batch_size=64, collate_fn=TGDICollator(processor)):
+        outputs = model(**batch)
+        answers.append(outputs.logits.argmax(dim=-1))
+        gate = getattr(outputs, "matching_gate", None)
+        gates += [] if gate is None else [gate.mean(dim=-1)]
+    return torch.cat(answers).numpy(), torch.cat(gates).numpy() if gates else None
+
+
+def area_under_roc(scores: np.ndarray, relevant: np.ndarray) -> float:
+    """The chance that a relevant picture scores higher than an irrelevant one; a tie counts half."""
+    higher = scores[relevant][:, None] - scores[~relevant][None, :]
+    return float(((higher > 0) + 0.5 * (higher == 0)).mean())
+
+
+def run(name: str, seed: int, share: float, epochs: float) -> dict:
+    """Trains one model with one share of irrelevant pictures, and scores it at every share."""
+    corpus = corpus_with(share, seed, {"train": 4500, "validation": 450})
+    build = tiny_hvpnet if name == "HVPNeT-style" else tiny_tgdi
+    with TemporaryDirectory() as scratch:
+        trainer, seconds = fit(corpus, scratch, seed, epochs, build, **MODELS[name])
+    result = {"model": name, "seed": seed, "train_share": share, "seconds": round(seconds), "test": []}
+    for test_share in SHARES:
+        rows = corpus_with(test_share, seed, {"test": 900})["test"]
+        labels, needs = np.array(rows["label"][:]), np.array(rows["needs_image"][:])
+        answers, gates = answers_of(trainer.model, trainer.processing_class, rows)
+        counts = row_counts(answers, labels, NEGATIVE)
+        scores = {group: float(scores_of(counts[mask].sum(axis=0))[3])
+                  for group, mask in (("f1", needs | True), ("f1_needs", needs), ("f1_needs_not", ~needs))}  # fmt: skip
+        relevant = np.array(rows["relevance"][:]) == 1
+        if gates is not None and not relevant[~needs].all() and relevant[~needs].any():
+            scores |= {
+                "gate_relevant": float(gates[~needs & relevant].mean()),
+                "gate_irrelevant": float(gates[~needs & ~relevant].mean()),
+                # Among posts that need no picture: text and label are alike there, the picture alone differs.
+                "auroc": area_under_roc(gates[~needs], relevant[~needs]),
+            }
+        result["test"].append({"share": test_share, **scores})
+    return result
+
+
+def mean_and_deviation(values: list[float], factor: float = 100) -> str:
+    if not values:
+        return ""
+    deviation = f" ± {factor * statistics.stdev(values):.1f}" if len(values) > 1 else ""
+    return f"{factor * statistics.mean(values):.1f}{deviation}"
+
+
+def table(results: list[dict], score: str, of_training: bool) -> str:
+    """A line a model; a column a share, in training (tested at one half), or at test (trained at one half)."""
+    head = f"| {'trained' if of_training else 'tested'} with | {' | '.join(f'{100 * s:.0f} %' for s in SHARES)} |"
+    lines = [head, "|---" * (1 + len(SHARES)) + "|"]
+    for name in MODELS:
+        cells = [mean_and_deviation(values_of(results, name, score, share, of_training)) for share in SHARES]
+        if any(cells):
+            lines.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def values_of(results: list[dict], name: str, score: str, share: float, of_training: bool) -> list[float]:
+    train_share, test_share = (share, 0.5) if of_training else (0.5, share)
+    return [
+        test[score]
+        for result in results
+        if result["model"] == name and (result["train_share"] == train_share or name == "text only")
+        for test in result["test"]
+        if test["share"] == test_share and score in test
+    ]
+
+
+SECTIONS = (
+    ("F1 of all posts, by the share in training", "f1", True),
+    ("F1 of all posts, by the share at test", "f1", False),
+    ("F1 of the posts that need no picture, by the share at test", "f1_needs_not", False),
+    ("F1 of the posts that need their picture, by the share in training", "f1_needs", True),
+    ("AUROC of the gate's mean for relevant against irrelevant pictures, by the share in training", "auroc", True),
+)
+
+
+def collect(folder: Path) -> str:
+    results = [json.loads(file.read_text()) for file in sorted(folder.glob("*.json"))]
+    seeds = len({result["seed"] for result in results})
+    parts = [f"{title}\n\n{table(results, score, of_training)}" for title, score, of_training in SECTIONS]
+    text = f"{len(results)} runs, up to {seeds} seeds; in percent, mean ± standard deviation over seeds.\n\n"
+    text += "\n\n".join(parts) + "\n"
+    (folder / "tables.md").write_text(text, encoding="utf-8")
+    draw(results, folder / "figure.png")
+    return text
+
+
+def draw(results: list[dict], file: Path) -> None:
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        return
+    figure = Figure(figsize=(10, 4), layout="constrained")
+    panels = zip(figure.subplots(1, 2, sharey=True), (SECTIONS[0], SECTIONS[1]))
+    for axes, (title, score, of_training) in panels:
+        for name in MODELS:
+            found = [(share, values_of(results, name, score, share, of_training)) for share in SHARES]
+            found = [(100 * share, [100 * value for value in values]) for share, values in found if values]
+            if found:
+                spread = [statistics.stdev(values) if len(values) > 1 else 0 for _, values in found]
+                means = [statistics.mean(values) for _, values in found]
+                axes.errorbar([share for share, _ in found], means, spread, label=name, marker="o", capsize=3)
+        axes.set(title=title, xlabel="irrelevant pictures, % of posts that need none", ylabel="F1")
+        axes.legend()
+    figure.savefig(file, dpi=110)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("command", choices=["run", "collect"])
+    parser.add_argument("--results", type=Path, default=RESULTS / "irrelevant_pictures")
+    parser.add_argument("--seeds", type=int, nargs="+", default=range(5))
+    parser.add_argument("--shares", type=float, nargs="+", default=SHARES, help="in training")
+    parser.add_argument("--models", nargs="+", choices=MODELS, default=list(MODELS))
+    parser.add_argument("--epochs", type=float, default=5)
+    args = parser.parse_args()
+    args.results.mkdir(parents=True, exist_ok=True)
+    if args.command == "collect":
+        print(collect(args.results))
+        return
+    for seed, share, name in itertools.product(args.seeds, args.shares, args.models):
+        if name == "text only":
+            share = 0.5  # of no account to a model that sees no picture: trained once
+        file = args.results / f"{name.replace(', ', '-').replace(' ', '-')}-{100 * share:.0f}-{seed}.json"
+        try:
+            with FileLock(Path(os.environ.get("TMPDIR", "/tmp"), f"{file.stem}.lock"), timeout=0):
+                if file.exists():
+                    continue
+                result = run(name, seed, share, args.epochs)
+                file.write_text(json.dumps(result) + "\n")
+                print(name, seed, share, result["test"], flush=True)
+        except Timeout:
+            continue
+
+
+if __name__ == "__main__":
+    main()
