@@ -7,11 +7,15 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")  # before transformers and datasets
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
-from transformers import set_seed
+from transformers import AutoModel, set_seed
 
 from tgdi_hf import MultimodalRelationExtractionPipeline, make_corpus
 from tgdi_hf.demo import tiny_tgdi
+from tgdi_hf.tiny import tiny_image_processor, tiny_tokenizer
+
+from .modeling.conftest import TEXT_CONFIGS, VISION_CONFIGS
 
 
 @pytest.fixture(scope="session")
@@ -53,3 +57,16 @@ def pipe(model, processor):
 @pytest.fixture
 def picture():
     return Image.fromarray(np.random.default_rng(0).integers(0, 255, (40, 60, 3), dtype=np.uint8))
+
+
+@pytest.fixture(scope="session")
+def encoders(tmp_path_factory):
+    """Folders of a text and a vision encoder, with tokenizer and image processor."""
+    folder = tmp_path_factory.mktemp("encoders")
+    torch.manual_seed(0)
+    tokenizer = tiny_tokenizer(["Ann meets Bob in Rome"], vocab_size=120)
+    tokenizer.save_pretrained(folder / "text")
+    AutoModel.from_config(TEXT_CONFIGS["bert"]).save_pretrained(folder / "text")
+    tiny_image_processor(32).save_pretrained(folder / "vision")
+    AutoModel.from_config(VISION_CONFIGS["vit"]).save_pretrained(folder / "vision")
+    return str(folder / "text"), str(folder / "vision")

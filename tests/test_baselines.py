@@ -19,7 +19,6 @@ from examples.baselines import (
 )
 from tgdi_hf import TGDIProcessor
 from tgdi_hf.demo import TEXT_ONLY
-from tgdi_hf.tiny import tiny_image_processor, tiny_tokenizer
 from tgdi_hf.training import make_trainer, training_arguments
 
 from .modeling.conftest import TEXT_CONFIGS, VISION_CONFIGS, tiny_inputs, tiny_model
@@ -142,19 +141,6 @@ def test_what_cannot_be_built():
     roberta, vit = TEXT_CONFIGS["roberta"].to_dict(), VISION_CONFIGS["vit"].to_dict()
     with pytest.raises(ValueError, match="`text_config` is of type 'roberta'"):
         VisualBERTForRelationExtraction(BaselineConfig(text_config=roberta, vision_config=vit, num_labels=5))
-
-
-@pytest.fixture(scope="module")
-def encoders(tmp_path_factory):
-    """Folders of a text and a vision encoder, with tokenizer and image processor."""
-    folder = tmp_path_factory.mktemp("encoders")
-    torch.manual_seed(0)
-    tokenizer = tiny_tokenizer(["Ann meets Bob in Rome"], vocab_size=120)
-    tokenizer.save_pretrained(folder / "text")
-    AutoModel.from_config(TEXT_CONFIGS["bert"]).save_pretrained(folder / "text")
-    tiny_image_processor(32).save_pretrained(folder / "vision")
-    AutoModel.from_config(VISION_CONFIGS["vit"]).save_pretrained(folder / "vision")
-    return str(folder / "text"), str(folder / "vision")
 
 
 @pytest.mark.parametrize("name", BASELINES)

@@ -1,11 +1,12 @@
 import numpy as np
 import pytest
 import torch
+from huggingface_hub.errors import StrictDataclassClassValidationError
 
-from tgdi_hf.modeling.matching_gate import MatchingGate, TextSelfAttention
+from tgdi_hf.modeling.matching_gate import MatchingGate, TextSelfAttention, matching_loss
 from tgdi_hf.modeling.tgdi_inputs import Pictures
 
-from .conftest import tiny_config
+from .conftest import tiny_config, tiny_inputs, tiny_model
 from .test_visual_prompts import gelu, linear
 
 
@@ -54,3 +55,45 @@ def test_gate_is_equations_8_to_10():
         assert (similarity[row, len(v) :] == 0).all()
         assert (similarity[row, :, length:] == 0).all()
     assert (gate[2] == 1).all()  # no picture: nothing is taken away
+
+
+def test_matching_loss_compares_with_the_post_before():
+    # Pictures 0, 1, 1, none, 2: the second has 0 before it, the third its own, the fourth is bare, the fifth comes
+    # after a bare one, and the first after the fifth, which has 2.
+    index = torch.tensor([[0], [1], [1], [0], [2]])
+    pictures = Pictures(None, None, index, torch.tensor([[True], [True], [True], [False], [True]]))
+    own = torch.tensor([[0.8, 0.6], [0.9, 0.9], [0.1, 0.1], [1.0, 1.0], [0.2, 0.2]])
+    other = torch.tensor([[0.2, 0.4], [0.5, 0.5], [0.9, 0.9], [0.9, 0.9], [0.9, 0.9]])
+    expected = -((np.log(0.7) + np.log(1 - 0.3)) / 2 + (np.log(0.9) + np.log(1 - 0.5)) / 2) / 2
+    assert matching_loss(own, other, pictures).item() == pytest.approx(expected, abs=1e-6)
+    alone = Pictures(None, None, torch.tensor([[0]]), torch.tensor([[True]]))
+    assert matching_loss(own[:1], other[:1], alone) == 0
+    bf16 = matching_loss(own.bfloat16(), torch.ones_like(other).bfloat16(), pictures)
+    assert torch.isfinite(bf16)
+    assert bf16.dtype == torch.float32
+
+
+def test_matching_loss_is_added_in_training_alone():
+    model, inputs = tiny_model(matching_loss_weight=2.0, classifier_dropout=0.0), tiny_inputs()
+    inputs["labels"] = torch.tensor([0, 1, 2, -100])
+    scored = model(**inputs).loss  # eval
+    model.train()
+    for module in model.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0
+    mismatch = model.tgdi(**{name: value for name, value in inputs.items() if name != "labels"}).matching_loss
+    assert mismatch > 0
+    torch.testing.assert_close(model(**inputs).loss, scored + 2 * mismatch)
+    # Half of what is accumulated: 3 of 6 rows with a label.
+    halved = model(**inputs, num_items_in_batch=torch.tensor(6)).loss
+    torch.testing.assert_close(halved, (scored + 2 * mismatch) / 2)
+    mismatch.backward()
+    assert all(parameter.grad.abs().sum() > 0 for parameter in model.tgdi.matching_gate.mlp.parameters())
+    without = {name: value for name, value in inputs.items() if name not in ("pixel_values", "image_mask", "labels")}
+    assert model.tgdi(**without).matching_loss is None
+
+
+@pytest.mark.parametrize("options", [{"matching_loss_weight": -1}, {"use_matching_gate": False}])
+def test_there_is_no_matching_loss_without_a_gate(options):
+    with pytest.raises(StrictDataclassClassValidationError, match="`matching_loss_weight` is"):
+        tiny_config(**{"matching_loss_weight": 1.0, **options})

@@ -1,0 +1,171 @@
+import csv
+import json
+import sys
+
+import numpy as np
+import pytest
+from filelock import FileLock
+
+from examples.reproduce.__main__ import main
+from examples.reproduce.collect import PAPER, collect, mean_and_deviation
+from examples.reproduce.experiments import CONFIGS, read_experiments
+from examples.reproduce.rows import stratified_share, with_blank_crops
+from examples.reproduce.train import run
+from tgdi_hf import TGDIConfig, load_mnre
+
+from .test_mnre import write_split
+
+
+@pytest.fixture
+def mnre_folder(tmp_path):
+    for split in ("train", "validation"):
+        write_split(tmp_path / "mnre", split)
+    return tmp_path / "mnre"
+
+
+GROUPS = sorted(folder.name for folder in CONFIGS.iterdir())
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_every_file_is_an_experiment_that_can_be_run(group):
+    for experiment in read_experiments(group):
+        assert (CONFIGS / f"{experiment.run}.json").is_file()
+        if experiment.model == "tgdi":
+            TGDIConfig(**experiment.config)
+        if experiment.same_as:
+            other_group, name = experiment.same_as.split("/")
+            (other,) = [other for other in read_experiments(other_group) if other.name == name]
+            assert other.same_as is None
+            assert (experiment.model, experiment.config, experiment.share) == (other.model, other.config, other.share)
+
+
+def test_all_of_the_papers_models_have_an_experiment():
+    found = {experiment.name for group in ("main", "ablations", "baselines") for experiment in read_experiments(group)}
+    assert PAPER.keys() <= found
+
+
+def test_files_that_say_something_unknown_are_refused(tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "one.json").write_text('{"title": "one", "modle": "mtb"}')
+    with pytest.raises(ValueError, match=r"one.json: no experiment has modle; it may have .*model"):
+        read_experiments("mine", tmp_path)
+    with pytest.raises(ValueError, match="no group 'yours'; there are mine"):
+        read_experiments("yours", tmp_path)
+
+
+def test_a_share_is_that_of_every_relation_and_holds_the_smaller_ones():
+    labels = [0] * 10 + [1] * 4 + [2]
+    half = stratified_share(labels, 0.5, seed=0)
+    assert [sum(labels[i] == label for i in half) for label in (0, 1, 2)] == [5, 2, 1]
+    assert half == sorted(set(half))
+    assert set(stratified_share(labels, 0.2, seed=0)) <= set(half)
+    assert stratified_share(labels, 0.5, seed=0) == half != stratified_share(labels, 0.5, seed=1)
+    assert stratified_share(labels, 1, seed=3) == list(range(15))
+
+
+def test_blank_crops_tell_their_number_alone(mnre_folder):
+    dataset = load_mnre(mnre_folder)
+    blank = with_blank_crops(dataset, mnre_folder, num_objects=2)
+    with pytest.warns(UserWarning, match="leak the label"):
+        published = load_mnre(mnre_folder, objects="published")
+    for split, rows in blank.items():
+        for row, plain in zip(rows, dataset[split], strict=True):
+            pictures = [row["image"], *row["objects"]]
+            assert all(np.array_equal(np.unique(picture), [128]) for picture in pictures)
+            assert [row[name] for name in ("words", "label", "caption")] == [
+                plain[name] for name in ("words", "label", "caption")
+            ]
+        assert max(len(objects) for objects in rows["objects"]) <= 2
+        # Files that are absent are counted all the same, so there may be more than can be read.
+        assert all(len(some["objects"]) >= min(len(read["objects"]), 2) for some, read in zip(rows, published[split]))
+
+
+def result(name, seed, f1):
+    return {
+        "experiment": {"name": name},
+        "seed": seed,
+        "split": "validation",
+        "scores": {"accuracy": 0.5, "precision": 0.4, "recall": 0.6, "f1": f1},
+        "macro_f1": 0.3,
+        "per_relation": {"/per/per/peer": {"precision": 0.1, "recall": 0.2, "f1": f1 / 2, "rows": 7}},
+        "epochs": [0.1, f1],
+        "direction": {"rows": 10, "listed": 0.1, "swapped": 0.9},
+        "as_listed": None,
+        "train_rows": 100,
+        "seconds": 60,
+        "command": "python -m examples.reproduce run",
+        "encoders": ["text", "vision"],
+        "commit": "abc",
+        "versions": {"torch": "2"},
+    }
+
+
+def test_tables_say_how_many_seeds_a_figure_has(tmp_path):
+    for seed, f1 in enumerate((0.5, 0.6, 0.55)):
+        (tmp_path / "main").mkdir(exist_ok=True)
+        (tmp_path / "main" / f"mtb-{seed}.json").write_text(json.dumps(result("mtb", seed, f1)))
+    (tmp_path / "main" / "tgdi-0.json").write_text(json.dumps(result("tgdi", 0, 0.625)))
+    lines = {line.split("|")[1].strip(): line for line in collect("main", tmp_path).splitlines() if "|" in line}
+    # (50 + 60 + 55) / 3 = 55; deviations -5, 5, 0 give the square root of 50 / 2
+    assert "| 3 |" in lines["text only"]
+    assert "| 55.00 ± 5.00 |" in lines["text only"]
+    assert "| 64.46 / 57.81 / 60.86 |" in lines["text only"]
+    assert "| 1 |" in lines["TGDI"]
+    assert "| 62.50 |" in lines["TGDI"]
+    assert "| 0 |" in lines["text and caption"]
+    with (tmp_path / "main.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert (rows[0]["experiment"], rows[0]["seed"], rows[0]["f1"]) == ("mtb", "0", "0.5000")
+    assert len(rows) == len(json.loads((tmp_path / "main.json").read_text())) == 4
+    # The same runs under another title, in another table.
+    assert "| 55.00 ± 5.00 |" in collect("direction", tmp_path)
+
+
+def test_one_value_has_no_deviation():
+    assert mean_and_deviation([]) == ""
+    assert mean_and_deviation([0.5]) == "50.00"
+    assert mean_and_deviation([0.5, 0.6]) == "55.00 ± 7.07"
+
+
+def test_runs_are_made_once_and_collected(mnre_folder, encoders, tmp_path, monkeypatch, capsys):
+    def reproduce(*arguments):
+        monkeypatch.setattr(sys, "argv", ["reproduce", "--results", str(tmp_path / "results"), *map(str, arguments)])
+        main()
+
+    text, vision = encoders
+    runs, done = tmp_path / "runs" / "low_resource", tmp_path / "results" / "low_resource"
+    command = ["run", "low_resource", mnre_folder, runs.parent, "--seeds", 0, "--steps", 2, "--only", "50-mtb"]
+    command += ["50-tgdi", "--text-model", text, "--vision-model", vision]
+    runs.mkdir(parents=True)
+    with FileLock(runs / "50-tgdi-0.lock"):  # another process is at it
+        reproduce(*command)
+    assert [file.name for file in done.iterdir()] == ["50-mtb-0.json"]
+    written = (done / "50-mtb-0.json").stat().st_mtime_ns
+    reproduce(*command)
+    assert (done / "50-mtb-0.json").stat().st_mtime_ns == written
+    found = json.loads((done / "50-tgdi-0.json").read_text())
+    assert (found["seed"], found["recipe"]["max_steps"]) == (0, 2)
+    assert len(found["answers"]) == len(found["labels"]) == 4
+    assert found["train_rows"] == len(found["row_ids"]) == 4  # half of each relation, but one row at least
+    assert not any(path.is_dir() for path in runs.iterdir())  # no checkpoint is left
+    capsys.readouterr()
+    reproduce("collect", "low_resource")
+    assert "| 1 |" in capsys.readouterr().out
+    with pytest.raises(SystemExit, match="low_resource has no 50-bert; it has 05-mtb"):
+        reproduce("run", "low_resource", mnre_folder, runs.parent, "--only", "50-bert")
+
+
+def test_a_run_that_was_stopped_goes_on(mnre_folder, encoders, tmp_path, monkeypatch):
+    dataset = load_mnre(mnre_folder)
+    experiment = next(one for one in read_experiments("direction") if one.name == "mtb-both-orders")
+    common = dict(num_train_epochs=2, use_cpu=True)
+    undisturbed = run(experiment, 0, dataset, mnre_folder, tmp_path / "a", *encoders, **common)
+    with monkeypatch.context() as patch:
+        patch.setattr("examples.reproduce.train.probabilities_of", None)  # stopped when all but the end is done
+        with pytest.raises(TypeError):
+            run(experiment, 0, dataset, mnre_folder, tmp_path / "b", *encoders, **common)
+    assert (tmp_path / "b").is_dir()
+    resumed = run(experiment, 0, dataset, mnre_folder, tmp_path / "b", *encoders, **common)
+    for name in ("scores", "epochs", "answers", "direction", "as_listed"):
+        assert resumed[name] == undisturbed[name], name
+    assert set(resumed["as_listed"]) == {"accuracy", "precision", "recall", "f1"}
