@@ -5,10 +5,12 @@ import sys
 import numpy as np
 import pytest
 from filelock import FileLock
+from matplotlib.figure import Figure
 
 from examples.reproduce.__main__ import main
-from examples.reproduce.collect import PAPER, collect, mean_and_deviation
+from examples.reproduce.collect import PAPER, collect, mean_and_deviation, results_of
 from examples.reproduce.experiments import CONFIGS, read_experiments
+from examples.reproduce.figures import curves
 from examples.reproduce.rows import stratified_share, with_blank_crops
 from examples.reproduce.train import run
 from tgdi_hf import TGDIConfig, load_mnre
@@ -87,7 +89,7 @@ def result(name, seed, f1):
         "split": "validation",
         "scores": {"accuracy": 0.5, "precision": 0.4, "recall": 0.6, "f1": f1},
         "macro_f1": 0.3,
-        "per_relation": {"/per/per/peer": {"precision": 0.1, "recall": 0.2, "f1": f1 / 2, "rows": 7}},
+        "per_relation": {"/per/per/peer": {"precision": 0.1, "recall": 0.2, "f1": f1 / 2, "support": 7}},
         "epochs": [0.1, f1],
         "direction": {"rows": 10, "listed": 0.1, "swapped": 0.9},
         "as_listed": None,
@@ -110,15 +112,37 @@ def test_tables_say_how_many_seeds_a_figure_has(tmp_path):
     assert "| 3 |" in lines["text only"]
     assert "| 55.00 ± 5.00 |" in lines["text only"]
     assert "| 64.46 / 57.81 / 60.86 |" in lines["text only"]
+    # Of the six categories the runs know one; half of each F1 is that relation's.
+    assert lines["`/per/per/peer`"].startswith("| `/per/per/peer` | 7 | 27.50 ± 2.50 | 31.25 | 156 | 88.96 | 91.69 |")
+    assert (tmp_path / "main.png").stat().st_size > 1000
     assert "| 1 |" in lines["TGDI"]
     assert "| 62.50 |" in lines["TGDI"]
     assert "| 0 |" in lines["text and caption"]
+    assert "swapped" not in lines["MNRE, validation"]
     with (tmp_path / "main.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert (rows[0]["experiment"], rows[0]["seed"], rows[0]["f1"]) == ("mtb", "0", "0.5000")
     assert len(rows) == len(json.loads((tmp_path / "main.json").read_text())) == 4
     # The same runs under another title, in another table.
-    assert "| 55.00 ± 5.00 |" in collect("direction", tmp_path)
+    (text,) = [line for line in collect("direction", tmp_path).splitlines() if "text only |" in line]
+    assert (
+        text
+        == "| text only | 3 | 50.00 ± 0.00 | 40.00 ± 0.00 | 60.00 ± 0.00 | 55.00 ± 5.00 | 10.00 ± 0.00 | 90.00 ± 0.00 |"
+    )
+
+
+def test_sweeps_are_drawn_as_curves(tmp_path):
+    (tmp_path / "low_resource").mkdir()
+    for name, f1 in (("10-mtb", 0.2), ("50-mtb", 0.4), ("10-tgdi", 0.3)):
+        (tmp_path / "low_resource" / f"{name}-0.json").write_text(json.dumps(result(name, 0, f1)))
+    experiments = [experiment for experiment in read_experiments("low_resource") if experiment.name != "50-tgdi"]
+    axes = Figure().subplots()
+    found = results_of("low_resource", tmp_path)
+    curves(axes, "low_resource", [experiment for experiment in experiments if found[experiment.name]], found)
+    drawn = {container.get_label(): container.lines[0].get_xydata().tolist() for container in axes.containers}
+    assert drawn == {"mtb": [[10, 20], [50, 40]], "tgdi": [[10, 30]]}
+    collect("low_resource", tmp_path)
+    assert (tmp_path / "low_resource.png").is_file()
 
 
 def test_one_value_has_no_deviation():

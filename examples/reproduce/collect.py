@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from .experiments import read_experiments
+from .figures import draw
 
 SCORES = ("precision", "recall", "f1")
 # Tables 1 and 2 of the TGDI paper: precision, recall and F1 on MNRE's test split, with BERT-base, CLIP and the
@@ -25,6 +26,17 @@ PAPER = {
     "tgdi-without-cmi": (81.75, 81.87, 81.81),
     "tgdi-without-toi": (82.28, 81.25, 81.76),
     "tgdi-without-r": (81.75, 81.88, 81.81),
+}
+# The only groups whose experiments are the paper's.
+PAPER_GROUPS = ("main", "ablations", "baselines")
+# Its Table 3: rows of the test split, F1 of HVPNeT and of TGDI.
+PAPER_CATEGORIES = {
+    "/per/per/peer": (156, 88.96, 91.69),
+    "/per/org/member_of": (110, 80.33, 83.70),
+    "/loc/loc/contain": (99, 93.88, 96.55),
+    "/per/misc/present_in": (74, 75.00, 83.69),
+    "/org/loc/locate_at": (46, 85.06, 83.72),
+    "/per/loc/place_of_residence": (29, 63.16, 64.41),
 }
 
 
@@ -46,36 +58,84 @@ def mean_and_deviation(values: list[float]) -> str:
     return f"{mean} ± {100 * statistics.stdev(values):.2f}" if len(values) > 1 else mean
 
 
+def table_of(header: list[str], lines: list[list[str]]) -> str:
+    """Markdown, without the columns that are empty in every line."""
+    used = [i for i, name in enumerate(header) if i == 0 or any(line[i] for line in lines)]
+    rows = [[line[i] for i in used] for line in (header, ["---"] * len(header), *lines)]
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows) + "\n"
+
+
+def main_table(group: str, found: dict[str, list[dict[str, Any]]]) -> str:
+    """A line an experiment."""
+    header = ["MNRE, validation", "seeds", "accuracy", "precision", "recall", "F1", "F1, weighed for the listed order"]
+    header += ["`None` given a relation", "the same, swapped", "quoted: paper, test, P / R / F1"]
+    lines = []
+    for experiment in read_experiments(group):
+        results = found[experiment.name]
+        columns = [mean_and_deviation([r["scores"][s] for r in results]) for s in ("accuracy", *SCORES)]
+        columns.append(mean_and_deviation([r["as_listed"]["f1"] for r in results if r["as_listed"]]))
+        for side in ("listed", "swapped"):
+            # In the other tables it says nothing that is not said here.
+            shares = [r["direction"][side] for r in results if group == "direction" and r["direction"]]
+            columns.append(mean_and_deviation(shares))
+        quoted = PAPER.get(experiment.name) if group in PAPER_GROUPS else None
+        columns.append(" / ".join(f"{value:.2f}" for value in quoted) if quoted else "")
+        lines.append([experiment.title, str(len(results)), *columns])
+    return table_of(header, lines)
+
+
+def category_table(group: str, found: dict[str, list[dict[str, Any]]]) -> str:
+    """The paper's Table 3: F1 of six relations, a line each."""
+    ran = [experiment for experiment in read_experiments(group) if found[experiment.name]]
+    if not ran:
+        return ""
+    rows = found[ran[0].name][0]["per_relation"]
+    header = ["F1 on MNRE, validation", "rows", *[experiment.title for experiment in ran]]
+    header += ["quoted: paper, test, rows", "HVPNeT", "TGDI"]
+    lines = []
+    for relation, quoted in PAPER_CATEGORIES.items():
+        if relation not in rows:
+            continue
+        scores = [
+            mean_and_deviation([result["per_relation"][relation]["f1"] for result in found[experiment.name]])
+            for experiment in ran
+        ]
+        lines.append(
+            [
+                f"`{relation}`",
+                str(rows[relation]["support"]),
+                *scores,
+                str(quoted[0]),
+                *(f"{f1:.2f}" for f1 in quoted[1:]),
+            ]
+        )
+    return table_of(header, lines)
+
+
 def collect(group: str, folder: Path) -> str:
     r"""
-    Writes `GROUP.json`, `GROUP.csv` (a line a run) and `GROUP.md` (a line an experiment) beside the runs.
+    Writes `GROUP.json`, `GROUP.csv` (a line a run), `GROUP.md` (a line an experiment) and, where matplotlib is
+    installed, `GROUP.png` beside the runs.
 
     Returns:
-        The Markdown table.
+        The Markdown.
     """
     found = results_of(group, folder)
-    titles = {experiment.name: experiment.title for experiment in read_experiments(group)}
-    header = ["", "seeds", "accuracy", "precision", "recall", "F1", "`None` given a relation", "the same, swapped"]
-    header.append("paper, test: P / R / F1")
-    lines = [header, ["---"] * len(header)]
-    for name, results in found.items():
-        columns = [mean_and_deviation([r["scores"][s] for r in results]) for s in ("accuracy", *SCORES)]
-        columns += [mean_and_deviation([r["direction"][s] for r in results]) for s in ("listed", "swapped")]
-        paper = " / ".join(f"{value:.2f}" for value in PAPER[name]) if name in PAPER else ""
-        lines.append([titles[name], str(len(results)), *columns, paper])
-    table = "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+    table = main_table(group, found)
+    if group in PAPER_GROUPS:
+        table += "\n" + category_table(group, found)
     (folder / f"{group}.md").write_text(table, encoding="utf-8")
     runs = [result for results in found.values() for result in results]
-    keep = ("experiment", "seed", "split", "scores", "macro_f1", "epochs", "direction", "train_rows", "seconds")
-    short = [{name: run[name] for name in keep} for run in runs]
+    keep = ("experiment", "seed", "split", "scores", "as_listed", "macro_f1", "epochs", "direction", "train_rows")
+    short = [{name: run[name] for name in (*keep, "seconds", "command", "commit")} for run in runs]
     (folder / f"{group}.json").write_text(json.dumps(short, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     with (folder / f"{group}.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["experiment", "seed", "accuracy", *SCORES, "macro_f1", "listed", "swapped", "train_rows"])
         for run in runs:
-            scores = [run["scores"][name] for name in ("accuracy", *SCORES)]
-            direction = [run["direction"][name] for name in ("listed", "swapped")]
-            values = [*scores, run["macro_f1"], *direction]
-            name = run["experiment"]["name"]
-            writer.writerow([name, run["seed"], *[f"{value:.4f}" for value in values], run["train_rows"]])
+            values = [run["scores"][name] for name in ("accuracy", *SCORES)] + [run["macro_f1"]]
+            values += [run["direction"].get(name) for name in ("listed", "swapped")]
+            cells = ["" if value is None else f"{value:.4f}" for value in values]
+            writer.writerow([run["experiment"]["name"], run["seed"], *cells, run["train_rows"]])
+    draw(group, found, folder / f"{group}.png")
     return table

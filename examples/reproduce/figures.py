@@ -1,0 +1,61 @@
+"""A figure a group: a curve for what is swept, bars for what is compared."""
+
+import statistics
+from pathlib import Path
+from typing import Any
+
+from .experiments import Experiment, read_experiments
+
+# What is swept in these groups, in percent or as a number, and what the axis says.
+SWEEPS = {
+    "low_resource": (lambda experiment: 100 * experiment.share, "training rows, % of every relation"),
+    "fusion_lambda": (lambda experiment: experiment.config["fusion_lambda"], "λ of Eq. 14"),
+    "objects": (lambda experiment: experiment.config["num_objects"], "objects a post, m"),
+}
+
+
+def spread(values: list[float]) -> float:
+    return statistics.stdev(values) if len(values) > 1 else 0.0
+
+
+def draw(group: str, found: dict[str, list[dict[str, Any]]], file: Path) -> None:
+    """Does nothing where matplotlib is not installed (`pip install 'tgdi_hf[viz]'`), or where nothing was run."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        return
+    experiments = [experiment for experiment in read_experiments(group) if found[experiment.name]]
+    if not experiments:
+        return
+    figure = Figure(figsize=(8, 4), layout="constrained")
+    (curves if group in SWEEPS else bars)(figure.subplots(), group, experiments, found)
+    figure.savefig(file, dpi=110)
+
+
+def curves(axes, group: str, experiments: list[Experiment], found: dict[str, list[dict[str, Any]]]) -> None:
+    place, label = SWEEPS[group]
+    for model in dict.fromkeys(experiment.model for experiment in experiments):
+        points = sorted(
+            (place(experiment), [100 * result["scores"]["f1"] for result in found[experiment.name]])
+            for experiment in experiments
+            if experiment.model == model
+        )
+        means, spreads = ([of(values) for _, values in points] for of in (statistics.mean, spread))
+        axes.errorbar([x for x, _ in points], means, spreads, label=model, marker="o", capsize=3)
+    axes.set(xlabel=label, ylabel="F1 on validation, mean ± standard deviation")
+    axes.legend()
+
+
+def bars(axes, group: str, experiments: list[Experiment], found: dict[str, list[dict[str, Any]]]) -> None:
+    """Accuracy, as in the paper's Fig. 3, and F1."""
+    for shift, score, colour in ((-0.2, "accuracy", "#9ecae1"), (0.2, "f1", "#3b6ea5")):
+        values = [[100 * result["scores"][score] for result in found[experiment.name]] for experiment in experiments]
+        places = [i + shift for i in range(len(experiments))]
+        axes.barh(places, [statistics.mean(of) for of in values], 0.38, xerr=[spread(of) for of in values],
+                  label={"f1": "F1"}.get(score, score), color=colour, capsize=3)  # fmt: skip
+    seeds = [len(found[experiment.name]) for experiment in experiments]
+    names = [f"{experiment.title} ({count})" for experiment, count in zip(experiments, seeds)]
+    axes.set_yticks(range(len(experiments)), names)
+    axes.invert_yaxis()
+    axes.set(xlabel="on validation, mean ± standard deviation (number of seeds)", xlim=(0, 100))
+    axes.legend()
