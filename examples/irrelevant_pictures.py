@@ -1,7 +1,7 @@
 """Does the matching gate suppress irrelevant pictures? A controlled benchmark on the embedded corpus.
 
-    python examples/irrelevant_pictures.py run               # 4 models, 5 seeds, 5 shares; resumable
-    python examples/irrelevant_pictures.py collect           # the tables and the figure in examples/results
+    python -m examples.irrelevant_pictures run            # 5 models, 5 seeds, 5 shares; resumable
+    python -m examples.irrelevant_pictures collect        # tables and figure, in examples/results/irrelevant_pictures
 
 Half of the posts can be read without their picture. The share of irrelevant pictures among these goes from none to all
 in training, and for every model again at test; half of the irrelevant ones show the scene of another relation. Posts
@@ -108,19 +108,8 @@ def mean_and_deviation(values: list[float], factor: float = 100) -> str:
     return f"{factor * statistics.mean(values):.1f}{deviation}"
 
 
-def table(results: list[dict], score: str, of_training: bool) -> str:
-    """A line a model; a column a share, in training (tested at one half), or at test (trained at one half)."""
-    head = f"| {'trained' if of_training else 'tested'} with | {' | '.join(f'{100 * s:.0f} %' for s in SHARES)} |"
-    lines = [head, "|---" * (1 + len(SHARES)) + "|"]
-    for name in MODELS:
-        cells = [mean_and_deviation(values_of(results, name, score, share, of_training)) for share in SHARES]
-        if any(cells):
-            lines.append(f"| {name} | {' | '.join(cells)} |")
-    return "\n".join(lines)
-
-
-def values_of(results: list[dict], name: str, score: str, share: float, of_training: bool) -> list[float]:
-    train_share, test_share = (share, 0.5) if of_training else (0.5, share)
+def values_of(results: list[dict], name: str, score: str, train_share: float, test_share: float) -> list[float]:
+    """Of every seed. Text alone was trained once: the share is of no account to it."""
     return [
         test[score]
         for result in results
@@ -130,21 +119,40 @@ def values_of(results: list[dict], name: str, score: str, share: float, of_train
     ]
 
 
+# What a table shows: which score, and the shares in training and at test, of which one is swept.
 SECTIONS = (
-    ("F1 of all posts, by the share in training", "f1", True),
-    ("F1 of all posts, by the share at test", "f1", False),
-    ("F1 of the posts that need no picture, by the share at test", "f1_needs_not", False),
-    ("F1 of the posts that need their picture, by the share in training", "f1_needs", True),
-    ("AUROC of the gate's mean for relevant against irrelevant pictures, by the share in training", "auroc", True),
+    ("F1 of posts that need no picture; trained without irrelevant ones", "f1_needs_not", 0.0, None),
+    ("F1 of all posts; trained without irrelevant pictures", "f1", 0.0, None),
+    ("F1 of posts that need no picture; trained with one half irrelevant", "f1_needs_not", 0.5, None),
+    ("F1 of all posts; trained with one half irrelevant", "f1", 0.5, None),
+    ("F1 of all posts, by the share in training; tested with one half irrelevant", "f1", None, 0.5),
+    ("AUROC of the gate's mean, relevant against irrelevant; by the share in training", "auroc", None, 0.5),
 )
+
+
+def sweep(train_share: float | None, test_share: float | None) -> list[tuple[float, float]]:
+    return [(share if train_share is None else train_share, share if test_share is None else test_share)
+            for share in SHARES]  # fmt: skip
+
+
+def table(results: list[dict], score: str, train_share: float | None, test_share: float | None) -> str:
+    """A line a model, a column a share."""
+    head = f"| irrelevant {'in training' if train_share is None else 'at test'} | "
+    head += " | ".join(f"{100 * share:.0f} %" for share in SHARES) + " | seeds |"
+    lines = [head, "|---" * (2 + len(SHARES)) + "|"]
+    for name in MODELS:
+        columns = [values_of(results, name, score, *shares) for shares in sweep(train_share, test_share)]
+        if any(columns):
+            counts = sorted({len(values) for values in columns if values})
+            cells = [mean_and_deviation(values) for values in columns]
+            lines.append(f"| {name} | {' | '.join(cells)} | {' to '.join(map(str, counts))} |")
+    return "\n".join(lines)
 
 
 def collect(folder: Path) -> str:
     results = [json.loads(file.read_text()) for file in sorted(folder.glob("*.json"))]
-    seeds = len({result["seed"] for result in results})
-    parts = [f"{title}\n\n{table(results, score, of_training)}" for title, score, of_training in SECTIONS]
-    text = f"{len(results)} runs, up to {seeds} seeds; in percent, mean ± standard deviation over seeds.\n\n"
-    text += "\n\n".join(parts) + "\n"
+    parts = [f"{title}\n\n{table(results, *of)}" for title, *of in SECTIONS]
+    text = f"In percent, mean ± standard deviation over seeds; {len(results)} runs.\n\n" + "\n\n".join(parts) + "\n"
     (folder / "tables.md").write_text(text, encoding="utf-8")
     draw(results, folder / "figure.png")
     return text
@@ -155,17 +163,17 @@ def draw(results: list[dict], file: Path) -> None:
         from matplotlib.figure import Figure
     except ImportError:
         return
-    figure = Figure(figsize=(10, 4), layout="constrained")
-    panels = zip(figure.subplots(1, 2, sharey=True), (SECTIONS[0], SECTIONS[1]))
-    for axes, (title, score, of_training) in panels:
+    figure = Figure(figsize=(11, 4), layout="constrained")
+    for axes, (title, score, *fixed) in zip(figure.subplots(1, 2, sharey=True), (SECTIONS[0], SECTIONS[2])):
         for name in MODELS:
-            found = [(share, values_of(results, name, score, share, of_training)) for share in SHARES]
-            found = [(100 * share, [100 * value for value in values]) for share, values in found if values]
-            if found:
-                spread = [statistics.stdev(values) if len(values) > 1 else 0 for _, values in found]
-                means = [statistics.mean(values) for _, values in found]
-                axes.errorbar([share for share, _ in found], means, spread, label=name, marker="o", capsize=3)
-        axes.set(title=title, xlabel="irrelevant pictures, % of posts that need none", ylabel="F1")
+            columns = [values_of(results, name, score, *shares) for shares in sweep(*fixed)]
+            points = [(100 * share, [100 * of for of in values]) for share, values in zip(SHARES, columns) if values]
+            if points:
+                means = [statistics.mean(values) for _, values in points]
+                spread = [statistics.stdev(values) if len(values) > 1 else 0 for _, values in points]
+                axes.errorbar([share for share, _ in points], means, spread, label=name, marker="o", capsize=3)
+        axes.set_title(title, fontsize=9)
+        axes.set(xlabel="irrelevant at test, % of pictures of posts that need none", ylabel="F1")
         axes.legend()
     figure.savefig(file, dpi=110)
 
