@@ -36,6 +36,7 @@ MODELS = {
     "TGDI": {},
     "TGDI, matching loss": {"matching_loss_weight": 1.0},
 }
+ROWS = {"train": 4500, "validation": 450, "test": 900}
 RESULTS = Path(__file__).parent / "results"
 NEGATIVE = 0  # the id of `None` in the corpus
 
@@ -51,9 +52,9 @@ def tiny_hvpnet(corpus, **options):
     return HVPNeTForRelationExtraction(config), processor
 
 
-def corpus_with(share: float, seed: int, splits: dict[str, int]):
+def corpus_with(share: float, seed: int, rows: dict[str, int]):
     """A corpus in which `share` of the posts that need no picture have an irrelevant one."""
-    return make_corpus(splits, seed=seed, irrelevant_share=share / 2, missing_share=0.0)
+    return make_corpus(rows, seed=seed, irrelevant_share=share / 2, missing_share=0.0)
 
 
 @torch.inference_mode()
@@ -75,21 +76,21 @@ def area_under_roc(scores: np.ndarray, relevant: np.ndarray) -> float:
     return float(((higher > 0) + 0.5 * (higher == 0)).mean())
 
 
-def run(name: str, seed: int, share: float, epochs: float) -> dict:
+def run(name: str, seed: int, share: float, epochs: float, rows: dict[str, int] = ROWS) -> dict:
     """Trains one model with one share of irrelevant pictures, and scores it at every share."""
-    corpus = corpus_with(share, seed, {"train": 4500, "validation": 450})
+    corpus = corpus_with(share, seed, {split: rows[split] for split in ("train", "validation")})
     build = tiny_hvpnet if name == "HVPNeT-style" else tiny_tgdi
     with TemporaryDirectory() as scratch:
         trainer, seconds = fit(corpus, scratch, seed, epochs, build, **MODELS[name])
     result = {"model": name, "seed": seed, "train_share": share, "seconds": round(seconds), "test": []}
     for test_share in SHARES:
-        rows = corpus_with(test_share, seed, {"test": 900})["test"]
-        labels, needs = np.array(rows["label"][:]), np.array(rows["needs_image"][:])
-        answers, gates = answers_of(trainer.model, trainer.processing_class, rows)
+        test = corpus_with(test_share, seed, {"test": rows["test"]})["test"]
+        labels, needs = np.array(test["label"][:]), np.array(test["needs_image"][:])
+        answers, gates = answers_of(trainer.model, trainer.processing_class, test)
         counts = row_counts(answers, labels, NEGATIVE)
         scores = {group: float(scores_of(counts[mask].sum(axis=0))[3])
                   for group, mask in (("f1", needs | True), ("f1_needs", needs), ("f1_needs_not", ~needs))}  # fmt: skip
-        relevant = np.array(rows["relevance"][:]) == 1
+        relevant = np.array(test["relevance"][:]) == 1
         if gates is not None and not relevant[~needs].all() and relevant[~needs].any():
             scores |= {
                 "gate_relevant": float(gates[~needs & relevant].mean()),
@@ -174,7 +175,8 @@ def draw(results: list[dict], file: Path) -> None:
                 axes.errorbar([share for share, _ in points], means, spread, label=name, marker="o", capsize=3)
         axes.set_title(title, fontsize=9)
         axes.set(xlabel="irrelevant at test, % of pictures of posts that need none", ylabel="F1")
-        axes.legend()
+        if axes.containers:
+            axes.legend()
     figure.savefig(file, dpi=110)
 
 

@@ -14,6 +14,7 @@ from examples.reproduce.figures import curves
 from examples.reproduce.rows import stratified_share, with_blank_crops
 from examples.reproduce.train import run
 from tgdi_hf import TGDIConfig, load_mnre
+from tgdi_hf.training import training_arguments
 
 from .test_mnre import write_split
 
@@ -29,9 +30,10 @@ GROUPS = sorted(folder.name for folder in CONFIGS.iterdir())
 
 
 @pytest.mark.parametrize("group", GROUPS)
-def test_every_file_is_an_experiment_that_can_be_run(group):
+def test_every_file_is_an_experiment_that_can_be_run(group, tmp_path):
     for experiment in read_experiments(group):
         assert (CONFIGS / f"{experiment.run}.json").is_file()
+        training_arguments(tmp_path, **experiment.arguments)
         if experiment.model == "tgdi":
             TGDIConfig(**experiment.config)
         if experiment.same_as:

@@ -18,6 +18,7 @@ class Experiment:
         name: The name of its file.
         title: What the table calls it.
         model: `"tgdi"`, or one of `examples.baselines.BASELINES`.
+        arguments: Fields of `TrainingArguments` in place of those of the common recipe.
         use_caption: Whether captions are read.
         config: Fields of the model's configuration.
         both_orders: Whether every pair is trained on in both orders, see `BothOrders`.
@@ -31,6 +32,7 @@ class Experiment:
     name: str
     title: str
     model: str = "tgdi"
+    arguments: dict[str, Any] = field(default_factory=dict)
     use_caption: bool = True
     config: dict[str, Any] = field(default_factory=dict)
     both_orders: bool = False

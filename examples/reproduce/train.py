@@ -86,7 +86,7 @@ def run(
             direction_balanced=experiment.both_orders, **experiment.config,
         )  # fmt: skip
     model.config.direction_balanced = experiment.both_orders
-    recipe = {**RECIPE, **(CONVOLUTION_RECIPE if is_convolution else {}), **arguments}
+    recipe = {**RECIPE, **(CONVOLUTION_RECIPE if is_convolution else {}), **experiment.arguments, **arguments}
     if experiment.both_orders or experiment.control is not None:
         recipe["train_sampling_strategy"] = "random"  # Trainer knows the lengths of a plain dataset only
     training = training_arguments(folder, seed=seed, report_to="none", **recipe)

@@ -1,0 +1,53 @@
+import json
+
+import numpy as np
+import pytest
+
+from examples.irrelevant_pictures import MODELS, SHARES, area_under_roc, collect, corpus_with, run, values_of
+
+ROWS = {"train": 64, "validation": 32, "test": 64}
+
+
+def test_area_is_the_share_of_pairs_in_order():
+    scores, relevant = np.array([0.9, 0.5, 0.5, 0.1]), np.array([True, True, False, False])
+    # 0.9 beats 0.5 and 0.1; 0.5 ties with 0.5 and beats 0.1.
+    assert area_under_roc(scores, relevant) == 3.5 / 4
+    assert area_under_roc(scores, ~relevant) == 0.5 / 4
+
+
+@pytest.mark.parametrize("share", SHARES)
+def test_the_share_is_that_of_the_posts_that_need_no_picture(share):
+    rows = corpus_with(share, 0, {"test": 80})["test"]
+    relevance = [row["relevance"] for row in rows if not row["needs_image"]]
+    assert len(relevance) == 40
+    assert relevance.count(0) == 40 * share
+    assert all(row["image"] is not None for row in rows)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_model_is_trained_and_scored_at_every_share(name):
+    result = run(name, 0, 0.5, epochs=1, rows=ROWS)
+    assert [test["share"] for test in result["test"]] == list(SHARES)
+    half = result["test"][2]
+    assert all(0 <= half[score] <= 1 for score in ("f1", "f1_needs", "f1_needs_not"))
+    assert ("auroc" in half) == (name in ("TGDI", "TGDI, matching loss"))
+    assert "auroc" not in result["test"][0]  # there, all are relevant
+    json.dumps(result)
+
+
+def test_tables_have_mean_and_deviation_over_seeds(tmp_path):
+    for seed, f1 in enumerate((0.8, 0.9)):
+        tests = [{"share": share, "f1": f1 - share / 10, "f1_needs_not": 1.0, "auroc": 0.75} for share in SHARES]
+        result = {"model": "TGDI", "seed": seed, "train_share": 0.0, "test": tests}
+        (tmp_path / f"TGDI-0-{seed}.json").write_text(json.dumps(result))
+    text = collect(tmp_path)
+    # 80 and 90, and 10 points less at 100 %: the square root of 50 on either side
+    assert "| TGDI | 85.0 ± 7.1 | 82.5 ± 7.1 | 80.0 ± 7.1 | 77.5 ± 7.1 | 75.0 ± 7.1 | 2 |" in text
+    assert "| TGDI | 75.0 ± 0.0 |  |  |  |  | 2 |" in text
+    assert (tmp_path / "figure.png").is_file()
+
+
+def test_text_alone_is_the_same_whatever_pictures_it_was_trained_with():
+    result = {"model": "text only", "train_share": 0.5, "test": [{"share": 0.25, "f1": 0.7}]}
+    assert values_of([result], "text only", "f1", 1.0, 0.25) == [0.7]
+    assert values_of([{**result, "model": "TGDI"}], "TGDI", "f1", 1.0, 0.25) == []
