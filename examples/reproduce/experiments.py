@@ -23,7 +23,8 @@ class Experiment:
         config: Fields of the model's configuration.
         both_orders: Whether every pair is trained on in both orders, see `BothOrders`.
         share: Of the training rows, drawn with the run's seed, the same share of every relation.
-        crop_count: Whether every post gets blank pictures, as many as crops were published for it (see `rows.py`).
+        crop_count: Whether every post gets blank pictures, as many as crops were published for it up
+            to `num_objects`, and one more (see `rows.py`).
         control: What the rows are changed by, in training and in validation, see `Controlled`.
         same_as: `GROUP/NAME` of the experiment that this one is under another title; it is run once.
     """

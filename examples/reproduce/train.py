@@ -67,6 +67,7 @@ def run(
         `as_listed` with `listed_order_weights`), answers row by row, and what it was made with.
     """
     set_seed(seed)
+    code = commit()  # now, not when the files may be others
     names = dataset["train"].features["label"].names
     if experiment.crop_count:
         dataset = with_blank_crops(dataset, data, experiment.config.get("num_objects", 3))
@@ -124,7 +125,7 @@ def run(
         "encoders": [Path(text_model).name, Path(vision_model).name],
         "seconds": round(seconds),
         "command": " ".join(["python -m examples.reproduce", *sys.argv[1:]]),
-        "commit": commit(),
+        "commit": code,
         "versions": {name: version(name) for name in ("torch", "transformers", "accelerate", "datasets")}
         | {"python": platform.python_version()},
     }
