@@ -57,6 +57,9 @@ class TGDIConfig(PreTrainedConfig):
             `False` ("w/o TOI") classifies the gated states f_2 of Eq. 11.
         use_result_fusion (`bool`, *optional*, defaults to `True`):
             `False` ("w/o R") classifies the text-oriented states f_3 of Eq. 13 alone.
+        gate_visual_prompts (`bool`, *optional*, defaults to `False`):
+            Whether the gate of Eq. 10 weighs the values of the visual prompts in Eq. 6, too, and not f_1 alone in
+            Eq. 11, past which Eq. 14 adds f_1 as it is. `False` is the paper.
         matching_loss_weight (`float`, *optional*, defaults to 0.0):
             The weight, in training, of a loss that teaches the gate of Eq. 10 to tell the pictures of a post from those
             of another one in the batch. 0 is the paper, whose gate learns from the relations alone.
@@ -112,6 +115,7 @@ class TGDIConfig(PreTrainedConfig):
     use_matching_gate: bool = True
     use_text_oriented_interaction: bool = True
     use_result_fusion: bool = True
+    gate_visual_prompts: bool = False
     matching_loss_weight: float | int = 0.0
     direction_balanced: bool = False
     initializer_range: float | int = 0.02
@@ -180,6 +184,11 @@ class TGDIConfig(PreTrainedConfig):
             raise ValueError(
                 f"`matching_loss_weight` is {self.matching_loss_weight}; expected 0 or more, and 0 without the gate "
                 "that it teaches (`use_matching_gate=False`)."
+            )
+        if self.gate_visual_prompts and not (self.use_matching_gate and self.use_cross_modal_interaction):
+            raise ValueError(
+                "`gate_visual_prompts=True` needs the gate and the prompts: `use_matching_gate=True` and "
+                "`use_cross_modal_interaction=True`."
             )
         if self.num_objects < 0:
             raise ValueError(f"`num_objects` is {self.num_objects}; expected 0 or more.")

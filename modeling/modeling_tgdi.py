@@ -262,14 +262,17 @@ class TGDIModel(TGDIPreTrainedModel):
         pictures = self._pictures(pixel_values, vision_features, image_mask, image_index, batch_size=len(input_ids))
 
         prompts, vision_gates = self._visual_prompts(pictures)  # Eq. 1-3, 5
-        cross_modal = self._encode(enhanced, prompts, **record)  # Eq. 4, 6: Cross-Modal Interaction
-        f_1 = cross_modal.last_hidden_state  # (B, L_e, d)
-        h_s = None
+        alike = enhanced is text and prompts is None  # without prompts and captions both passes are one and the same
+        plain = h_s = None
         if self.text_oriented is not None or (self.matching_gate is not None and pictures is not None):
-            # Without prompts and captions both passes are one and the same.
-            h = f_1 if enhanced is text and prompts is None else self._encode(text).last_hidden_state  # (B, L, d)
-            h_s = self.self_attention(h, text.mask)  # Eq. 7
+            plain = self._encode(text, **(record if alike else {}))  # H: (B, L, d)
+            h_s = self.self_attention(plain.last_hidden_state, text.mask)  # Eq. 7
         gate, similarity = self._matching_gate(pictures, h_s, text.mask)  # Eq. 8-10: Text Modulated Matching Gate
+        if self.config.gate_visual_prompts and prompts is not None:
+            prompts.weigh_values(gate)
+        # Eq. 4, 6: Cross-Modal Interaction
+        cross_modal = plain if alike and plain is not None else self._encode(enhanced, prompts, **record)
+        f_1 = cross_modal.last_hidden_state  # (B, L_e, d)
         f_2 = f_1 if gate is None else gate.unsqueeze(1) * f_1  # Eq. 11
         mismatch = self._matching_loss(gate, pictures, h_s, text.mask)
         f_3 = toi_hidden_states = toi_attentions = None

@@ -58,6 +58,11 @@ class PrefixCache(Cache):
         heads = prefix.unflatten(-1, (2, num_heads, -1))  # (B, layers, P, 2, heads, d_h)
         self.prefix_keys, self.prefix_values = heads.permute(3, 1, 0, 4, 2, 5)  # (layers, B, heads, P, d_h) each
 
+    def weigh_values(self, weights: torch.Tensor) -> None:
+        """Multiplies the values at every position and in every layer by `weights`, `(B, d)`."""
+        heads = weights.unflatten(-1, (self.prefix_values.shape[2], -1))  # (B, heads, d_h)
+        self.prefix_values = self.prefix_values * heads.unsqueeze(2)
+
     def update(self, key_states: torch.Tensor, value_states: torch.Tensor, layer_idx: int, *args, **kwargs):
         layer = layer_idx - self.first_layer
         keys = torch.cat([self.prefix_keys[layer].to(key_states.dtype), key_states], dim=2)  # (B, heads, P + L, d_h)

@@ -97,3 +97,31 @@ def test_matching_loss_is_added_in_training_alone():
 def test_there_is_no_matching_loss_without_a_gate(options):
     with pytest.raises(StrictDataclassClassValidationError, match="`matching_loss_weight` is"):
         tiny_config(**{"matching_loss_weight": 1.0, **options})
+
+
+def test_a_closed_gate_on_the_prompts_takes_the_picture_out_of_every_value():
+    inputs = tiny_inputs()
+    model = tiny_model(gate_visual_prompts=True)
+    paper = tiny_model()
+    paper.load_state_dict(model.state_dict())
+    assert not torch.allclose(model(**inputs).logits, paper(**inputs).logits, atol=1e-4)
+    last = model.tgdi.matching_gate.mlp[2]
+    torch.nn.init.zeros_(last.weight)
+    torch.nn.init.constant_(last.bias, -100.0)  # m = 0
+    layers = len(model.tgdi.text_encoder.encoder.layer)
+    closed = model(**inputs, output_hidden_states=True).cross_modal_hidden_states
+    # Values of zero at the prompts; their keys go on taking their share of the attention.
+    for projection in model.tgdi.visual_prompts.prefix.layers:
+        projection.weight.data[32:] = 0
+        projection.bias.data[32:] = 0
+    torch.nn.init.constant_(last.bias, 100.0)  # m = 1
+    torch.testing.assert_close(model(**inputs, output_hidden_states=True).cross_modal_hidden_states, closed)
+    assert len(closed) == layers + 1
+    bare = {name: value for name, value in inputs.items() if name not in ("pixel_values", "image_mask")}
+    torch.testing.assert_close(model(**bare).logits, paper(**bare).logits)
+
+
+@pytest.mark.parametrize("option", ["use_matching_gate", "use_cross_modal_interaction"])
+def test_gated_prompts_need_a_gate_and_prompts(option):
+    with pytest.raises(StrictDataclassClassValidationError, match="`gate_visual_prompts=True` needs"):
+        tiny_config(gate_visual_prompts=True, **{option: False})
