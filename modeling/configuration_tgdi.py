@@ -63,6 +63,9 @@ class TGDIConfig(PreTrainedConfig):
         matching_loss_weight (`float`, *optional*, defaults to 0.0):
             The weight, in training, of a loss that teaches the gate of Eq. 10 to tell the pictures of a post from those
             of another one in the batch. 0 is the paper, whose gate learns from the relations alone.
+        branch_consistency_weight (`float`, *optional*, defaults to 0.0):
+            The weight, in training, of a loss that keeps the two branches of Eq. 14 from contradicting each other.
+            0 is the paper.
         direction_balanced (`bool`, *optional*, defaults to `False`):
             Whether the model was trained on every pair of entities in both orders, so that it can judge each order by
             itself. (MNRE lists pairs without relation in the order of the text only.)
@@ -117,6 +120,7 @@ class TGDIConfig(PreTrainedConfig):
     use_result_fusion: bool = True
     gate_visual_prompts: bool = False
     matching_loss_weight: float | int = 0.0
+    branch_consistency_weight: float | int = 0.0
     direction_balanced: bool = False
     initializer_range: float | int = 0.02
 
@@ -184,6 +188,13 @@ class TGDIConfig(PreTrainedConfig):
             raise ValueError(
                 f"`matching_loss_weight` is {self.matching_loss_weight}; expected 0 or more, and 0 without the gate "
                 "that it teaches (`use_matching_gate=False`)."
+            )
+        if self.branch_consistency_weight < 0 or (
+            self.branch_consistency_weight and not (self.use_text_oriented_interaction and self.use_result_fusion)
+        ):
+            raise ValueError(
+                f"`branch_consistency_weight` is {self.branch_consistency_weight}; expected 0 or more, and 0 without "
+                "two branches (`use_text_oriented_interaction=False` or `use_result_fusion=False`)."
             )
         if self.gate_visual_prompts and not (self.use_matching_gate and self.use_cross_modal_interaction):
             raise ValueError(

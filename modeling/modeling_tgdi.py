@@ -7,6 +7,7 @@ from transformers.loss.loss_utils import fixed_cross_entropy
 from transformers.processing_utils import Unpack
 from transformers.utils import TransformersKwargs, can_return_tuple
 
+from .branch_consistency import branch_divergence
 from .configuration_tgdi import ENTITY_MARKERS, TGDIConfig
 from .matching_gate import MatchingGate, TextSelfAttention, matching_loss
 from .prefix_attention import CACHE, PrefixCache, attention_bias
@@ -392,14 +393,20 @@ class TGDIModel(TGDIPreTrainedModel):
 
     def _fuse(self, f_1, f_2, f_3, head_index, tail_index) -> torch.Tensor:
         """R of Eq. 14 where it is read: at the opening markers of head and tail, `(B, 2 d)`."""
-        markers = torch.stack([head_index, tail_index], dim=1)  # (B, 2)
-        rows = torch.arange(len(markers), device=markers.device).unsqueeze(1)
         if f_3 is None:
-            return f_2[rows, markers].flatten(1)
+            return at_markers(f_2, head_index, tail_index)
+        r_3 = at_markers(f_3, head_index, tail_index)
         if not self.config.use_result_fusion:
-            return f_3[rows, markers].flatten(1)
+            return r_3
         weight = self.config.fusion_lambda
-        return (weight * f_3[rows, markers] + (1 - weight) * f_1[rows, markers]).flatten(1)
+        return weight * r_3 + (1 - weight) * at_markers(f_1, head_index, tail_index)
+
+
+def at_markers(states: torch.Tensor, head_index: torch.Tensor, tail_index: torch.Tensor) -> torch.Tensor:
+    """The states `(B, L, d)` at the opening markers of head and tail, side by side: `(B, 2 d)`."""
+    markers = torch.stack([head_index, tail_index], dim=1)  # (B, 2)
+    rows = torch.arange(len(markers), device=markers.device).unsqueeze(1)
+    return states[rows, markers].flatten(1)
 
 
 class TGDIForRelationExtraction(TGDIPreTrainedModel):
@@ -476,10 +483,14 @@ class TGDIForRelationExtraction(TGDIPreTrainedModel):
         loss = None
         if labels is not None:
             loss = fixed_cross_entropy(logits.float(), labels, num_items_in_batch=num_items_in_batch)  # Eq. 16
+            # Of accumulated batches each adds its share, as to the cross-entropy.
+            share = 1 if num_items_in_batch is None else (labels != -100).sum() / num_items_in_batch
             if outputs.matching_loss is not None:
-                # Of accumulated batches each adds its share, as to the cross-entropy.
-                share = 1 if num_items_in_batch is None else (labels != -100).sum() / num_items_in_batch
                 loss = loss + self.config.matching_loss_weight * share * outputs.matching_loss
+            if self.training and self.config.branch_consistency_weight:
+                branches = (outputs.cross_modal_last_hidden_state, outputs.text_oriented_last_hidden_state)
+                of_each = [self.classifier(self.dropout(at_markers(f, head_index, tail_index))) for f in branches]
+                loss = loss + self.config.branch_consistency_weight * share * branch_divergence(*of_each, labels)
         return TGDIRelationExtractionOutput(
             loss=loss,
             logits=logits,

@@ -58,7 +58,8 @@ class TGDIRelationExtractionOutput(ModelOutput):
 
     Args:
         loss (`torch.Tensor` of shape `()`, *optional*):
-            Cross-entropy of Eq. 16, when `labels` are given; in training with the weighted matching loss added.
+            Cross-entropy of Eq. 16, when `labels` are given; in training with the losses added that
+            `config.matching_loss_weight` and `config.branch_consistency_weight` ask for.
         logits (`torch.Tensor` of shape `(B, num_labels)`):
             Scores of the relations before the softmax of Eq. 15.
         matching_gate (`torch.Tensor` of shape `(B, d)`, *optional*): As in `TGDIModelOutput`.

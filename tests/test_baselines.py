@@ -19,6 +19,7 @@ from examples.baselines import (
 )
 from tgdi_hf import TGDIProcessor
 from tgdi_hf.demo import TEXT_ONLY
+from tgdi_hf.modeling.branch_consistency import branch_divergence
 from tgdi_hf.training import make_trainer, training_arguments
 
 from .modeling.conftest import TEXT_CONFIGS, VISION_CONFIGS, tiny_inputs, tiny_model
@@ -163,3 +164,25 @@ def test_all_train_behind_the_same_processor_trainer_and_metric(name, encoders, 
     assert 0 <= trainer.evaluate()["eval_f1"] <= 1
     frozen = [key for key in before if torch.equal(before[key], model.state_dict()[key])]
     assert all("vision_tower" in key or "position" in key for key in frozen)
+
+
+def test_r_drop_passes_a_training_batch_twice_and_keeps_the_passes_together():
+    inputs, labels = tiny_inputs(), torch.tensor([0, 1, 2, -100])
+    model = make(MTBForRelationExtraction, use_vision=False, r_drop_weight=3.0)
+    passes = []
+    model.text_encoder.register_forward_hook(lambda *args: passes.append(1))
+    scored = model(**inputs, labels=labels).loss
+    assert len(passes) == 1
+    # Without dropout both passes are one and the same.
+    torch.testing.assert_close(model.train()(**inputs, labels=labels).loss, scored)
+    assert len(passes) == 3
+    model.dropout.p = 0.5
+    torch.manual_seed(0)
+    one, other = (model(**inputs).logits for _ in range(2))
+    torch.manual_seed(0)
+    loss = model(**inputs, labels=labels).loss
+    expected = sum(torch.nn.functional.cross_entropy(logits, labels) for logits in (one, other)) / 2
+    torch.testing.assert_close(loss, expected + 3 * branch_divergence(one, other, labels))
+    torch.manual_seed(0)
+    halved = model(**inputs, labels=labels, num_items_in_batch=torch.tensor(6)).loss
+    torch.testing.assert_close(halved, loss / 2)

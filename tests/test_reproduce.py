@@ -12,7 +12,7 @@ from examples.reproduce.collect import PAPER, collect, mean_and_deviation, resul
 from examples.reproduce.experiments import CONFIGS, read_experiments
 from examples.reproduce.figures import curves
 from examples.reproduce.rows import stratified_share, with_blank_crops
-from examples.reproduce.train import run
+from examples.reproduce.train import none_shift, run
 from tgdi_hf import TGDIConfig, load_mnre
 from tgdi_hf.training import training_arguments
 
@@ -65,6 +65,17 @@ def test_a_share_is_that_of_every_relation_and_holds_the_smaller_ones():
     assert set(stratified_share(labels, 0.2, seed=0)) <= set(half)
     assert stratified_share(labels, 0.5, seed=0) == half != stratified_share(labels, 0.5, seed=1)
     assert stratified_share(labels, 1, seed=3) == list(range(15))
+
+
+def test_shifted_odds_of_none():
+    # None, and two relations. Odds of None against the winner: e^0.6 to 1, and 1 to e^0.4.
+    rows = [[np.exp(0.6), 1, 0], [1, 0, np.exp(0.4)]]
+    probabilities = np.array([np.array(row) / sum(row) for row in rows])
+    found = none_shift(probabilities, np.array([1, 2]), negative=0)
+    assert found["+0.00"] == pytest.approx(2 / 3, abs=1e-4)  # one of two found, and nothing wrong
+    assert found["-0.50"] == pytest.approx(2 / 3, abs=1e-4)
+    assert found["-0.75"] == 1
+    assert found["+0.50"] == 0
 
 
 def test_blank_crops_tell_their_number_alone(mnre_folder):

@@ -10,7 +10,8 @@ from transformers.loss.loss_utils import fixed_cross_entropy
 from transformers.modeling_outputs import SequenceClassifierOutput
 
 from tgdi_hf import TGDIConfig
-from tgdi_hf.modeling.modeling_tgdi import TGDIPreTrainedModel
+from tgdi_hf.modeling.branch_consistency import branch_divergence
+from tgdi_hf.modeling.modeling_tgdi import TGDIPreTrainedModel, at_markers
 from tgdi_hf.modeling.pretrained_towers import as_text_encoder, as_vision_tower, load_tower
 
 
@@ -25,12 +26,16 @@ class BaselineConfig(TGDIConfig):
             Whether the baseline looks at pictures.
         num_fusion_layers (`int`, *optional*, defaults to 3):
             Of the MKGformer-style baseline: how many of the top layers fuse text and picture.
+        r_drop_weight (`float`, *optional*, defaults to 0.0):
+            In training every batch is passed twice, and the two passes, under dropout of their own, are kept from
+            contradicting each other with this weight (R-Drop, Liang et al., NeurIPS 2021).
     """
 
     model_type = "mre_baseline"
 
     use_vision: bool = True
     num_fusion_layers: int = 3
+    r_drop_weight: float | int = 0.0
 
     def validate_architecture(self):
         """Part of `@strict`-powered validation. A ResNet has no patches, and needs none here."""
@@ -143,10 +148,18 @@ class Baseline(TGDIPreTrainedModel):
             input_ids, attention_mask = enhanced_input_ids, enhanced_attention_mask
             token_type_ids = enhanced_token_type_ids
         pictures = self.levels(pixel_values, image_mask, image_index)
-        states = self.encode(input_ids, attention_mask, token_type_ids, pictures)  # (B, L, d)
-        rows = torch.arange(len(states), device=states.device)
-        entities = torch.cat([states[rows, head_index], states[rows, tail_index]], dim=-1)  # (B, 2 d)
-        return self.classify(entities, labels, num_items_in_batch)
+        text = (input_ids, attention_mask, token_type_ids)
+        outputs = self.classify(self.entities(*text, pictures, head_index, tail_index), labels, num_items_in_batch)
+        if self.training and self.config.r_drop_weight and labels is not None:
+            again = self.classify(self.entities(*text, pictures, head_index, tail_index), labels, num_items_in_batch)
+            share = 1 if num_items_in_batch is None else (labels != -100).sum() / num_items_in_batch
+            apart = branch_divergence(outputs.logits, again.logits, labels)
+            outputs.loss = (outputs.loss + again.loss) / 2 + self.config.r_drop_weight * share * apart
+        return outputs
+
+    def entities(self, ids, mask, types, pictures, head_index, tail_index) -> torch.Tensor:
+        """The states of the opening markers of head and tail, side by side: `(B, 2 d)`."""
+        return at_markers(self.encode(ids, mask, types, pictures), head_index, tail_index)
 
     def classify(self, entities, labels, num_items_in_batch) -> SequenceClassifierOutput:
         logits = self.classifier(self.dropout(entities))

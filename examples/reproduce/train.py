@@ -20,7 +20,9 @@ from examples.baselines import BASELINES, build_baseline
 from tgdi_hf.controls import Controlled
 from tgdi_hf.direction import is_tail_first, listed_order_weights
 from tgdi_hf.evaluation import direction_of, probabilities_of, report_of
+from tgdi_hf.mnre import NEGATIVE
 from tgdi_hf.posts import undecoded
+from tgdi_hf.statistics import row_counts, scores_of
 from tgdi_hf.training import build_model, last_checkpoint, make_trainer, training_arguments
 
 from .experiments import Experiment
@@ -35,6 +37,7 @@ RECIPE = {
     "train_sampling_strategy": "group_by_length",
     "dataloader_num_workers": 0,
 }
+NONE_SHIFTS = (-1.0, -0.75, -0.5, -0.25, 0.0, 0.25, 0.5, 0.75, 1.0)
 # A convolution of random weights is no fine-tuning.
 CONVOLUTION_RECIPE = {"num_train_epochs": 15, "learning_rate": 1e-3}
 
@@ -63,8 +66,9 @@ def run(
         arguments: Fields of `TrainingArguments` in place of those of `RECIPE`.
 
     Returns:
-        Scores, scores by relation, F1 after every epoch, direction (and, of a model trained on both orders, the scores
-        `as_listed` with `listed_order_weights`), answers row by row, and what it was made with.
+        Scores, scores by relation, F1 after every epoch and with shifted odds of `None`, direction (and, of a model
+        trained on both orders, the scores `as_listed` with `listed_order_weights`), answers row by row, and what it
+        was made with.
     """
     set_seed(seed)
     code = commit()  # now, not when the files may be others
@@ -116,6 +120,7 @@ def run(
         "per_relation": report["per_relation"],
         "epochs": [round(log["eval_f1"], 4) for log in trainer.state.log_history if "eval_f1" in log],
         "as_listed": as_listed,
+        "none_shift": none_shift(probabilities, labels, names.index(NEGATIVE)),
         "direction": direction_of(trainer.model, processor, rows, probabilities, labels, names, scoring),
         "train_rows": len(places),
         "row_ids": ids if experiment.share < 1 else None,
@@ -131,6 +136,17 @@ def run(
     }
     shutil.rmtree(folder)
     return result
+
+
+def none_shift(probabilities: np.ndarray, labels: np.ndarray, negative: int) -> dict[str, float]:
+    """F1 if the log-odds of `None` were higher by so much: what a correction of its prior could bring."""
+    found = {}
+    for shift in NONE_SHIFTS:
+        shifted = probabilities.copy()
+        shifted[:, negative] *= np.exp(shift)  # the largest stays the largest: no need to divide by the sum
+        counts = row_counts(shifted.argmax(axis=1), labels, negative).sum(axis=0)
+        found[f"{shift:+.2f}"] = round(float(scores_of(counts)[3]), 4)
+    return found
 
 
 def scores_only(report: dict[str, Any]) -> dict[str, float]:
