@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from tgdi_hf.direction import BothOrders, is_tail_first, listed_order_weights
+from tgdi_hf.direction import BothOrders, as_listed, is_tail_first, listed_order_weights
 
 NAMES = ["None", "/per/per/peer", "/per/org/member_of", "works with"]
 ROWS = [{"head": (0, 1), "tail": (2, 3), "label": label, "id": label} for label in range(4)]
@@ -43,3 +43,9 @@ def test_weights_put_back_what_the_listed_order_says():
 def test_an_order_that_a_relation_never_has_changes_nothing():
     dataset = {"head": [[0, 1]], "tail": [[2, 3]], "label": [0]}
     assert listed_order_weights(dataset, ["None", "a"]).tolist() == [[1, 1], [0, 1]]
+
+
+def test_probabilities_are_weighed_by_the_order_of_each_row():
+    rows = {"head": [[0, 1], [2, 3]], "tail": [[2, 3], [0, 1]]}
+    found = as_listed(np.array([[0.5, 0.5], [0.5, 0.5]]), np.array([[1.0, 1.0], [0.25, 1.0]]), rows)
+    np.testing.assert_allclose(found, [[0.5, 0.5], [0.2, 0.8]])

@@ -2,11 +2,13 @@ import json
 
 import numpy as np
 import pytest
+from datasets import ClassLabel, Dataset, DatasetDict
 from typer.testing import CliRunner
 
 from tgdi_hf import evaluate, evaluation_report
 from tgdi_hf.cli import app
 from tgdi_hf.controls import Controlled
+from tgdi_hf.direction import listed_order_weights
 from tgdi_hf.evaluation import as_markdown, errors_of, report_of
 
 QUICK = dict(dataloader_num_workers=0, disable_tqdm=True)
@@ -66,6 +68,30 @@ def test_direction_sees_a_model_that_goes_by_the_order(corpus, checkpoint, monke
     assert report["direction"] == {"rows": len(unrelated), "listed": 1 - first, "swapped": first}
 
 
+def test_the_listed_order_counts_in_scores_and_not_in_direction(corpus, checkpoint, monkeypatch):
+    """A model that knows nothing, and training rows whose tail is first for one relation alone."""
+    from tgdi_hf import evaluation
+
+    monkeypatch.setattr(
+        evaluation, "probabilities_of", lambda model, processor, names, rows, **arguments: np.eye(len(names))[:1]
+        .repeat(len(rows), axis=0) * 0.1 + 0.5
+    )  # fmt: skip
+    names = corpus["train"].features["label"].names
+    some = {"head": [[0, 1], [2, 3]], "tail": [[2, 3], [0, 1]], "label": [0, 1]}
+    train = Dataset.from_dict(some).cast_column("label", ClassLabel(names=names))
+    weights = listed_order_weights(train, names)
+    assert weights[1, 0] == 0  # a None is never listed with its tail first
+    plain, answers = evaluation_report(checkpoint, corpus["test"], rounds=10)
+    assert not plain["as_listed"] and answers["probabilities"].argmax(axis=1).max() == 0
+    report, answers = evaluation_report(checkpoint, corpus["test"], rounds=10, train=train)
+    swapped = np.array([row["tail"] < row["head"] for row in corpus["test"]])
+    assert report["as_listed"] and 0 < swapped.sum() < len(swapped)
+    assert ((answers["probabilities"].argmax(axis=1) != 0) == swapped).all()
+    assert report["direction"] == plain["direction"]
+    scores = {f"eval_{name}": of["value"] for name, of in report["scores"].items()}
+    assert scores.items() <= evaluate(checkpoint, corpus["test"], train=train).items()
+
+
 def test_models_are_compared_on_the_same_rows(corpus, checkpoint, model, processor, tmp_path):
     report, _ = evaluation_report(checkpoint, corpus["test"], compare=checkpoint, rounds=50, **QUICK)
     assert report["comparison"]["f1"] == {"difference": 0.0, "interval": [0.0, 0.0], "p": 1.0}
@@ -114,3 +140,15 @@ def test_the_command_writes_the_report(corpus, checkpoint, tmp_path):
         app, ["evaluate", str(checkpoint), str(tmp_path / "data"), "--compare", str(checkpoint)]
     )
     assert result.exit_code == 2 and "--report" in result.output
+
+
+def test_the_command_counts_the_order_in_the_training_split(corpus, checkpoint, tmp_path):
+    corpus.save_to_disk(tmp_path / "data")
+    DatasetDict(test=corpus["test"]).save_to_disk(tmp_path / "bare")
+    arguments = ["evaluate", str(checkpoint), "--split", "test", "--listed-order", "--output", str(tmp_path / "scores")]
+    result = CliRunner().invoke(app, [*arguments, str(tmp_path / "data")])
+    assert result.exit_code == 0, result.output + str(result.exception)
+    expected = evaluate(checkpoint, corpus["test"], train=corpus["train"], **QUICK)
+    assert json.loads((tmp_path / "scores").read_text()) == pytest.approx(expected)
+    result = CliRunner().invoke(app, [*arguments, str(tmp_path / "bare")])
+    assert result.exit_code == 2 and "split 'train'" in result.output

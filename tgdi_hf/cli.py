@@ -164,6 +164,10 @@ def evaluate(
     strict: Strict = True,
     control: Control = None,
     share: Share = 1.0,
+    listed_order: Annotated[
+        bool,
+        typer.Option("--listed-order", help="Of a model trained with --both-orders: go by the order in `train`, too."),
+    ] = False,
     seed: Annotated[int, typer.Option(help="Of controls and the bootstrap.")] = 0,
     bf16: BF16 = False,
     output: Annotated[Path | None, typer.Option(help="Write all scores, each relation's too, as JSON.")] = None,
@@ -186,8 +190,11 @@ def evaluate(
     dataset = load_data(data, objects=objects, strict=strict)
     if split not in dataset:
         raise typer.BadParameter(f"{data} has no split {split!r}, only {', '.join(dataset)}.", param_hint="--split")
-    rows = dataset[split]
-    options = {"per_device_eval_batch_size": batch_size, "bf16_full_eval": bf16}
+    if listed_order and "train" not in dataset:
+        raise typer.BadParameter(f"What the order says is counted in the split 'train', which {data} lacks.",
+                                 param_hint="--listed-order")  # fmt: skip
+    rows, train = dataset[split], dataset["train"] if listed_order else None
+    options = {"per_device_eval_batch_size": batch_size, "bf16_full_eval": bf16, "train": train}
     changed = None if control is None else Controlled(rows, control, share, seed)
     if report is None:
         metrics = score(checkpoint, rows, control=changed, **options)

@@ -68,8 +68,7 @@ def listed_order_weights(dataset: Any, names: Sequence[str], symmetric: Collecti
         names, symmetric: See `BothOrders`.
 
     Returns:
-        `(2, L)`: for rows with the head first, and with the tail first (`is_tail_first`). A product of probabilities
-        and weights has to be divided by its sum.
+        `(2, L)`: for rows with the head first, and with the tail first; see `as_listed`.
     """
     swapped_label = np.array(BothOrders([], names, symmetric).swapped_label)
     labels, tail_first = np.array(dataset["label"][:]), is_tail_first(dataset)
@@ -80,4 +79,18 @@ def listed_order_weights(dataset: Any, names: Sequence[str], symmetric: Collecti
     return np.divide(listed, both, out=np.ones_like(both), where=both > 0)
 
 
-__all__ = ["BothOrders", "is_tail_first", "listed_order_weights"]
+def as_listed(probabilities: np.ndarray, weights: np.ndarray, rows: Any) -> np.ndarray:
+    r"""
+    Args:
+        probabilities: `(rows, L)`, of a model that was trained on both orders.
+        weights: From `listed_order_weights`.
+        rows: Those that were scored, as their dataset lists them.
+
+    Returns:
+        `(rows, L)`: the probabilities, given that rows are listed in that order.
+    """
+    weighted = probabilities * weights[is_tail_first(rows)]
+    return weighted / weighted.sum(axis=1, keepdims=True)
+
+
+__all__ = ["BothOrders", "as_listed", "is_tail_first", "listed_order_weights"]

@@ -11,6 +11,7 @@ from transformers import EvalPrediction, Trainer
 
 from .collator import TGDICollator
 from .controls import Controlled
+from .direction import as_listed, listed_order_weights
 from .metric import make_compute_metrics, relation_scores
 from .mnre import NEGATIVE
 from .modeling.modeling_tgdi import TGDIForRelationExtraction
@@ -83,6 +84,7 @@ def evaluate(
     dataset: Dataset,
     output_dir: str | Path | None = None,
     control: Controlled | None = None,
+    train: Dataset | None = None,
     **arguments: Any,
 ) -> dict[str, float]:
     r"""
@@ -93,6 +95,8 @@ def evaluate(
         dataset: Rows with `label`; its names are the model's relations, or some of them, in any order.
         output_dir: Where `Trainer` may write; a temporary folder by default.
         control: The same rows, changed; see `Controlled`.
+        train: The training rows of a model that was trained on both orders, to answer as on rows that are listed like
+            these, see `listed_order_weights`.
         arguments: Fields of `TrainingArguments` (`per_device_eval_batch_size`, `bf16_full_eval`, ...).
 
     Returns:
@@ -102,9 +106,17 @@ def evaluate(
         ValueError: The data has a relation that the model does not know.
     """
     model, processor, names, dataset = load_for_evaluation(checkpoint, dataset)
+    if train is not None:
+        probabilities = probabilities_of(model, processor, names, _rows(dataset, control), **arguments)
+        probabilities = _as_listed(probabilities, names, dataset, train, checkpoint)
+        return metrics_of({"names": names, "labels": np.array(dataset["label"][:]), "probabilities": probabilities})
     with TemporaryDirectory() as scratch:
         trainer = trainer_for(model, processor, output_dir or scratch, names, **arguments)
         return trainer.evaluate(_rows(dataset, control), metric_key_prefix="eval")
+
+
+def _as_listed(probabilities, names, dataset, train, checkpoint) -> np.ndarray:
+    return as_listed(probabilities, listed_order_weights(_with_labels_of(names, train, checkpoint), names), dataset)
 
 
 class _Labelled:
@@ -140,6 +152,7 @@ def evaluation_report(
     control: Controlled | None = None,
     rounds: int = ROUNDS,
     seed: int = 0,
+    train: Dataset | None = None,
     **arguments: Any,
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     r"""
@@ -151,6 +164,7 @@ def evaluation_report(
         compare: Another checkpoint, to compare it with on the same rows.
         control: The same rows, changed; see `Controlled`.
         rounds, seed: Of the bootstrap.
+        train: As in `evaluate`. `direction` and the other checkpoint are without it.
         arguments: Fields of `TrainingArguments`.
 
     Returns:
@@ -165,10 +179,13 @@ def evaluation_report(
     model, processor, names, dataset = load_for_evaluation(checkpoint, dataset)
     rows, labels = _rows(dataset, control), np.array(dataset["label"][:])
     probabilities = probabilities_of(model, processor, names, rows, **arguments)
-    report = report_of(probabilities, labels, names, _columns(dataset), rounds, seed)
-    report["checkpoint"] = str(checkpoint)
+    direction = {}
     if NEGATIVE in names:
-        report["direction"] = direction_of(model, processor, rows, probabilities, labels, names, arguments)
+        direction = {"direction": direction_of(model, processor, rows, probabilities, labels, names, arguments)}
+    if train is not None:
+        probabilities = _as_listed(probabilities, names, dataset, train, checkpoint)
+    report = report_of(probabilities, labels, names, _columns(dataset), rounds, seed)
+    report |= {"checkpoint": str(checkpoint), "as_listed": train is not None, **direction}
     if compare is not None:
         other, other_processor, known, others = load_for_evaluation(compare, dataset)
         found = probabilities_of(other, other_processor, known, _rows(others, control), **arguments).argmax(axis=1)

@@ -18,7 +18,7 @@ from transformers import set_seed
 
 from examples.baselines import BASELINES, build_baseline
 from tgdi_hf.controls import Controlled
-from tgdi_hf.direction import is_tail_first, listed_order_weights
+from tgdi_hf.direction import as_listed, listed_order_weights
 from tgdi_hf.evaluation import direction_of, probabilities_of, report_of
 from tgdi_hf.mnre import NEGATIVE
 from tgdi_hf.posts import undecoded
@@ -106,11 +106,10 @@ def run(
     scoring = {name: arguments[name] for name in ("bf16",) if name in arguments}
     probabilities = probabilities_of(trainer.model, processor, names, rows, **scoring)
     report = report_of(probabilities, labels, names)
-    as_listed = None
+    listed = None
     if experiment.both_orders:
         weights = listed_order_weights(dataset["train"], names)
-        weighted = probabilities * weights[is_tail_first(dataset["validation"])]
-        as_listed = scores_only(report_of(weighted / weighted.sum(axis=1, keepdims=True), labels, names))
+        listed = scores_only(report_of(as_listed(probabilities, weights, dataset["validation"]), labels, names))
     result = {
         "experiment": asdict(experiment),
         "seed": seed,
@@ -119,7 +118,7 @@ def run(
         "macro_f1": report["macro_f1"],
         "per_relation": report["per_relation"],
         "epochs": [round(log["eval_f1"], 4) for log in trainer.state.log_history if "eval_f1" in log],
-        "as_listed": as_listed,
+        "as_listed": listed,
         "none_shift": none_shift(probabilities, labels, names.index(NEGATIVE)),
         "direction": direction_of(trainer.model, processor, rows, probabilities, labels, names, scoring),
         "train_rows": len(places),
