@@ -1,6 +1,6 @@
 """Does the matching gate suppress irrelevant pictures? A controlled benchmark on the embedded corpus.
 
-    python -m examples.irrelevant_pictures run            # 7 models, 5 seeds, 5 shares; resumable
+    python -m examples.irrelevant_pictures run            # 8 models, 5 seeds, 5 shares; resumable
     python -m examples.irrelevant_pictures collect        # tables and figure, in examples/results/irrelevant_pictures
 
 Half of the posts can be read without their picture. The share of irrelevant pictures among these goes from none to all
@@ -37,6 +37,7 @@ MODELS = {
     "TGDI, matching loss": {"matching_loss_weight": 1.0},
     "TGDI, matching loss, gated prompts": {"matching_loss_weight": 1.0, "gate_visual_prompts": True},
     "TGDI, gated prompts": {"gate_visual_prompts": True},
+    "TGDI, scaled similarity": {"scale_similarity": True},
 }
 ROWS = {"train": 4500, "validation": 450, "test": 900}
 RESULTS = Path(__file__).parent / "results"

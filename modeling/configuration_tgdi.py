@@ -57,6 +57,9 @@ class TGDIConfig(PreTrainedConfig):
             `False` ("w/o TOI") classifies the gated states f_2 of Eq. 11.
         use_result_fusion (`bool`, *optional*, defaults to `True`):
             `False` ("w/o R") classifies the text-oriented states f_3 of Eq. 13 alone.
+        scale_similarity (`bool`, *optional*, defaults to `False`):
+            Whether the scores of Eq. 8 are divided by the square root of the width, as those of attention are.
+            `False` is the formula to the letter.
         gate_visual_prompts (`bool`, *optional*, defaults to `False`):
             Whether the gate of Eq. 10 weighs the values of the visual prompts in Eq. 6, too, and not f_1 alone in
             Eq. 11, past which Eq. 14 adds f_1 as it is. `False` is the paper.
@@ -118,6 +121,7 @@ class TGDIConfig(PreTrainedConfig):
     use_matching_gate: bool = True
     use_text_oriented_interaction: bool = True
     use_result_fusion: bool = True
+    scale_similarity: bool = False
     gate_visual_prompts: bool = False
     matching_loss_weight: float | int = 0.0
     branch_consistency_weight: float | int = 0.0

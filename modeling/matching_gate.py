@@ -69,6 +69,7 @@ class MatchingGate(nn.Module):
     def __init__(self, config):
         super().__init__()
         d, d_v = config.text_config.hidden_size, config.vision_config.hidden_size
+        self.scale = d**-0.5 if config.scale_similarity else 1.0
         self.norm = nn.LayerNorm(d_v)
         self.projection = nn.Linear(d_v, d)
         self.mlp = nn.Sequential(nn.Linear(3 * d, d), ACT2FN["gelu"], nn.Linear(d, d))
@@ -87,7 +88,7 @@ class MatchingGate(nn.Module):
         patches = self.projection(self.norm(pictures.patches))  # (N, n, d)
         exists = pictures.mask.repeat_interleave(patches.shape[1], dim=1).unsqueeze(-1).to(patches.dtype)  # (B, S n, 1)
         patches = patches[pictures.index].flatten(1, 2)  # V: (B, S n, d)
-        scores = patches @ text.transpose(1, 2)  # (B, S n, L)
+        scores = self.scale * (patches @ text.transpose(1, 2))  # (B, S n, L)
         scores = scores.masked_fill(~mask.bool()[:, None, :], torch.finfo(scores.dtype).min)
         similarity = scores.softmax(dim=-1) * exists  # Eq. 8
         context = similarity @ text  # Eq. 9: C', (B, S n, d)

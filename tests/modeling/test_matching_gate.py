@@ -31,9 +31,10 @@ def test_self_attention_is_equation_7(residual):
         np.testing.assert_allclose(got[row], expected, atol=1e-5)
 
 
-def test_gate_is_equations_8_to_10():
+@pytest.mark.parametrize("scaled", [False, True])
+def test_gate_is_equations_8_to_10(scaled):
     torch.manual_seed(0)
-    module = MatchingGate(tiny_config())
+    module = MatchingGate(tiny_config(scale_similarity=scaled))
     patches, text = torch.randn(2, 4, 24), torch.randn(3, 5, 32)
     mask = torch.tensor([[1, 1, 1, 1, 1], [1, 1, 1, 0, 0], [1, 1, 1, 1, 0]])
     index = torch.tensor([[0, 1], [1, 0], [0, 0]])
@@ -46,7 +47,7 @@ def test_gate_is_equations_8_to_10():
     projected = linear(x, module.projection)
     for row, (pictures, length) in enumerate((([0, 1], 5), ([1], 3))):
         v, h = np.concatenate([projected[i] for i in pictures]), text[row, :length].double().numpy()
-        a = softmax(v @ h.T)  # Eq. 8
+        a = softmax(v @ h.T / (np.sqrt(32) if scaled else 1))  # Eq. 8
         c = a @ h  # Eq. 9
         m = np.concatenate([v, c, v * c], axis=1).mean(0)
         m = 1 / (1 + np.exp(-linear(gelu(linear(m, module.mlp[0])), module.mlp[2])))  # Eq. 10
