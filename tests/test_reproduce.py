@@ -8,7 +8,7 @@ from filelock import FileLock
 from matplotlib.figure import Figure
 
 from examples.reproduce.__main__ import main
-from examples.reproduce.collect import PAPER, collect, mean_and_deviation, results_of
+from examples.reproduce.collect import PAPER, best_shift, collect, mean_and_deviation, results_of
 from examples.reproduce.experiments import CONFIGS, read_experiments
 from examples.reproduce.figures import curves
 from examples.reproduce.rows import stratified_share, with_blank_crops
@@ -76,6 +76,12 @@ def test_shifted_odds_of_none():
     assert found["-0.50"] == pytest.approx(2 / 3, abs=1e-4)
     assert found["-0.75"] == 1
     assert found["+0.50"] == 0
+
+
+def test_the_best_shift_is_that_of_all_seeds_together():
+    curves = [{"-0.25": 0.58, "+0.00": 0.56, "+0.25": 0.5}, {"-0.25": 0.56, "+0.00": 0.57, "+0.25": 0.6}]
+    assert best_shift(curves) == "57.00 ± 1.41 at -0.25"
+    assert best_shift([]) == ""
 
 
 def test_blank_crops_tell_their_number_alone(mnre_folder):
