@@ -21,7 +21,7 @@ from tgdi_hf import (
     make_compute_metrics,
     undecoded,
 )
-from tgdi_hf.direction import BothOrders
+from tgdi_hf.direction import with_both_orders
 from tgdi_hf.training import features_for, last_checkpoint, optimizer_for, training_arguments
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -88,11 +88,11 @@ def main() -> None:
     # 6. Training. Images are decoded in the dataloader's workers, each distinct one of a batch once.
     rate = args.fusion_learning_rate
     optimizer = None if rate is None else optimizer_for(model, arguments, rate)  # `None`: Trainer makes its own
-    train = undecoded(dataset["train"])
+    train = with_both_orders(dataset["train"]) if args.both_orders else dataset["train"]
     trainer = Trainer(
         model=model,
         args=arguments,
-        train_dataset=BothOrders(train, names) if args.both_orders else train,
+        train_dataset=undecoded(train),
         eval_dataset=undecoded(dataset["validation"]),
         data_collator=TGDICollator(processor, arguments.n_gpu <= 1, features),  # n_gpu > 1: DataParallel cuts batches
         processing_class=processor,

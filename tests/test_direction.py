@@ -1,51 +1,76 @@
 import numpy as np
 import pytest
+from datasets import ClassLabel, Dataset
 
-from tgdi_hf.direction import BothOrders, as_listed, is_tail_first, listed_order_weights
+from tgdi_hf.direction import as_listed, is_tail_first, listed_order_weights, swapped_labels, with_both_orders
 
 NAMES = ["None", "/per/per/peer", "/per/org/member_of", "works with"]
-ROWS = [{"head": (0, 1), "tail": (2, 3), "label": label, "id": label} for label in range(4)]
+TEXT = "Ann met Bob"
+
+
+def dataset_of(rows, names=NAMES):
+    """Of heads, tails and labels."""
+    columns = {name: [row[i] for row in rows] for i, name in enumerate(("head", "tail", "label"))}
+    dataset = Dataset.from_dict({"text": [TEXT] * len(rows), **columns, "id": list(range(len(rows)))})
+    return dataset.cast_column("label", ClassLabel(names=names))
 
 
 def test_every_row_comes_both_ways():
-    both = BothOrders(ROWS, NAMES)
-    assert len(both) == 8
-    assert [both[i] for i in range(4)] == ROWS
+    rows = dataset_of([([0, 1], [2, 3], label) for label in range(4)])
+    both = with_both_orders(rows)
+    assert both.features == rows.features
+    assert [both[i] for i in range(4)] == list(rows)
     swapped = [both[i] for i in range(4, 8)]
-    assert all(row["head"] == (2, 3) and row["tail"] == (0, 1) for row in swapped)
+    assert all(row["head"] == [2, 3] and row["tail"] == [0, 1] for row in swapped)
     assert [row["id"] for row in swapped] == [0, 1, 2, 3]
     assert [row["label"] for row in swapped] == [0, 1, 0, 0]  # a peer is one both ways
-    assert BothOrders(ROWS, NAMES, symmetric=["works with"])[7]["label"] == 3
-    assert ROWS[0]["head"] == (0, 1)  # the rows themselves stay as they are
+    assert with_both_orders(rows, symmetric=["works with"])[7]["label"] == 3
+    assert [row["id"] for row in with_both_orders(rows.select([2, 0]))] == [2, 0, 2, 0]
 
 
-def test_without_none_there_is_no_label_for_the_swapped():
+def test_what_has_no_both_orders():
     with pytest.raises(ValueError, match="No relation is called 'None'.*found a, b"):
-        BothOrders(ROWS, ["a", "b"])
+        swapped_labels(["a", "b"])
+    rows = dataset_of([([0, 1], [2, 3], 0)])
+    with pytest.raises(ValueError, match="found IterableDataset"):
+        with_both_orders(rows.to_iterable_dataset())
+    named = rows.remove_columns("head").add_column("head", ["Ann"])
+    with pytest.raises(ValueError, match="both are spans or both are names; found .*string.*int64"):
+        with_both_orders(named)
+
+
+@pytest.mark.parametrize(
+    ("head", "tail", "tail_first"),
+    [((0, 3), (8, 11), 0), ((8, 11), (0, 3), 1), ((0, 3), (0, 7), 0), ((0, 7), (0, 3), 1), ("Bob", "Ann", 1)],
+)
+def test_order_is_that_of_the_text(head, tail, tail_first):
+    spans = [list(one) if isinstance(one, tuple) else one for one in (head, tail)]
+    assert is_tail_first(dataset_of([(*spans, 0)])).tolist() == [tail_first]
 
 
 def test_weights_put_back_what_the_listed_order_says():
     names = ["None", "/per/per/peer", "/per/org/member_of"]
-    first, last = [0, 1], [2, 3]
+    first, last = [0, 3], [8, 11]
     rows = [  # head, tail, label
         (first, last, 0), (first, last, 0), (first, last, 0),
         (first, last, 1), (last, first, 1), (last, first, 1),
         (first, last, 2), (last, first, 2), (last, first, 2), (last, first, 2),
     ]  # fmt: skip
-    dataset = {name: [row[i] for row in rows] for i, name in enumerate(("head", "tail", "label"))}
+    dataset = dataset_of(rows, names)
     assert is_tail_first(dataset).tolist() == [0, 0, 0, 0, 1, 1, 0, 1, 1, 1]
     # Head first: 3 None are listed; in both orders 3 more come of the tail-first members. Tail first: of the 3 None and
     # of 1 member, all swapped. A peer is one both ways: 1 + 2 on either side. No swapped pair is a member.
-    expected = [[3 / 6, 1 / 3, 1 / 1], [0 / 4, 2 / 3, 3 / 3]]
+    # (Nobody lists a None with its tail first: half a row stands for that.)
+    expected = [[3 / 6, 1 / 3, 1 / 1], [0.5 / 4, 2 / 3, 3 / 3]]
     np.testing.assert_allclose(listed_order_weights(dataset, names), expected)
 
 
 def test_an_order_that_a_relation_never_has_changes_nothing():
-    dataset = {"head": [[0, 1]], "tail": [[2, 3]], "label": [0]}
-    assert listed_order_weights(dataset, ["None", "a"]).tolist() == [[1, 1], [0, 1]]
+    names = ["None", "a"]
+    assert listed_order_weights(dataset_of([([0, 1], [2, 3], 0)], names), names).tolist() == [[1, 1], [0.5, 1]]
 
 
 def test_probabilities_are_weighed_by_the_order_of_each_row():
-    rows = {"head": [[0, 1], [2, 3]], "tail": [[2, 3], [0, 1]]}
+    rows = dataset_of([([0, 1], [2, 3], 0), ([2, 3], [0, 1], 0)])
     found = as_listed(np.array([[0.5, 0.5], [0.5, 0.5]]), np.array([[1.0, 1.0], [0.25, 1.0]]), rows)
     np.testing.assert_allclose(found, [[0.5, 0.5], [0.2, 0.8]])

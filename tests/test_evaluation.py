@@ -77,10 +77,10 @@ def test_the_listed_order_counts_in_scores_and_not_in_direction(corpus, checkpoi
         .repeat(len(rows), axis=0) * 0.1 + 0.5
     )  # fmt: skip
     names = corpus["train"].features["label"].names
-    some = {"head": [[0, 1], [2, 3]], "tail": [[2, 3], [0, 1]], "label": [0, 1]}
+    some = {"text": ["abc"] * 2, "head": [[0, 1], [2, 3]], "tail": [[2, 3], [0, 1]], "label": [0, 1]}
     train = Dataset.from_dict(some).cast_column("label", ClassLabel(names=names))
     weights = listed_order_weights(train, names)
-    assert weights[1, 0] == 0  # a None is never listed with its tail first
+    assert weights[1, 0] == 0.5  # a None is never listed with its tail first
     plain, answers = evaluation_report(checkpoint, corpus["test"], rounds=10)
     assert not plain["as_listed"] and answers["probabilities"].argmax(axis=1).max() == 0
     report, answers = evaluation_report(checkpoint, corpus["test"], rounds=10, train=train)

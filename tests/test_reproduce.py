@@ -116,6 +116,7 @@ def result(name, seed, f1):
         "seconds": 60,
         "command": "python -m examples.reproduce run",
         "encoders": ["text", "vision"],
+        "recipe": {"num_train_epochs": 3},
         "commit": "abc",
         "versions": {"torch": "2"},
     }
@@ -191,6 +192,9 @@ def test_runs_are_made_once_and_collected(mnre_folder, encoders, tmp_path, monke
     assert len(found["answers"]) == len(found["labels"]) == 4
     assert found["train_rows"] == len(found["row_ids"]) == 4  # half of each relation, but one row at least
     assert not any(path.is_dir() for path in runs.iterdir())  # no checkpoint is left
+    (runs / "50-mtb-0" / "checkpoint-2").mkdir(parents=True)  # stopped between result and clean-up
+    reproduce(*command)
+    assert not any(path.is_dir() for path in runs.iterdir())
     capsys.readouterr()
     reproduce("collect", "low_resource")
     assert "| 1 |" in capsys.readouterr().out
@@ -212,3 +216,25 @@ def test_a_run_that_was_stopped_goes_on(mnre_folder, encoders, tmp_path, monkeyp
     for name in ("scores", "epochs", "answers", "direction", "as_listed"):
         assert resumed[name] == undisturbed[name], name
     assert set(resumed["as_listed"]) == {"accuracy", "precision", "recall", "f1"}
+    with pytest.raises(ValueError, match="b has checkpoints of a run with another seed and recipe"):
+        run(experiment, 1, dataset, mnre_folder, tmp_path / "b", *encoders, **{**common, "num_train_epochs": 3})
+
+
+def test_trying_out_leaves_the_results_alone(monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["reproduce", "run", "main", "data", "runs", "--steps", "2"])
+    with pytest.raises(SystemExit, match="say with --results where that is to go"):
+        main()
+
+
+def test_runs_that_are_unlike_are_not_averaged(tmp_path):
+    (tmp_path / "main").mkdir()
+    for seed, of in enumerate(({}, {"recipe": {"num_train_epochs": 20}})):
+        (tmp_path / "main" / f"mtb-{seed}.json").write_text(json.dumps(result("mtb", seed, 0.5) | of))
+    with pytest.raises(ValueError, match="mtb: runs of different recipe"):
+        collect("main", tmp_path)
+    (tmp_path / "main" / "mtb-1.json").rename(tmp_path / "main" / "tgdi-0.json")
+    collect("main", tmp_path)  # another model may have another recipe
+    other = result("tgdi", 0, 0.5) | {"encoders": ["bert-large", "vit"]}
+    (tmp_path / "main" / "tgdi-0.json").write_text(json.dumps(other))
+    with pytest.raises(ValueError, match="main: runs of different encoders"):
+        collect("main", tmp_path)

@@ -176,8 +176,38 @@ def test_rows_of_like_length_share_a_batch(corpus, tmp_path):
     assert padding(trainer) < 0.7 * padding(trainer_for(corpus, tmp_path, per_device_train_batch_size=4))
     trainer.train()
     assert trainer.state.best_metric is not None  # validated, too
-    with pytest.raises(ValueError, match="both orders of a pair"):
-        trainer_for(corpus, tmp_path, {"direction_balanced": True}, train_sampling_strategy="group_by_length")
+    both = trainer_for(corpus, tmp_path, {"direction_balanced": True}, train_sampling_strategy="group_by_length")
+    lengths = train["length"][:]
+    assert both.train_dataset["length"][:] == [*lengths, *lengths]
+    with pytest.raises(ValueError, match="rows under a control"):
+        make_trainer(trainer.model, processor, corpus, arguments, control="text-only")
+
+
+@pytest.mark.parametrize("name", ["matching_loss_weight", "branch_consistency_weight"])
+def test_label_smoothing_would_switch_further_losses_off(name, corpus, tmp_path):
+    trainer_for(corpus, tmp_path, label_smoothing_factor=0.1)
+    with pytest.raises(ValueError, match=f"without what `{name}` adds"):
+        trainer_for(corpus, tmp_path, {name: 1.0}, label_smoothing_factor=0.1)
+
+
+def test_relations_need_no_none(corpus, tmp_path):
+    names = corpus["train"].features["label"].names
+    some = corpus.filter(lambda label: names[label] != "None", input_columns="label")
+    some = some.map(lambda label: {"relation": names[label]}, input_columns="label", remove_columns="label")
+    some = with_class_labels(some)
+    assert "None" not in some["train"].features["label"].names
+    set_seed(0)
+    model, processor = tiny_tgdi(some)
+    trainer = make_trainer(model, processor, some, training_arguments(tmp_path, **QUICK))
+    found = trainer.evaluate()
+    assert found["eval_f1"] == pytest.approx(found["eval_accuracy"])  # all count
+
+
+def test_what_is_to_be_learned_has_to_be_said(corpus):
+    with pytest.raises(ValueError, match="no column 'label' or 'relation'.*found .*text"):
+        with_class_labels(corpus.remove_columns("label"))
+    renamed = with_class_labels(corpus.rename_column("label", "relation"))
+    assert renamed["train"].features["label"] == corpus["train"].features["label"]
 
 
 def test_a_stream_of_rows_trains(corpus, tmp_path):

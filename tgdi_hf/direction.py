@@ -4,17 +4,41 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
-from torch.utils.data import Dataset
+from datasets import Dataset, concatenate_datasets
 
 from .mnre import NEGATIVE
+from .processing.entity_mentions import text_and_spans
 
 # The last part of the names of relations that hold both ways, in MNRE's spelling.
 SYMMETRIC = ("siblings", "couple", "neighbor", "peer", "alumi", "alternate_names")
 
 
-class BothOrders(Dataset):
+def swapped_labels(names: Sequence[str], symmetric: Collection[str] = SYMMETRIC) -> np.ndarray:
     r"""
-    Every row of a dataset, and every row with head and tail swapped.
+    The relation of a pair whose head and tail are swapped, by that of the pair: the same if it holds both ways, else
+    `None`.
+
+    Args:
+        names: The relations, in the order of their ids; `None` among them.
+        symmetric: Relations that hold both ways: whole names, or what comes after their last slash.
+
+    Returns:
+        `(L,)`, ids.
+
+    Raises:
+        ValueError: No relation is called `None`.
+    """
+    if NEGATIVE not in names:
+        found = ", ".join(names)
+        raise ValueError(f"No relation is called {NEGATIVE!r}, which a swapped pair needs; found {found}.")
+    negative = list(names).index(NEGATIVE)
+    both_ways = [name in symmetric or name.rpartition("/")[2] in symmetric for name in names]
+    return np.array([i if both else negative for i, both in enumerate(both_ways)])
+
+
+def with_both_orders(dataset: Dataset, symmetric: Collection[str] = SYMMETRIC) -> Dataset:
+    r"""
+    Every row of a dataset, and after them every row with head and tail swapped.
 
     MNRE lists pairs without relation in the order of the text only, and relations in the direction that they have:
     "tail first" means "some relation" in 97 % of its training rows, and a model that scores all pairs of a post goes by
@@ -22,41 +46,39 @@ class BothOrders(Dataset):
     swapped, no relation. An epoch is twice as long.
 
     Args:
-        dataset: Rows with `head`, `tail` and `label`.
-        names: The relations, in the order of their ids; `None` among them.
-        symmetric: Relations that hold both ways: whole names, or what comes after their last slash.
+        dataset: Rows with `head`, `tail` and `label`, a `ClassLabel`.
+        symmetric: See `swapped_labels`.
 
     Raises:
-        ValueError: No relation is called `None`.
+        ValueError: The dataset is a stream, or gives head and tail in different forms; no relation is called `None`.
     """
-
-    def __init__(self, dataset: Any, names: Sequence[str], symmetric: Collection[str] = SYMMETRIC):
-        if NEGATIVE not in names:
-            found = ", ".join(names)
-            raise ValueError(f"No relation is called {NEGATIVE!r}, which a swapped pair needs; found {found}.")
-        self.dataset = dataset
-        self.negative = list(names).index(NEGATIVE)
-        holds_both_ways = [name in symmetric or name.rpartition("/")[2] in symmetric for name in names]
-        self.swapped_label = [i if both else self.negative for i, both in enumerate(holds_both_ways)]
-
-    def __len__(self) -> int:
-        return 2 * len(self.dataset)
-
-    def __getitem__(self, index: int) -> dict[str, Any]:
-        row = self.dataset[index % len(self.dataset)]
-        if index < len(self.dataset):
-            return row
-        return {**row, "head": row["tail"], "tail": row["head"], "label": self.swapped_label[row["label"]]}
+    if not isinstance(dataset, Dataset):
+        raise ValueError(f"Both orders need the rows of a `datasets.Dataset`; found {type(dataset).__name__}.")
+    features = dataset.features
+    if features["head"] != features["tail"]:
+        raise ValueError(
+            f"Head and tail can only be swapped if both are spans or both are names; found {features['head']} and "
+            f"{features['tail']}."
+        )
+    labels = swapped_labels(features["label"].names, symmetric)[np.array(dataset["label"][:], dtype=int)]
+    # Columns change their names, and nothing is copied.
+    swapped = dataset.rename_column("head", "_").rename_column("tail", "head").rename_column("_", "tail")
+    swapped = swapped.remove_columns("label").add_column("label", labels, feature=features["label"])
+    return concatenate_datasets([dataset, swapped.select_columns(dataset.column_names)])
 
 
 def is_tail_first(rows: Any) -> np.ndarray:
-    """`(rows,)`, of rows whose `head` and `tail` are spans: whether the tail comes before the head in the text."""
-    return np.array([tail[0] < head[0] for head, tail in zip(rows["head"], rows["tail"])], dtype=np.int64)
+    """`(rows,)`: 1 where the head does not come before the tail in the text. Of two that start together, the shorter is
+    the first."""
+    columns = [name for name in ("text", "words", "head", "tail") if name in rows.column_names]
+    spans = (text_and_spans(row, f"row {i}")[1] for i, row in enumerate(rows.select_columns(columns)))
+    return np.array([head >= tail for head, tail in spans], dtype=np.int64)
 
 
 def listed_order_weights(dataset: Any, names: Sequence[str], symmetric: Collection[str] = SYMMETRIC) -> np.ndarray:
     r"""
-    What the order of head and tail says about the relation in rows as they are listed, but not in `BothOrders` of them.
+    What the order of head and tail says about the relation in rows as they are listed, but not in `with_both_orders` of
+    them.
 
     A model that was trained on both orders has probabilities for rows in both orders. Those for rows as listed follow
     by Bayes' rule, if the rows of a relation and an order look alike whether listed or swapped: multiply by how many of
@@ -65,18 +87,19 @@ def listed_order_weights(dataset: Any, names: Sequence[str], symmetric: Collecti
 
     Args:
         dataset: The training rows, as listed.
-        names, symmetric: See `BothOrders`.
+        names, symmetric: See `swapped_labels`.
 
     Returns:
         `(2, L)`: for rows with the head first, and with the tail first; see `as_listed`.
     """
-    swapped_label = np.array(BothOrders([], names, symmetric).swapped_label)
+    swapped_label = swapped_labels(names, symmetric)
     labels, tail_first = np.array(dataset["label"][:]), is_tail_first(dataset)
     listed, swapped = np.zeros((2, len(names))), np.zeros((2, len(names)))
     np.add.at(listed, (tail_first, labels), 1)
     np.add.at(swapped, (1 - tail_first, swapped_label[labels]), 1)
     both = listed + swapped
-    return np.divide(listed, both, out=np.ones_like(both), where=both > 0)
+    # A relation that is never listed in an order is unlikely there; it is not impossible.
+    return np.divide(np.maximum(listed, 0.5), both, out=np.ones_like(both), where=both > 0)
 
 
 def as_listed(probabilities: np.ndarray, weights: np.ndarray, rows: Any) -> np.ndarray:
@@ -93,4 +116,4 @@ def as_listed(probabilities: np.ndarray, weights: np.ndarray, rows: Any) -> np.n
     return weighted / weighted.sum(axis=1, keepdims=True)
 
 
-__all__ = ["BothOrders", "as_listed", "is_tail_first", "listed_order_weights"]
+__all__ = ["as_listed", "is_tail_first", "listed_order_weights", "swapped_labels", "with_both_orders"]

@@ -11,7 +11,7 @@ from transformers import AutoImageProcessor, PreTrainedModel, Trainer, TrainingA
 
 from .collator import TGDICollator
 from .controls import Controlled
-from .direction import BothOrders
+from .direction import with_both_orders
 from .metric import make_compute_metrics
 from .mnre import NEGATIVE, load_mnre
 from .modeling.modeling_tgdi import TGDIForRelationExtraction
@@ -19,6 +19,9 @@ from .modeling.pretrained_towers import as_vision_tower, load_tower
 from .posts import undecoded
 from .processing.processing_tgdi import TGDIProcessor
 from .vision_features import VisionFeatures, compute_vision_features
+
+# Fields of a configuration that weigh what a model adds to the cross-entropy.
+EXTRA_LOSSES = ("matching_loss_weight", "branch_consistency_weight", "r_drop_weight")
 
 
 def load_data(path: str | Path, objects: str = "none", strict: bool = True) -> DatasetDict:
@@ -51,10 +54,18 @@ def load_data(path: str | Path, objects: str = "none", strict: bool = True) -> D
 
 def with_class_labels(dataset: DatasetDict) -> DatasetDict:
     """Turns a column `label` or `relation` of names into a `ClassLabel` that all splits share; `None` comes first."""
-    column = next((name for name in ("label", "relation") if name in next(iter(dataset.values())).features), None)
-    if column is None or isinstance(next(iter(dataset.values())).features[column], ClassLabel):
+    features = next(iter(dataset.values())).features
+    column = next((name for name in ("label", "relation") if name in features), None)
+    if column is None:
+        raise ValueError(
+            f"The posts have no column 'label' or 'relation', which says what is to be learned or scored; found "
+            f"{', '.join(features)}. (`tgdi predict` needs none.)"
+        )
+    if column != "label":
+        dataset = dataset.rename_column(column, "label")
+    if isinstance(features[column], ClassLabel):
         return dataset
-    found = {name for rows in dataset.values() for name in rows.unique(column)}
+    found = {name for rows in dataset.values() for name in rows.unique("label")}
     wrong = [name for name in found if not isinstance(name, str)]
     if wrong:
         raise ValueError(
@@ -62,8 +73,6 @@ def with_class_labels(dataset: DatasetDict) -> DatasetDict:
             f"{NEGATIVE!r} where there is none."
         )
     names = ClassLabel(names=sorted(found, key=lambda name: (name != NEGATIVE, name)))
-    if column != "label":
-        dataset = dataset.rename_column(column, "label")
     return dataset.cast_column("label", names)
 
 
@@ -173,7 +182,7 @@ def make_trainer(
 
     Args:
         model: `TGDIForRelationExtraction`, or anything with the same inputs. One with `config.direction_balanced` is
-            trained on both orders of every pair, see `BothOrders`.
+            trained on both orders of every pair, see `with_both_orders`.
         processor: The model's processor; saved with every checkpoint.
         dataset: Splits `train` and `validation` are used where they exist; streams (`IterableDataset`) will do.
         arguments: From `training_arguments`, or your own with `remove_unused_columns=False`. With
@@ -187,36 +196,42 @@ def make_trainer(
 
     both_orders = getattr(model.config, "direction_balanced", False)
     by_length = arguments.train_sampling_strategy == "group_by_length"
-    if by_length and (control is not None or both_orders):
+    if by_length and control is not None:
         raise ValueError(
             "`train_sampling_strategy='group_by_length'` is for rows as they are; `Trainer` can't see the lengths of "
-            f"{'rows under a control' if control is not None else 'both orders of a pair'}. Leave it out."
+            "rows under a control. Leave it out."
+        )
+    extra = [name for name in EXTRA_LOSSES if getattr(model.config, name, 0)]
+    if extra and arguments.label_smoothing_factor:
+        raise ValueError(
+            f"With `label_smoothing_factor` `Trainer` computes the loss by itself, without what `{extra[0]}` adds. Set "
+            "one of the two to 0."
         )
 
     def rows(split: str):
         if split not in dataset:
             return None
+        found, column = dataset[split], arguments.length_column_name
+        if split == "train" and both_orders:
+            found = with_both_orders(found)
         if control is not None:
-            return Controlled(dataset[split], control, share, arguments.seed)
-        found, column = undecoded(dataset[split]), arguments.length_column_name
+            return Controlled(found, control, share, arguments.seed)
+        found = undecoded(found)
         if by_length and isinstance(found, Dataset) and column not in found.column_names:
             found = found.add_column(column, token_counts(found, processor))
         return found
 
-    train = rows("train")
-    if train is not None and both_orders:
-        train = BothOrders(train, names)
     # Trainer makes its own optimizer unless it is given one, and refuses one under DeepSpeed or FSDP.
     optimizer = None if fusion_learning_rate is None else optimizer_for(model, arguments, fusion_learning_rate)
     return Trainer(
         model=model,
         args=arguments,
-        train_dataset=train,
+        train_dataset=rows("train"),
         eval_dataset=rows("validation"),
         # `Trainer` falls back on `nn.DataParallel`, which cuts batches, for several GPUs in one process.
         data_collator=TGDICollator(processor, arguments.n_gpu <= 1, vision_features),
         processing_class=processor,
-        compute_metrics=make_compute_metrics(names),
+        compute_metrics=make_compute_metrics(names, NEGATIVE if NEGATIVE in names else None),
         optimizers=(optimizer, None),
         **kwargs,
     )

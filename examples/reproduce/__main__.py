@@ -9,6 +9,7 @@ is left to it: start as many processes as there are devices. `--steps` in place 
 
 import argparse
 import logging
+import shutil
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -53,6 +54,8 @@ def main() -> None:
     if args.command == "collect":
         print(collect(args.group, args.results))
         return
+    if args.steps is not None and args.results == RESULTS:
+        raise SystemExit("--steps is for trying out: say with --results where that is to go.")
     experiments = read_experiments(args.group)
     if args.only:
         if unknown := set(args.only) - {experiment.name for experiment in experiments}:
@@ -71,13 +74,15 @@ def main() -> None:
                 # The lock goes with the process: nothing is left to clean up after one that was killed.
                 with FileLock(f"{folder}.lock", timeout=0):
                     if file.exists():
+                        shutil.rmtree(folder, ignore_errors=True)  # of a run that was stopped while it cleaned up
                         continue
                     logger.info("%s, seed %d ...", experiment.title, seed)
                     result = run(
                         experiment, seed, dataset, args.data, folder, args.text_model, args.vision_model, args.glove,
                         **arguments,
                     )  # fmt: skip
-                    write(result, file)
+                    write(result, file)  # before the checkpoints go: half of them is no run to go on from
+                    shutil.rmtree(folder)
                     logger.info("%s, seed %d: F1 %.2f", experiment.title, seed, 100 * result["scores"]["f1"])
             except Timeout:
                 continue

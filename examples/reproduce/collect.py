@@ -41,13 +41,27 @@ PAPER_CATEGORIES = {
 
 
 def results_of(group: str, folder: Path) -> dict[str, list[dict[str, Any]]]:
-    """The finished runs of every experiment of a group, by its name, in the order of the seeds."""
+    r"""
+    The finished runs of every experiment of a group, by its name, in the order of the seeds.
+
+    Raises:
+        ValueError: Runs that would stand in one table have other encoders, or runs of one line another recipe.
+    """
     found: dict[str, list[dict[str, Any]]] = {}
     for experiment in read_experiments(group):
         files = folder.glob(f"{experiment.run}-[0-9]*.json")
         results = [json.loads(file.read_text(encoding="utf-8")) for file in files]
         found[experiment.name] = sorted(results, key=lambda result: result["seed"])
+    for name, results in found.items():
+        refuse_unlike(name, "recipe", [result["recipe"] for result in results])
+    refuse_unlike(group, "encoders", [result["encoders"] for results in found.values() for result in results])
     return found
+
+
+def refuse_unlike(where: str, what: str, values: list[Any]) -> None:
+    unlike = [value for value in values if value != values[0]]
+    if unlike:
+        raise ValueError(f"{where}: runs of different {what} can't be averaged: {values[0]} and {unlike[0]}.")
 
 
 def mean_and_deviation(values: list[float]) -> str:

@@ -21,7 +21,7 @@ class Experiment:
         arguments: Fields of `TrainingArguments` in place of those of the common recipe.
         use_caption: Whether captions are read.
         config: Fields of the model's configuration.
-        both_orders: Whether every pair is trained on in both orders, see `BothOrders`.
+        both_orders: Whether every pair is trained on in both orders, see `with_both_orders`.
         share: Of the training rows, drawn with the run's seed, the same share of every relation.
         crop_count: Whether every post gets blank pictures, as many as crops were published for it up
             to `num_objects`, and one more (see `rows.py`).

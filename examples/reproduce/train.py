@@ -3,7 +3,6 @@
 import json
 import os
 import platform
-import shutil
 import subprocess
 import sys
 import time
@@ -60,7 +59,7 @@ def run(
         experiment, seed: What to run.
         dataset: From `load_mnre(data)`.
         data: The folder of the corpus, for experiments with `crop_count`.
-        folder: For checkpoints; emptied of them at the end.
+        folder: For checkpoints.
         text_model, vision_model: The pretrained encoders.
         glove: Word vectors for CNN and PCNN.
         arguments: Fields of `TrainingArguments` in place of those of `RECIPE`.
@@ -92,8 +91,10 @@ def run(
         )  # fmt: skip
     model.config.direction_balanced = experiment.both_orders
     recipe = {**RECIPE, **(CONVOLUTION_RECIPE if is_convolution else {}), **experiment.arguments, **arguments}
-    if experiment.both_orders or experiment.control is not None:
-        recipe["train_sampling_strategy"] = "random"  # Trainer knows the lengths of a plain dataset only
+    if experiment.control is not None:
+        recipe["train_sampling_strategy"] = "random"  # Trainer can't see the lengths of changed rows
+    encoders = [Path(text_model).name, Path(vision_model).name]
+    claim(folder, {"experiment": asdict(experiment), "seed": seed, "recipe": recipe, "encoders": encoders})
     training = training_arguments(folder, seed=seed, report_to="none", **recipe)
     trainer = make_trainer(model, processor, dataset, training, control=experiment.control)
     started = time.time()
@@ -126,15 +127,33 @@ def run(
         "answers": probabilities.argmax(axis=1).tolist(),
         "labels": labels.tolist(),
         "recipe": recipe,
-        "encoders": [Path(text_model).name, Path(vision_model).name],
+        "encoders": encoders,
+        "glove": glove and Path(glove).name,
         "seconds": round(seconds),
         "command": " ".join(["python -m examples.reproduce", *sys.argv[1:]]),
         "commit": code,
         "versions": {name: version(name) for name in ("torch", "transformers", "accelerate", "datasets")}
         | {"python": platform.python_version()},
     }
-    shutil.rmtree(folder)
     return result
+
+
+def claim(folder: Path, identity: dict[str, Any]) -> None:
+    r"""
+    Writes down what is run in a folder.
+
+    Raises:
+        ValueError: The folder has checkpoints of something else, which this run would go on from.
+    """
+    file = folder / "run.json"
+    found = json.loads(file.read_text(encoding="utf-8")) if file.exists() else None
+    if found != identity and last_checkpoint(folder) is not None:
+        differs = [name for name in identity if found is None or found.get(name) != identity[name]]
+        raise ValueError(
+            f"{folder} has checkpoints of a run with another {' and '.join(differs)}. Go on with that one as it was "
+            "started, or delete the folder."
+        )
+    write(identity, file)
 
 
 def none_shift(probabilities: np.ndarray, labels: np.ndarray, negative: int) -> dict[str, float]:
