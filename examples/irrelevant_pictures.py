@@ -22,6 +22,7 @@ import torch
 from filelock import FileLock, Timeout
 from torch.utils.data import DataLoader
 
+from examples.reproduce.train import write
 from examples.baselines import BaselineConfig, HVPNeTForRelationExtraction
 from tgdi_hf import TGDICollator, make_corpus
 from tgdi_hf.demo import TEXT_ONLY, fit, tiny_tgdi
@@ -85,7 +86,14 @@ def run(name: str, seed: int, share: float, epochs: float, rows: dict[str, int] 
     build = tiny_hvpnet if name == "HVPNeT-style" else tiny_tgdi
     with TemporaryDirectory() as scratch:
         trainer, seconds = fit(corpus, scratch, seed, epochs, build, **MODELS[name])
-    result = {"model": name, "seed": seed, "train_share": share, "seconds": round(seconds), "test": []}
+    result = {
+        "model": name,
+        "seed": seed,
+        "train_share": share,
+        "epochs": epochs,
+        "seconds": round(seconds),
+        "test": [],
+    }
     for test_share in SHARES:
         test = corpus_with(test_share, seed, {"test": rows["test"]})["test"]
         labels, needs = np.array(test["label"][:]), np.array(test["needs_image"][:])
@@ -155,6 +163,8 @@ def table(results: list[dict], score: str, train_share: float | None, test_share
 
 def collect(folder: Path) -> str:
     results = [json.loads(file.read_text()) for file in sorted(folder.glob("*.json"))]
+    if len({result.get("epochs", 5) for result in results}) > 1:
+        raise ValueError(f"{folder} has runs of different numbers of epochs, which can't be averaged.")
     parts = [f"{title}\n\n{table(results, *of)}" for title, *of in SECTIONS]
     text = f"In percent, mean ± standard deviation over seeds; {len(results)} runs.\n\n" + "\n\n".join(parts) + "\n"
     (folder / "tables.md").write_text(text, encoding="utf-8")
@@ -205,7 +215,7 @@ def main() -> None:
                 if file.exists():
                     continue
                 result = run(name, seed, share, args.epochs)
-                file.write_text(json.dumps(result) + "\n")
+                write(result, file)
                 print(name, seed, share, result["test"], flush=True)
         except Timeout:
             continue

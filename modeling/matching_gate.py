@@ -20,8 +20,8 @@ def matching_loss(own: torch.Tensor, other: torch.Tensor, pictures: Pictures) ->
         `torch.Tensor`: The mean over posts with a picture of their own and another one before them; 0 without such.
     """
     before = pictures.before()
-    # Rows of one post that is listed with several pairs share its picture.
-    usable = pictures.mask[:, 0] & before.mask[:, 0] & (pictures.index[:, 0] != before.index[:, 0])  # (B,)
+    # Rows of one post that is listed with several pairs have the same picture, shared in the batch or not.
+    usable = pictures.mask[:, 0] & before.mask[:, 0] & ~pictures.same_as(before)  # (B,)
     p_own, p_other = (m.float().mean(dim=1).clamp(1e-6, 1 - 1e-6) for m in (own, other))
     losses = -(p_own.log() + (1 - p_other).log()) / 2
     return (losses * usable).sum() / usable.sum().clamp(min=1)

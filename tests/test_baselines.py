@@ -121,6 +121,14 @@ def test_the_convolution_of_a_hand_worked_text():
     assert torch.allclose(seen[0][0, ::4], torch.tensor([3.0, 5.0, 4.0]).tanh())
 
 
+@pytest.mark.parametrize("piecewise", [False, True])
+def test_a_convolution_does_not_see_padding(piecewise):
+    model = make_convolution(piecewise=piecewise)
+    inputs = {name: tiny_inputs()[name] for name in ("input_ids", "attention_mask", "head_index", "tail_index")}
+    longer = {**inputs, **{name: torch.nn.functional.pad(inputs[name], (0, 5)) for name in list(inputs)[:2]}}
+    torch.testing.assert_close(model(**longer).logits, model(**inputs).logits)
+
+
 def test_words_of_a_glove_file(tmp_path):
     tokenizer = word_tokenizer(["the cat sat", "the cat ran", "Cat"])
     assert {"the", "cat"} <= tokenizer.get_vocab().keys() and "sat" not in tokenizer.get_vocab()

@@ -1,5 +1,10 @@
+from pathlib import Path
+
+import datasets
 import numpy as np
 import pytest
+from datasets import Dataset
+from PIL import Image
 
 from tgdi_hf import TGDICollator, undecoded
 from tgdi_hf.controls import CONTROLS, Controlled
@@ -38,13 +43,27 @@ def test_shuffled_pictures_are_those_of_others(rows):
     plain, shuffled = undecoded(rows), Controlled(rows, "shuffled-images")
     before, after = [content(plain[i]) for i in range(32)], [content(shuffled[i]) for i in range(32)]
     assert [one is None for one in before] == [one is None for one in after]  # who has none gets none
-    assert sorted(filter(None, before)) == sorted(filter(None, after))
-    assert all(i != donor for i, donor in shuffled.donors.items())
+    assert {*filter(None, before)} == {*filter(None, after)}
+    assert all(one != other for one, other in zip(before, after) if one)
     assert after == [content(Controlled(rows, "shuffled-images")[i]) for i in range(32)]
     assert after != [content(Controlled(rows, "shuffled-images", seed=1)[i]) for i in range(32)]
     captions = Controlled(rows, "shuffled-captions")
-    assert sorted(filter(None, (captions[i]["caption"] for i in range(32)))) == sorted(filter(None, rows["caption"]))
+    assert all(captions[i]["caption"] != rows[i]["caption"] for i in range(32) if rows[i]["caption"])
+    assert {captions[i]["caption"] for i in range(32)} == set(rows["caption"])
     assert [content(captions[i]) for i in range(32)] == before
+
+
+def test_rows_that_share_a_picture_share_another_one(tmp_path):
+    for name, colour in (("a.png", "red"), ("b.png", "blue"), ("copy of a.png", "red")):
+        Image.new("RGB", (8, 8), colour).save(tmp_path / name)
+    pictures = ["a.png", "a.png", None, "b.png", "copy of a.png"]
+    rows = Dataset.from_dict({"image": [name and str(tmp_path / name) for name in pictures], "caption": ["x"] * 5})
+    rows = rows.cast_column("image", datasets.Image())
+    shuffled = Controlled(rows, "shuffled-images")
+    found = [row["image"] and Path(row["image"]["path"]).name for row in (shuffled[i] for i in range(5))]
+    assert found == ["b.png", "b.png", None, "a.png", "b.png"]
+    with pytest.raises(ValueError, match="All rows have the same picture or caption"):
+        Controlled(rows, "shuffled-captions")
 
 
 def test_blank_and_noise(rows):
@@ -69,3 +88,7 @@ def test_mistakes(rows):
         Controlled(rows, "none")
     with pytest.raises(ValueError, match="`share` is 50"):
         Controlled(rows, "no-image", share=50)
+    bare = rows.remove_columns(["image", "caption"])
+    for control, column in (("shuffled-images", "image"), ("blank-images", "image"), ("no-caption", "caption")):
+        with pytest.raises(ValueError, match=f"No row has a {column}: the control '{control}' would change nothing"):
+            Controlled(bare, control)

@@ -5,7 +5,7 @@ import pytest
 from datasets import ClassLabel, Dataset, DatasetDict
 from typer.testing import CliRunner
 
-from tgdi_hf import evaluate, evaluation_report
+from tgdi_hf import evaluate, evaluation_report, undecoded
 from tgdi_hf.cli import app
 from tgdi_hf.controls import Controlled
 from tgdi_hf.direction import listed_order_weights
@@ -29,16 +29,23 @@ def test_a_report_by_hand():
     assert all(of["low"] <= of["value"] <= of["high"] for of in report["scores"].values())
     # peer: 1 of 3 predicted, 1 of 2 real, F1 0.4; member_of: 1 of 1, 1 of 2, 2/3; nobody speaks of contain.
     assert report["macro_f1"] == pytest.approx((0.4 + 2 / 3) / 2)
+    together = report_of(one_hot(predictions), labels, NAMES, columns, rounds=200, posts=["a"] * 6)
+    assert together["scores"]["accuracy"] == {"value": 0.5, "low": 0.5, "high": 0.5}  # one post
     assert report["confusion"]["matrix"] == [[1, 1, 0, 0], [1, 1, 0, 0], [0, 1, 1, 0], [0, 0, 0, 0]]
     assert [*report["paper_categories"]] == NAMES[1:]
     groups = {name: {group: of["rows"] for group, of in of.items()} for name, of in report["groups"].items()}
     assert groups["image"] == {"present": 3, "absent": 3}
     assert groups["relevance"] == {"below 0.001": 1, "0.001 to 0.1": 2, "from 0.1": 2, "unknown": 1}
-    assert report["groups"]["image"]["present"]["accuracy"]["value"] == pytest.approx(2 / 3)
+    present = report["groups"]["image"]["present"]
+    assert present["accuracy"] == {"value": pytest.approx(2 / 3), "low": None, "high": None}  # of three rows
+    nothing = dict.fromkeys(("value", "low", "high"))
+    below = report["groups"]["relevance"]["below 0.001"]  # one row without relation, and none predicted
+    assert below["f1"] == below["precision"] == below["recall"] == nothing
     assert report["calibration"]["ece"] == pytest.approx(abs(0.85 - 0.5))
     text = as_markdown(report)
     assert (
-        "| picture absent | 3 | 33.3 (" in text
+        "| picture absent | 3 | 33.3 | 50.0 | 33.3 | 40.0 |" in text
+        and "| relevance below 0.001 | 1 | 100.0 | – | – | – |" in text
         and "| `/per/per/peer` (paper's Table 3) | 2 | 33.3 | 50.0 | 40.0 |" in text
     )
 
@@ -52,6 +59,8 @@ def test_the_report_of_a_model_says_what_evaluate_says(corpus, checkpoint):
     wrong = list(errors_of(answers, corpus["test"]))
     assert len(wrong) == round(32 * (1 - metrics["eval_accuracy"]))
     assert all("label" not in row and row["relation"] in answers["names"] for row in wrong)
+    assert all(row["predicted"] != row["relation"] for row in wrong)
+    assert [row["score"] for row in wrong] == sorted((row["score"] for row in wrong), reverse=True)
 
 
 def test_direction_sees_a_model_that_goes_by_the_order(corpus, checkpoint, monkeypatch):
@@ -68,7 +77,21 @@ def test_direction_sees_a_model_that_goes_by_the_order(corpus, checkpoint, monke
     assert report["direction"] == {"rows": len(unrelated), "listed": 1 - first, "swapped": first}
 
 
-def test_the_listed_order_counts_in_scores_and_not_in_direction(corpus, checkpoint, monkeypatch):
+@pytest.fixture
+def balanced(checkpoint):
+    """A checkpoint that says of itself that it was trained on both orders."""
+    config = json.loads((checkpoint / "config.json").read_text())
+    (checkpoint / "config.json").write_text(json.dumps({**config, "direction_balanced": True}))
+    return checkpoint
+
+
+def test_a_model_that_knows_the_order_is_not_told_again(corpus, checkpoint):
+    for score in (evaluate, evaluation_report):
+        with pytest.raises(ValueError, match="was not trained on both orders"):
+            score(checkpoint, corpus["test"], train=corpus["train"], **QUICK)
+
+
+def test_the_listed_order_counts_in_scores_and_not_in_direction(corpus, balanced, monkeypatch):
     """A model that knows nothing, and training rows whose tail is first for one relation alone."""
     from tgdi_hf import evaluation
 
@@ -81,15 +104,17 @@ def test_the_listed_order_counts_in_scores_and_not_in_direction(corpus, checkpoi
     train = Dataset.from_dict(some).cast_column("label", ClassLabel(names=names))
     weights = listed_order_weights(train, names)
     assert weights[1, 0] == 0.5  # a None is never listed with its tail first
-    plain, answers = evaluation_report(checkpoint, corpus["test"], rounds=10)
+    plain, answers = evaluation_report(balanced, corpus["test"], rounds=10)
     assert not plain["as_listed"] and answers["probabilities"].argmax(axis=1).max() == 0
-    report, answers = evaluation_report(checkpoint, corpus["test"], rounds=10, train=train)
+    report, answers = evaluation_report(balanced, corpus["test"], rounds=10, train=train)
     swapped = np.array([row["tail"] < row["head"] for row in corpus["test"]])
     assert report["as_listed"] and 0 < swapped.sum() < len(swapped)
     assert ((answers["probabilities"].argmax(axis=1) != 0) == swapped).all()
     assert report["direction"] == plain["direction"]
     scores = {f"eval_{name}": of["value"] for name, of in report["scores"].items()}
-    assert scores.items() <= evaluate(checkpoint, corpus["test"], train=train).items()
+    report, _ = evaluation_report(balanced, corpus["test"], compare=balanced, rounds=10, train=train)
+    assert report["comparison"]["mcnemar"] == {"only_one": 0, "only_two": 0, "p": 1.0}  # both are told
+    assert scores.items() <= evaluate(balanced, corpus["test"], train=train).items()
 
 
 def test_models_are_compared_on_the_same_rows(corpus, checkpoint, model, processor, tmp_path):
@@ -114,6 +139,7 @@ def test_controls_are_scored(corpus, checkpoint):
     changed = Controlled(corpus["test"], "text-only")
     report, answers = evaluation_report(checkpoint, corpus["test"], control=changed, rounds=50, **QUICK)
     assert report["scores"]["f1"]["value"] == evaluate(checkpoint, corpus["test"], control=changed, **QUICK)["eval_f1"]
+    assert "present" not in report["groups"]["image"]  # as the model got to see them
     _, unchanged = evaluation_report(checkpoint, corpus["test"], rounds=50, **QUICK)
     assert not np.allclose(answers["probabilities"], unchanged["probabilities"])
 
@@ -128,27 +154,37 @@ def test_the_command_writes_the_report(corpus, checkpoint, tmp_path):
     files = {path.name for path in (tmp_path / "report").iterdir()}
     assert files == {"report.json", "report.md", "errors.html", "calibration.png", "confusion.png"}
     report = json.loads((tmp_path / "report" / "report.json").read_text())
-    assert (report["control"], report["split"]) == ("shuffled-images", "test")
+    pictures = sum(image is not None for image in undecoded(corpus["test"])["image"])
+    assert report["scored"] == {
+        "data": str(tmp_path / "data"), "split": "test", "rows": 32, "objects": "none", "control": "shuffled-images",
+        "share": 1.0, "changed": pictures, "listed_order": False, "seed": 0,
+    }  # fmt: skip
+    text = (tmp_path / "report" / "report.md").read_text()
+    assert f"split test, **under the control shuffled-images, which changed {pictures} of 32 rows**." in text
     page = (tmp_path / "report" / "errors.html").read_text()
     wrong = round(report["rows"] * (1 - report["scores"]["accuracy"]["value"]))
     assert page.count("<article>") == wrong and "data:image/jpeg" in page and "<mark class=head>" in page
     assert "http" not in page
     scores = json.loads((tmp_path / "scores.json").read_text())
+    assert scores.pop("scored") == report["scored"]
     again = evaluate(checkpoint, corpus["test"], control=Controlled(corpus["test"], "shuffled-images"), **QUICK)
     assert scores.items() <= again.items() and scores["eval_f1"] == report["scores"]["f1"]["value"]
     result = CliRunner().invoke(
         app, ["evaluate", str(checkpoint), str(tmp_path / "data"), "--compare", str(checkpoint)]
     )
     assert result.exit_code == 2 and "--report" in result.output
+    result = CliRunner().invoke(app, ["evaluate", str(checkpoint), str(tmp_path / "data"), "--share", "0.5"])
+    assert result.exit_code == 2 and "no control" in result.output
 
 
-def test_the_command_counts_the_order_in_the_training_split(corpus, checkpoint, tmp_path):
+def test_the_command_counts_the_order_in_the_training_split(corpus, balanced, tmp_path):
     corpus.save_to_disk(tmp_path / "data")
     DatasetDict(test=corpus["test"]).save_to_disk(tmp_path / "bare")
-    arguments = ["evaluate", str(checkpoint), "--split", "test", "--listed-order", "--output", str(tmp_path / "scores")]
+    arguments = ["evaluate", str(balanced), "--split", "test", "--listed-order", "--output", str(tmp_path / "scores")]
     result = CliRunner().invoke(app, [*arguments, str(tmp_path / "data")])
     assert result.exit_code == 0, result.output + str(result.exception)
-    expected = evaluate(checkpoint, corpus["test"], train=corpus["train"], **QUICK)
-    assert json.loads((tmp_path / "scores").read_text()) == pytest.approx(expected)
+    expected = evaluate(balanced, corpus["test"], train=corpus["train"], **QUICK)
+    scores = json.loads((tmp_path / "scores").read_text())
+    assert scores.pop("scored")["listed_order"] and scores == pytest.approx(expected)
     result = CliRunner().invoke(app, [*arguments, str(tmp_path / "bare")])
     assert result.exit_code == 2 and "split 'train'" in result.output

@@ -120,3 +120,24 @@ def test_results_of_something_else_are_refused(model):
         model_card(model, "me/tiny", results={"f1": 0.5})
     with pytest.raises(ValueError, match="There are 1 results and 2 seeds"):
         model_card(model, "me/tiny", results=result(0.5), seeds=[0, 1])
+
+
+def scored(**of):
+    plain = {"data": "/home/me/tweets", "split": "test", "objects": "none", "control": None, "listed_order": False}
+    return {**result(0.5), "scored": {**plain, "rows": 40, "changed": 0, "share": 1.0, "seed": 0, **of}}
+
+
+def test_scores_say_themselves_what_they_were_measured_on(model):
+    card = model_card(model, "me/tiny", results=[scored(), scored(seed=1)])
+    assert "On tweets, test split, 2 runs." in card.text and "The epoch" not in card.text and "/home" not in str(card)
+    assert "The epoch was chosen on this split" in model_card(model, "me/tiny", results=scored(split="validation")).text
+    text = model_card(model, "me/tiny", results=scored(objects="published")).text
+    assert "**With published object crops, whose number gives the label away" in text
+    text = model_card(model, "me/tiny", results=scored(control="noise-images", changed=30)).text
+    assert "**Under the control `noise-images`, which changed 30 of 40 rows.**" in text
+    text = model_card(model, "me/tiny", results=scored(listed_order=True)).text
+    assert "With what the listed order of head and tail says" in text
+    with pytest.raises(ValueError, match="those of the split 'test', not of 'validation'"):
+        model_card(model, "me/tiny", results=scored(), split="validation")
+    with pytest.raises(ValueError, match="not measured alike: control is None and 'no-image'"):
+        model_card(model, "me/tiny", results=[scored(), scored(control="no-image")])

@@ -3,7 +3,16 @@ import pytest
 from scipy.stats import binomtest
 
 from tgdi_hf.metric import relation_scores
-from tgdi_hf.statistics import bootstrap, calibration, interval, mcnemar, paired_difference, row_counts, scores_of
+from tgdi_hf.statistics import (
+    bootstrap,
+    calibration,
+    interval,
+    mcnemar,
+    paired_difference,
+    row_counts,
+    scores_of,
+    summed_by,
+)
 
 
 @pytest.fixture
@@ -36,6 +45,19 @@ def test_the_bootstrap_spreads_as_theory_says(answers):
     assert not np.array_equal(samples, bootstrap(counts, rounds=2000, seed=2))
 
 
+def test_rows_of_one_post_are_drawn_together(answers):
+    counts = row_counts(answers[1], answers[0], 0)
+    posts = [f"post {i % 100}" for i in range(300)]
+    summed = summed_by(counts, posts)
+    assert summed.shape == (100, 5) and (summed[:, 0] == 3).all()
+    place = sorted(set(posts)).index("post 7")
+    assert summed[place].tolist() == (counts[7] + counts[107] + counts[207]).tolist()
+    assert summed_by(counts, None) is counts
+    # Three copies of a row are one sample: the spread of a third of the rows.
+    copies = bootstrap(summed_by(np.concatenate([counts[:100]] * 3), np.tile(np.arange(100), 3)), rounds=1000)
+    assert copies[:, 0].std() == pytest.approx(bootstrap(counts[:100], rounds=1000)[:, 0].std(), rel=1e-9)
+
+
 def test_many_rows_are_drawn_in_parts(answers, monkeypatch):
     counts = row_counts(answers[1], answers[0], 0)
     expected = bootstrap(counts, rounds=50)
@@ -49,7 +71,7 @@ def test_a_better_model_is_seen_to_be_better(answers):
     found = paired_difference(one, two)
     assert found["difference"] == pytest.approx(scores_of(two.sum(0))[3] - scores_of(one.sum(0))[3])
     assert 0 < found["interval"][0] < found["difference"] < found["interval"][1]
-    assert found["p"] < 0.01
+    assert found["p"] == pytest.approx(2 / 1001)  # never: what was measured is a sample, too
     assert paired_difference(two, one)["difference"] == pytest.approx(-found["difference"])
     assert paired_difference(one, one) == {"difference": 0.0, "interval": [0.0, 0.0], "p": 1.0}
 
@@ -60,6 +82,8 @@ def test_mcnemar_is_the_binomial_test(answers):
     expected = binomtest(found["only_one"], found["only_one"] + found["only_two"]).pvalue
     assert found["p"] == pytest.approx(expected)
     assert mcnemar(np.array([True]), np.array([True])) == {"only_one": 0, "only_two": 0, "p": 1.0}
+    many = np.arange(40_000) < 19_800
+    assert mcnemar(many, ~many)["p"] == pytest.approx(binomtest(19_800, 40_000).pvalue)
 
 
 def test_calibration_by_hand():

@@ -12,7 +12,7 @@ from datasets import Dataset
 from PIL import Image
 
 from .mnre import NEGATIVE
-from .posts import digest_of, undecoded
+from .posts import digest_of, texts_of, undecoded
 from .processing.entity_mentions import text_and_spans
 from .statistics import interval
 
@@ -210,7 +210,7 @@ def _shared(one: Dataset, two: Dataset) -> dict[str, int]:
 
 
 def _texts(dataset: Dataset) -> list[str]:
-    return [" ".join(text_and_spans(row, "row")[0].lower().split()) for row in undecoded(dataset)]
+    return [" ".join(text.lower().split()) for text in texts_of(dataset)]
 
 
 def _pictures(dataset: Dataset) -> list[str | None]:

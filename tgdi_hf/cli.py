@@ -126,6 +126,8 @@ def train(
     """
     from .training import fine_tune, load_data
 
+    if control is None and share != 1:
+        raise typer.BadParameter("There is no control whose share it could be.", param_hint="--share")
     metrics = fine_tune(
         load_data(data, objects=objects, strict=strict),
         output,
@@ -193,9 +195,15 @@ def evaluate(
     if listed_order and "train" not in dataset:
         raise typer.BadParameter(f"What the order says is counted in the split 'train', which {data} lacks.",
                                  param_hint="--listed-order")  # fmt: skip
+    if control is None and share != 1:
+        raise typer.BadParameter("There is no control whose share it could be.", param_hint="--share")
     rows, train = dataset[split], dataset["train"] if listed_order else None
     options = {"per_device_eval_batch_size": batch_size, "bf16_full_eval": bf16, "train": train}
     changed = None if control is None else Controlled(rows, control, share, seed)
+    scored = {
+        "data": str(data), "split": split, "rows": len(rows), "objects": objects, "control": control, "share": share,
+        "changed": 0 if changed is None else len(changed.changed), "listed_order": listed_order, "seed": seed,
+    }  # fmt: skip
     if report is None:
         metrics = score(checkpoint, rows, control=changed, **options)
     else:
@@ -203,11 +211,11 @@ def evaluate(
         metrics = metrics_of(answers)
     _show(metrics)
     if output is not None:
-        output.write_text(json.dumps(metrics, indent=2, sort_keys=True) + "\n")
+        output.write_text(json.dumps({**metrics, "scored": scored}, indent=2, sort_keys=True) + "\n")
     if report is not None:
         from .report_files import write_errors, write_report
 
-        write_report({**found, "data": str(data), "split": split, "control": control, "share": share}, report)
+        write_report({**found, "scored": scored}, report)
         wrong = errors_of(answers, rows if changed is None else changed)
         count = write_errors(_pipeline(checkpoint, bf16), wrong, report / "errors.html")
         typer.echo(f"{report} has report.json, report.md and errors.html with {count} of the errors")
@@ -218,7 +226,7 @@ def audit(
     data: Data,
     split: Annotated[str, typer.Option(help="Whose labels to guess.")] = "train",
     objects: Annotated[
-        str, typer.Option(help="Of an MNRE folder: 'published' adds how many crops are listed for each row.")
+        str, typer.Option(help="'none', or 'published': look at how many of MNRE's crops are listed for each row, too.")
     ] = "none",
     seed: int = 0,
     output: Annotated[Path | None, typer.Option(help="Write all that was found as JSON.")] = None,
@@ -232,6 +240,8 @@ def audit(
     from .mnre import listed_crops
     from .training import load_data
 
+    if objects not in ("none", "published"):
+        raise typer.BadParameter(f"It is {objects!r}; expected 'none' or 'published'.", param_hint="--objects")
     dataset = load_data(data)
     if split not in dataset:
         raise typer.BadParameter(f"{data} has no split {split!r}, only {', '.join(dataset)}.", param_hint="--split")
@@ -455,8 +465,10 @@ def push(
     repo: Annotated[str, typer.Argument(help="user/name on the Hub; made if it is not there.")],
     results: Annotated[list[Path], typer.Option(help="What `tgdi evaluate --output` wrote; once for every seed.")] = [],  # noqa: B006 - typer copies it
     seeds: Annotated[list[int], typer.Option("--seed", help="Of the runs behind the results, in order.")] = [],  # noqa: B006
-    dataset: Annotated[str, typer.Option(help="What the results were measured on.")] = "MNRE",
-    split: str = "validation",
+    dataset: Annotated[
+        str | None, typer.Option(help="What the results were measured on.", show_default="what they say")
+    ] = None,
+    split: Annotated[str | None, typer.Option(help="Likewise.", show_default="what they say")] = None,
     license: Annotated[str | None, typer.Option(help="Of the weights, as the Hub spells it.")] = None,
     language: str = "en",
     base_models: Annotated[

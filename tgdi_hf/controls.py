@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from datasets import Dataset
 
-from .posts import undecoded
+from .posts import digest_of, undecoded
 
 CONTROLS = (
     "text-only",
@@ -24,8 +24,8 @@ class Controlled:
     The rows of a dataset with what comes beside the text changed.
 
     - `"text-only"`: neither picture nor caption; `"no-image"`, `"no-caption"`: the one or the other is left out.
-    - `"shuffled-images"`: pictures, with their objects, change places among the rows that have one; none stays with its
-      own row (unless there is one only). `"shuffled-captions"`: the same of captions.
+    - `"shuffled-images"`: every distinct picture, with objects on it, takes the place of another one in all rows that
+      have that. `"shuffled-captions"`: the same of captions.
     - `"blank-images"`: every picture is grey, of one size; `"noise-images"`: noise, another in every row. Objects go.
 
     Args:
@@ -34,8 +34,11 @@ class Controlled:
         share: Of the rows that have what is changed, how many change; the others stay as they are.
         seed: Of what is drawn.
 
+    Attributes:
+        changed: `(rows,)`, the places of the rows that change.
+
     Raises:
-        ValueError: There is no such control, or `share` is not from 0 to 1.
+        ValueError: There is no such control, `share` is not from 0 to 1, or the rows have nothing that it could change.
     """
 
     def __init__(self, dataset: Dataset, control: str, share: float = 1.0, seed: int = 0):
@@ -48,16 +51,21 @@ class Controlled:
         rows = np.arange(len(dataset))
         if control != "text-only":  # that leaves out what is there, whatever it is
             column = "caption" if control.endswith(("caption", "captions")) else "image"
-            there = [bool(value) for value in self.dataset[column]] if column in dataset.column_names else []
-            rows = np.flatnonzero(there)
+            values = self.dataset[column] if column in dataset.column_names else []
+            rows = np.flatnonzero([bool(value) for value in values])
+            if not len(rows):
+                raise ValueError(f"No row has a {column}: the control {control!r} would change nothing.")
         self.changed = generator.choice(rows, size=round(share * len(rows)), replace=False)
         self.changed.sort()
         self.donors: Mapping[int, int] = {}
-        if control.startswith("shuffled"):
-            # A cycle in random order: nobody is their own neighbour.
-            cycle = generator.permutation(self.changed)
-            self.donors = dict(zip(cycle.tolist(), np.roll(cycle, 1).tolist()))
+        if control.startswith("shuffled") and len(self.changed):
+            places = self.changed.tolist()
+            self.donors = _donors([_key(values[i]) for i in places], places, generator)
         self._is_changed = set(self.changed.tolist())
+
+    def removes(self, column: str) -> bool:
+        """Whether the rows that change lose their `image` or `caption`."""
+        return self.control in ("text-only", f"no-{column}")
 
     @property
     def features(self):
@@ -90,6 +98,22 @@ class Controlled:
         if self.control == "noise-images":
             pixels = np.random.default_rng([self.seed, index]).integers(0, 256, (224, 224, 3), dtype=np.uint8)
         return {**row, "image": pixels, "objects": None}
+
+
+def _donors(keys: list[str], places: list[int], generator: np.random.Generator) -> dict[int, int]:
+    """For every row another one with something else: rows of one post share their picture."""
+    first = dict(zip(reversed(keys), reversed(places)))
+    if len(first) < 2:
+        raise ValueError("All rows have the same picture or caption: there is none to shuffle it with.")
+    # A cycle in random order: nobody is their own neighbour.
+    cycle = [list(first)[i] for i in generator.permutation(len(first))]
+    after = dict(zip(cycle, cycle[1:] + cycle[:1]))
+    return {place: first[after[key]] for key, place in zip(keys, places)}
+
+
+def _key(value: Any) -> str:
+    """Captions are what they say, pictures what is in their file."""
+    return value if isinstance(value, str) else digest_of(value["path"] if value["bytes"] is None else value["bytes"])
 
 
 __all__ = ["CONTROLS", "Controlled"]

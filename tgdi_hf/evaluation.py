@@ -15,9 +15,19 @@ from .direction import as_listed, listed_order_weights
 from .metric import make_compute_metrics, relation_scores
 from .mnre import NEGATIVE
 from .modeling.modeling_tgdi import TGDIForRelationExtraction
-from .posts import undecoded
+from .posts import texts_of, undecoded
 from .processing.processing_tgdi import TGDIProcessor
-from .statistics import ROUNDS, bootstrap, calibration, interval, mcnemar, paired_difference, row_counts, scores_of
+from .statistics import (
+    ROUNDS,
+    bootstrap,
+    calibration,
+    interval,
+    mcnemar,
+    paired_difference,
+    row_counts,
+    scores_of,
+    summed_by,
+)
 from .training import training_arguments
 
 # The relations of the paper's Table 3.
@@ -31,6 +41,7 @@ PAPER_CATEGORIES = (
 )
 # MNRE's published image-text correlations pile up at zero: half of them are below 0.001, a tenth above 0.12.
 RELEVANCE_CUTS = (0.001, 0.1)
+FEW = 30  # rows of a group, of which no interval would say anything
 SCORES = ("accuracy", "precision", "recall", "f1")
 
 
@@ -108,14 +119,19 @@ def evaluate(
     model, processor, names, dataset = load_for_evaluation(checkpoint, dataset)
     if train is not None:
         probabilities = probabilities_of(model, processor, names, _rows(dataset, control), **arguments)
-        probabilities = _as_listed(probabilities, names, dataset, train, checkpoint)
+        probabilities = _as_listed(probabilities, model, names, dataset, train, checkpoint)
         return metrics_of({"names": names, "labels": np.array(dataset["label"][:]), "probabilities": probabilities})
     with TemporaryDirectory() as scratch:
         trainer = trainer_for(model, processor, output_dir or scratch, names, **arguments)
         return trainer.evaluate(_rows(dataset, control), metric_key_prefix="eval")
 
 
-def _as_listed(probabilities, names, dataset, train, checkpoint) -> np.ndarray:
+def _as_listed(probabilities, model, names, dataset, train, checkpoint) -> np.ndarray:
+    if not model.config.direction_balanced:
+        raise ValueError(
+            f"The model in {checkpoint} was not trained on both orders (`tgdi train --both-orders`): what the listed "
+            "order says it has learned itself, and would count it twice."
+        )
     return as_listed(probabilities, listed_order_weights(_with_labels_of(names, train, checkpoint), names), dataset)
 
 
@@ -164,7 +180,8 @@ def evaluation_report(
         compare: Another checkpoint, to compare it with on the same rows.
         control: The same rows, changed; see `Controlled`.
         rounds, seed: Of the bootstrap.
-        train: As in `evaluate`. `direction` and the other checkpoint are without it.
+        train: As in `evaluate`. `direction` is without it, and so is another checkpoint that was not trained on both
+            orders.
         arguments: Fields of `TrainingArguments`.
 
     Returns:
@@ -174,7 +191,8 @@ def evaluation_report(
         that the other checkpoint alone gets right). And `names`, `labels` and `probabilities`, as they were scored.
 
     Raises:
-        ValueError: The data has a relation that a model does not know.
+        ValueError: The data has a relation that a model does not know, or `train` is given for a model that was not
+            trained on both orders.
     """
     model, processor, names, dataset = load_for_evaluation(checkpoint, dataset)
     rows, labels = _rows(dataset, control), np.array(dataset["label"][:])
@@ -183,17 +201,20 @@ def evaluation_report(
     if NEGATIVE in names:
         direction = {"direction": direction_of(model, processor, rows, probabilities, labels, names, arguments)}
     if train is not None:
-        probabilities = _as_listed(probabilities, names, dataset, train, checkpoint)
-    report = report_of(probabilities, labels, names, _columns(dataset), rounds, seed)
+        probabilities = _as_listed(probabilities, model, names, dataset, train, checkpoint)
+    posts = texts_of(dataset)
+    report = report_of(probabilities, labels, names, _columns(dataset, control), rounds, seed, posts)
     report |= {"checkpoint": str(checkpoint), "as_listed": train is not None, **direction}
     if compare is not None:
         other, other_processor, known, others = load_for_evaluation(compare, dataset)
-        found = probabilities_of(other, other_processor, known, _rows(others, control), **arguments).argmax(axis=1)
+        found = probabilities_of(other, other_processor, known, _rows(others, control), **arguments)
+        if train is not None and other.config.direction_balanced:
+            found = _as_listed(found, other, known, others, train, compare)
         # The two may number relations differently, and one may know more of them than the other.
         ids = np.array([names.index(name) if name in names else len(names) for name in known])
         negative = names.index(NEGATIVE) if NEGATIVE in names else None
-        answers = ids[found], probabilities.argmax(axis=1)
-        counts = [row_counts(answer, labels, negative) for answer in answers]
+        answers = ids[found.argmax(axis=1)], probabilities.argmax(axis=1)
+        counts = [summed_by(row_counts(answer, labels, negative), posts) for answer in answers]
         report["comparison"] = {
             "with": str(compare),
             "f1": paired_difference(*counts, rounds, seed),
@@ -211,22 +232,30 @@ def metrics_of(answers: Mapping[str, Any]) -> dict[str, float]:
 
 
 def errors_of(answers: Mapping[str, Any], rows: Any) -> Iterator[dict[str, Any]]:
-    """The rows that are wrong, the most certain answers first, with the name of the real `relation`."""
+    """The rows that are wrong, the most certain answers first, with the names of `relation` and `predicted` one."""
     predicted = answers["probabilities"].argmax(axis=1)
     wrong = np.flatnonzero(predicted != answers["labels"])
     for i in wrong[np.argsort(-answers["probabilities"][wrong].max(axis=1), kind="stable")].tolist():
         row = {name: value for name, value in rows[i].items() if name != "label"}
-        yield {**row, "relation": answers["names"][answers["labels"][i]]}
+        yield {
+            **row,
+            "relation": answers["names"][answers["labels"][i]],
+            "predicted": answers["names"][predicted[i]],
+            "score": float(answers["probabilities"][i].max()),
+        }
 
 
-def _columns(dataset: Dataset) -> dict[str, list[Any]]:
-    """What posts are grouped by, where the data has it."""
+def _columns(dataset: Dataset, control: Controlled | None = None) -> dict[str, list[Any]]:
+    """What posts are grouped by, where the data has it, as the model got to see them."""
     columns: dict[str, list[Any]] = {}
     if "relevance" in dataset.features:
         columns["relevance"] = dataset["relevance"][:]
     for name in ("image", "caption"):
         if name in dataset.features:
-            columns[name] = [bool(value) for value in undecoded(dataset)[name]]
+            there = np.array([bool(value) for value in undecoded(dataset)[name]])
+            if control is not None and control.removes(name):
+                there[control.changed] = False
+            columns[name] = there.tolist()
     return columns
 
 
@@ -265,6 +294,7 @@ def report_of(
     columns: Mapping[str, Sequence[Any]] | None = None,
     rounds: int = ROUNDS,
     seed: int = 0,
+    posts: Sequence[Any] | None = None,
 ) -> dict[str, Any]:
     r"""
     The part of a report that needs no model.
@@ -275,15 +305,17 @@ def report_of(
         names: The relations in the order of their ids.
         columns: Of the rows: whether they have an `image` and a `caption`, and their `relevance`.
         rounds, seed: Of the bootstrap.
+        posts: The post of every row; by default each is one by itself.
 
     Returns:
         - `rows`; `scores`: `accuracy`, and micro `precision`, `recall` and `f1` without `None`, each with its 95 %
-          interval by bootstrap over rows;
+          interval by bootstrap over posts;
         - `macro_f1`: the mean F1 of the relations, `None` left out, that have a row or are predicted for one; another
           counts neither as 0 nor as 1;
         - `paper_categories`: the relations of the paper's Table 3; `per_relation`: all of them;
         - `confusion`: `names` and a `matrix`, real relations in rows;
-        - `groups`: the scores by `relevance` (cut at 0.001 and 0.1), by `image` and by `caption`;
+        - `groups`: the scores by `relevance` (cut at 0.001 and 0.1), by `image` and by `caption`, `None` where there is
+          nothing to divide by, and without intervals in groups of less than 30 rows;
         - `calibration`: see there.
     """
     negative = list(names).index(NEGATIVE) if NEGATIVE in names else None
@@ -295,14 +327,14 @@ def report_of(
     present = [i for i in range(len(names)) if i != negative and matrix[i].sum() + matrix[:, i].sum()]
     return {
         "rows": len(labels),
-        "scores": _with_intervals(counts, rounds, seed),
+        "scores": _with_intervals(counts, rounds, seed, posts),
         "macro_f1": float(np.mean([of_all["per_relation"][names[i]]["f1"] for i in present])) if present else 0.0,
         "paper_categories": {n: of_all["per_relation"][n] for n in PAPER_CATEGORIES if n in of_all["per_relation"]},
         "per_relation": of_all["per_relation"],
         "confusion": {"names": list(names), "matrix": matrix.tolist()},
         "groups": {
             name: {
-                group: {"rows": int(mask.sum()), **_with_intervals(counts[mask], rounds, seed)}
+                group: _of_group(counts[mask], rounds, seed, posts and [posts[i] for i in np.flatnonzero(mask)])
                 for group, mask in _masks(name, values).items()
                 if mask.any()
             }
@@ -312,13 +344,24 @@ def report_of(
     }
 
 
-def _with_intervals(counts: np.ndarray, rounds: int, seed: int) -> dict[str, dict[str, float]]:
-    values, samples = scores_of(counts.sum(axis=0)), bootstrap(counts, rounds, seed)
+def _with_intervals(counts: np.ndarray, rounds: int, seed: int, posts: Sequence[Any] | None) -> dict[str, Any]:
+    values, samples = scores_of(counts.sum(axis=0)), bootstrap(summed_by(counts, posts), rounds, seed)
     found = {}
     for i, name in enumerate(SCORES):
         low, high = interval(samples[:, i])
         found[name] = {"value": float(values[i]), "low": low, "high": high}
     return found
+
+
+def _of_group(counts: np.ndarray, rounds: int, seed: int, posts: Sequence[Any] | None) -> dict[str, Any]:
+    found = _with_intervals(counts, rounds, seed, posts)
+    if len(counts) < FEW:
+        found = {name: {**score, "low": None, "high": None} for name, score in found.items()}
+    predicted, real = counts[:, 3:].sum(axis=0)
+    for name, divisor in (("precision", predicted), ("recall", real), ("f1", predicted + real)):
+        if not divisor:
+            found[name] = dict.fromkeys(("value", "low", "high"))
+    return {"rows": len(counts), **found}
 
 
 def _masks(name: str, values: Sequence[Any]) -> dict[str, np.ndarray]:
@@ -336,13 +379,14 @@ def _masks(name: str, values: Sequence[Any]) -> dict[str, np.ndarray]:
 
 
 def as_markdown(report: Mapping[str, Any]) -> str:
-    """A report as tables, in percent."""
-    lines = ["| | rows | accuracy | precision | recall | F1 |", "|---|---|---|---|---|---|"]
+    """A report as tables, in percent, below what it is about."""
+    lines = [_conditions(report), ""] if "scored" in report else []
+    lines += ["| | rows | accuracy | precision | recall | F1 |", "|---|---|---|---|---|---|"]
     lines.append(_row("all", {"rows": report["rows"], **report["scores"]}))
     titles = {"image": "picture", "caption": "caption", "relevance": "relevance"}
     for name, groups in report["groups"].items():
         lines += [_row(f"{titles[name]} {group}", values) for group, values in groups.items()]
-    lines += ["", "In percent, with 95 % intervals by bootstrap over rows.", ""]
+    lines += ["", "In percent, with 95 % intervals by bootstrap over posts.", ""]
     lines.append(f"Macro-F1 over the relations that have a row or are predicted: {100 * report['macro_f1']:.1f}.")
     lines.append(f"Expected calibration error: {report['calibration']['ece']:.3f}.")
     if report.get("direction"):
@@ -361,10 +405,29 @@ def as_markdown(report: Mapping[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _conditions(report: Mapping[str, Any]) -> str:
+    of = report["scored"]
+    parts = [f"{report['checkpoint']} on {of['data']}, split {of['split']}"]
+    if of["objects"] != "none":
+        parts.append(f"**with {of['objects']} object crops, whose number gives the label away**")
+    if of["control"] is not None:
+        parts.append(
+            f"**under the control {of['control']}, which changed {of['changed']:,} of {report['rows']:,} rows**"
+        )
+    if of["listed_order"]:
+        parts.append("with what the listed order of head and tail says in the split train")
+    return ", ".join(parts) + "."
+
+
 def _row(name: str, values: Mapping[str, Any]) -> str:
-    found = [[100 * values[score][part] for part in ("value", "low", "high")] for score in SCORES]
-    cells = [f"{value:.1f} ({low:.1f} to {high:.1f})" for value, low, high in found]
+    cells = [_cell(**values[score]) for score in SCORES]
     return f"| {name} | {values['rows']:,} | {' | '.join(cells)} |"
+
+
+def _cell(value: float | None, low: float | None, high: float | None) -> str:
+    if value is None:
+        return "–"
+    return f"{100 * value:.1f}" + ("" if low is None else f" ({100 * low:.1f} to {100 * high:.1f})")
 
 
 def _comparison(found: Mapping[str, Any]) -> str:
@@ -372,6 +435,7 @@ def _comparison(found: Mapping[str, Any]) -> str:
     low, high = (100 * bound for bound in f1["interval"])
     return (
         f"F1 minus that of {found['with']}: {100 * f1['difference']:+.1f} points ({low:+.1f} to {high:+.1f}), paired "
-        f"bootstrap p = {f1['p']:.3f}; right where the other is wrong {test['only_two']} rows, the other way round "
-        f"{test['only_one']}, McNemar p = {test['p']:.3f}."
+        f"bootstrap over posts p = {f1['p']:.3f}; right where the other is wrong {test['only_two']} rows, the other "
+        f"way round {test['only_one']}, McNemar p = {test['p']:.3f}. This compares two checkpoints; whether two ways of "
+        "training differ, only several seeds of each can say."
     )

@@ -26,8 +26,8 @@ def model_card(
     *,
     results: Sequence[Mapping[str, float]] | Mapping[str, float] = (),
     seeds: Sequence[int] | None = None,
-    dataset_name: str = "MNRE",
-    split: str = "validation",
+    dataset_name: str | None = None,
+    split: str | None = None,
     language: str | Sequence[str] = "en",
     license: str | None = None,
     base_models: Sequence[str] | None = None,
@@ -44,7 +44,8 @@ def model_card(
         repo_id: Where it will be on the Hub.
         results: What `tgdi evaluate --output` wrote, of one seed or of each of several.
         seeds: Of the training runs behind `results`; the first must be that of `model`.
-        dataset_name, split: What `results` were measured on.
+        dataset_name, split: What `results` were measured on; by default the folder and the split that they say
+            themselves, or MNRE's validation split.
         language: ISO codes.
         license: Of the weights, as the Hub spells it. The licences of the base models have a say in it.
         base_models: Names on the Hub. By default what the configuration says, if it can be such a name; as it can't be
@@ -58,9 +59,15 @@ def model_card(
         `ModelCard`.
 
     Raises:
-        ValueError: Results without the scores of `tgdi evaluate`, or not one seed for each.
+        ValueError: Results without the scores of `tgdi evaluate`, that were not measured alike or on another split than
+            `split`; or not one seed for each.
     """
     results = [results] if isinstance(results, Mapping) else list(results)
+    scored = _scored(results)
+    if split is not None and scored and scored["split"] != split:
+        raise ValueError(f"The results are those of the split {scored['split']!r}, not of {split!r}.")
+    split = split or scored.get("split", "validation")
+    dataset_name = dataset_name or Path(scored.get("data", "MNRE")).name
     if seeds is not None and len(seeds) != len(results):
         raise ValueError(f"There are {len(results)} results and {len(seeds)} seeds; expected one seed for each result.")
     scores = [_scores(result) for result in results]
@@ -102,6 +109,7 @@ def model_card(
         per_relation=_per_relation(results, names) if results else [],
         dataset_name=dataset_name,
         split=split,
+        scored=scored,
         seeds=seed_text,
         notes=notes,
         co2=co2 if isinstance(co2, str) else None,
@@ -138,6 +146,19 @@ def _scores(result: Mapping[str, float]) -> dict[str, float]:
             "writes."
         )
     return {name: 100 * result[f"eval_{name}"] for name in SCORES}
+
+
+def _scored(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What the results say of how they were measured; nothing where they are of an older version, or of one's own."""
+    said = [{name: value for name, value in r["scored"].items() if name != "seed"} for r in results if "scored" in r]
+    unlike = [one for one in said if one != said[0]]
+    if unlike:
+        name = next(name for name in said[0] if said[0][name] != unlike[0].get(name))
+        raise ValueError(
+            f"The results were not measured alike: {name} is {said[0][name]!r} and {unlike[0].get(name)!r}. Give those "
+            "of one evaluation, one for each seed."
+        )
+    return said[0] if said else {}
 
 
 def _seed_text(seeds: Sequence[int] | None, count: int) -> str:

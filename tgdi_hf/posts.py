@@ -3,7 +3,7 @@
 import hashlib
 from pathlib import Path
 
-from datasets import DatasetDict, Image, List, load_dataset, load_from_disk
+from datasets import Dataset, DatasetDict, Image, List, load_dataset, load_from_disk
 
 from .mnre import load_mnre
 
@@ -76,3 +76,10 @@ def digest_of(picture: bytes | str | Path) -> str:
     """Names a picture by the content of its file, given as bytes or as a path."""
     content = picture if isinstance(picture, bytes) else Path(picture).read_bytes()
     return hashlib.sha256(content).hexdigest()[:32]
+
+
+def texts_of(dataset: Dataset) -> list[str]:
+    """The text of every row; nothing else of it is read."""
+    columns = [name for name in ("words", "text") if name in dataset.column_names]
+    rows = dataset.select_columns(columns)
+    return [row["text"] if row.get("words") is None else " ".join(row["words"]) for row in rows]

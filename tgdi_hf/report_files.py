@@ -5,6 +5,7 @@ import html
 import io
 import json
 from collections.abc import Iterable, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +79,8 @@ def write_errors(
 
     Args:
         pipe: The pipeline.
-        posts: With head, tail and `relation`, the name of the real one.
+        posts: With head, tail, the names of the real `relation` and of the `predicted` one, and its `score`; see
+            `errors_of`.
         path: Of the page.
         most: How many to show.
 
@@ -86,12 +88,10 @@ def write_errors(
         How many there are on it.
     """
     found = []
-    for post in posts:
-        if len(found) == most:
-            break
-        answer, pictures = explain(pipe, {name: value for name, value in post.items() if name != "relation"})
-        if answer["relation"] != post["relation"]:
-            found.append(_article(post, answer, pictures))
+    for post in islice(posts, most):
+        known = ("relation", "predicted", "score")
+        answer, pictures = explain(pipe, {name: value for name, value in post.items() if name not in known})
+        found.append(_article(post, answer, pictures))
     intro = f"{len(found)} posts that the model gets wrong. <mark class=head>Head</mark>, <mark class=tail>tail</mark>."
     Path(path).write_text("".join([PAGE.format(title="Errors", intro=intro), *found]), encoding="utf-8")
     return len(found)
@@ -107,7 +107,7 @@ def _article(post: Mapping[str, Any], answer: Mapping[str, Any], pictures: list[
     )
     return (
         f"<article><p>{_marked(text, answer)}</p><p>Real <code>{html.escape(post['relation'])}</code>, predicted "
-        f"<code>{html.escape(answer['relation'])}</code> ({answer['score']:.2f}). The text alone: "
+        f"<code>{html.escape(post['predicted'])}</code> ({post['score']:.2f}). The text alone: "
         f"<code>{html.escape(alone['relation'])}</code> ({alone['score']:.2f}).{gate}</p>{shown}</article>\n"
     )
 

@@ -1,7 +1,6 @@
 """How sure one can be of a score: intervals, comparisons of two models, calibration."""
 
 from collections.abc import Iterator, Sequence
-from math import comb
 from typing import Any
 
 import numpy as np
@@ -40,12 +39,31 @@ def row_counts(predictions: np.ndarray, labels: np.ndarray, negative: int | None
     return np.stack([np.ones_like(right), right, right & real, predicted, real], axis=-1).astype(np.int64)
 
 
-def bootstrap(counts: np.ndarray, rounds: int = ROUNDS, seed: int = 0) -> np.ndarray:
+def summed_by(counts: np.ndarray, groups: Sequence[Any] | None) -> np.ndarray:
     r"""
-    Scores of samples of the rows, drawn with replacement, as many as there are.
+    Counts of rows that belong together, added up: rows of one post are no independent samples.
 
     Args:
-        counts: `(rows, 5)`, or `(rows, models, 5)` for models that are scored on the same samples.
+        counts: `(rows, ...)`, see `row_counts`.
+        groups: Of every row; `None` leaves each by itself.
+
+    Returns:
+        `(groups, ...)`.
+    """
+    if groups is None:
+        return counts
+    names, places = np.unique(np.asarray(groups), return_inverse=True)
+    sums = np.zeros((len(names), *counts.shape[1:]), dtype=counts.dtype)
+    np.add.at(sums, places, counts)
+    return sums
+
+
+def bootstrap(counts: np.ndarray, rounds: int = ROUNDS, seed: int = 0) -> np.ndarray:
+    r"""
+    Scores of samples of the rows, or of groups of them, drawn with replacement, as many as there are.
+
+    Args:
+        counts: `(rows, 5)`, or `(rows, models, 5)` for models that are scored on the same samples; see `summed_by`.
         rounds: How many samples.
         seed: Of the samples.
 
@@ -77,18 +95,19 @@ def paired_difference(
     By how much the F1 of the second model is above that of the first, on the same rows.
 
     Args:
-        one, two: `(rows, 5)` of each, see `row_counts`.
+        one, two: `(rows, 5)` of each, see `row_counts` and `summed_by`.
         rounds, seed: See `bootstrap`.
 
     Returns:
         `difference`, its 95 % `interval`, and `p`: twice the share of samples in which the difference has the other
-        sign or is none, at most 1.
+        sign or is none, what was measured counted among them; at most 1.
     """
     difference = float(np.subtract(*scores_of(np.stack([two.sum(0), one.sum(0)]))[:, 3]))
     samples = bootstrap(np.stack([one, two], axis=1), rounds, seed)[:, :, 3]
     differences = samples[:, 1] - samples[:, 0]
-    other = np.mean(differences <= 0) if difference > 0 else np.mean(differences >= 0)
-    return {"difference": difference, "interval": [*interval(differences)], "p": float(min(2 * other, 1))}
+    other = np.sum(differences <= 0) if difference > 0 else np.sum(differences >= 0)
+    p = min(2 * (int(other) + 1) / (rounds + 1), 1.0)
+    return {"difference": difference, "interval": [*interval(differences)], "p": p}
 
 
 def mcnemar(one_right: np.ndarray, two_right: np.ndarray) -> dict[str, float]:
@@ -99,9 +118,11 @@ def mcnemar(one_right: np.ndarray, two_right: np.ndarray) -> dict[str, float]:
         `only_one` and `only_two`, the rows that one model alone gets right; and `p`, two-sided.
     """
     only_one, only_two = int((one_right & ~two_right).sum()), int((two_right & ~one_right).sum())
-    total, fewer = only_one + only_two, min(only_one, only_two)
-    p = min(2 * sum(comb(total, k) for k in range(fewer + 1)) / 2**total, 1.0) if total else 1.0
-    return {"only_one": only_one, "only_two": only_two, "p": p}
+    total, ways, tail = only_one + only_two, 1, 0
+    for k in range(min(only_one, only_two) + 1):
+        tail += ways  # of choosing k
+        ways = ways * (total - k) // (k + 1)
+    return {"only_one": only_one, "only_two": only_two, "p": min(2 * tail / 2**total, 1.0)}
 
 
 def calibration(confidences: np.ndarray, right: np.ndarray, bins: int = 15) -> dict[str, Any]:

@@ -116,8 +116,9 @@ class ConvolutionForRelationExtraction(PreTrainedModel):
         for embedding, index in zip(self.positions, (head_index, tail_index)):
             far = self.config.max_distance
             features.append(embedding((places - index[:, None]).clamp(-far, far) + far))
-        maps = self.convolution(torch.cat(features, dim=-1).mT)  # (B, filters, L)
         there = attention_mask.bool()
+        seen = torch.cat(features, dim=-1) * there.unsqueeze(-1)  # padding looks like what is beyond the text
+        maps = self.convolution(seen.mT)  # (B, filters, L)
         if self.config.piecewise:
             pair = torch.stack([head_index, tail_index], dim=1)
             first, second = pair.amin(dim=1, keepdim=True), pair.amax(dim=1, keepdim=True)

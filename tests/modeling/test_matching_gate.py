@@ -62,12 +62,16 @@ def test_matching_loss_compares_with_the_post_before():
     # Pictures 0, 1, 1, none, 2: the second has 0 before it, the third its own, the fourth is bare, the fifth comes
     # after a bare one, and the first after the fifth, which has 2.
     index = torch.tensor([[0], [1], [1], [0], [2]])
-    pictures = Pictures(None, None, index, torch.tensor([[True], [True], [True], [False], [True]]))
+    patches = torch.randn(3, 4, 6)
+    pictures = Pictures(None, patches, index, torch.tensor([[True], [True], [True], [False], [True]]))
     own = torch.tensor([[0.8, 0.6], [0.9, 0.9], [0.1, 0.1], [1.0, 1.0], [0.2, 0.2]])
     other = torch.tensor([[0.2, 0.4], [0.5, 0.5], [0.9, 0.9], [0.9, 0.9], [0.9, 0.9]])
     expected = -((np.log(0.7) + np.log(1 - 0.3)) / 2 + (np.log(0.9) + np.log(1 - 0.5)) / 2) / 2
     assert matching_loss(own, other, pictures).item() == pytest.approx(expected, abs=1e-6)
-    alone = Pictures(None, None, torch.tensor([[0]]), torch.tensor([[True]]))
+    # The same pictures, one a row, as a batch has them that does not share them.
+    plain = Pictures(None, patches[index[:, 0]], torch.arange(5)[:, None], pictures.mask)
+    assert matching_loss(own, other, plain).item() == pytest.approx(expected, abs=1e-6)
+    alone = Pictures(None, patches, torch.tensor([[0]]), torch.tensor([[True]]))
     assert matching_loss(own[:1], other[:1], alone) == 0
     bf16 = matching_loss(own.bfloat16(), torch.ones_like(other).bfloat16(), pictures)
     assert torch.isfinite(bf16)
