@@ -22,8 +22,8 @@ import torch
 from filelock import FileLock, Timeout
 from torch.utils.data import DataLoader
 
-from examples.reproduce.train import write
 from examples.baselines import BaselineConfig, HVPNeTForRelationExtraction
+from examples.reproduce.train import write
 from tgdi_hf import TGDICollator, make_corpus
 from tgdi_hf.demo import TEXT_ONLY, fit, tiny_tgdi
 from tgdi_hf.posts import undecoded

@@ -436,6 +436,6 @@ def _comparison(found: Mapping[str, Any]) -> str:
     return (
         f"F1 minus that of {found['with']}: {100 * f1['difference']:+.1f} points ({low:+.1f} to {high:+.1f}), paired "
         f"bootstrap over posts p = {f1['p']:.3f}; right where the other is wrong {test['only_two']} rows, the other "
-        f"way round {test['only_one']}, McNemar p = {test['p']:.3f}. This compares two checkpoints; whether two ways of "
-        "training differ, only several seeds of each can say."
+        f"way round {test['only_one']}, McNemar p = {test['p']:.3f}. This compares two checkpoints; whether two ways "
+        "of training differ, only several seeds of each can say."
     )

@@ -17,9 +17,9 @@ were in all likelihood obtained with object crops whose number gives the label a
 Where they differ from their papers: all share TGDI's entity markers, classifier and frozen vision encoder, so that the
 fusion is what is compared. `hvpnet`: ResNet or ViT layers, one linear map for the prefixes. `ifaformer`: one text
 encoder, whose layers read the patches at their depth; the picture does not read the text. `mkgformer`: the vision
-encoder's last layer alone, and new attention layers in place of its top ones. `cnn`, `pcnn`: entity markers in the text,
-random word vectors unless a GloVe file is given. `visualbert`: a token a picture, no pre-training on pictures. `mtb`:
-without its pre-training on entity links.
+encoder's last layer alone, and new attention layers in place of its top ones. `cnn`, `pcnn`: entity markers in the
+text, random word vectors unless a GloVe file is given. `visualbert`: a token a picture, no pre-training on pictures.
+`mtb`: without its pre-training on entity links.
 
 UMT (63.46), UMGF (65.29), MEGA (66.41), BERT + SG (62.80) and BERT + SG + Att (63.64) need scene graphs or pre-training
 on named entities, and are not here.
