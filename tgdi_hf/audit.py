@@ -14,12 +14,14 @@ from PIL import Image
 from .mnre import NEGATIVE
 from .posts import digest_of, texts_of, undecoded
 from .processing.entity_mentions import text_and_spans
-from .statistics import interval
+from .statistics import interval, resampled_sums, sample_weights, summed_by
 
 FOLDS = 5
-# A feature is named in the summary where it alone is better than always giving the commonest answer by more than this.
+# A feature is named in the summary where it alone is better than always giving the commonest answer by more than this,
+# or tells a relation from none with an area under the ROC curve above that, beyond doubt.
 NOTEWORTHY = 0.01
-ROUNDS = 1000
+NOTEWORTHY_AREA = 0.55
+AREA_ROUNDS = 200
 
 
 def features_of(dataset: Dataset, extra: Mapping[str, Sequence[float]] | None = None) -> dict[str, np.ndarray]:
@@ -121,9 +123,11 @@ def audit(
 
     Returns:
         - `rows`; `targets`: for `"relation or None"` and `"which relation"` the accuracy of always giving the commonest
-          answer (`majority`), that of the forest, and the `gain` with its 95 % interval by bootstrap over rows; and the
-          same of each feature in `features`, the best first;
-        - `noteworthy`: the features whose gain for the first target is more than a point, beyond doubt;
+          answer (`majority`), that of the forest, and the `gain`; for the first, also the `area` under the ROC curve,
+          which sees hints that change no answer; and the same of each feature in `features`, the best first. Gain and
+          area have 95 % intervals by bootstrap over posts;
+        - `noteworthy`: the features whose gain for the first target is more than a point, or whose area is above 0.55,
+          beyond doubt;
         - `shared`: how many rows of each other split have a text, a picture's name, or a pair of entities (in lower
           case, in either order) that the split has.
 
@@ -147,7 +151,11 @@ def audit(
         "split": split,
         "rows": len(labels),
         "targets": found,
-        "noteworthy": [one["feature"] for one in first["features"] if one["gain"]["low"] > NOTEWORTHY],
+        "noteworthy": [
+            one["feature"]
+            for one in first["features"]
+            if one["gain"]["low"] > NOTEWORTHY or one.get("area", {"low": 0})["low"] > NOTEWORTHY_AREA
+        ],
         "shared": {other: _shared(rows, dataset[other]) for other in dataset if other != split},
     }
 
@@ -158,17 +166,22 @@ def _guess(features: Mapping[str, np.ndarray], target: np.ndarray, groups: np.nd
 
     table = np.stack([*features.values()], axis=1)
     folds = list(_folds(target, groups, seed))
-    commonest = _cross_validated(None, table, target, folds)
+    commonest = np.zeros(len(target), dtype=int)
+    for train, test in folds:
+        commonest[test] = np.bincount(target[train]).argmax()
     forest = RandomForestClassifier(200, min_samples_leaf=5, random_state=seed, n_jobs=-1)
     tree = DecisionTreeClassifier(max_leaf_nodes=8, min_samples_leaf=10, random_state=seed)
-    alone = []
-    for i, name in enumerate(features):
-        right = _cross_validated(tree, table[:, i : i + 1], target, folds)
-        alone.append({"feature": name, **_gain(right, commonest, seed)})
+
+    def scores(model: Any, columns: np.ndarray) -> dict[str, Any]:
+        odds = _cross_validated(model, columns, target, folds)
+        found = _gain(odds.argmax(axis=1) == target, commonest == target, groups, seed)
+        return found | ({"area": _area(odds[:, 1], target, groups, seed)} if len(np.unique(target)) == 2 else {})
+
+    alone = [{"feature": name, **scores(tree, table[:, [i]])} for i, name in enumerate(features)]
     return {
-        "majority": float(commonest.mean()),
-        **_gain(_cross_validated(forest, table, target, folds), commonest, seed),
-        "features": sorted(alone, key=lambda one: -one["accuracy"]),
+        "majority": float((commonest == target).mean()),
+        **scores(forest, table),
+        "features": sorted(alone, key=lambda one: (-one["accuracy"], -one.get("area", {"value": 0})["value"])),
     }
 
 
@@ -179,25 +192,34 @@ def _folds(target: np.ndarray, groups: np.ndarray, seed: int):
 
 
 def _cross_validated(model: Any, table: np.ndarray, target: np.ndarray, folds: list) -> np.ndarray:
-    """Whether each row is guessed right by a model that has not seen it; without model, by the commonest answer."""
-    right = np.zeros(len(target), dtype=bool)
+    """What a model that has not seen a row says of it: `(rows, classes)`."""
+    odds = np.zeros((len(target), target.max() + 1))
     for train, test in folds:
-        if model is None:
-            guesses = np.bincount(target[train]).argmax()
-        else:
-            guesses = model.fit(table[train], target[train]).predict(table[test])
-        right[test] = guesses == target[test]
-    return right
+        model.fit(table[train], target[train])
+        odds[np.ix_(test, model.classes_)] = model.predict_proba(table[test])
+    return odds
 
 
-def _gain(right: np.ndarray, commonest: np.ndarray, seed: int) -> dict[str, Any]:
+def _gain(right: np.ndarray, commonest: np.ndarray, groups: np.ndarray, seed: int) -> dict[str, Any]:
     difference = right.astype(int) - commonest
-    generator, rows = np.random.default_rng(seed), len(right)
-    # Rows are of three kinds: what a sample of them adds up to is known from how many of each it has.
-    kinds = [(difference == value).mean() for value in (-1, 0, 1)]
-    worse, _, better = generator.multinomial(rows, kinds, size=ROUNDS).T
-    low, high = interval((better - worse) / rows)
+    sums = resampled_sums(summed_by(np.stack([difference, np.ones_like(difference)], axis=1), groups), seed=seed)
+    low, high = interval(sums[:, 0] / sums[:, 1])
     return {"accuracy": float(right.mean()), "gain": {"value": float(difference.mean()), "low": low, "high": high}}
+
+
+def _area(scores: np.ndarray, target: np.ndarray, groups: np.ndarray, seed: int) -> dict[str, float]:
+    """Under the ROC curve: the chance that a row with a relation gets a higher score than one without."""
+    places = np.unique(scores, return_inverse=True)[1]
+
+    def area(weights: np.ndarray) -> float:
+        real, none = (np.bincount(places, weights * (target == kind)) for kind in (1, 0))
+        below = np.cumsum(none) - none / 2  # a tie is half a win
+        return float(real @ below / (real.sum() * none.sum() or np.nan))
+
+    parts = sample_weights(groups.max() + 1, AREA_ROUNDS, seed)
+    samples = np.array([area(row[groups]) for part in parts for row in part])
+    low, high = interval(samples[~np.isnan(samples)])  # a sample of one kind has no area
+    return {"value": area(np.ones(len(target))), "low": low, "high": high}
 
 
 def _shared(one: Dataset, two: Dataset) -> dict[str, int]:
@@ -229,12 +251,13 @@ def as_markdown(found: Mapping[str, Any], most: int = 8) -> str:
     """What an audit found, as tables in percent."""
     lines = [f"{found['rows']:,} rows of {found['split']}; guessed without a word of text or a pixel, in percent.", ""]
     for target, of in found["targets"].items():
-        lines += [f"**{target}**", "", "| guessed from | accuracy | gain over the commonest answer |", "|---|---|---|"]
-        lines.append(f"| the commonest answer | {100 * of['majority']:.1f} | |")
+        area = "area" in of
+        header = ["guessed from", "accuracy", "gain over the commonest answer"] + ["area under ROC"] * area
+        lines += [f"**{target}**", "", f"| {' | '.join(header)} |", "|---" * len(header) + "|"]
+        lines.append(f"| the commonest answer | {100 * of['majority']:.1f} |" + " |" * (len(header) - 2))
         for one in ({"feature": "**all of it**", **of}, *of["features"][:most]):
-            gain = {name: 100 * value for name, value in one["gain"].items()}
-            spread = f"{gain['value']:+.1f} ({gain['low']:+.1f} to {gain['high']:+.1f})"
-            lines.append(f"| {one['feature']} | {100 * one['accuracy']:.1f} | {spread} |")
+            cells = [one["feature"], f"{100 * one['accuracy']:.1f}", _spread(one["gain"], "+.1f")]
+            lines.append(f"| {' | '.join(cells + ([_spread(one['area'], '.1f')] if area else []))} |")
         lines.append("")
     if found["shared"]:
         lines += [
@@ -245,5 +268,13 @@ def as_markdown(found: Mapping[str, Any], most: int = 8) -> str:
             lines.append(f"| {split} | {of['texts']:,} | {of['pictures']:,} | {of['pairs']:,} | {of['rows']:,} |")
         lines.append("")
     noteworthy = ", ".join(found["noteworthy"]) or "none"
-    lines.append(f"Features that by themselves gain more than a point, beyond doubt: {noteworthy}.")
+    lines.append(
+        f"Features that by themselves gain more than a point, or have an area under the ROC curve above "
+        f"{100 * NOTEWORTHY_AREA:.0f}, beyond doubt: {noteworthy}."
+    )
     return "\n".join(lines) + "\n"
+
+
+def _spread(of: Mapping[str, float], form: str) -> str:
+    value, low, high = (f"{100 * of[name]:{form}}" for name in ("value", "low", "high"))
+    return f"{value} ({low} to {high})"

@@ -70,13 +70,18 @@ def bootstrap(counts: np.ndarray, rounds: int = ROUNDS, seed: int = 0) -> np.nda
     Returns:
         `(rounds, 4)`, or `(rounds, models, 4)`.
     """
+    return scores_of(resampled_sums(counts, rounds, seed))
+
+
+def resampled_sums(counts: np.ndarray, rounds: int = ROUNDS, seed: int = 0) -> np.ndarray:
+    """The sums over rows, `(rounds, ...)`, in samples of the rows of `counts`, `(rows, ...)`; see `bootstrap`."""
     flat = counts.reshape(len(counts), -1)
-    sums = np.concatenate([weights @ flat for weights in _weights(len(counts), rounds, seed)])
-    return scores_of(sums.reshape(rounds, *counts.shape[1:]))
+    sums = np.concatenate([weights @ flat for weights in sample_weights(len(counts), rounds, seed)])
+    return sums.reshape(rounds, *counts.shape[1:])
 
 
-def _weights(rows: int, rounds: int, seed: int) -> Iterator[np.ndarray]:
-    """How often each row is in each sample."""
+def sample_weights(rows: int, rounds: int, seed: int) -> Iterator[np.ndarray]:
+    """How often each row is in each sample, some samples at a time."""
     generator, size = np.random.default_rng(seed), max(WEIGHTS_AT_A_TIME // max(rows, 1), 1)
     for start in range(0, rounds, size):
         yield generator.multinomial(rows, np.full(rows, 1 / rows), size=min(size, rounds - start))
