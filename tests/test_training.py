@@ -13,6 +13,7 @@ from transformers import Trainer, TrainerCallback, set_seed
 from tgdi_hf import TGDIForRelationExtraction, TGDIProcessor, evaluate
 from tgdi_hf.demo import tiny_tgdi
 from tgdi_hf.training import (
+    claim,
     last_checkpoint,
     load_data,
     make_trainer,
@@ -341,3 +342,19 @@ def test_both_orders_and_controls_are_trained_on(corpus, tmp_path):
     assert all(trainer.eval_dataset[i]["caption"] is None for i in range(32))
     trainer.train()
     assert len(losses(trainer)) == 6
+
+
+def test_only_the_same_run_is_resumed(tmp_path):
+    claim(tmp_path / "run", {"seed": 0, "options": {"use_caption": True}, "pair": (1, 2)})
+    checkpoint = tmp_path / "run" / "checkpoint-1"
+    checkpoint.mkdir()
+    (checkpoint / "trainer_state.json").write_text('{"global_step": 1}')
+    claim(tmp_path / "run", {"seed": 0, "options": {"use_caption": True}, "pair": (1, 2)})
+    other = {"seed": 1, "options": {"use_caption": False}, "pair": (1, 2)}
+    with pytest.raises(ValueError, match="checkpoints of a run with another seed and options"):
+        claim(tmp_path / "run", other)
+    claim(tmp_path / "run", other, resume=False)  # begins anew
+    claim(tmp_path / "run", other)
+    (tmp_path / "run" / "run.json").unlink()
+    with pytest.raises(ValueError, match="another seed and options and pair"):
+        claim(tmp_path / "run", other)

@@ -326,6 +326,30 @@ def last_checkpoint(folder: str | Path) -> str | None:
     return max(complete)[1] if complete else None
 
 
+def claim(folder: str | Path, identity: Mapping[str, Any], resume: bool = True) -> None:
+    r"""
+    Writes down, in `run.json`, what is trained in a folder.
+
+    Args:
+        folder: For checkpoints.
+        identity: Whatever makes this run another one than others; plain JSON.
+        resume: Whether the run would go on from checkpoints that are there.
+
+    Raises:
+        ValueError: It would go on from checkpoints of another run.
+    """
+    file, said = Path(folder, "run.json"), json.loads(json.dumps(identity))
+    found = json.loads(file.read_text(encoding="utf-8")) if file.exists() else None
+    if resume and found != said and last_checkpoint(folder) is not None:
+        differs = [name for name in said if found is None or found.get(name) != said[name]]
+        raise ValueError(
+            f"{folder} has checkpoints of a run with another {' and '.join(differs)}. Go on with that one as it was "
+            "started, or train in another folder."
+        )
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(said, indent=2) + "\n", encoding="utf-8")
+
+
 def fine_tune(
     dataset: DatasetDict,
     output_dir: str | Path,
@@ -360,7 +384,21 @@ def fine_tune(
 
     Returns:
         The validation metrics of the best epoch.
+
+    Raises:
+        ValueError: `resume`, and the checkpoints in `output_dir` are those of another model or other rows.
     """
+    identity = {
+        "text_model": str(text_model),
+        "vision_model": str(vision_model),
+        "model_options": model_options or {},
+        "seed": seed,
+        "fusion_learning_rate": fusion_learning_rate,
+        "control": control,
+        "share": share,
+        "train_rows": len(dataset["train"]),
+    }
+    claim(output_dir, identity, resume)
     set_seed(seed)
     names = dataset["train"].features["label"].names
     model, processor = build_model(names, text_model, vision_model, **(model_options or {}))

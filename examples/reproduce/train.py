@@ -22,7 +22,7 @@ from tgdi_hf.evaluation import direction_of, probabilities_of, report_of
 from tgdi_hf.mnre import NEGATIVE
 from tgdi_hf.posts import undecoded
 from tgdi_hf.statistics import row_counts, scores_of
-from tgdi_hf.training import build_model, last_checkpoint, make_trainer, training_arguments
+from tgdi_hf.training import build_model, claim, last_checkpoint, make_trainer, training_arguments
 
 from .experiments import Experiment
 from .rows import stratified_share, with_blank_crops
@@ -136,24 +136,6 @@ def run(
         | {"python": platform.python_version()},
     }
     return result
-
-
-def claim(folder: Path, identity: dict[str, Any]) -> None:
-    r"""
-    Writes down what is run in a folder.
-
-    Raises:
-        ValueError: The folder has checkpoints of something else, which this run would go on from.
-    """
-    file = folder / "run.json"
-    found = json.loads(file.read_text(encoding="utf-8")) if file.exists() else None
-    if found != identity and last_checkpoint(folder) is not None:
-        differs = [name for name in identity if found is None or found.get(name) != identity[name]]
-        raise ValueError(
-            f"{folder} has checkpoints of a run with another {' and '.join(differs)}. Go on with that one as it was "
-            "started, or delete the folder."
-        )
-    write(identity, file)
 
 
 def none_shift(probabilities: np.ndarray, labels: np.ndarray, negative: int) -> dict[str, float]:
