@@ -483,14 +483,17 @@ class TGDIForRelationExtraction(TGDIPreTrainedModel):
         loss = None
         if labels is not None:
             loss = fixed_cross_entropy(logits.float(), labels, num_items_in_batch=num_items_in_batch)  # Eq. 16
-            # Of accumulated batches each adds its share, as to the cross-entropy.
-            share = 1 if num_items_in_batch is None else (labels != -100).sum() / num_items_in_batch
+            further = []
             if outputs.matching_loss is not None:
-                loss = loss + self.config.matching_loss_weight * share * outputs.matching_loss
+                further.append(self.config.matching_loss_weight * outputs.matching_loss)
             if self.training and self.config.branch_consistency_weight:
                 branches = (outputs.cross_modal_last_hidden_state, outputs.text_oriented_last_hidden_state)
                 of_each = [self.classifier(self.dropout(at_markers(f, head_index, tail_index))) for f in branches]
-                loss = loss + self.config.branch_consistency_weight * share * branch_divergence(*of_each, labels)
+                further.append(self.config.branch_consistency_weight * branch_divergence(*of_each, labels))
+            if further:
+                # Of accumulated batches each adds its share, as to the cross-entropy.
+                share = 1 if num_items_in_batch is None else (labels != -100).sum() / num_items_in_batch
+                loss = loss + share * sum(further)
         return TGDIRelationExtractionOutput(
             loss=loss,
             logits=logits,

@@ -106,7 +106,8 @@ def _donors(keys: list[str], places: list[int], generator: np.random.Generator) 
     if len(first) < 2:
         raise ValueError("All rows have the same picture or caption: there is none to shuffle it with.")
     # A cycle in random order: nobody is their own neighbour.
-    cycle = [list(first)[i] for i in generator.permutation(len(first))]
+    distinct = list(first)
+    cycle = [distinct[i] for i in generator.permutation(len(distinct))]
     after = dict(zip(cycle, cycle[1:] + cycle[:1]))
     return {place: first[after[key]] for key, place in zip(keys, places)}
 

@@ -94,7 +94,9 @@ def run(
     if experiment.control is not None:
         recipe["train_sampling_strategy"] = "random"  # Trainer can't see the lengths of changed rows
     encoders = [Path(text_model).name, Path(vision_model).name]
-    claim(folder, {"experiment": asdict(experiment), "seed": seed, "recipe": recipe, "encoders": encoders})
+    glove = glove and Path(glove).name
+    identity = {"experiment": asdict(experiment), "seed": seed, "recipe": recipe, "encoders": encoders, "glove": glove}
+    claim(folder, identity)
     training = training_arguments(folder, seed=seed, report_to="none", **recipe)
     trainer = make_trainer(model, processor, dataset, training, control=experiment.control)
     started = time.time()
@@ -128,7 +130,7 @@ def run(
         "labels": labels.tolist(),
         "recipe": recipe,
         "encoders": encoders,
-        "glove": glove and Path(glove).name,
+        "glove": glove,
         "seconds": round(seconds),
         "command": " ".join(["python -m examples.reproduce", *sys.argv[1:]]),
         "commit": code,
