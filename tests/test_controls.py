@@ -76,6 +76,24 @@ def test_blank_and_noise(rows):
     assert np.array_equal(noise[with_picture]["image"], Controlled(rows, "noise-images")[with_picture]["image"])
 
 
+def test_crops_without_a_picture_are_changed_too():
+    crops = [{"bytes": bytes([i]) * 9, "path": None} for i in range(3)]
+    objects = [crops, [], [crops[1]], crops]
+    features = datasets.Features({"image": datasets.Image(), "objects": datasets.List(datasets.Image())})
+    rows = Dataset.from_dict({"image": [None] * 4, "objects": objects}, features=features)
+    for control in ("text-only", "no-image", "blank-images", "noise-images"):
+        controlled = Controlled(rows, control)
+        assert controlled.changed.tolist() == [0, 2, 3]
+        assert [controlled[i]["objects"] for i in range(4)] == [None, [], None, None]
+    shuffled = Controlled(rows, "shuffled-images")
+    assert [len(shuffled[i]["objects"]) for i in range(4)] == [1, 0, 3, 1]  # rows 0 and 3 have the same
+
+
+def test_rows_come_one_by_one(rows):
+    with pytest.raises(TypeError):
+        Controlled(rows, "no-image")[0:3]
+
+
 def test_a_share_of_the_rows(rows):
     pictures = sum(image is not None for image in undecoded(rows)["image"])
     half = Controlled(rows, "no-image", share=0.5)
@@ -89,6 +107,6 @@ def test_mistakes(rows):
     with pytest.raises(ValueError, match="`share` is 50"):
         Controlled(rows, "no-image", share=50)
     bare = rows.remove_columns(["image", "caption"])
-    for control, column in (("shuffled-images", "image"), ("blank-images", "image"), ("no-caption", "caption")):
-        with pytest.raises(ValueError, match=f"No row has a {column}: the control '{control}' would change nothing"):
+    for control in CONTROLS:
+        with pytest.raises(ValueError, match=f"No row has what the control '{control}' would change; the columns are"):
             Controlled(bare, control)

@@ -1,5 +1,6 @@
 """What a claim about pictures or captions has to be held against: the same rows without them, or with wrong ones."""
 
+import operator
 from collections.abc import Mapping
 from typing import Any
 
@@ -28,6 +29,8 @@ class Controlled:
       have that. `"shuffled-captions"`: the same of captions.
     - `"blank-images"`: every picture is grey, of one size; `"noise-images"`: noise, another in every row. Objects go.
 
+    A row whose picture is missing but that has crops as objects has these for its picture.
+
     Args:
         dataset: Rows with `image`, `objects` and `caption`, any of which may be missing.
         control: One of the above.
@@ -48,24 +51,28 @@ class Controlled:
             raise ValueError(f"`share` is {share}; expected a share from 0 to 1.")
         self.dataset, self.control, self.seed = undecoded(dataset), control, seed
         generator = np.random.default_rng(seed)
-        rows = np.arange(len(dataset))
-        if control != "text-only":  # that leaves out what is there, whatever it is
-            column = "caption" if control.endswith(("caption", "captions")) else "image"
-            values = self.dataset[column] if column in dataset.column_names else []
-            rows = np.flatnonzero([bool(value) for value in values])
-            if not len(rows):
-                raise ValueError(f"No row has a {column}: the control {control!r} would change nothing.")
+        keys = _keys(self.dataset, control)
+        rows = np.flatnonzero([bool(key) for key in keys])
+        if not len(rows):
+            raise ValueError(
+                f"No row has what the control {control!r} would change; the columns are "
+                f"{', '.join(dataset.column_names)}."
+            )
         self.changed = generator.choice(rows, size=round(share * len(rows)), replace=False)
         self.changed.sort()
         self.donors: Mapping[int, int] = {}
         if control.startswith("shuffled") and len(self.changed):
             places = self.changed.tolist()
-            self.donors = _donors([_key(values[i]) for i in places], places, generator)
+            self.donors = _donors([_key(keys[i]) for i in places], places, generator)
         self._is_changed = set(self.changed.tolist())
 
     def removes(self, column: str) -> bool:
         """Whether the rows that change lose their `image` or `caption`."""
         return self.control in ("text-only", f"no-{column}")
+
+    def changes(self, column: str) -> bool:
+        """Whether the rows that change have another `image` or `caption`, or none."""
+        return self.control == "text-only" or column in self.control
 
     @property
     def features(self):
@@ -79,7 +86,7 @@ class Controlled:
         return len(self.dataset)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        index = range(len(self.dataset))[index]
+        index = range(len(self.dataset))[operator.index(index)]
         row = self.dataset[index]
         if index not in self._is_changed:
             return row
@@ -100,6 +107,21 @@ class Controlled:
         return {**row, "image": pixels, "objects": None}
 
 
+def _keys(dataset: Dataset, control: str) -> list[list[Any]]:
+    """What every row has of that which the control changes, as a list; an empty one where there is nothing."""
+    if control.endswith(("caption", "captions")):
+        names = ["caption"]
+    else:
+        names = ["image", "objects"] + ["caption"] * (control == "text-only")
+    columns = [dataset[name] for name in names if name in dataset.column_names]
+    return [[value for value in values if _is_something(value)] for values in zip(*columns)]
+
+
+def _is_something(value: Any) -> bool:
+    # Boxes are parts of a picture and nothing without it.
+    return any(isinstance(part, Mapping) for part in value) if isinstance(value, list) else bool(value)
+
+
 def _donors(keys: list[str], places: list[int], generator: np.random.Generator) -> dict[int, int]:
     """For every row another one with something else: rows of one post share their picture."""
     first = dict(zip(reversed(keys), reversed(places)))
@@ -112,9 +134,18 @@ def _donors(keys: list[str], places: list[int], generator: np.random.Generator) 
     return {place: first[after[key]] for key, place in zip(keys, places)}
 
 
-def _key(value: Any) -> str:
-    """Captions are what they say, pictures what is in their file."""
-    return value if isinstance(value, str) else digest_of(value["path"] if value["bytes"] is None else value["bytes"])
+def _key(found: list[Any]) -> str:
+    """Captions are what they say; a picture is what is in its file, and objects without one what is in theirs."""
+    first = found[0]
+    if isinstance(first, list):
+        return " ".join(map(_key_of_part, first))
+    return _key_of_part(first)
+
+
+def _key_of_part(part: Any) -> str:
+    if not isinstance(part, Mapping):
+        return str(part)
+    return digest_of(part["path"] if part["bytes"] is None else part["bytes"])
 
 
 __all__ = ["CONTROLS", "Controlled"]
