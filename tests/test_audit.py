@@ -1,12 +1,15 @@
+import io
 import random
 from pathlib import Path
 
+import datasets
 import numpy as np
 import pytest
 from datasets import ClassLabel, Dataset
 
 pytest.importorskip("sklearn", reason="needs the extra `audit`")
 
+from PIL import Image
 from sklearn.metrics import roc_auc_score
 
 from tgdi_hf import load_mnre, make_corpus
@@ -129,3 +132,72 @@ def test_the_leaks_of_mnre_are_found():
     assert target["features"][0]["feature"] == "published crops listed"
     assert target["features"][0]["accuracy"] == pytest.approx(0.993, abs=0.001)
     assert target["features"][0]["area"]["low"] > 0.98
+
+
+def picture(i, size=(8, 8)):
+    content = io.BytesIO()
+    Image.new("RGB", size, (i, 10, 10)).save(content, "PNG")
+    return content.getvalue()
+
+
+def test_pictures_are_recognised_by_what_is_in_them():
+    rows = [{"text": f"Ann {i} Bob", "head": [0, 3], "tail": "Bob", "label": i % 2} for i in range(20)]
+    names = ClassLabel(names=["None", "r"])
+
+    def split(pictures):
+        columns = [{**row, "text": f"{row['text']} {len(pictures)}", "image": one} for row, one in zip(rows, pictures)]
+        return Dataset.from_list(columns).cast_column("label", names).cast_column("image", datasets.Image())
+
+    # All are called alike: only what is in them says which is which.
+    train = split([{"bytes": picture(i, (8 + i, 8)), "path": "1.png"} for i in range(20)])
+    test = split([{"bytes": picture(i, (8 + i, 8)), "path": "2.png"} for i in range(3)])
+    features = features_of(train)
+    assert features["width"].tolist() == [8 + i for i in range(20)]
+    assert features["rows with the same picture"].tolist() == [1] * 20
+    assert audit({"train": train, "test": test})["shared"]["test"]["pictures"] == 3
+
+
+def test_the_pattern_of_file_names_is_looked_at():
+    def named(label, chance, post):
+        return {"image_id": f"{'pos' if label else 'neg'}_{chance.randrange(1000, 10000)}.jpg"}
+
+    found = audit({"train": rows_of(600, named)})
+    assert found["targets"]["relation or None"]["accuracy"] > 0.99
+    assert found["noteworthy"][0] == "pattern of the picture's name"
+
+
+def test_crops_are_looked_at():
+    features = datasets.Features({"text": datasets.Value("string"), "objects": datasets.List(datasets.Image())})
+    crops = [{"bytes": picture(i, (8, 2 + i)), "path": None} for i in range(2)]
+    rows = Dataset.from_dict({"text": ["Ann Bob"] * 2, "objects": [crops, None]}, features=features)
+    rows = rows.add_column("head", ["Ann"] * 2).add_column("tail", ["Bob"] * 2)
+    found = features_of(rows)
+    assert found["number of objects"].tolist() == [2, -1]
+    assert (found["least area of an object"][0], found["greatest area of an object"][0]) == (16, 24)
+    assert found["bytes of the objects' files"].tolist() == [sum(len(crop["bytes"]) for crop in crops), 0]
+    assert found["characters of the caption"].tolist() == [-1, -1]
+
+
+def test_a_hint_at_which_relation_is_found():
+    chance, rows = random.Random(0), []
+    for i in range(600):
+        label = chance.randrange(3)
+        number = label or chance.choice((1, 2))  # as many with a relation as without have one, and two
+        rows.append({"text": f"Ann {i} Bob", "head": [0, 3], "tail": "Bob", "label": label,
+                     "objects": [[0.0, 0.0, 4.0, 4.0]] * number})  # fmt: skip
+    names = ClassLabel(names=["None", "/per/per/peer", "/per/org/member_of"])
+    rows = Dataset.from_list(rows).cast_column("label", names)
+    found = audit({"train": rows})
+    assert "number of objects" in found["noteworthy"]
+    one = next(of for of in found["targets"]["relation or None"]["features"] if of["feature"] == "number of objects")
+    assert one["gain"]["low"] < 0.01 and one["area"]["low"] < 0.55
+
+
+def test_what_can_not_be_audited():
+    rows = rows_of(4, nothing)
+    with pytest.raises(ValueError, match="'train' has 4 posts; cross-validation needs 5"):
+        audit({"train": rows})
+    page = {"bytes": b"<!doctype html>", "path": "a.jpg"}
+    rows = rows_of(2, nothing).add_column("image", [None, page]).cast_column("image", datasets.Image())
+    with pytest.raises(ValueError, match="row 1: a.jpg is no picture"):
+        features_of(rows)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 from datasets import Dataset
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from .mnre import NEGATIVE
 from .posts import digest_of, texts_of, undecoded
@@ -31,8 +31,8 @@ def features_of(dataset: Dataset, extra: Mapping[str, Sequence[float]] | None = 
     - of the entities: whether the head comes first (where they stand and how long they are is a shadow of the words);
     - of the text and the caption: length in characters and words;
     - of the picture: whether there is one; width, height, format and size of its file; how many rows have the same; the
-      length of its name and the digits in it;
-    - of the objects: how many, and the least and greatest area of boxes;
+      length of its name, the digits in it, and its pattern: the name without its numbers, the commonest one first;
+    - of the objects: how many; the least and greatest area of boxes and crops; the size of the crops' files;
     - the row's place in the dataset.
 
     Args:
@@ -41,52 +41,86 @@ def features_of(dataset: Dataset, extra: Mapping[str, Sequence[float]] | None = 
 
     Returns:
         From names to arrays of `(rows,)`.
+
+    Raises:
+        ValueError: A file is no picture; the message names the row.
     """
     dataset = undecoded(dataset)
     pictures: dict[str, dict[str, float]] = {}
-    rows, names = [], []
+    rows, names, identities = [], [], []
     for place, row in enumerate(dataset):
         text, (head, tail), _ = text_and_spans(row, f"row {place}")
-        caption, name = row.get("caption") or "", _name_of(row)
+        caption, name, where = row.get("caption"), _name_of(row), f"row {place}"
         found = {
             "head comes first": head <= tail,
             "characters of the text": len(text),
             "words of the text": len(text.split()),
-            "characters of the caption": len(caption),
-            "words of the caption": len(caption.split()),
-            "number of objects": len(row.get("objects") or ()),
+            "characters of the caption": -1 if caption is None else len(caption),
+            "words of the caption": -1 if caption is None else len(caption.split()),
             "place of the row": place,
-            **_areas(row.get("objects")),
-            **_of_picture(row.get("image"), pictures),
+            **_of_objects(row.get("objects"), pictures, where),
+            **_of_picture(row.get("image"), pictures, where),
             **_of_name(name),
         }
         rows.append(found)
-        names.append(name)
+        names.append(re.sub(r"\d+", "#", name))
+        identities.append(next(iter(_identities(row)), None))
     columns = {name: np.array([float(row[name]) for row in rows]) for name in rows[0]}
-    often = Counter(names)
-    columns["rows with the same picture"] = np.array([often[name] if name else -1 for name in names], dtype=float)
+    often = Counter(identities)
+    columns["rows with the same picture"] = np.array([often[one] if one else -1 for one in identities], dtype=float)
+    patterns = {pattern: float(place) for place, (pattern, _) in enumerate(Counter(names).most_common())}
+    columns["pattern of the picture's name"] = np.array([patterns[name] if name else -1 for name in names])
     return columns | {name: np.asarray(values, dtype=float) for name, values in (extra or {}).items()}
 
 
-def _areas(objects: Sequence[Any] | None) -> dict[str, float]:
-    boxes = [part for part in objects or () if isinstance(part, list) and len(part) == 4]
-    areas = [(x1 - x0) * (y1 - y0) for x0, y0, x1, y1 in boxes] or [-1]
-    return {"least area of an object": min(areas), "greatest area of an object": max(areas)}
+def _of_objects(objects: Sequence[Any] | None, known: dict[str, dict[str, float]], where: str) -> dict[str, float]:
+    areas, size = [], 0.0
+    for part in objects or ():
+        if isinstance(part, Mapping):
+            crop = _of_picture(part, known, f"{where}, an object")
+            areas.append(crop["width"] * crop["height"])
+            size += crop["bytes of the file"]
+        else:
+            x0, y0, x1, y1 = part
+            areas.append((x1 - x0) * (y1 - y0))
+    return {
+        "number of objects": -1 if objects is None else len(objects),
+        "least area of an object": min(areas, default=-1),
+        "greatest area of an object": max(areas, default=-1),
+        "bytes of the objects' files": size,
+    }
 
 
-def _of_picture(image: Mapping[str, Any] | None, known: dict[str, dict[str, float]]) -> dict[str, float]:
+def _of_picture(image: Mapping[str, Any] | None, known: dict[str, dict[str, float]], where: str) -> dict[str, float]:
     """Of the file, whose pixels are not decoded."""
     names = ("there is a picture", "width", "height", "format", "bytes of the file")
     if image is None:
         return dict.fromkeys(names, -1.0)
-    key = image.get("path") or digest_of(image["bytes"])
+    key = _content_key(image)
     if key not in known:
         content = image.get("bytes")
         content = Path(image["path"]).read_bytes() if content is None else content
-        with Image.open(io.BytesIO(content)) as opened:
-            kind = sum(map(ord, opened.format or ""))
-            known[key] = dict(zip(names, (1.0, *opened.size, kind, len(content))))
+        try:
+            with Image.open(io.BytesIO(content)) as opened:
+                kind = sum(map(ord, opened.format or ""))
+                known[key] = dict(zip(names, (1.0, *opened.size, kind, len(content))))
+        except UnidentifiedImageError:
+            name = image.get("path") or "given as bytes"
+            raise ValueError(f"{where}: {name} is no picture. Take the row out, or the picture from it.") from None
     return known[key]
+
+
+def _content_key(image: Mapping[str, Any]) -> str:
+    """The same for the same file: what it is called where that is all there is, else what is in it."""
+    return str(image["path"]) if image.get("bytes") is None else digest_of(image["bytes"])
+
+
+def _identities(row: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """By what a picture is recognised in another row: its content, if there is a file, and its `image_id`."""
+    image, found = row.get("image"), []
+    if isinstance(image, Mapping):
+        found.append(("content", digest_of(image["path"] if image.get("bytes") is None else image["bytes"])))
+    return found + ([("name", str(row["image_id"]))] if row.get("image_id") else [])
 
 
 def _name_of(row: Mapping[str, Any]) -> str:
@@ -126,12 +160,13 @@ def audit(
           answer (`majority`), that of the forest, and the `gain`; for the first, also the `area` under the ROC curve,
           which sees hints that change no answer; and the same of each feature in `features`, the best first. Gain and
           area have 95 % intervals by bootstrap over posts;
-        - `noteworthy`: the features whose gain for the first target is more than a point, or whose area is above 0.55,
-          beyond doubt;
-        - `shared`: how many rows of each other split have a text, a picture's name, or a pair of entities (in lower
-          case, in either order) that the split has.
+        - `noteworthy`: the features whose gain for one of the targets is more than a point, or whose area is above
+          0.55, beyond doubt;
+        - `shared`: how many rows of each other split have a text, a picture (by its file's content or its `image_id`),
+          or a pair of entities (in lower case, in either order) that the split has.
 
     Raises:
+        ValueError: The split has fewer posts than folds, or a file is no picture.
         ImportError: `pip install 'tgdi_hf[audit]'`.
     """
     try:
@@ -142,20 +177,24 @@ def audit(
     names = rows.features["label"].names
     labels, features = np.array(rows["label"][:]), features_of(rows, extra)
     groups = np.unique(_texts(rows), return_inverse=True)[1]
+    if groups.max() + 1 < FOLDS:
+        raise ValueError(f"The split {split!r} has {groups.max() + 1} posts; cross-validation needs {FOLDS} or more.")
     targets = {"which relation": labels}
     if NEGATIVE in names:
         targets = {"relation or None": (labels != names.index(NEGATIVE)).astype(int), **targets}
     found = {target: _guess(features, values, groups, seed) for target, values in targets.items()}
-    first = next(iter(found.values()))
     return {
         "split": split,
         "rows": len(labels),
         "targets": found,
-        "noteworthy": [
-            one["feature"]
-            for one in first["features"]
-            if one["gain"]["low"] > NOTEWORTHY or one.get("area", {"low": 0})["low"] > NOTEWORTHY_AREA
-        ],
+        "noteworthy": list(
+            dict.fromkeys(
+                one["feature"]
+                for target in found.values()
+                for one in target["features"]
+                if one["gain"]["low"] > NOTEWORTHY or one.get("area", {"low": 0})["low"] > NOTEWORTHY_AREA
+            )
+        ),
         "shared": {other: _shared(rows, dataset[other]) for other in dataset if other != split},
     }
 
@@ -223,20 +262,21 @@ def _area(scores: np.ndarray, target: np.ndarray, groups: np.ndarray, seed: int)
 
 
 def _shared(one: Dataset, two: Dataset) -> dict[str, int]:
-    kinds = {"texts": _texts, "pictures": _pictures, "pairs": _pairs}
+    kinds = {"texts": _texts, "pairs": _pairs}
     found = {"rows": len(two)}
     for kind, values in kinds.items():
-        known = set(values(one)) - {None}
+        known = set(values(one))
         found[kind] = sum(value in known for value in values(two))
-    return found
+    pictures = {identity for row in _pictures(one) for identity in row}
+    return found | {"pictures": sum(not pictures.isdisjoint(row) for row in _pictures(two))}
 
 
 def _texts(dataset: Dataset) -> list[str]:
     return [" ".join(text.lower().split()) for text in texts_of(dataset)]
 
 
-def _pictures(dataset: Dataset) -> list[str | None]:
-    return [_name_of(row) or None for row in undecoded(dataset)]
+def _pictures(dataset: Dataset) -> list[list[tuple[str, str]]]:
+    return [_identities(row) for row in undecoded(dataset)]
 
 
 def _pairs(dataset: Dataset) -> list[tuple[str, ...]]:
