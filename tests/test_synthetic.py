@@ -366,3 +366,17 @@ def test_text_only_ceiling_of_the_default_shares(corpus):
 def test_refusals(arguments, message):
     with pytest.raises(ValueError, match=message):
         make_corpus(**arguments)
+
+
+def test_the_share_of_irrelevant_pictures_changes_pictures_alone():
+    few, many = (
+        make_corpus({"test": 40}, needs_image_share=0.5, irrelevant_share=share, missing_share=0)["test"]
+        for share in (0.1, 0.5)
+    )
+    for name in ("id", "text", "head", "tail", "label", "needs_image"):
+        assert few[name] == many[name]
+    pictures = [[row["image"]["bytes"] for row in undecoded(rows)] for rows in (few, many)]
+    same = [one == other for one, other in zip(*pictures)]
+    relevant = [a == b == 1 for a, b in zip(few["relevance"], many["relevance"])]
+    assert sum(relevant) == 20 and all(one for one, there in zip(same, relevant) if there)
+    assert sum(same) < 40

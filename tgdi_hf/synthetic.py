@@ -729,10 +729,12 @@ def rows_of(posts: list[Post], rng: random.Random, split: str, caption_share: fl
     """The rows of a split: every post written and drawn."""
     for number, post in enumerate(posts):
         text = write(rng, SPLITS.index(split), post)
-        scene, picture, boxes, caption = scene_of(post, rng), None, [], None
+        # Of their own, so that posts read the same whatever their pictures show.
+        chance = random.Random(f"{rng.random()} {number}")
+        scene, picture, boxes, caption = scene_of(post, chance), None, [], None
         if scene is not None:
-            picture, boxes = draw(rng, scene, image_size)
-            caption = rng.choice(CAPTIONS) if rng.random() < caption_share else None
+            picture, boxes = draw(chance, scene, image_size)
+            caption = chance.choice(CAPTIONS) if chance.random() < caption_share else None
         yield {
             "id": f"{split}-{number}",
             **text,
