@@ -72,6 +72,9 @@ class TGDIConfig(PreTrainedConfig):
         direction_balanced (`bool`, *optional*, defaults to `False`):
             Whether the model was trained on every pair of entities in both orders, so that it can judge each order by
             itself. (MNRE lists pairs without relation in the order of the text only.)
+        symmetric_relations (`list[str]`, *optional*):
+            With `direction_balanced`: the relations that hold both ways, so that a swapped pair keeps them. By default
+            those of MNRE, if all relations are spelled like MNRE's.
         initializer_range (`float`, *optional*, defaults to 0.02):
             Standard deviation of the initial weights outside the two encoders.
 
@@ -126,6 +129,7 @@ class TGDIConfig(PreTrainedConfig):
     matching_loss_weight: float | int = 0.0
     branch_consistency_weight: float | int = 0.0
     direction_balanced: bool = False
+    symmetric_relations: list[str] | None = None
     initializer_range: float | int = 0.02
 
     @classmethod

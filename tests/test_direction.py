@@ -4,14 +4,15 @@ from datasets import ClassLabel, Dataset
 
 from tgdi_hf.direction import as_listed, is_tail_first, listed_order_weights, swapped_labels, with_both_orders
 
-NAMES = ["None", "/per/per/peer", "/per/org/member_of", "works with"]
+NAMES = ["None", "/per/per/peer", "/per/org/member_of", "/per/per/works_with"]
 TEXT = "Ann met Bob"
 
 
-def dataset_of(rows, names=NAMES):
-    """Of heads, tails and labels."""
+def dataset_of(rows, names=NAMES, same_post=False):
+    """Of heads, tails and labels; each row is a post of its own unless they are the same."""
+    texts = [TEXT if same_post else f"{TEXT}, {i}" for i in range(len(rows))]
     columns = {name: [row[i] for row in rows] for i, name in enumerate(("head", "tail", "label"))}
-    dataset = Dataset.from_dict({"text": [TEXT] * len(rows), **columns, "id": list(range(len(rows)))})
+    dataset = Dataset.from_dict({"text": texts, **columns, "id": list(range(len(rows)))})
     return dataset.cast_column("label", ClassLabel(names=names))
 
 
@@ -24,8 +25,27 @@ def test_every_row_comes_both_ways():
     assert all(row["head"] == [2, 3] and row["tail"] == [0, 1] for row in swapped)
     assert [row["id"] for row in swapped] == [0, 1, 2, 3]
     assert [row["label"] for row in swapped] == [0, 1, 0, 0]  # a peer is one both ways
-    assert with_both_orders(rows, symmetric=["works with"])[7]["label"] == 3
+    assert with_both_orders(rows, symmetric=["works_with"])[7]["label"] == 3
+    assert [row["label"] for row in with_both_orders(rows, symmetric=[])][4:] == [0, 0, 0, 0]
     assert [row["id"] for row in with_both_orders(rows.select([2, 0]))] == [2, 0, 2, 0]
+
+
+def test_a_pair_that_is_listed_both_ways_keeps_its_labels():
+    rows = dataset_of([([0, 1], [2, 3], 2), ([2, 3], [0, 1], 3), ([0, 1], [1, 2], 2)], same_post=True)
+    both = with_both_orders(rows)
+    assert [(row["id"], row["head"], row["label"]) for row in both] == [
+        (0, [0, 1], 2), (1, [2, 3], 3), (2, [0, 1], 2), (2, [1, 2], 0)
+    ]  # fmt: skip
+
+
+def test_who_holds_both_ways_has_to_be_said_of_other_relations():
+    names = ["None", "married to", "friend of"]
+    with pytest.raises(ValueError, match="'married to' is none of MNRE's.*--symmetric"):
+        swapped_labels(names)
+    assert swapped_labels(names, ["married to"]).tolist() == [0, 1, 0]
+    assert swapped_labels(names, []).tolist() == [0, 0, 0]
+    with pytest.raises(ValueError, match="'maried to', which is no relation; the relations are None, married to"):
+        swapped_labels(names, ["maried to"])
 
 
 def test_what_has_no_both_orders():
@@ -66,7 +86,7 @@ def test_weights_put_back_what_the_listed_order_says():
 
 
 def test_an_order_that_a_relation_never_has_changes_nothing():
-    names = ["None", "a"]
+    names = ["None", "/per/per/a"]
     assert listed_order_weights(dataset_of([([0, 1], [2, 3], 0)], names), names).tolist() == [[1, 1], [0.5, 1]]
 
 

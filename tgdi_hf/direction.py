@@ -1,5 +1,6 @@
 """Training on both orders of every pair, so that the order itself says nothing."""
 
+import re
 from collections.abc import Collection, Sequence
 from typing import Any
 
@@ -7,50 +8,75 @@ import numpy as np
 from datasets import Dataset, concatenate_datasets
 
 from .mnre import NEGATIVE
+from .posts import texts_of
 from .processing.entity_mentions import text_and_spans
 
 # The last part of the names of relations that hold both ways, in MNRE's spelling.
 SYMMETRIC = ("siblings", "couple", "neighbor", "peer", "alumi", "alternate_names")
+MNRE_NAME = re.compile(r"/\w+/\w+/\w+")
 
 
-def swapped_labels(names: Sequence[str], symmetric: Collection[str] = SYMMETRIC) -> np.ndarray:
+def swapped_labels(names: Sequence[str], symmetric: Collection[str] | None = None) -> np.ndarray:
     r"""
     The relation of a pair whose head and tail are swapped, by that of the pair: the same if it holds both ways, else
     `None`.
 
     Args:
         names: The relations, in the order of their ids; `None` among them.
-        symmetric: Relations that hold both ways: whole names, or what comes after their last slash.
+        symmetric: Relations that hold both ways: whole names, or what comes after their last slash. By default those
+            of MNRE, for relations that are spelled like MNRE's.
 
     Returns:
         `(L,)`, ids.
 
     Raises:
-        ValueError: No relation is called `None`.
+        ValueError: No relation is called `None`; one of `symmetric` is no relation; or it is not given, and there are
+            relations that are not spelled like MNRE's, of which nobody knows whether they hold both ways.
     """
     if NEGATIVE not in names:
         found = ", ".join(names)
         raise ValueError(f"No relation is called {NEGATIVE!r}, which a swapped pair needs; found {found}.")
-    negative = list(names).index(NEGATIVE)
+    other = [name for name in names if name != NEGATIVE and not MNRE_NAME.fullmatch(name)]
+    if symmetric is None and other:
+        raise ValueError(
+            f"Which relations hold both ways? {other[0]!r} is none of MNRE's. Name those that do: `symmetric`, on the "
+            "command line `--symmetric NAME` for each, or `--symmetric none` if no relation does."
+        )
+    parts = {name for whole in names for name in (whole, whole.rpartition("/")[2])}
+    if unknown := [name for name in symmetric or () if name not in parts]:
+        raise ValueError(f"`symmetric` has {unknown[0]!r}, which is no relation; the relations are {', '.join(names)}.")
+    symmetric = SYMMETRIC if symmetric is None else symmetric
     both_ways = [name in symmetric or name.rpartition("/")[2] in symmetric for name in names]
+    negative = list(names).index(NEGATIVE)
     return np.array([i if both else negative for i, both in enumerate(both_ways)])
 
 
-def with_both_orders(dataset: Dataset, symmetric: Collection[str] = SYMMETRIC) -> Dataset:
+def to_be_swapped(dataset: Any) -> list[int]:
+    """The places of the rows whose pair is not listed the other way round, too, with a label of its own."""
+    posts = list(zip(texts_of(dataset), map(_hashable, dataset["head"]), map(_hashable, dataset["tail"])))
+    listed = set(posts)
+    return [place for place, (text, head, tail) in enumerate(posts) if (text, tail, head) not in listed]
+
+
+def _hashable(entity: Any) -> Any:
+    return entity if isinstance(entity, str) else tuple(entity)
+
+
+def with_both_orders(dataset: Dataset, symmetric: Collection[str] | None = None) -> Dataset:
     r"""
     Every row of a dataset, and after them every row with head and tail swapped.
 
     MNRE lists pairs without relation in the order of the text only, and relations in the direction that they have:
     "tail first" means "some relation" in 97 % of its training rows, and a model that scores all pairs of a post goes by
     it. Here a pair without relation has none both ways, a symmetric relation holds both ways, and any other has,
-    swapped, no relation. An epoch is twice as long.
+    swapped, no relation. A pair that is listed both ways stays as it is. An epoch is twice as long.
 
     Args:
         dataset: Rows with `head`, `tail` and `label`, a `ClassLabel`.
         symmetric: See `swapped_labels`.
 
     Raises:
-        ValueError: The dataset is a stream, or gives head and tail in different forms; no relation is called `None`.
+        ValueError: The dataset is a stream, or gives head and tail in different forms; or see `swapped_labels`.
     """
     if not isinstance(dataset, Dataset):
         raise ValueError(f"Both orders need the rows of a `datasets.Dataset`; found {type(dataset).__name__}.")
@@ -60,9 +86,11 @@ def with_both_orders(dataset: Dataset, symmetric: Collection[str] = SYMMETRIC) -
             f"Head and tail can only be swapped if both are spans or both are names; found {features['head']} and "
             f"{features['tail']}."
         )
-    labels = swapped_labels(features["label"].names, symmetric)[np.array(dataset["label"][:], dtype=int)]
+    label_of_swapped = swapped_labels(features["label"].names, symmetric)
+    swapped = dataset.select(to_be_swapped(dataset))
+    labels = label_of_swapped[np.array(swapped["label"][:], dtype=int)]
     # Columns change their names, and nothing is copied.
-    swapped = dataset.rename_column("head", "_").rename_column("tail", "head").rename_column("_", "tail")
+    swapped = swapped.rename_column("head", "_").rename_column("tail", "head").rename_column("_", "tail")
     swapped = swapped.remove_columns("label").add_column("label", labels, feature=features["label"])
     return concatenate_datasets([dataset, swapped.select_columns(dataset.column_names)])
 
@@ -75,7 +103,7 @@ def is_tail_first(rows: Any) -> np.ndarray:
     return np.array([head >= tail for head, tail in spans], dtype=np.int64)
 
 
-def listed_order_weights(dataset: Any, names: Sequence[str], symmetric: Collection[str] = SYMMETRIC) -> np.ndarray:
+def listed_order_weights(dataset: Any, names: Sequence[str], symmetric: Collection[str] | None = None) -> np.ndarray:
     r"""
     What the order of head and tail says about the relation in rows as they are listed, but not in `with_both_orders` of
     them.
@@ -96,7 +124,8 @@ def listed_order_weights(dataset: Any, names: Sequence[str], symmetric: Collecti
     labels, tail_first = np.array(dataset["label"][:]), is_tail_first(dataset)
     listed, swapped = np.zeros((2, len(names))), np.zeros((2, len(names)))
     np.add.at(listed, (tail_first, labels), 1)
-    np.add.at(swapped, (1 - tail_first, swapped_label[labels]), 1)
+    places = to_be_swapped(dataset)
+    np.add.at(swapped, (1 - tail_first[places], swapped_label[labels[places]]), 1)
     both = listed + swapped
     # A relation that is never listed in an order is unlikely there; it is not impossible.
     return np.divide(np.maximum(listed, 0.5), both, out=np.ones_like(both), where=both > 0)
