@@ -1,13 +1,15 @@
 import json
+import shutil
 
 import numpy as np
 import pytest
 from datasets import ClassLabel, Dataset, DatasetDict
 from typer.testing import CliRunner
 
-from tgdi_hf import evaluate, evaluation_report, undecoded
+from tgdi_hf import TGDIConfig, TGDIForRelationExtraction, evaluate, evaluation_report, undecoded
 from tgdi_hf.cli import app
 from tgdi_hf.controls import Controlled
+from tgdi_hf.demo import tiny_tgdi
 from tgdi_hf.direction import listed_order_weights
 from tgdi_hf.evaluation import as_markdown, errors_of, report_of
 
@@ -31,6 +33,13 @@ def test_a_report_by_hand():
     assert report["macro_f1"] == pytest.approx((0.4 + 2 / 3) / 2)
     together = report_of(one_hot(predictions), labels, NAMES, columns, rounds=200, posts=["a"] * 6)
     assert together["scores"]["accuracy"] == {"value": 0.5, "low": 0.5, "high": 0.5}  # one post
+    assert together["macro_f1_interval"] == pytest.approx([together["macro_f1"]] * 2)
+    assert report["per_relation"]["/per/per/peer"]["f1_interval"] is None  # two rows
+    fifteen = report_of(one_hot(np.tile(predictions, 15)), np.tile(labels, 15), NAMES, rounds=200)
+    low, high = fifteen["per_relation"]["/per/per/peer"]["f1_interval"]
+    assert 0.2 < low < 0.4 < high < 0.6  # of thirty
+    low, high = fifteen["macro_f1_interval"]
+    assert 0.35 < low < fifteen["macro_f1"] < high < 0.7
     assert report["confusion"]["matrix"] == [[1, 1, 0, 0], [1, 1, 0, 0], [0, 1, 1, 0], [0, 0, 0, 0]]
     assert [*report["paper_categories"]] == NAMES[1:]
     groups = {name: {group: of["rows"] for group, of in of.items()} for name, of in report["groups"].items()}
@@ -46,8 +55,9 @@ def test_a_report_by_hand():
     assert (
         "| picture absent | 3 | 33.3 | 50.0 | 33.3 | 40.0 |" in text
         and "| relevance below 0.001 | 1 | 100.0 | – | – | – |" in text
-        and "| `/per/per/peer` (paper's Table 3) | 2 | 33.3 | 50.0 | 40.0 |" in text
+        and "| `/per/per/peer` | 2 | 33.3 | 50.0 | 40.0 |" in text
     )
+    assert text.count("`/per/per/peer`") == 2 and "| of the paper's Table 3 | rows |" in text
 
 
 def test_the_report_of_a_model_says_what_evaluate_says(corpus, checkpoint):
@@ -100,7 +110,7 @@ def test_the_listed_order_counts_in_scores_and_not_in_direction(corpus, balanced
         .repeat(len(rows), axis=0) * 0.1 + 0.5
     )  # fmt: skip
     names = corpus["train"].features["label"].names
-    some = {"text": ["abc"] * 2, "head": [[0, 1], [2, 3]], "tail": [[2, 3], [0, 1]], "label": [0, 1]}
+    some = {"text": ["abc", "def"], "head": [[0, 1], [2, 3]], "tail": [[2, 3], [0, 1]], "label": [0, 1]}
     train = Dataset.from_dict(some).cast_column("label", ClassLabel(names=names))
     weights = listed_order_weights(train, names)
     assert weights[1, 0] == 0.5  # a None is never listed with its tail first
@@ -133,6 +143,64 @@ def test_models_are_compared_on_the_same_rows(corpus, checkpoint, model, process
         part.save_pretrained(tmp_path / "other")
     report, _ = evaluation_report(checkpoint, corpus["test"], compare=tmp_path / "other", rounds=50, **QUICK)
     assert report["comparison"]["mcnemar"] == {"only_one": 0, "only_two": 0, "p": 1.0}
+
+
+def test_the_comparison_says_which_one_is_better(corpus, checkpoint, tmp_path, monkeypatch):
+    """One model that is always right, one that always says None: whatever the order, the sign is that of the first."""
+    from tgdi_hf import evaluation
+
+    shutil.copytree(checkpoint, tmp_path / "other")
+    right = iter((True, False, False, True))
+
+    def answers(model, processor, names, rows, **arguments):
+        labels = [row["label"] for row in rows]
+        return np.eye(len(names))[labels if next(right) else np.zeros(len(labels), dtype=int)]
+
+    monkeypatch.setattr(evaluation, "probabilities_of", answers)
+    monkeypatch.setattr(evaluation, "direction_of", lambda *of: {})
+    related = sum(label != 0 for label in corpus["test"]["label"])
+    for sign in (1, -1):
+        report, _ = evaluation_report(checkpoint, corpus["test"], compare=tmp_path / "other", rounds=100)
+        found = report["comparison"]
+        assert found["f1"]["difference"] == sign and found["f1"]["interval"] == [sign, sign]
+        only = ("only_two", "only_one")[::sign]
+        assert (found["mcnemar"][only[0]], found["mcnemar"][only[1]]) == (related, 0)
+        text = as_markdown(report)
+        assert f"F1 minus that of {tmp_path / 'other'}: {100 * sign:+.1f} points" in text
+        assert f"right where the other is wrong {related if sign == 1 else 0} rows" in text
+
+
+def test_models_that_know_more_relations_than_the_other_can_be_compared(corpus, checkpoint, processor, tmp_path):
+    names = corpus["test"].features["label"].names
+    model, _ = tiny_tgdi(corpus)
+    config = {**model.config.to_dict(), "id2label": dict(enumerate(["more", *names]))}
+    config["label2id"] = {name: i for i, name in config["id2label"].items()}
+    for part in (TGDIForRelationExtraction(TGDIConfig.from_dict(config)), processor):
+        part.save_pretrained(tmp_path / "more")
+    for one, two in ((tmp_path / "more", checkpoint), (checkpoint, tmp_path / "more")):
+        report, _ = evaluation_report(one, corpus["test"], compare=two, rounds=10, **QUICK)
+        assert report["comparison"]["mcnemar"]["p"] <= 1
+
+
+def test_another_kind_of_model_is_refused(corpus, checkpoint):
+    config = json.loads((checkpoint / "config.json").read_text())
+    (checkpoint / "config.json").write_text(json.dumps({**config, "model_type": "mre_baseline"}))
+    with pytest.raises(ValueError, match="is a model of type 'mre_baseline'; expected 'tgdi'"):
+        evaluate(checkpoint, corpus["test"], **QUICK)
+
+
+def test_posts_are_grouped_as_the_model_got_to_see_them(corpus, checkpoint):
+    rows = corpus["test"]
+    report, _ = evaluation_report(checkpoint, rows, rounds=10, **QUICK)
+    counts = {name: {group: of["rows"] for group, of in groups.items()} for name, groups in report["groups"].items()}
+    captions = sum(bool(caption) for caption in rows["caption"])
+    assert counts["caption"] == {"present": captions, "absent": 32 - captions}
+    relevant = sum(value is not None and value >= 0.1 for value in rows["relevance"])
+    assert counts["relevance"]["from 0.1"] == relevant > 0
+    changed = Controlled(rows, "shuffled-images")
+    report, _ = evaluation_report(checkpoint, rows, control=changed, rounds=10, **QUICK)
+    assert "from 0.1" not in report["groups"]["relevance"]  # every picture is that of another post
+    assert report["groups"]["caption"]["present"]["rows"] == captions
 
 
 def test_controls_are_scored(corpus, checkpoint):

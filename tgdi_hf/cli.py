@@ -18,7 +18,11 @@ app = typer.Typer(
 Checkpoint = Annotated[str, typer.Argument(help="A fine-tuned model: a folder, or a name on the Hub.")]
 Control = Annotated[
     str | None,
-    typer.Option(help="Change the rows: text-only, no-image, shuffled-images, … (`Controlled`).", show_default="none"),
+    typer.Option(
+        help="Change the rows: text-only, no-image, no-caption, shuffled-images, blank-images, noise-images or "
+        "shuffled-captions.",
+        show_default="none",
+    ),
 ]
 Share = Annotated[float, typer.Option(min=0.0, max=1.0, help="Of the rows that a control changes.")]
 Posts = Annotated[
@@ -70,6 +74,12 @@ def _number_or_name(text: str) -> str | float:
         return text
 
 
+def _make_way_for(output: Path | None) -> None:
+    """Before anything takes its time."""
+    if output is not None:
+        output.parent.mkdir(parents=True, exist_ok=True)
+
+
 def _report(done, output: Path) -> None:
     if done is None:
         typer.echo(f"{output} is there, and no unfinished run of it: nothing was done.")
@@ -105,6 +115,14 @@ def train(
         bool,
         typer.Option("--both-orders", help="Show every pair both ways: for models that score all pairs of a post."),
     ] = False,
+    symmetric: Annotated[
+        list[str],
+        typer.Option(
+            metavar="RELATION",
+            help="With --both-orders, a relation that holds both ways; may be repeated. 'none': no relation does.",
+            show_default="MNRE's",
+        ),
+    ] = [],  # noqa: B006 - typer copies it
     control: Control = None,
     share: Share = 1.0,
     objects: Objects = "none",
@@ -126,6 +144,8 @@ def train(
     """
     from .training import fine_tune, load_data
 
+    if symmetric and not both_orders:
+        raise typer.BadParameter("It is about pairs that are shown both ways.", param_hint="--symmetric")
     if control is None and share != 1:
         raise typer.BadParameter("There is no control whose share it could be.", param_hint="--share")
     metrics = fine_tune(
@@ -144,6 +164,7 @@ def train(
             "use_caption": caption,
             "freeze_vision": freeze_vision,
             "direction_balanced": both_orders,
+            **({"symmetric_relations": [name for name in symmetric if name != "none"]} if symmetric else {}),
             **_options(set_),
         },
         num_train_epochs=epochs,
@@ -197,6 +218,7 @@ def evaluate(
                                  param_hint="--listed-order")  # fmt: skip
     if control is None and share != 1:
         raise typer.BadParameter("There is no control whose share it could be.", param_hint="--share")
+    _make_way_for(output)
     rows, train = dataset[split], dataset["train"] if listed_order else None
     options = {"per_device_eval_batch_size": batch_size, "bf16_full_eval": bf16, "train": train}
     changed = None if control is None else Controlled(rows, control, share, seed)
@@ -215,10 +237,13 @@ def evaluate(
     if report is not None:
         from .report_files import write_errors, write_report
 
-        write_report({**found, "scored": scored}, report)
+        drawn = write_report({**found, "scored": scored}, report)
         wrong = errors_of(answers, rows if changed is None else changed)
-        count = write_errors(_pipeline(checkpoint, bf16), wrong, report / "errors.html")
-        typer.echo(f"{report} has report.json, report.md and errors.html with {count} of the errors")
+        total = int((answers["probabilities"].argmax(axis=1) != answers["labels"]).sum())
+        count = write_errors(_pipeline(checkpoint, bf16), wrong, report / "errors.html", total=total)
+        typer.echo(f"{report} has report.json, report.md and errors.html with {count} of the {total} errors")
+        if not drawn:
+            typer.echo("Figures are drawn by matplotlib, which is not here: pip install 'tgdi_hf[viz]'", err=True)
 
 
 @app.command()
@@ -242,6 +267,7 @@ def audit(
 
     if objects not in ("none", "published"):
         raise typer.BadParameter(f"It is {objects!r}; expected 'none' or 'published'.", param_hint="--objects")
+    _make_way_for(output)
     dataset = load_data(data)
     if split not in dataset:
         raise typer.BadParameter(f"{data} has no split {split!r}, only {', '.join(dataset)}.", param_hint="--split")

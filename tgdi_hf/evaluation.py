@@ -14,6 +14,7 @@ from .controls import Controlled
 from .direction import as_listed, listed_order_weights
 from .metric import make_compute_metrics, relation_scores
 from .mnre import NEGATIVE
+from .modeling.configuration_tgdi import TGDIConfig
 from .modeling.modeling_tgdi import TGDIForRelationExtraction
 from .posts import texts_of, undecoded
 from .processing.processing_tgdi import TGDIProcessor
@@ -21,9 +22,12 @@ from .statistics import (
     ROUNDS,
     bootstrap,
     calibration,
+    f1_of,
     interval,
     mcnemar,
     paired_difference,
+    relation_counts,
+    resampled_sums,
     row_counts,
     scores_of,
     summed_by,
@@ -55,8 +59,14 @@ def load_for_evaluation(checkpoint: str | Path, dataset: Dataset) -> tuple[Any, 
         Model, processor, the names of the relations, and the dataset with the model's ids of them.
 
     Raises:
-        ValueError: The data has a relation that the model does not know.
+        ValueError: The checkpoint is no TGDI, or the data has a relation that the model does not know.
     """
+    kind = TGDIConfig.get_config_dict(checkpoint)[0].get("model_type")
+    if kind != TGDIConfig.model_type:
+        raise ValueError(
+            f"{checkpoint} is a model of type {kind!r}; expected {TGDIConfig.model_type!r}. Loaded as a TGDI it would "
+            "have random weights wherever the two differ."
+        )
     model = TGDIForRelationExtraction.from_pretrained(checkpoint)
     processor = TGDIProcessor.from_pretrained(checkpoint)
     names = [model.config.id2label[i] for i in range(model.config.num_labels)]
@@ -111,10 +121,11 @@ def evaluate(
         arguments: Fields of `TrainingArguments` (`per_device_eval_batch_size`, `bf16_full_eval`, ...).
 
     Returns:
-        `accuracy` over all rows; micro `precision`, `recall` and `f1` without `None`; the same for each relation.
+        `eval_accuracy` over all rows; micro `eval_precision`, `eval_recall` and `eval_f1` without `None`; the same for
+        each relation.
 
     Raises:
-        ValueError: The data has a relation that the model does not know.
+        ValueError: The checkpoint is no TGDI, or the data has a relation that the model does not know.
     """
     model, processor, names, dataset = load_for_evaluation(checkpoint, dataset)
     if train is not None:
@@ -187,14 +198,16 @@ def evaluation_report(
     Returns:
         As plain JSON: what `report_of` has; `direction`: the share of the rows without relation that are given one as
         listed and with head and tail swapped; and with `compare` `comparison`: by how much the F1 of `checkpoint` is
-        above that of the other, by paired bootstrap, and McNemar's test on what is right (`only_one` counts the rows
-        that the other checkpoint alone gets right). And `names`, `labels` and `probabilities`, as they were scored.
+        above that of the other, by paired bootstrap over posts, and McNemar's test on what is right, which takes rows
+        as independent (`only_one` counts those that the other checkpoint alone gets right). And `names`, `labels` and
+        `probabilities`, as they were scored.
 
     Raises:
         ValueError: The data has a relation that a model does not know, or `train` is given for a model that was not
             trained on both orders.
     """
-    model, processor, names, dataset = load_for_evaluation(checkpoint, dataset)
+    as_given = dataset
+    model, processor, names, dataset = load_for_evaluation(checkpoint, as_given)
     rows, labels = _rows(dataset, control), np.array(dataset["label"][:])
     probabilities = probabilities_of(model, processor, names, rows, **arguments)
     direction = {}
@@ -206,7 +219,7 @@ def evaluation_report(
     report = report_of(probabilities, labels, names, _columns(dataset, control), rounds, seed, posts)
     report |= {"checkpoint": str(checkpoint), "as_listed": train is not None, **direction}
     if compare is not None:
-        other, other_processor, known, others = load_for_evaluation(compare, dataset)
+        other, other_processor, known, others = load_for_evaluation(compare, as_given)
         found = probabilities_of(other, other_processor, known, _rows(others, control), **arguments)
         if train is not None and other.config.direction_balanced:
             found = _as_listed(found, other, known, others, train, compare)
@@ -249,7 +262,11 @@ def _columns(dataset: Dataset, control: Controlled | None = None) -> dict[str, l
     """What posts are grouped by, where the data has it, as the model got to see them."""
     columns: dict[str, list[Any]] = {}
     if "relevance" in dataset.features:
-        columns["relevance"] = dataset["relevance"][:]
+        relevance = dataset["relevance"][:]
+        if control is not None and control.changes("image"):
+            for place in control.changed:
+                relevance[place] = None  # it was that of another picture
+        columns["relevance"] = relevance
     for name in ("image", "caption"):
         if name in dataset.features:
             there = np.array([bool(value) for value in undecoded(dataset)[name]])
@@ -310,12 +327,14 @@ def report_of(
     Returns:
         - `rows`; `scores`: `accuracy`, and micro `precision`, `recall` and `f1` without `None`, each with its 95 %
           interval by bootstrap over posts;
-        - `macro_f1`: the mean F1 of the relations, `None` left out, that have a row or are predicted for one; another
-          counts neither as 0 nor as 1;
-        - `paper_categories`: the relations of the paper's Table 3; `per_relation`: all of them;
+        - `macro_f1`, with its 95 % interval `macro_f1_interval`: the mean F1 of the relations, `None` left out, that
+          have a row or are predicted for one; another counts neither as 0 nor as 1;
+        - `paper_categories`: the relations of the paper's Table 3; `per_relation`: all of them; with `f1_interval`, of
+          those with 30 rows or more;
         - `confusion`: `names` and a `matrix`, real relations in rows;
-        - `groups`: the scores by `relevance` (cut at 0.001 and 0.1), by `image` and by `caption`, `None` where there is
-          nothing to divide by, and without intervals in groups of less than 30 rows;
+        - `groups`: the scores by `relevance` (cut at 0.001 and 0.1; what the data says of a post's picture, whether or
+          not its file is there), by `image` and by `caption`, `None` where there is nothing to divide by, and without
+          intervals in groups of less than 30 rows;
         - `calibration`: see there.
     """
     negative = list(names).index(NEGATIVE) if NEGATIVE in names else None
@@ -324,11 +343,17 @@ def report_of(
     of_all = relation_scores(predictions, labels, names, NEGATIVE if negative is not None else None)
     matrix = np.zeros((len(names), len(names)), dtype=int)
     np.add.at(matrix, (labels, predictions), 1)
-    present = [i for i in range(len(names)) if i != negative and matrix[i].sum() + matrix[:, i].sum()]
+    relations = [i for i in range(len(names)) if i != negative]
+    each = summed_by(relation_counts(predictions, labels, len(names)), posts)
+    samples = f1_of(resampled_sums(each, rounds, seed))  # (rounds, relations)
+    for of, values in zip(of_all["per_relation"].values(), samples.T):
+        of["f1_interval"] = [*interval(values[~np.isnan(values)])] if of["support"] >= FEW else None
+    macro = [_mean_of_some(values) for values in samples[:, relations]]
     return {
         "rows": len(labels),
         "scores": _with_intervals(counts, rounds, seed, posts),
-        "macro_f1": float(np.mean([of_all["per_relation"][names[i]]["f1"] for i in present])) if present else 0.0,
+        "macro_f1": _mean_of_some(f1_of(each.sum(axis=0))[relations]),
+        "macro_f1_interval": [*interval(np.array(macro))],
         "paper_categories": {n: of_all["per_relation"][n] for n in PAPER_CATEGORIES if n in of_all["per_relation"]},
         "per_relation": of_all["per_relation"],
         "confusion": {"names": list(names), "matrix": matrix.tolist()},
@@ -342,6 +367,11 @@ def report_of(
         },
         "calibration": calibration(probabilities.max(axis=1), predictions == labels),
     }
+
+
+def _mean_of_some(values: np.ndarray) -> float:
+    """Of those that are numbers; 0 without any."""
+    return float(values[~np.isnan(values)].mean()) if not np.isnan(values).all() else 0.0
 
 
 def _with_intervals(counts: np.ndarray, rounds: int, seed: int, posts: Sequence[Any] | None) -> dict[str, Any]:
@@ -387,7 +417,8 @@ def as_markdown(report: Mapping[str, Any]) -> str:
     for name, groups in report["groups"].items():
         lines += [_row(f"{titles[name]} {group}", values) for group, values in groups.items()]
     lines += ["", "In percent, with 95 % intervals by bootstrap over posts.", ""]
-    lines.append(f"Macro-F1 over the relations that have a row or are predicted: {100 * report['macro_f1']:.1f}.")
+    macro = _cell(report["macro_f1"], *report["macro_f1_interval"])
+    lines.append(f"Macro-F1 over the relations that have a row or are predicted: {macro}.")
     lines.append(f"Expected calibration error: {report['calibration']['ece']:.3f}.")
     if report.get("direction"):
         direction = {name: 100 * report["direction"][name] for name in ("listed", "swapped")}
@@ -397,12 +428,19 @@ def as_markdown(report: Mapping[str, Any]) -> str:
         )
     if "comparison" in report:
         lines += ["", _comparison(report["comparison"])]
-    lines += ["", "| relation | rows | precision | recall | F1 |", "|---|---|---|---|---|"]
-    for name, of in report["per_relation"].items():
-        mark = " (paper's Table 3)" if name in report["paper_categories"] else ""
-        values = " | ".join(f"{100 * of[kind]:.1f}" for kind in ("precision", "recall", "f1"))
-        lines.append(f"| `{name}`{mark} | {of['support']} | {values} |")
+    if report["paper_categories"]:
+        lines += ["", *_relation_table("of the paper's Table 3", report["paper_categories"])]
+    lines += ["", *_relation_table("relation", report["per_relation"])]
     return "\n".join(lines) + "\n"
+
+
+def _relation_table(title: str, relations: Mapping[str, Any]) -> list[str]:
+    lines = [f"| {title} | rows | precision | recall | F1 |", "|---|---|---|---|---|"]
+    for name, of in relations.items():
+        precision, recall = (f"{100 * of[kind]:.1f}" for kind in ("precision", "recall"))
+        f1 = _cell(of["f1"], *(of["f1_interval"] or (None, None)))
+        lines.append(f"| `{name}` | {of['support']} | {precision} | {recall} | {f1} |")
+    return lines
 
 
 def _conditions(report: Mapping[str, Any]) -> str:
@@ -436,6 +474,6 @@ def _comparison(found: Mapping[str, Any]) -> str:
     return (
         f"F1 minus that of {found['with']}: {100 * f1['difference']:+.1f} points ({low:+.1f} to {high:+.1f}), paired "
         f"bootstrap over posts p = {f1['p']:.3f}; right where the other is wrong {test['only_two']} rows, the other "
-        f"way round {test['only_one']}, McNemar p = {test['p']:.3f}. This compares two checkpoints; whether two ways "
-        "of training differ, only several seeds of each can say."
+        f"way round {test['only_one']}, McNemar (as if rows were independent) p = {test['p']:.3f}. This "
+        "compares two checkpoints; whether two ways of training differ, only several seeds of each can say."
     )

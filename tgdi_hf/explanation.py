@@ -23,7 +23,8 @@ def explain(
 
     Returns:
         The pipeline's result with evidence; and pairs of a title and a picture: the picture as the model saw it, then a
-        heat map for head, tail and each of `words`. None without picture.
+        heat map for head, tail and each of `words`, if the model has a gate. None without picture, or of a model that
+        looks at none.
 
     Raises:
         InvalidPost: The post can't be used.
@@ -31,7 +32,7 @@ def explain(
     """
     result = pipe(post, top_k=MOST_RELATIONS, evidence=True)
     evidence = result["evidence"]
-    if evidence["similarity"] is None:
+    if not pipe.model.config.uses_vision:
         return result, []
     inputs = pipe.processor(
         text=[post["text"] if post.get("words") is None else list(post["words"])],
@@ -40,7 +41,11 @@ def explain(
         images=[post.get("image")],
         objects=[post.get("objects")],
     )
+    if "image_mask" not in inputs or not inputs["image_mask"].any():
+        return result, []
     picture = seen_picture(pipe.processor, inputs["pixel_values"][0, int(inputs["image_mask"][0].argmax())])
+    if evidence["similarity"] is None:
+        return result, [("as the model saw it", picture)]
     texts = [token["text"] for token in evidence["tokens"]]
     wanted = {
         f"head: {result['head']['text']}": _between(texts, HEAD_START, HEAD_END),

@@ -24,10 +24,13 @@ figcaption {{ font-size: .8em; max-width: 12em }} code {{ white-space: nowrap }}
 </style><h1>{title}</h1><p>{intro}</p>"""
 
 
-def write_report(report: Mapping[str, Any], folder: str | Path) -> None:
+def write_report(report: Mapping[str, Any], folder: str | Path) -> bool:
     r"""
     Writes `report.json`, `report.md` and, where matplotlib is installed (`pip install 'tgdi_hf[viz]'`),
     `calibration.png` and `confusion.png`.
+
+    Returns:
+        Whether there are figures.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -36,11 +39,12 @@ def write_report(report: Mapping[str, Any], folder: str | Path) -> None:
     try:
         from matplotlib.figure import Figure
     except ImportError:
-        return
+        return False
     for name, draw, size in (("calibration", _draw_calibration, (5, 5)), ("confusion", _draw_confusion, (10, 9))):
         figure = Figure(figsize=size, layout="constrained")
         draw(figure.subplots(), report)
         figure.savefig(folder / f"{name}.png", dpi=110)
+    return True
 
 
 def _draw_calibration(axes, report: Mapping[str, Any]) -> None:
@@ -72,6 +76,7 @@ def write_errors(
     posts: Iterable[Mapping[str, Any]],
     path: str | Path,
     most: int = 200,
+    total: int | None = None,
 ) -> int:
     r"""
     Writes a page of posts that the model gets wrong, with text, entities, picture, gate and heat maps; nothing on it
@@ -83,6 +88,7 @@ def write_errors(
             `errors_of`.
         path: Of the page.
         most: How many to show.
+        total: How many there are, to be said on the page.
 
     Returns:
         How many there are on it.
@@ -92,7 +98,9 @@ def write_errors(
         known = ("relation", "predicted", "score")
         answer, pictures = explain(pipe, {name: value for name, value in post.items() if name not in known})
         found.append(_article(post, answer, pictures))
-    intro = f"{len(found)} posts that the model gets wrong. <mark class=head>Head</mark>, <mark class=tail>tail</mark>."
+    of_all = "" if total is None else f" of {total}"
+    intro = f"{len(found)}{of_all} posts that the model gets wrong. "
+    intro += "<mark class=head>Head</mark>, <mark class=tail>tail</mark>."
     Path(path).write_text("".join([PAGE.format(title="Errors", intro=intro), *found]), encoding="utf-8")
     return len(found)
 
@@ -101,6 +109,7 @@ def _article(post: Mapping[str, Any], answer: Mapping[str, Any], pictures: list[
     text = post["text"] if post.get("words") is None else " ".join(post["words"])
     gate = "" if answer["gate"] is None else f" Gate {answer['gate']:.2f}."
     alone = answer["evidence"]["text_only"]
+    caption = f"<p>Caption: {html.escape(post['caption'])}</p>" if post.get("caption") else ""
     shown = "".join(
         f'<figure><img alt="" src="{_data_url(picture)}"><figcaption>{html.escape(title)}</figcaption></figure>'
         for title, picture in pictures
@@ -108,7 +117,7 @@ def _article(post: Mapping[str, Any], answer: Mapping[str, Any], pictures: list[
     return (
         f"<article><p>{_marked(text, answer)}</p><p>Real <code>{html.escape(post['relation'])}</code>, predicted "
         f"<code>{html.escape(post['predicted'])}</code> ({post['score']:.2f}). The text alone: "
-        f"<code>{html.escape(alone['relation'])}</code> ({alone['score']:.2f}).{gate}</p>{shown}</article>\n"
+        f"<code>{html.escape(alone['relation'])}</code> ({alone['score']:.2f}).{gate}</p>{caption}{shown}</article>\n"
     )
 
 

@@ -39,6 +39,34 @@ def row_counts(predictions: np.ndarray, labels: np.ndarray, negative: int | None
     return np.stack([np.ones_like(right), right, right & real, predicted, real], axis=-1).astype(np.int64)
 
 
+def relation_counts(predictions: np.ndarray, labels: np.ndarray, size: int) -> np.ndarray:
+    r"""
+    What every row adds to the scores of each relation.
+
+    Args:
+        predictions, labels: `(rows,)` ids.
+        size: How many relations there are.
+
+    Returns:
+        `(rows, relations, 3)`: whether it is found; predicted; real.
+    """
+    predicted, real = (ids[:, None] == np.arange(size) for ids in (predictions, labels))
+    return np.stack([predicted & real, predicted, real], axis=-1).astype(np.int32)
+
+
+def f1_of(counts: np.ndarray) -> np.ndarray:
+    r"""
+    Args:
+        counts: `(..., 3)`, as `relation_counts` has them, summed over rows.
+
+    Returns:
+        `(...)`: the F1 of each relation; NaN of one that has no row and is never predicted.
+    """
+    found, predicted, real = np.moveaxis(np.asarray(counts, dtype=float), -1, 0)
+    there = predicted + real > 0
+    return np.divide(2 * found, predicted + real, out=np.full_like(found, np.nan), where=there)
+
+
 def summed_by(counts: np.ndarray, groups: Sequence[Any] | None) -> np.ndarray:
     r"""
     Counts of rows that belong together, added up: rows of one post are no independent samples.
@@ -75,8 +103,8 @@ def bootstrap(counts: np.ndarray, rounds: int = ROUNDS, seed: int = 0) -> np.nda
 
 def resampled_sums(counts: np.ndarray, rounds: int = ROUNDS, seed: int = 0) -> np.ndarray:
     """The sums over rows, `(rounds, ...)`, in samples of the rows of `counts`, `(rows, ...)`; see `bootstrap`."""
-    flat = counts.reshape(len(counts), -1)
-    sums = np.concatenate([weights @ flat for weights in sample_weights(len(counts), rounds, seed)])
+    flat = counts.reshape(len(counts), -1).astype(float)  # whole numbers still, but BLAS does not multiply integers
+    sums = np.concatenate([weights.astype(float) @ flat for weights in sample_weights(len(counts), rounds, seed)])
     return sums.reshape(rounds, *counts.shape[1:])
 
 

@@ -16,10 +16,12 @@ from .metric import make_compute_metrics
 from .mnre import NEGATIVE, load_mnre
 from .modeling.modeling_tgdi import TGDIForRelationExtraction
 from .modeling.pretrained_towers import as_vision_tower, load_tower
-from .posts import undecoded
+from .posts import digest_of, texts_of, undecoded
 from .processing.processing_tgdi import TGDIProcessor
 from .vision_features import VisionFeatures, compute_vision_features
 
+# What may differ when a run goes on.
+NO_PART_OF_A_RUN = ("report_to", "logging_steps", "dataloader_num_workers", "save_total_limit", "disable_tqdm")
 # Fields of a configuration that weigh what a model adds to the cross-entropy.
 EXTRA_LOSSES = ("matching_loss_weight", "branch_consistency_weight", "r_drop_weight")
 
@@ -182,7 +184,7 @@ def make_trainer(
 
     Args:
         model: `TGDIForRelationExtraction`, or anything with the same inputs. One with `config.direction_balanced` is
-            trained on both orders of every pair, see `with_both_orders`.
+            trained on both orders of every pair, see `with_both_orders`; `config.symmetric_relations` hold both ways.
         processor: The model's processor; saved with every checkpoint.
         dataset: Splits `train` and `validation` are used where they exist; streams (`IterableDataset`) will do.
         arguments: From `training_arguments`, or your own with `remove_unused_columns=False`. With
@@ -213,7 +215,7 @@ def make_trainer(
             return None
         found, column = dataset[split], arguments.length_column_name
         if split == "train" and both_orders:
-            found = with_both_orders(found)
+            found = with_both_orders(found, getattr(model.config, "symmetric_relations", None))
         if control is not None:
             return Controlled(found, control, share, arguments.seed)
         found = undecoded(found)
@@ -350,6 +352,12 @@ def claim(folder: str | Path, identity: Mapping[str, Any], resume: bool = True) 
     file.write_text(json.dumps(said, indent=2) + "\n", encoding="utf-8")
 
 
+def digest_of_rows(dataset: Dataset) -> str:
+    """Names rows by their texts and labels."""
+    content = json.dumps([texts_of(dataset), dataset["label"][:]], ensure_ascii=False)
+    return digest_of(content.encode())
+
+
 def fine_tune(
     dataset: DatasetDict,
     output_dir: str | Path,
@@ -386,7 +394,8 @@ def fine_tune(
         The validation metrics of the best epoch.
 
     Raises:
-        ValueError: `resume`, and the checkpoints in `output_dir` are those of another model or other rows.
+        ValueError: `resume`, and the checkpoints in `output_dir` are those of another model, other rows or another
+            recipe; or kept features, and a control that draws pictures.
     """
     identity = {
         "text_model": str(text_model),
@@ -397,7 +406,13 @@ def fine_tune(
         "control": control,
         "share": share,
         "train_rows": len(dataset["train"]),
+        "train_digest": digest_of_rows(dataset["train"]),
+        **{name: value for name, value in arguments.items() if name not in NO_PART_OF_A_RUN},
     }
+    if vision_features is not None and control in ("blank-images", "noise-images"):
+        raise ValueError(
+            f"The control {control!r} draws pictures, of which no features are kept: leave out `vision_features`."
+        )
     claim(output_dir, identity, resume)
     set_seed(seed)
     names = dataset["train"].features["label"].names
