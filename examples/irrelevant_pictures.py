@@ -12,10 +12,10 @@ processes can share the work.
 import argparse
 import itertools
 import json
-import os
 import statistics
+import sys
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, gettempdir
 
 import numpy as np
 import torch
@@ -23,10 +23,11 @@ from filelock import FileLock, Timeout
 from torch.utils.data import DataLoader
 
 from examples.baselines import BaselineConfig, HVPNeTForRelationExtraction
-from examples.reproduce.train import write
+from examples.reproduce.collect import refuse_unlike
+from examples.reproduce.train import commit, versions, write
 from tgdi_hf import TGDICollator, make_corpus
 from tgdi_hf.demo import TEXT_ONLY, fit, tiny_tgdi
-from tgdi_hf.posts import undecoded
+from tgdi_hf.posts import digest_of, undecoded
 from tgdi_hf.statistics import row_counts, scores_of
 
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -81,7 +82,8 @@ def area_under_roc(scores: np.ndarray, relevant: np.ndarray) -> float:
 
 
 def run(name: str, seed: int, share: float, epochs: float, rows: dict[str, int] = ROWS) -> dict:
-    """Trains one model with one share of irrelevant pictures, and scores it at every share."""
+    """Trains one model with one share of irrelevant pictures, and scores it at every share, on the same posts."""
+    code = commit()  # now, not when the files may be others
     corpus = corpus_with(share, seed, {split: rows[split] for split in ("train", "validation")})
     build = tiny_hvpnet if name == "HVPNeT-style" else tiny_tgdi
     with TemporaryDirectory() as scratch:
@@ -91,7 +93,11 @@ def run(name: str, seed: int, share: float, epochs: float, rows: dict[str, int] 
         "seed": seed,
         "train_share": share,
         "epochs": epochs,
+        "rows": rows,
         "seconds": round(seconds),
+        "command": " ".join(["python -m examples.irrelevant_pictures", *sys.argv[1:]]),
+        "commit": code,
+        "versions": versions(),
         "test": [],
     }
     for test_share in SHARES:
@@ -99,8 +105,8 @@ def run(name: str, seed: int, share: float, epochs: float, rows: dict[str, int] 
         labels, needs = np.array(test["label"][:]), np.array(test["needs_image"][:])
         answers, gates = answers_of(trainer.model, trainer.processing_class, test)
         counts = row_counts(answers, labels, NEGATIVE)
-        scores = {group: float(scores_of(counts[mask].sum(axis=0))[3])
-                  for group, mask in (("f1", needs | True), ("f1_needs", needs), ("f1_needs_not", ~needs))}  # fmt: skip
+        groups = {"f1": np.ones_like(needs), "f1_needs": needs, "f1_needs_not": ~needs}
+        scores = {group: float(scores_of(counts[mask].sum(axis=0))[3]) for group, mask in groups.items()}
         relevant = np.array(test["relevance"][:]) == 1
         if gates is not None and not relevant[~needs].all() and relevant[~needs].any():
             scores |= {
@@ -163,8 +169,8 @@ def table(results: list[dict], score: str, train_share: float | None, test_share
 
 def collect(folder: Path) -> str:
     results = [json.loads(file.read_text()) for file in sorted(folder.glob("*.json"))]
-    if len({result.get("epochs", 5) for result in results}) > 1:
-        raise ValueError(f"{folder} has runs of different numbers of epochs, which can't be averaged.")
+    for what in ("epochs", "rows"):
+        refuse_unlike(str(folder), what, [result.get(what) for result in results])
     parts = [f"{title}\n\n{table(results, *of)}" for title, *of in SECTIONS]
     text = f"In percent, mean ± standard deviation over seeds; {len(results)} runs.\n\n" + "\n\n".join(parts) + "\n"
     (folder / "tables.md").write_text(text, encoding="utf-8")
@@ -209,10 +215,13 @@ def main() -> None:
     for seed, share, name in itertools.product(args.seeds, args.shares, args.models):
         if name == "text only":
             share = 0.5  # of no account to a model that sees no picture: trained once
-        file = args.results / f"{name.replace(', ', '-').replace(' ', '-')}-{100 * share:.0f}-{seed}.json"
+        file = args.results / f"{name.replace(', ', '-').replace(' ', '-')}-{100 * share:g}-{seed}.json"
         try:
-            with FileLock(Path(os.environ.get("TMPDIR", "/tmp"), f"{file.stem}.lock"), timeout=0):
+            # The lock goes with the process: nothing is left to clean up after one that was killed.
+            with FileLock(Path(gettempdir(), f"{digest_of(str(file.resolve()).encode())}.lock"), timeout=0):
                 if file.exists():
+                    there = json.loads(file.read_text(encoding="utf-8"))
+                    refuse_unlike(str(file), "epochs", [there["epochs"], args.epochs])
                     continue
                 result = run(name, seed, share, args.epochs)
                 write(result, file)

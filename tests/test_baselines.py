@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from huggingface_hub.errors import StrictDataclassClassValidationError
 from transformers import AutoModel, ResNetConfig
 
 from examples.baselines import (
@@ -70,7 +71,11 @@ def test_shapes_gradients_and_the_way_through_a_file(model, tmp_path):
     assert torch.allclose(outputs.loss, torch.nn.functional.cross_entropy(outputs.logits, labels))
     outputs.loss.backward()
     unused = ("mask_token", "vision_tower.pooler", "embeddings.cls_token")
-    assert [n for n, p in model.named_parameters() if p.grad is None and not any(u in n for u in unused)] == []
+    # A bias of keys shifts all scores of a query alike; the others, and every weight, have a gradient that is not zero.
+    flat = ("key.bias", "k_proj.bias", "in_proj_bias", "position_embeddings", "token_type_embeddings", "positions.")
+    names = {n: p for n, p in model.named_parameters() if not any(u in n for u in unused)}
+    assert [n for n, p in names.items() if p.grad is None] == []
+    assert [n for n, p in names.items() if not p.grad.any() and not any(f in n for f in flat)] == []
     model.save_pretrained(tmp_path)
     again = type(model).from_pretrained(tmp_path).eval()
     assert torch.equal(again(**tiny_inputs()).logits, outputs.logits)
@@ -140,6 +145,46 @@ def test_words_of_a_glove_file(tmp_path):
     (tmp_path / "glove.txt").write_text("cat 1 2 3 4 5 6\ncat 1 2\n")
     with pytest.raises(ValueError, match=r"glove.txt, line 2: expected a word and 6 numbers, found 2"):
         model.load_glove(tmp_path / "glove.txt", tokenizer)
+
+
+def test_a_glove_file_that_is_of_no_use(tmp_path):
+    model, tokenizer = make_convolution(), word_tokenizer(["the cat", "the cat"])
+    glove = tmp_path / "glove.txt"
+    glove.write_text("cat 1 2 3 4 5 6 \n")  # some files end their lines so
+    assert model.load_glove(glove, tokenizer) == 1
+    glove.write_text("cat 1 2 3 four 5 6\n")
+    with pytest.raises(ValueError, match=r"glove.txt, line 1: .*four"):
+        model.load_glove(glove, tokenizer)
+    glove.write_text("Cat 1 2 3 4 5 6\n")
+    with pytest.raises(ValueError, match=r"glove.txt has none of the \d+ words"):
+        model.load_glove(glove, tokenizer)
+    assert model.glove_width(glove) == 6
+
+
+def test_options_that_mean_nothing_to_a_baseline():
+    for options, message in (
+        ({"fusion_lambda": 0.1}, "`fusion_lambda` is 0.1; no baseline has it"),
+        ({"branch_consistency_weight": 1.0}, "`branch_consistency_weight` is 1.0"),
+        ({"r_drop_weight": -1.0}, "`r_drop_weight` is -1.0; expected 0 or more"),
+    ):
+        with pytest.raises(StrictDataclassClassValidationError, match=message):
+            make(MTBForRelationExtraction, **options)
+    for layers in (0, -1, 7):
+        with pytest.raises(ValueError, match=f"`num_fusion_layers` is {layers}; expected 1 to"):
+            make(MKGformerForRelationExtraction, num_fusion_layers=layers)
+    for model_class in (
+        VisualBERTForRelationExtraction,
+        IFAformerForRelationExtraction,
+        MKGformerForRelationExtraction,
+    ):
+        with pytest.raises(ValueError, match="reads the patches of a vision transformer; `vision_config` is a ResNet"):
+            make(model_class, "resnet")
+
+
+def test_mkgformer_reads_embeddings_that_are_narrower_than_its_layers():
+    text = {**TEXT_CONFIGS["electra"].to_dict(), "embedding_size": 8}
+    config = BaselineConfig(text_config=text, vision_config=VISION_CONFIGS["vit"].to_dict(), num_fusion_layers=1)
+    assert MKGformerForRelationExtraction(config).eval()(**tiny_inputs()).logits.isfinite().all()
 
 
 def test_what_cannot_be_built():

@@ -38,13 +38,22 @@ def test_every_model_is_trained_and_scored_at_every_share(name):
 def test_tables_have_mean_and_deviation_over_seeds(tmp_path):
     for seed, f1 in enumerate((0.8, 0.9)):
         tests = [{"share": share, "f1": f1 - share / 10, "f1_needs_not": 1.0, "auroc": 0.75} for share in SHARES]
-        result = {"model": "TGDI", "seed": seed, "train_share": 0.0, "test": tests}
+        result = {"model": "TGDI", "seed": seed, "train_share": 0.0, "epochs": 5, "test": tests}
         (tmp_path / f"TGDI-0-{seed}.json").write_text(json.dumps(result))
     text = collect(tmp_path)
     # 80 and 90, and 10 points less at 100 %: the square root of 50 on either side
     assert "| TGDI | 85.0 ± 7.1 | 82.5 ± 7.1 | 80.0 ± 7.1 | 77.5 ± 7.1 | 75.0 ± 7.1 | 2 |" in text
     assert "| TGDI | 75.0 ± 0.0 |  |  |  |  | 2 |" in text
     assert (tmp_path / "figure.png").is_file()
+    (tmp_path / "TGDI-0-1.json").write_text(json.dumps({**result, "epochs": 3}))
+    with pytest.raises(ValueError, match="runs of different epochs can't be averaged: 5 and 3"):
+        collect(tmp_path)
+
+
+def test_every_share_is_of_the_same_posts():
+    few, many = (corpus_with(share, 0, {"test": 60})["test"] for share in (0.0, 1.0))
+    for name in ("text", "head", "tail", "label", "needs_image"):
+        assert few[name] == many[name]
 
 
 def test_text_alone_is_the_same_whatever_pictures_it_was_trained_with():

@@ -1,18 +1,20 @@
 import csv
 import json
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from filelock import FileLock
 from matplotlib.figure import Figure
 
-from examples.reproduce.__main__ import main
+from examples.reproduce.__main__ import RESULTS, main
 from examples.reproduce.collect import PAPER, best_shift, collect, mean_and_deviation, results_of
+from examples.reproduce.compare import compare
 from examples.reproduce.experiments import CONFIGS, read_experiments
 from examples.reproduce.figures import curves
 from examples.reproduce.rows import stratified_share, with_blank_crops
-from examples.reproduce.train import none_shift, run
+from examples.reproduce.train import CONVOLUTION_RECIPE, identity_of, none_shift, run
 from tgdi_hf import TGDIConfig, load_mnre
 from tgdi_hf.training import training_arguments
 
@@ -40,7 +42,9 @@ def test_every_file_is_an_experiment_that_can_be_run(group, tmp_path):
             other_group, name = experiment.same_as.split("/")
             (other,) = [other for other in read_experiments(other_group) if other.name == name]
             assert other.same_as is None
-            assert (experiment.model, experiment.config, experiment.share) == (other.model, other.config, other.share)
+            own = json.loads((CONFIGS / group / f"{experiment.name}.json").read_text())
+            assert own.keys() == {"title", "same_as"}  # it would change what it is called the same as
+            assert replace(experiment, group=other_group, name=name, title=other.title, same_as=None) == other
 
 
 def test_all_of_the_papers_models_have_an_experiment():
@@ -50,6 +54,10 @@ def test_all_of_the_papers_models_have_an_experiment():
 
 def test_files_that_say_something_unknown_are_refused(tmp_path):
     (tmp_path / "mine").mkdir()
+    for wrong in ({"share": 0}, {"share": 1.5}, {"control_share": -1}, {"control": "blank"}):
+        (tmp_path / "mine" / "one.json").write_text(json.dumps({"title": "one", **wrong}))
+        with pytest.raises(ValueError, match="mine/one: (`share` is|no control 'blank')"):
+            read_experiments("mine", tmp_path)
     (tmp_path / "mine" / "one.json").write_text('{"title": "one", "modle": "mtb"}')
     with pytest.raises(ValueError, match=r"one.json: no experiment has modle; it may have .*model"):
         read_experiments("mine", tmp_path)
@@ -196,10 +204,52 @@ def test_runs_are_made_once_and_collected(mnre_folder, encoders, tmp_path, monke
     reproduce(*command)
     assert not any(path.is_dir() for path in runs.iterdir())
     capsys.readouterr()
+    with pytest.raises(SystemExit, match=r"50-mtb-0.json is a run with other recipe: .*not .*1e-05.*other --results"):
+        reproduce(*command, "--learning-rate", 1e-5)
+    with pytest.raises(SystemExit, match="has no split 'test', only train, validation"):
+        reproduce(*command, "--split", "test")
+    reproduce("compare", mnre_folder, "low_resource/50-mtb-0", "low_resource/50-tgdi-0")
+    assert "F1 of 50-tgdi-0 minus that of 50-mtb-0: " in capsys.readouterr().out
     reproduce("collect", "low_resource")
     assert "| 1 |" in capsys.readouterr().out
     with pytest.raises(SystemExit, match="low_resource has no 50-bert; it has 05-mtb"):
         reproduce("run", "low_resource", mnre_folder, runs.parent, "--only", "50-bert")
+
+
+def test_two_runs_are_compared_row_by_row(mnre_folder, tmp_path):
+    labels = load_mnre(mnre_folder)["validation"]["label"][:]
+    right, wrong = ({"split": "validation", "labels": labels, "answers": answers} for answers in (labels, [0] * 4))
+    for name, run_ in (("right", right), ("wrong", wrong)):
+        (tmp_path / f"{name}.json").write_text(json.dumps(run_))
+    related = sum(label != 0 for label in labels)
+    assert related > 0
+    found = compare(mnre_folder, tmp_path / "wrong.json", tmp_path / "right.json")
+    assert "F1 of right minus that of wrong: +100.00" in found
+    assert f"right alone gets right {related}, wrong alone 0" in found
+    (tmp_path / "right.json").write_text(json.dumps({**right, "labels": [1] * 4}))
+    with pytest.raises(ValueError, match=r"right.json was scored on the split 'validation' of other data"):
+        compare(mnre_folder, tmp_path / "wrong.json", tmp_path / "right.json")
+
+
+def test_the_sweep_of_objects_needs_objects(mnre_folder, encoders, tmp_path):
+    (experiment,) = [one for one in read_experiments("objects") if one.name == "1"]
+    with pytest.raises(ValueError, match="No row of .* has objects, of which m = 1 would take some: --objects"):
+        run(experiment, 0, load_mnre(mnre_folder), mnre_folder, tmp_path, *encoders)
+
+
+def test_what_an_experiment_is_about_comes_before_the_command_line():
+    slower = next(one for one in read_experiments("recipe") if one.name == "tgdi-slower")
+    cnn, tgdi = (next(one for one in read_experiments("baselines" if name == "cnn" else "main") if one.name == name)
+                 for name in ("cnn", "tgdi"))  # fmt: skip
+    rates = {}
+    for one in (slower, cnn, tgdi):
+        found = identity_of(one, "text", "vision", "glove.txt", "none", "validation", {"learning_rate": 3e-5})
+        rates[one.name] = (found["recipe"]["learning_rate"], found["glove"])
+    assert rates == {
+        "tgdi-slower": (slower.arguments["learning_rate"], None),
+        "cnn": (CONVOLUTION_RECIPE["learning_rate"], "glove.txt"),
+        "tgdi": (3e-5, None),
+    }
 
 
 def test_a_run_that_was_stopped_goes_on(mnre_folder, encoders, tmp_path, monkeypatch):
@@ -221,8 +271,9 @@ def test_a_run_that_was_stopped_goes_on(mnre_folder, encoders, tmp_path, monkeyp
 
 
 def test_trying_out_leaves_the_results_alone(monkeypatch):
-    monkeypatch.setattr(sys, "argv", ["reproduce", "run", "main", "data", "runs", "--steps", "2"])
-    with pytest.raises(SystemExit, match="say with --results where that is to go"):
+    arguments = ["--results", str(RESULTS), "run", "main", "data", "runs", "--steps", "2"]
+    monkeypatch.setattr(sys, "argv", ["reproduce", *arguments])
+    with pytest.raises(SystemExit, match="have that go to other --results"):
         main()
 
 
@@ -232,6 +283,16 @@ def test_runs_that_are_unlike_are_not_averaged(tmp_path):
         (tmp_path / "main" / f"mtb-{seed}.json").write_text(json.dumps(result("mtb", seed, 0.5) | of))
     with pytest.raises(ValueError, match="mtb: runs of different recipe"):
         collect("main", tmp_path)
+    for other, what in (
+        ({"glove": "glove.txt"}, "word vectors"),
+        ({"experiment": {"name": "mtb", "share": 0.5}}, "exper"),
+    ):
+        (tmp_path / "main" / "mtb-1.json").write_text(json.dumps(result("mtb", 1, 0.5) | other))
+        with pytest.raises(ValueError, match=f"mtb: runs of different {what}"):
+            collect("main", tmp_path)
+    same = {"experiment": {"name": "mtb", "title": "text", "control_share": 1.0}}  # another title, a later field
+    (tmp_path / "main" / "mtb-1.json").write_text(json.dumps(result("mtb", 1, 0.5) | same))
+    collect("main", tmp_path)
     (tmp_path / "main" / "mtb-1.json").rename(tmp_path / "main" / "tgdi-0.json")
     collect("main", tmp_path)  # another model may have another recipe
     other = result("tgdi", 0, 0.5) | {"encoders": ["bert-large", "vit"]}

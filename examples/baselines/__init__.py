@@ -69,7 +69,7 @@ def build_baseline(
         names: The relations, in the order of their ids.
         text_model, vision_model: The pretrained encoders; a convolution takes the image processor alone.
         texts: Those of the training split, which a convolution has its words from.
-        glove: Text file of word vectors for a convolution; `word_size` has to be theirs.
+        glove: Text file of word vectors for a convolution, whose `word_size` is theirs.
         config: Fields of the baseline's configuration.
 
     Raises:
@@ -85,11 +85,15 @@ def build_baseline(
         image_processor = AutoImageProcessor.from_pretrained(vision_model, backend="pil")
         processor = TGDIProcessor(image_processor, word_tokenizer(texts), num_objects=0, use_caption=False)
         vocabulary = len(processor.tokenizer)
+        if glove is not None:
+            options = {**options, "word_size": model_class.glove_width(glove)}
         model = model_class(ConvolutionConfig(vocab_size=vocabulary, **labels, **{**options, **config}))
         if glove is not None:
             model.load_glove(glove, processor.tokenizer)
         return model, processor
-    processor = TGDIProcessor.from_text_vision_pretrained(text_model, vision_model, use_caption=use_caption)
+    processor = TGDIProcessor.from_text_vision_pretrained(
+        text_model, vision_model, use_caption=use_caption, num_objects=config.get("num_objects", 3)
+    )
     model = model_class.from_text_vision_pretrained(
         text_model, vision_model, tokenizer=processor.tokenizer, **labels, **{**options, **config}
     )

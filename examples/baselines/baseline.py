@@ -1,5 +1,6 @@
 """What all baselines share: the inputs of `TGDIProcessor`, the classifier on two entity markers, saving and loading."""
 
+from dataclasses import fields
 from typing import NamedTuple
 
 import torch
@@ -14,12 +15,26 @@ from tgdi_hf.modeling.branch_consistency import branch_divergence
 from tgdi_hf.modeling.modeling_tgdi import TGDIPreTrainedModel, at_markers
 from tgdi_hf.modeling.pretrained_towers import as_text_encoder, as_vision_tower, load_tower
 
+SHARED = (
+    "text_config",
+    "vision_config",
+    "num_objects",
+    "classifier_dropout",
+    "direction_balanced",
+    "symmetric_relations",
+    "initializer_range",
+)
+# The other fields of TGDI's configuration, with their defaults.
+OF_TGDI_ALONE = {
+    of.name: of.default for of in fields(TGDIConfig) if of.name in TGDIConfig.__annotations__ and of.name not in SHARED
+}
+
 
 @strict
 class BaselineConfig(TGDIConfig):
     r"""
     Configuration of a baseline: two encoders, relations, `num_objects` and `classifier_dropout` as in `TGDIConfig`,
-    whose switches mean nothing here. The vision encoder may be a ResNet, too.
+    whose other fields mean nothing here. The vision encoder may be a ResNet, too.
 
     Args:
         use_vision (`bool`, *optional*, defaults to `True`):
@@ -29,6 +44,9 @@ class BaselineConfig(TGDIConfig):
         r_drop_weight (`float`, *optional*, defaults to 0.0):
             In training every batch is passed twice, and the two passes, under dropout of their own, are kept from
             contradicting each other with this weight (R-Drop, Liang et al., NeurIPS 2021).
+
+    Raises:
+        ValueError: A switch of TGDI that means nothing here, or a value that no baseline can have.
     """
 
     model_type = "mre_baseline"
@@ -39,6 +57,10 @@ class BaselineConfig(TGDIConfig):
 
     def validate_architecture(self):
         """Part of `@strict`-powered validation. A ResNet has no patches, and needs none here."""
+        if foreign := [name for name, default in OF_TGDI_ALONE.items() if getattr(self, name) != default]:
+            raise ValueError(f"`{foreign[0]}` is {getattr(self, foreign[0])!r}; no baseline has it, leave it out.")
+        if self.r_drop_weight < 0:
+            raise ValueError(f"`r_drop_weight` is {self.r_drop_weight}; expected 0 or more.")
         if self.vision_config.model_type != "resnet":
             super().validate_architecture()
 
@@ -90,9 +112,15 @@ class Baseline(TGDIPreTrainedModel):
 
     config_class = BaselineConfig
     base_model_prefix = "model"
+    reads_resnet = False
 
     def __init__(self, config: BaselineConfig):
         super().__init__(config)
+        if config.uses_vision and config.vision_config.model_type == "resnet" and not self.reads_resnet:
+            raise ValueError(
+                f"{type(self).__name__} reads the patches of a vision transformer; `vision_config` is a ResNet. Name "
+                "one such as openai/clip-vit-base-patch32."
+            )
         self.text_encoder = self.make_text_encoder(config)
         self.vision_tower = as_tower(AutoModel.from_config(config.vision_config)) if config.uses_vision else None
         self.dropout = nn.Dropout(config.classifier_dropout)

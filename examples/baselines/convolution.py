@@ -85,21 +85,34 @@ class ConvolutionForRelationExtraction(PreTrainedModel):
             How many words of the tokenizer have one.
 
         Raises:
-            ValueError: A line of another width; the message names file and line.
+            ValueError: A line of another width, or with what is no number; the message names file and line. Or no word
+                of the tokenizer is in the file.
         """
         vocabulary, found = tokenizer.get_vocab(), 0
         with Path(path).open(encoding="utf-8") as lines:
             for number, line in enumerate(lines, start=1):
-                word, *values = line.rstrip("\n").rsplit(" ", self.config.word_size)
+                word, *values = line.rstrip().rsplit(" ", self.config.word_size)
                 if len(values) != self.config.word_size:
                     raise ValueError(
                         f"{path}, line {number}: expected a word and {self.config.word_size} numbers, found "
                         f"{len(values)}; `word_size` has to be that of the file."
                     )
                 if word in vocabulary:
-                    self.words.weight.data[vocabulary[word]] = torch.tensor([float(value) for value in values])
+                    try:
+                        vector = torch.tensor([float(value) for value in values])
+                    except ValueError as error:
+                        raise ValueError(f"{path}, line {number}: {error}.") from None
+                    self.words.weight.data[vocabulary[word]] = vector
                     found += 1
+        if not found:
+            raise ValueError(f"{path} has none of the {len(vocabulary)} words; expected lower-case words of the posts.")
         return found
+
+    @staticmethod
+    def glove_width(path: str | Path) -> int:
+        """How many numbers a word has in a GloVe text file, by its first line."""
+        with Path(path).open(encoding="utf-8") as lines:
+            return len(lines.readline().split()) - 1
 
     def forward(
         self, input_ids, attention_mask, head_index, tail_index, labels=None, num_items_in_batch=None, **kwargs

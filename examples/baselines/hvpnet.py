@@ -48,6 +48,8 @@ class VisualPyramid(nn.Module):
 class HVPNeTForRelationExtraction(Baseline):
     """Text that attends in every layer to a prefix of its pictures; a ResNet or a vision transformer makes it."""
 
+    reads_resnet = True
+
     def __init__(self, config):
         super().__init__(config)
         self.pyramid = VisualPyramid(config)

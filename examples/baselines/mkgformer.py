@@ -46,6 +46,10 @@ class MKGformerForRelationExtraction(Baseline):
         super().__init__(config)
         text, layers = config.text_config, config.num_fusion_layers
         d = text.hidden_size
+        if not 1 <= layers <= text.num_hidden_layers:
+            raise ValueError(
+                f"`num_fusion_layers` is {layers}; expected 1 to {text.num_hidden_layers}, the text encoder's layers."
+            )
         self.norm = nn.LayerNorm(config.vision_config.hidden_size)
         self.projection = nn.Linear(config.vision_config.hidden_size, d)
         self.interactions = nn.ModuleList([PrefixGuidedInteraction(d, text.num_attention_heads) for _ in range(layers)])
@@ -59,6 +63,8 @@ class MKGformerForRelationExtraction(Baseline):
         tokens = self.projection(self.norm(pictures.maps[-1].flatten(2).mT))  # (N, n, d)
         patches, there = pictures.tokens_of_posts(tokens)  # (B, S n, d)
         text = self.text_encoder.embeddings(input_ids=ids, token_type_ids=types)
+        if hasattr(self.text_encoder, "embeddings_project"):  # ELECTRA's embeddings may be narrower
+            text = self.text_encoder.embeddings_project(text)
         layers = self.text_encoder.encoder.layer
         for layer in layers[: -len(self.fusions)]:
             text = layer(text, bias)

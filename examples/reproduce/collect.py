@@ -3,10 +3,11 @@
 import csv
 import json
 import statistics
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from .experiments import read_experiments
+from .experiments import Experiment, read_experiments
 from .figures import draw
 
 SCORES = ("precision", "recall", "f1")
@@ -45,7 +46,8 @@ def results_of(group: str, folder: Path) -> dict[str, list[dict[str, Any]]]:
     The finished runs of every experiment of a group, by its name, in the order of the seeds.
 
     Raises:
-        ValueError: Runs that would stand in one table have other encoders, or runs of one line another recipe.
+        ValueError: Runs that would stand in one table have other encoders, objects or another split, or runs of one
+            line another recipe, experiment or word vectors.
     """
     found: dict[str, list[dict[str, Any]]] = {}
     for experiment in read_experiments(group):
@@ -54,8 +56,21 @@ def results_of(group: str, folder: Path) -> dict[str, list[dict[str, Any]]]:
         found[experiment.name] = sorted(results, key=lambda result: result["seed"])
     for name, results in found.items():
         refuse_unlike(name, "recipe", [result["recipe"] for result in results])
-    refuse_unlike(group, "encoders", [result["encoders"] for results in found.values() for result in results])
+        refuse_unlike(name, "word vectors", [result.get("glove") for result in results])
+        refuse_unlike(name, "experiments", [_what_ran(result["experiment"]) for result in results])
+    runs = [result for results in found.values() for result in results]
+    for what, default in (("encoders", None), ("split", None), ("objects", "none")):
+        refuse_unlike(group, what, [result.get(what, default) for result in runs])
     return found
+
+
+def _what_ran(experiment: dict[str, Any]) -> dict[str, Any]:
+    """Without what it was called, and without what is as it is by default: a later field changes nothing."""
+    called = ("group", "name", "title", "same_as")
+    default = asdict(Experiment("", "", ""))
+    return {
+        name: value for name, value in experiment.items() if name not in called and value != default.get(name, value)
+    }
 
 
 def refuse_unlike(where: str, what: str, values: list[Any]) -> None:
@@ -87,9 +102,21 @@ def table_of(header: list[str], lines: list[list[str]]) -> str:
     return "\n".join(f"| {' | '.join(row)} |" for row in rows) + "\n"
 
 
+def split_of(found: dict[str, list[dict[str, Any]]]) -> str:
+    return next((result["split"] for results in found.values() for result in results), "validation")
+
+
 def main_table(group: str, found: dict[str, list[dict[str, Any]]]) -> str:
     """A line an experiment."""
-    header = ["MNRE, validation", "seeds", "accuracy", "precision", "recall", "F1", "F1, weighed for the listed order"]
+    header = [
+        f"MNRE, {split_of(found)}",
+        "seeds",
+        "accuracy",
+        "precision",
+        "recall",
+        "F1",
+        "F1, weighed for the listed order",
+    ]
     header += ["F1 with the odds of `None` shifted, at best", "`None` given a relation", "the same, swapped"]
     header += ["quoted: paper, test, P / R / F1"]
     lines = []
@@ -114,7 +141,7 @@ def category_table(group: str, found: dict[str, list[dict[str, Any]]]) -> str:
     if not ran:
         return ""
     rows = found[ran[0].name][0]["per_relation"]
-    header = ["F1 on MNRE, validation", "rows", *[experiment.title for experiment in ran]]
+    header = [f"F1 on MNRE, {split_of(found)}", "rows", *[experiment.title for experiment in ran]]
     header += ["quoted: paper, test, rows", "HVPNeT", "TGDI"]
     lines = []
     for relation, quoted in PAPER_CATEGORIES.items():

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from tgdi_hf.controls import CONTROLS
+
 CONFIGS = Path(__file__).parent / "configs"
 
 
@@ -25,8 +27,12 @@ class Experiment:
         share: Of the training rows, drawn with the run's seed, the same share of every relation.
         crop_count: Whether every post gets blank pictures, as many as crops were published for it up
             to `num_objects`, and one more (see `rows.py`).
-        control: What the rows are changed by, in training and in validation, see `Controlled`.
+        control: What the rows are changed by, in training and when scored, see `Controlled`.
+        control_share: Of the rows that it could change, the share that it does.
         same_as: `GROUP/NAME` of the experiment that this one is under another title; it is run once.
+
+    Raises:
+        ValueError: A share that is none, or a control that there is not.
     """
 
     group: str
@@ -40,7 +46,17 @@ class Experiment:
     share: float = 1.0
     crop_count: bool = False
     control: str | None = None
+    control_share: float = 1.0
     same_as: str | None = None
+
+    def __post_init__(self):
+        if not (0 < self.share <= 1 and 0 < self.control_share <= 1):
+            raise ValueError(
+                f"{self.group}/{self.name}: `share` is {self.share} and `control_share` {self.control_share}; expected "
+                "more than 0, and 1 at the most."
+            )
+        if self.control is not None and self.control not in CONTROLS:
+            raise ValueError(f"{self.group}/{self.name}: no control {self.control!r}; there are {', '.join(CONTROLS)}.")
 
     @property
     def run(self) -> str:

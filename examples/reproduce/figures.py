@@ -42,7 +42,7 @@ def curves(axes, group: str, experiments: list[Experiment], found: dict[str, lis
         )
         means, spreads = ([of(values) for _, values in points] for of in (statistics.mean, spread))
         axes.errorbar([x for x, _ in points], means, spreads, label=model, marker="o", capsize=3)
-    axes.set(xlabel=label, ylabel="F1 on validation, mean ± standard deviation")
+    axes.set(xlabel=label, ylabel=f"F1 on {found[experiments[0].name][0]['split']}, mean ± standard deviation")
     axes.legend()
 
 
@@ -57,5 +57,8 @@ def bars(axes, group: str, experiments: list[Experiment], found: dict[str, list[
     names = [f"{experiment.title} ({count})" for experiment, count in zip(experiments, seeds)]
     axes.set_yticks(range(len(experiments)), names)
     axes.invert_yaxis()
-    axes.set(xlabel="on validation, mean ± standard deviation (number of seeds)", xlim=(0, 100))
+    axes.set(
+        xlabel=f"on {found[experiments[0].name][0]['split']}, mean ± standard deviation (number of seeds)",
+        xlim=(0, 100),
+    )
     axes.legend()

@@ -20,14 +20,15 @@ from tgdi_hf.controls import Controlled
 from tgdi_hf.direction import as_listed, listed_order_weights
 from tgdi_hf.evaluation import direction_of, probabilities_of, report_of
 from tgdi_hf.mnre import NEGATIVE
-from tgdi_hf.posts import undecoded
+from tgdi_hf.posts import texts_of, undecoded
 from tgdi_hf.statistics import row_counts, scores_of
 from tgdi_hf.training import build_model, claim, last_checkpoint, make_trainer, training_arguments
 
 from .experiments import Experiment
 from .rows import stratified_share, with_blank_crops
 
-# The same for every run, so that none has more epochs or another learning rate than its rivals.
+# The same for every run, so that none has more epochs or another learning rate than its rivals. The rate is one for
+# small encoders such as MiniLM; with BERT-base it is `--learning-rate 3e-5`, as in the paper.
 RECIPE = {
     "num_train_epochs": 3,
     "learning_rate": 1e-4,
@@ -37,6 +38,7 @@ RECIPE = {
     "dataloader_num_workers": 0,
 }
 NONE_SHIFTS = (-1.0, -0.75, -0.5, -0.25, 0.0, 0.25, 0.5, 0.75, 1.0)
+CONVOLUTIONS = ("cnn", "pcnn")
 # A convolution of random weights is no fine-tuning.
 CONVOLUTION_RECIPE = {"num_train_epochs": 15, "learning_rate": 1e-3}
 
@@ -50,19 +52,23 @@ def run(
     text_model: str,
     vision_model: str,
     glove: str | None = None,
+    objects: str = "none",
+    split: str = "validation",
     **arguments: Any,
 ) -> dict[str, Any]:
     r"""
-    Trains, or goes on from the last checkpoint in `folder`, and scores the best epoch on validation.
+    Trains, or goes on from the last checkpoint in `folder`, and scores the epoch that is best on validation.
 
     Args:
         experiment, seed: What to run.
-        dataset: From `load_mnre(data)`.
+        dataset: From `load_data(data, objects)`.
         data: The folder of the corpus, for experiments with `crop_count`.
         folder: For checkpoints.
         text_model, vision_model: The pretrained encoders.
         glove: Word vectors for CNN and PCNN.
-        arguments: Fields of `TrainingArguments` in place of those of `RECIPE`.
+        objects: What `dataset` was read with.
+        split: The one that is scored.
+        arguments: Fields of `TrainingArguments` in place of those of `RECIPE`; what the experiment says comes first.
 
     Returns:
         Scores, scores by relation, F1 after every epoch and with shifted odds of `None`, direction (and, of a model
@@ -77,7 +83,9 @@ def run(
     places = stratified_share(dataset["train"]["label"][:], experiment.share, seed)
     ids = dataset["train"].select(places)["id"][:]
     dataset = DatasetDict({**dataset, "train": dataset["train"].select(places)})
-    is_convolution = experiment.model in ("cnn", "pcnn")
+    if experiment.group == "objects" and not any(dataset["train"]["objects"][:]):
+        raise ValueError(f"No row of {data} has objects, of which {experiment.title} would take some: --objects.")
+    is_convolution = experiment.model in CONVOLUTIONS
     if experiment.model in BASELINES:
         texts = [" ".join(words) for words in dataset["train"]["words"]]
         options = {"glove": glove} if is_convolution else {}
@@ -90,33 +98,30 @@ def run(
             direction_balanced=experiment.both_orders, **experiment.config,
         )  # fmt: skip
     model.config.direction_balanced = experiment.both_orders
-    recipe = {**RECIPE, **(CONVOLUTION_RECIPE if is_convolution else {}), **experiment.arguments, **arguments}
-    if experiment.control is not None:
-        recipe["train_sampling_strategy"] = "random"  # Trainer can't see the lengths of changed rows
-    encoders = [Path(text_model).name, Path(vision_model).name]
-    glove = glove and Path(glove).name
-    identity = {"experiment": asdict(experiment), "seed": seed, "recipe": recipe, "encoders": encoders, "glove": glove}
-    claim(folder, identity)
+    identity = identity_of(experiment, text_model, vision_model, glove, objects, split, arguments)
+    recipe = identity["recipe"]
+    claim(folder, {"experiment": asdict(experiment), "seed": seed, **identity})
     training = training_arguments(folder, seed=seed, report_to="none", **recipe)
-    trainer = make_trainer(model, processor, dataset, training, control=experiment.control)
+    changes = {"control": experiment.control, "share": experiment.control_share}
+    trainer = make_trainer(model, processor, dataset, training, **changes)
     started = time.time()
     trainer.train(resume_from_checkpoint=last_checkpoint(folder))
     seconds = time.time() - started
 
-    rows, labels = undecoded(dataset["validation"]), np.array(dataset["validation"]["label"][:])
+    rows, labels = undecoded(dataset[split]), np.array(dataset[split]["label"][:])
     if experiment.control is not None:
-        rows = Controlled(dataset["validation"], experiment.control, seed=seed)
+        rows = Controlled(dataset[split], **changes, seed=seed)
     scoring = {name: arguments[name] for name in ("bf16",) if name in arguments}
     probabilities = probabilities_of(trainer.model, processor, names, rows, **scoring)
-    report = report_of(probabilities, labels, names)
+    posts = texts_of(dataset[split])
+    report = report_of(probabilities, labels, names, posts=posts)
     listed = None
     if experiment.both_orders:
         weights = listed_order_weights(dataset["train"], names)
-        listed = scores_only(report_of(as_listed(probabilities, weights, dataset["validation"]), labels, names))
+        listed = scores_only(report_of(as_listed(probabilities, weights, dataset[split]), labels, names))
     result = {
         "experiment": asdict(experiment),
         "seed": seed,
-        "split": "validation",
         "scores": scores_only(report),
         "macro_f1": report["macro_f1"],
         "per_relation": report["per_relation"],
@@ -128,16 +133,36 @@ def run(
         "row_ids": ids if experiment.share < 1 else None,
         "answers": probabilities.argmax(axis=1).tolist(),
         "labels": labels.tolist(),
-        "recipe": recipe,
-        "encoders": encoders,
-        "glove": glove,
+        **identity,
         "seconds": round(seconds),
         "command": " ".join(["python -m examples.reproduce", *sys.argv[1:]]),
         "commit": code,
-        "versions": {name: version(name) for name in ("torch", "transformers", "accelerate", "datasets")}
-        | {"python": platform.python_version()},
+        "versions": versions(),
     }
     return result
+
+
+def identity_of(
+    experiment: Experiment,
+    text_model: str,
+    vision_model: str,
+    glove: str | None,
+    objects: str,
+    split: str,
+    arguments: dict[str, Any],
+) -> dict[str, Any]:
+    """What makes a run of an experiment another one than a run with the same seed; plain JSON."""
+    is_convolution = experiment.model in CONVOLUTIONS
+    recipe = {**RECIPE, **arguments, **(CONVOLUTION_RECIPE if is_convolution else {}), **experiment.arguments}
+    if experiment.control is not None:
+        recipe["train_sampling_strategy"] = "random"  # Trainer can't see the lengths of changed rows
+    return {
+        "split": split,
+        "recipe": recipe,
+        "encoders": [Path(text_model).name, Path(vision_model).name],
+        "glove": Path(glove).name if glove and is_convolution else None,
+        "objects": objects,
+    }
 
 
 def none_shift(probabilities: np.ndarray, labels: np.ndarray, negative: int) -> dict[str, float]:
@@ -161,6 +186,11 @@ def commit() -> str | None:
     command = ["git", "describe", "--always", "--dirty", "--abbrev=12"]
     found = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, check=False)
     return found.stdout.strip() or None
+
+
+def versions() -> dict[str, str]:
+    names = ("torch", "transformers", "accelerate", "datasets")
+    return {**{name: version(name) for name in names}, "python": platform.python_version()}
 
 
 def write(result: dict[str, Any], file: Path) -> None:
