@@ -1,20 +1,26 @@
 import io
+import json
 import random
 from pathlib import Path
 
 import datasets
 import numpy as np
 import pytest
+import torch
 from datasets import ClassLabel, Dataset
 
 pytest.importorskip("sklearn", reason="needs the extra `audit`")
 
 from PIL import Image
 from sklearn.metrics import roc_auc_score
+from typer.testing import CliRunner
 
 from tgdi_hf import load_mnre, make_corpus
 from tgdi_hf.audit import _area, as_markdown, audit, features_of
+from tgdi_hf.cli import app
 from tgdi_hf.mnre import listed_crops
+
+from .test_mnre import post, write_split
 
 MNRE = Path(__file__).parents[2] / "shared" / "mnre"
 
@@ -201,3 +207,21 @@ def test_what_can_not_be_audited():
     rows = rows_of(2, nothing).add_column("image", [None, page]).cast_column("image", datasets.Image())
     with pytest.raises(ValueError, match="row 1: a.jpg is no picture"):
         features_of(rows)
+
+
+def test_the_command_finds_the_number_of_published_crops(tmp_path):
+    """In a corpus of its own: a related pair has three crops listed, whose files nobody has, and another pair one."""
+    relations = ["/per/per/peer" if i % 2 else "None" for i in range(60)]
+    posts = [post(f"Ann meets Bob {i}", tail=(2, 3), relation=relation) for i, relation in enumerate(relations)]
+    write_split(tmp_path / "mnre", posts=posts)
+    crops = {i: [f"{i}.png"] * (3 if relation != "None" else 1) for i, relation in enumerate(relations)}
+    torch.save(crops, tmp_path / "mnre" / "txt" / "mre_train_dict.pth")
+
+    def found(*options):
+        result = CliRunner().invoke(app, ["audit", str(tmp_path / "mnre"), "--output", str(output), *options])
+        assert result.exit_code == 0, result.output + str(result.exception)
+        return json.loads(output.read_text())["noteworthy"]
+
+    output = tmp_path / "made" / "on the way" / "audit.json"
+    assert "published crops listed" in found("--objects", "published")
+    assert found() == []

@@ -145,7 +145,11 @@ def test_push_writes_what_would_go_up(checkpoint, tmp_path):
         "--handler",
     )  # fmt: skip
     card = (tmp_path / "upload" / "README.md").read_text()
-    assert "| 50.0 | 50.0 | 50.0 | 50.0 |" in card and "seed 4" in card
+    assert "| 50.0 | 50.0 | 50.0 | 50.0 |" in card and "seed 4" in card and "under the control" not in card
+    (checkpoint / "run.json").write_text(json.dumps({"control": "no-image", "share": 0.5}))
+    run("push", checkpoint, "me/tiny", "--to", tmp_path / "control", "--notes", "Of May.")
+    card = (tmp_path / "control" / "README.md").read_text()
+    assert "Trained under the control no-image, on 50 % of the rows that it can change" in card and "Of May." in card
     assert (tmp_path / "upload" / "handler.py").is_file()
 
 

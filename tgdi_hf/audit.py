@@ -203,6 +203,7 @@ def _guess(features: Mapping[str, np.ndarray], target: np.ndarray, groups: np.nd
     from sklearn.ensemble import RandomForestClassifier
     from sklearn.tree import DecisionTreeClassifier
 
+    target = np.unique(target, return_inverse=True)[1]  # of the relations that there are
     table = np.stack([*features.values()], axis=1)
     folds = list(_folds(target, groups, seed))
     commonest = np.zeros(len(target), dtype=int)

@@ -514,8 +514,11 @@ def push(
     from .model_card import model_card
     from .modeling.modeling_tgdi import TGDIForRelationExtraction
     from .processing.processing_tgdi import TGDIProcessor
+    from .training import control_of
 
     model, processor = TGDIForRelationExtraction.from_pretrained(checkpoint), TGDIProcessor.from_pretrained(checkpoint)
+    if trained_under := control_of(checkpoint):
+        notes = " ".join([f"Trained under {trained_under}, to be compared with; not for use.", *filter(None, [notes])])
     card = model_card(
         model,
         repo,

@@ -352,6 +352,15 @@ def claim(folder: str | Path, identity: Mapping[str, Any], resume: bool = True) 
     file.write_text(json.dumps(said, indent=2) + "\n", encoding="utf-8")
 
 
+def control_of(folder: str | Path) -> str | None:
+    """What control a model in a folder was trained under, if any and if the folder says it (`run.json`)."""
+    file = Path(folder, "run.json")
+    said = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    if said.get("control") is None:
+        return None
+    return f"the control {said['control']}, on {100 * said['share']:g} % of the rows that it can change"
+
+
 def digest_of_rows(dataset: Dataset) -> str:
     """Names rows by their texts and labels."""
     content = json.dumps([texts_of(dataset), dataset["label"][:]], ensure_ascii=False)
