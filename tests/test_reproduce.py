@@ -209,7 +209,7 @@ def test_runs_are_made_once_and_collected(mnre_folder, encoders, tmp_path, monke
     with pytest.raises(SystemExit, match="has no split 'test', only train, validation"):
         reproduce(*command, "--split", "test")
     reproduce("compare", mnre_folder, "low_resource/50-mtb-0", "low_resource/50-tgdi-0")
-    assert "F1 of 50-tgdi-0 minus that of 50-mtb-0: " in capsys.readouterr().out
+    assert "50-tgdi-0: F1 minus that of 50-mtb-0: " in capsys.readouterr().out
     reproduce("collect", "low_resource")
     assert "| 1 |" in capsys.readouterr().out
     with pytest.raises(SystemExit, match="low_resource has no 50-bert; it has 05-mtb"):
@@ -224,8 +224,8 @@ def test_two_runs_are_compared_row_by_row(mnre_folder, tmp_path):
     related = sum(label != 0 for label in labels)
     assert related > 0
     found = compare(mnre_folder, tmp_path / "wrong.json", tmp_path / "right.json")
-    assert "F1 of right minus that of wrong: +100.00" in found
-    assert f"right alone gets right {related}, wrong alone 0" in found
+    assert found.startswith("right: F1 minus that of wrong: +100.0 points")
+    assert f"right where the other is wrong {related} rows, the other way round 0" in found
     (tmp_path / "right.json").write_text(json.dumps({**right, "labels": [1] * 4}))
     with pytest.raises(ValueError, match=r"right.json was scored on the split 'validation' of other data"):
         compare(mnre_folder, tmp_path / "wrong.json", tmp_path / "right.json")

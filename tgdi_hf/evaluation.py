@@ -227,13 +227,34 @@ def evaluation_report(
         ids = np.array([names.index(name) if name in names else len(names) for name in known])
         negative = names.index(NEGATIVE) if NEGATIVE in names else None
         answers = ids[found.argmax(axis=1)], probabilities.argmax(axis=1)
-        counts = [summed_by(row_counts(answer, labels, negative), posts) for answer in answers]
         report["comparison"] = {
-            "with": str(compare),
-            "f1": paired_difference(*counts, rounds, seed),
-            "mcnemar": mcnemar(*(answer == labels for answer in answers)),
-        }
+            "with": str(compare), **comparison_of(*answers, labels, negative, posts, rounds, seed)
+        }  # fmt: skip
     return report, {"names": names, "labels": labels, "probabilities": probabilities}
+
+
+def comparison_of(
+    one: np.ndarray,
+    two: np.ndarray,
+    labels: np.ndarray,
+    negative: int | None,
+    posts: Sequence[Any] | None = None,
+    rounds: int = ROUNDS,
+    seed: int = 0,
+) -> dict[str, Any]:
+    r"""
+    Two models' answers to the same rows.
+
+    Args:
+        one, two, labels: `(rows,)`, ids.
+        negative: The id of `None`.
+        posts, rounds, seed: See `report_of`.
+
+    Returns:
+        `f1`: the second's minus the first's, see `paired_difference`, over posts; `mcnemar`, over rows.
+    """
+    counts = [summed_by(row_counts(answers, labels, negative), posts) for answers in (one, two)]
+    return {"f1": paired_difference(*counts, rounds, seed), "mcnemar": mcnemar(one == labels, two == labels)}
 
 
 def metrics_of(answers: Mapping[str, Any]) -> dict[str, float]:
@@ -427,7 +448,7 @@ def as_markdown(report: Mapping[str, Any]) -> str:
             f"{direction['swapped']:.1f} % with head and tail swapped."
         )
     if "comparison" in report:
-        lines += ["", _comparison(report["comparison"])]
+        lines += ["", comparison_text(report["comparison"])]
     if report["paper_categories"]:
         lines += ["", *_relation_table("of the paper's Table 3", report["paper_categories"])]
     lines += ["", *_relation_table("relation", report["per_relation"])]
@@ -468,7 +489,8 @@ def _cell(value: float | None, low: float | None, high: float | None) -> str:
     return f"{100 * value:.1f}" + ("" if low is None else f" ({100 * low:.1f} to {100 * high:.1f})")
 
 
-def _comparison(found: Mapping[str, Any]) -> str:
+def comparison_text(found: Mapping[str, Any]) -> str:
+    """A comparison, with the name of the other model in `with`, as a sentence."""
     f1, test = found["f1"], found["mcnemar"]
     low, high = (100 * bound for bound in f1["interval"])
     return (
