@@ -219,9 +219,10 @@ def main() -> None:
         try:
             # The lock goes with the process: nothing is left to clean up after one that was killed.
             with FileLock(Path(gettempdir(), f"{digest_of(str(file.resolve()).encode())}.lock"), timeout=0):
-                if file.exists():
+                if file.exists():  # it has to be the run that is asked for
                     there = json.loads(file.read_text(encoding="utf-8"))
-                    refuse_unlike(str(file), "epochs", [there["epochs"], args.epochs])
+                    for what, value in (("epochs", args.epochs), ("rows", ROWS)):
+                        refuse_unlike(str(file), what, [there.get(what), value])
                     continue
                 result = run(name, seed, share, args.epochs)
                 write(result, file)

@@ -1,9 +1,11 @@
 import json
+import sys
 
 import numpy as np
 import pytest
 
-from examples.irrelevant_pictures import MODELS, SHARES, area_under_roc, collect, corpus_with, run, values_of
+from examples.irrelevant_pictures import MODELS, SHARES, area_under_roc, collect, corpus_with, main, run, values_of
+from examples.irrelevant_pictures import ROWS as RUN_ROWS
 
 ROWS = {"train": 64, "validation": 32, "test": 64}
 
@@ -48,6 +50,18 @@ def test_tables_have_mean_and_deviation_over_seeds(tmp_path):
     (tmp_path / "TGDI-0-1.json").write_text(json.dumps({**result, "epochs": 3}))
     with pytest.raises(ValueError, match="runs of different epochs can't be averaged: 5 and 3"):
         collect(tmp_path)
+
+
+def test_a_run_that_is_there_has_to_be_the_one_that_is_asked_for(tmp_path, monkeypatch):
+    file = tmp_path / "TGDI-0-0.json"
+    arguments = ["irrelevant", "run", "--results", str(tmp_path), "--seeds", "0", "--shares", "0", "--models", "TGDI"]
+    monkeypatch.setattr(sys, "argv", arguments)
+    file.write_text(json.dumps({"epochs": 5.0, "rows": RUN_ROWS}))
+    main()
+    assert json.loads(file.read_text()) == {"epochs": 5.0, "rows": RUN_ROWS}
+    file.write_text(json.dumps({"epochs": 5.0}))  # of an earlier version, with other posts
+    with pytest.raises(ValueError, match="TGDI-0-0.json: runs of different rows"):
+        main()
 
 
 def test_every_share_is_of_the_same_posts():
