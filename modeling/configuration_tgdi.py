@@ -134,14 +134,19 @@ class TGDIConfig(PreTrainedConfig):
 
     @classmethod
     def from_dict(cls, config_dict: dict[str, Any], **kwargs):
-        """As in transformers; `num_labels` takes precedence over relations of another number that were saved."""
+        """
+        As in transformers; `num_labels` takes precedence over relations of another number that were saved, and what
+        `kwargs` change is checked like everything else.
+        """
         num_labels = kwargs.get("num_labels")
         if num_labels is not None and num_labels != len(config_dict.get("id2label") or {}):
             config_dict = {name: value for name, value in config_dict.items() if name not in ("id2label", "label2id")}
         if not cls.__module__.startswith("transformers_modules"):
             # The pipeline of the installed package needs nobody's leave to run code from the checkpoint.
             config_dict = {name: value for name, value in config_dict.items() if name != "custom_pipelines"}
-        return super().from_dict(config_dict, **kwargs)
+        found = super().from_dict(config_dict, **kwargs)
+        (found[0] if isinstance(found, tuple) else found).validate()
+        return found
 
     def __post_init__(self, **kwargs):
         # A file says of which type it is; it may come from a later version, with fields that this one lacks.

@@ -69,7 +69,9 @@ class TGDIPreTrainedModel(PreTrainedModel):
                     f"`{name}` has {', '.join(sorted(of_both))}, which the two encoders have in common: pass `dtype` "
                     "and `attn_implementation` as arguments of their own."
                 )
-        dtype = getattr(torch, dtype) if isinstance(dtype, str) else dtype
+        dtype = getattr(torch, dtype, dtype) if isinstance(dtype, str) else dtype
+        if not isinstance(dtype, torch.dtype):
+            raise ValueError(f"`dtype` is {dtype!r}; expected one such as 'float32' or 'bfloat16', for both encoders.")
         text_encoder = load_tower(text_name_or_path, "text", dtype=dtype, **(text_kwargs or {}))
         vision_tower = load_tower(vision_name_or_path, "vision", dtype=dtype, **(vision_kwargs or {}))
         config = cls.config_class(
@@ -115,12 +117,17 @@ class TGDIPreTrainedModel(PreTrainedModel):
                 "which has them: `processor = TGDIProcessor(image_processor, tokenizer)`, then `processor.tokenizer`."
             )
         known = self.get_input_embeddings().num_embeddings
-        if len(tokenizer) > known:
+        new = list(range(known, len(tokenizer)))
+        if new:
             # The usual mean resizing makes new rows that are equal but for a thousandth: head would look like tail.
             self.resize_token_embeddings(len(tokenizer), mean_resizing=False)
-            rows = self.get_input_embeddings().weight.data
+        rows = self.get_input_embeddings().weight.data
+        markers = [vocabulary[marker] for marker in ENTITY_MARKERS]
+        if not new and len(rows[markers].unique(dim=0)) < len(markers):  # of a padded vocabulary, which nobody trained
+            new = markers
+        if new:
             mean, spread = rows[:known].float().mean(0), rows[:known].float().std(0)
-            rows[known:] = (mean + spread * torch.randn_like(rows[known:], dtype=torch.float32)).to(rows.dtype)
+            rows[new] = (mean + spread * torch.randn_like(rows[new], dtype=torch.float32)).to(rows.dtype)
 
     def freeze_vision_encoder(self) -> None:
         """Takes the vision encoder out of training: no gradients, no dropout, and no backward pass through it."""
@@ -178,8 +185,9 @@ class TGDIModel(TGDIPreTrainedModel):
 
     def __getstate__(self) -> dict:
         # `_modules` is a plain attribute to pickle and to `copy.deepcopy`.
-        tower = self.vision_tower and without_recording_hooks(self.vision_tower)
-        return {**self.__dict__, "_modules": {**self._modules, "vision_tower": tower}}
+        towers = {name: self._modules[name] for name in ("text_encoder", "vision_tower")}
+        bare = {name: tower and without_recording_hooks(tower) for name, tower in towers.items()}
+        return {**self.__dict__, "_modules": {**self._modules, **bare}}
 
     def __setstate__(self, state: dict) -> None:
         super().__setstate__(state)
@@ -299,7 +307,14 @@ class TGDIModel(TGDIPreTrainedModel):
 
     def _pictures(self, pixel_values, vision_features, image_mask, image_index, batch_size: int) -> Pictures | None:
         """Checks the visual inputs and brings their forms to one: distinct pictures and an index into them."""
-        if self.vision_tower is None or (pixel_values is None and vision_features is None):
+        if self.vision_tower is None:
+            return None
+        if pixel_values is None and vision_features is None:
+            if image_mask is not None or image_index is not None:
+                raise ValueError(
+                    "There is an `image_mask` or `image_index`, but there are neither `pixel_values` nor "
+                    "`vision_features`: give these, or leave out the others where no post has a picture."
+                )
             return None
         if image_index is not None and getattr(self, "_is_replica", False):
             raise ValueError(
@@ -384,7 +399,8 @@ class TGDIModel(TGDIPreTrainedModel):
         bias = attention_bias(text.mask, prefix, self.dtype, self.text_encoder.config._attn_implementation)
         return self.text_encoder(
             input_ids=text.ids,
-            token_type_ids=text.types,
+            # An encoder without segments embeds one, whatever segments its tokenizer has.
+            token_type_ids=text.types if self.config.text_config.type_vocab_size > 1 else None,
             attention_mask=bias,
             return_dict=True,
             **{CACHE: prefix},

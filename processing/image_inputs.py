@@ -4,7 +4,7 @@ import hashlib
 import io
 import math
 import os
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -57,7 +57,7 @@ class PictureBatch:
         """
         if id(source) not in self._keys:  # all pairs of a post have one picture: its bytes are digested once
             with blaming(field):
-                self._keys[id(source)] = _identity(source, where)
+                self._keys[id(source)] = picture_key(source, where)
         key = self._keys[id(source)]
         if key not in self._pictures:
             self._pictures[key] = (source, where, field, {})
@@ -106,6 +106,10 @@ class PictureBatch:
         return parts[box][0]
 
 
+class UnreadableFile(ValueError):
+    """A file that can't be read, here and now: it is not there, or the system refuses. Its content is not to blame."""
+
+
 def open_picture(source: Any, where: str, max_pixels: int = MAX_IMAGE_PIXELS) -> Image.Image:
     r"""
     Args:
@@ -117,6 +121,7 @@ def open_picture(source: Any, where: str, max_pixels: int = MAX_IMAGE_PIXELS) ->
         The picture in RGB: the first frame, upright, transparent parts on white. `source` is left as it is.
 
     Raises:
+        UnreadableFile: The file can't be read.
         ValueError: What is there is not a picture, is damaged or too large.
     """
     if isinstance(source, np.ndarray | torch.Tensor):
@@ -131,7 +136,7 @@ def open_picture(source: Any, where: str, max_pixels: int = MAX_IMAGE_PIXELS) ->
     try:
         image = Image.open(file)
     except FileNotFoundError:
-        raise ValueError(f"{where}: there is no such file. Where a picture is missing, pass `None`.") from None
+        raise UnreadableFile(f"{where}: there is no such file. Where a picture is missing, pass `None`.") from None
     except UnidentifiedImageError:
         raise ValueError(f"{where} is not a picture in any format that PIL knows.") from None
     except Image.DecompressionBombError as error:
@@ -140,6 +145,7 @@ def open_picture(source: Any, where: str, max_pixels: int = MAX_IMAGE_PIXELS) ->
             f"processor, now {max_pixels:,}, and `PIL.Image.MAX_IMAGE_PIXELS`."
         ) from None
     except Exception as error:  # decoders raise whatever a damaged header leads them to
+        _refuse_unreadable(error, where)
         raise ValueError(f"{where} can't be opened as a picture: {error}") from error
     with image:
         if image.format == "EPS":  # PIL has Ghostscript run it
@@ -154,25 +160,44 @@ def crop(picture: Image.Image, box: tuple[float, float, float, float] | None, wh
     Raises:
         ValueError: No pixel of the picture lies in the box, or the box is in fractions of the picture.
     """
-    if box is None:
-        return picture
-    if max(box) <= 1 < max(picture.size):
+    return picture if box is None else picture.crop(_pixels_of(box, picture.size, where))
+
+
+def check_box(box: Any, size: Sequence[int], where: str) -> None:
+    r"""
+    Args:
+        box: `(x0, y0, x1, y1)`.
+        size: Width and height of the upright picture.
+        where: Names the box in messages.
+
+    Raises:
+        ValueError: What is there is not four numbers, or `crop` would refuse the box or what it cuts out.
+    """
+    x0, y0, x1, y1 = _pixels_of(_checked_box(box, where), size, where)
+    _check_shape((x1 - x0, y1 - y0), where)
+
+
+def _pixels_of(box: tuple[float, float, float, float], size: Sequence[int], where: str) -> tuple[int, int, int, int]:
+    """The corners of all pixels that a box touches."""
+    width, height = size
+    if max(box) <= 1 < max(size):
         raise ValueError(
-            f"{where}: the box {list(box)} seems to be in fractions of the picture, {picture.width} × "
-            f"{picture.height}; expected pixels: multiply by its width and height."
+            f"{where}: the box {list(box)} seems to be in fractions of the picture, {width} × {height}; expected "
+            "pixels: multiply by its width and height."
         )
     x0, y0, x1, y1 = box
     x0, y0 = max(math.floor(x0), 0), max(math.floor(y0), 0)
-    x1, y1 = min(math.ceil(x1), picture.width), min(math.ceil(y1), picture.height)
+    x1, y1 = min(math.ceil(x1), width), min(math.ceil(y1), height)
     if x0 >= x1 or y0 >= y1:
         raise ValueError(
-            f"{where}: no pixel of the picture, {picture.width} × {picture.height}, lies in the box {list(box)}; "
-            "expected x0 < x1 and y0 < y1, in pixels of the whole upright picture."
+            f"{where}: no pixel of the picture, {width} × {height}, lies in the box {list(box)}; expected x0 < x1 and "
+            "y0 < y1, in pixels of the whole upright picture."
         )
-    return picture.crop((x0, y0, x1, y1))
+    return x0, y0, x1, y1
 
 
-def _identity(source: Any, where: str) -> tuple:
+def picture_key(source: Any, where: str) -> tuple:
+    """Equal for pictures that are the same Python object, have the same path or the same encoded bytes."""
     if isinstance(source, Image.Image | np.ndarray | torch.Tensor):
         return "object", id(source)
     if isinstance(source, Mapping):
@@ -207,7 +232,14 @@ def _decoded(image: Image.Image, where: str, max_pixels: int) -> Image.Image:
     try:
         return _to_rgb(image)
     except Exception as error:  # decoders raise whatever damaged data leads them to
+        _refuse_unreadable(error, where)
         raise ValueError(f"{where}: the picture is damaged, truncated or of an unknown kind: {error}") from error
+
+
+def _refuse_unreadable(error: Exception, where: str) -> None:
+    """Decoders raise `OSError`, too; that of the system has a number."""
+    if isinstance(error, OSError) and error.errno is not None:
+        raise UnreadableFile(f"{where} can't be read: {error}.") from error
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
@@ -267,15 +299,21 @@ def _checked_box(box: Any, where: str) -> tuple[float, float, float, float]:
         corners = tuple(float(number) for number in box)
     except OverflowError:  # whole numbers have no end in JSON
         corners = (math.inf,)
+    except TypeError:
+        raise ValueError(f"{where}: the box {box!r:.80} is not four finite numbers x0, y0, x1, y1.") from None
     if len(corners) != 4 or not all(map(math.isfinite, corners)):
         raise ValueError(f"{where}: the box {list(corners)} is not four finite numbers x0, y0, x1, y1.")
     return corners
 
 
 def _checked_shape(image: Image.Image, where: str) -> Image.Image:
-    if max(image.size) > MAX_SIDE_RATIO * min(image.size):
-        raise ValueError(
-            f"{where} is a strip of {image.width} × {image.height} pixels; expected one side to be at most "
-            f"{MAX_SIDE_RATIO} times the other."
-        )
+    _check_shape(image.size, where)
     return image
+
+
+def _check_shape(size: Sequence[int], where: str) -> None:
+    if max(size) > MAX_SIDE_RATIO * min(size):
+        raise ValueError(
+            f"{where} is a strip of {size[0]} × {size[1]} pixels; expected one side to be at most {MAX_SIDE_RATIO} "
+            "times the other."
+        )

@@ -87,10 +87,7 @@ class MultimodalRelationExtractionPipeline(Pipeline):
             raise TypeError(
                 f"The pipeline {TASK} has no option {', '.join(sorted(unknown))}; it has {', '.join(DEFAULTS)}."
             )
-        for name in ("batch_size", "rows_per_pass", "top_k"):
-            value = options.get(name, 1)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise ValueError(f"`{name}` is {value!r}; expected 1 or more.")
+        _check_numbers(options)
         # Every stage takes its own from one set of options.
         return options, {}, {}
 
@@ -149,6 +146,7 @@ class MultimodalRelationExtractionPipeline(Pipeline):
         for name, value in (("batch_size", self._batch_size), ("num_workers", self._num_workers)):
             if name not in options and value is not None:  # from the constructor, which takes them out of the options
                 settings[name] = value
+        _check_numbers(settings)
         rows = [posts] if one else posts if isinstance(posts, Iterable) else map(posts.__getitem__, range(len(posts)))
         results = self._stream(rows, settings)
         if one:
@@ -339,6 +337,13 @@ class MultimodalRelationExtractionPipeline(Pipeline):
             # A folder that the model alone is saved in later has no code of a pipeline.
             self.model.config.__dict__.pop("custom_pipelines", None)
         self.processor.save_pretrained(save_directory)
+
+
+def _check_numbers(options: Mapping[str, Any]) -> None:
+    for name in ("batch_size", "rows_per_pass", "top_k"):
+        value = options.get(name, 1)
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise ValueError(f"`{name}` is {value!r}; expected 1 or more.")
 
 
 def _batches(posts: Iterable, settings: Mapping[str, Any]) -> Iterator[list[tuple[int, Any]]]:

@@ -2,13 +2,15 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import combinations
 from typing import Any
 
 import torch
+from PIL.Image import Image
 
 from .entity_mentions import Entity, PostText
-from .image_inputs import open_picture
+from .image_inputs import open_picture, picture_key
 from .invalid_post import InvalidPost, blaming
 from .query_phrases import queries_for
 
@@ -70,8 +72,9 @@ class PostReader:
         """
         posts = [_read(number, post, strict) for number, post in posts]
         if self.captioner or self.grounder:
+            opened: dict[Any, Image] = {}
             for post in posts:
-                _catching(post, strict, self._open)
+                _catching(post, strict, partial(self._open, opened=opened))
             self._add_captions(posts)
             self._add_objects(posts)
         try:
@@ -102,17 +105,23 @@ class PostReader:
             return None
         return self.processor(**columns, row_names=names, share_images=True, return_tensors="pt")
 
-    def _open(self, post: Post) -> None:
+    def _open(self, post: Post, opened: dict[Any, Image]) -> None:
+        """Posts with the same picture get the same object, by which the processor knows it again."""
         if post.given.get("image") is not None:
             with blaming("image"):
-                picture = open_picture(post.given["image"], f"{post.where}, image", self.processor.max_image_pixels)
-            post.given = {**post.given, "image": picture}
+                where = f"{post.where}, image"
+                key = picture_key(post.given["image"], where)
+                if key not in opened:
+                    opened[key] = open_picture(post.given["image"], where, self.processor.max_image_pixels)
+            post.given = {**post.given, "image": opened[key]}
 
     def _add_captions(self, posts: list[Post]) -> None:
         lacking = _lacking(posts, "caption") if self.captioner and self.processor.use_caption else []
         if lacking:
-            for post, caption in zip(lacking, self.captioner([post.given["image"] for post in lacking])):
-                post.added["caption"] = caption
+            pictures = {id(post.given["image"]): post.given["image"] for post in lacking}
+            captions = dict(zip(pictures, self.captioner([*pictures.values()])))
+            for post in lacking:
+                post.added["caption"] = captions[id(post.given["image"])]
 
     def _add_objects(self, posts: list[Post]) -> None:
         lacking = _lacking(posts, "objects") if self.grounder and self.processor.num_objects else []

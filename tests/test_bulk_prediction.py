@@ -1,4 +1,5 @@
 import json
+import os
 import subprocess
 import sys
 from itertools import islice
@@ -6,7 +7,7 @@ from itertools import islice
 import pyarrow.parquet as parquet
 import pytest
 
-from tgdi_hf.bulk_prediction import predict_file, print_predictions
+from tgdi_hf.bulk_prediction import model_identity, predict_file, print_predictions
 
 POST = {"text": "Ann meets Bob", "head": [0, 3], "tail": [10, 13]}
 
@@ -118,9 +119,30 @@ def test_an_unfinished_run_is_not_overwritten_or_mixed_with_another(pipe, posts,
         predict_file(pipe, posts, output, batch_size=4)
     with pytest.raises(ValueError, match=r"begun with something else: batch_size was 4, is 5; top_k was None, is 2"):
         predict_file(pipe, posts, output, resume=True, batch_size=5, top_k=2)
+    with pytest.raises(ValueError, match="`identity` has posts, which a run has by itself"):
+        predict_file(pipe, posts, tmp_path / "b.jsonl", identity={"posts": 1})
     posts.write_text(posts.read_text() + "\n")
     with pytest.raises(ValueError, match="size was"):
         predict_file(pipe, posts, output, resume=True, batch_size=4)
+
+
+def test_neither_posts_nor_model_may_be_others_when_a_run_goes_on(pipe, checkpoint, posts, tmp_path):
+    output = checkpoint / "out.jsonl"  # beside the model, of all places
+    options = {"batch_size": 4, "rows_between_saves": 4}
+    with pytest.raises(PulledPlugError):
+        predict_file(interrupted(pipe, 20), posts, output, identity=model_identity(checkpoint), **options)
+    times = posts.stat()
+    os.utime(posts, ns=(times.st_atime_ns, times.st_mtime_ns + 10**9))  # as large as before, and another file
+    with pytest.raises(ValueError, match="something else: changed was"):
+        predict_file(pipe, posts, output, resume=True, identity=model_identity(checkpoint), **options)
+    os.utime(posts, ns=(times.st_atime_ns, times.st_mtime_ns))
+    weights = checkpoint / "model.safetensors"
+    before = weights.stat()
+    os.utime(weights, ns=(before.st_atime_ns, before.st_mtime_ns + 10**12))
+    with pytest.raises(ValueError, match="something else: checkpoint_changed was"):
+        predict_file(pipe, posts, output, resume=True, identity=model_identity(checkpoint), **options)
+    os.utime(weights, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert predict_file(pipe, posts, output, resume=True, identity=model_identity(checkpoint), **options).rows == 40
 
 
 def test_a_strict_run_stops_and_leaves_nothing(pipe, posts, tmp_path):

@@ -204,6 +204,7 @@ def test_allowed_hosts_only(handler, pictures, monkeypatch):
         ("http://example.org/a.png", "fetches nothing from there"),  # a bare host means https
         ("https://example.org.evil.net/a.png", "fetches nothing from there"),
         ("https://example.org@evil.net/a.png", "fetches nothing from there"),
+        (f"{pictures}/my photo.png", "could not be fetched: "),
     ):
         answer = ask(handler, {"inputs": {**POST, "image": url}})
         assert answer["field"] == "image" and message in answer["error"], url
@@ -211,6 +212,7 @@ def test_allowed_hosts_only(handler, pictures, monkeypatch):
 
 def test_limits_come_from_the_environment(checkpoint, monkeypatch):
     monkeypatch.setenv("TGDI_ALLOWED_HOSTS", "pbs.twimg.com, http://images.local:8080")
+    assert EndpointHandler.origins("pbs.twimg.com") == {("https", "pbs.twimg.com", 443)}
     monkeypatch.setenv("TGDI_MAX_POSTS", "2")
     handler = EndpointHandler(str(checkpoint))
     assert handler.allowed_origins == {("https", "pbs.twimg.com", 443), ("http", "images.local", 8080)}

@@ -54,6 +54,7 @@ def test_importing_the_package_waits_for_nothing():
         "import tgdi_hf.processing.entity_mentions; import transformers",
         "import tgdi_hf.modeling.modeling_tgdi; import transformers",
         "import tgdi_hf.prediction; import transformers",
+        "import importlib.util, tgdi_hf; importlib.util.find_spec('transformers'); import transformers",
     ],
 )
 def test_whoever_comes_first_transformers_knows_tgdi(imports):

@@ -1,3 +1,5 @@
+import csv
+import errno
 import hashlib
 import io
 import json
@@ -15,9 +17,11 @@ from datasets import Dataset, DatasetDict, load_dataset, load_from_disk
 from filelock import FileLock
 from PIL import Image
 
-from tgdi_hf import prepare
+from tgdi_hf import TGDICollator, TGDIProcessor, prepare, undecoded
+from tgdi_hf.posts import read_table
 from tgdi_hf.prepare_scan import READ
 from tgdi_hf.result_cache import ResultCache
+from tgdi_hf.tiny import tiny_image_processor, tiny_tokenizer
 
 TEXT = "JFK and Obama at Harvard"
 POST = {"text": TEXT, "head": [0, 3], "tail": [17, 24]}
@@ -429,3 +433,80 @@ def test_processes_of_accelerate_share_the_work(many, tmp_path):
     assert len(asked) == len(set(asked)) == 60
     subprocess.run(command(folder, tmp_path / "one", tmp_path / "cache-1", tmp_path / "log-1"), check=True)
     assert files(tmp_path / "one") == files(tmp_path / "two")
+
+
+def test_given_boxes_have_to_be_parts_of_a_picture_that_is_there(tmp_path, options):
+    path, box = picture(tmp_path, "a.png"), [0, 0, 5, 5]
+    rows = [
+        {**POST, "image": path, "objects": [box]},
+        {**POST, "image": str(tmp_path / "lost.png"), "objects": [box]},
+        {**POST, "image": None, "objects": [box]},
+        {**POST, "image": path, "objects": [[0.0, 0.0, 0.5, 0.5]]},
+        {**POST, "image": path, "objects": [box, [0, 0, 5]]},
+        {**POST, "image": path, "objects": [[90, 90, 95, 95]]},
+    ]
+    done = prepare(posts(*rows), tmp_path / "out", **options)
+    assert done.dataset["train"]["objects"][:] == [[box], [], [], [], [], []]
+    assert done.dataset["train"]["objects_by"][:] == ["given"] + [None] * 5
+    reasons = {fault.row: fault.reason for fault in done.faults if fault.kind == "objects"}
+    assert reasons.keys() == {1, 2, 3, 4, 5} and all(fault.kept for fault in done.faults)
+    assert "missing" in reasons[1] and "fractions" in reasons[3] and "four finite numbers" in reasons[4]
+    assert "no pixel" in reasons[5]
+    processor = TGDIProcessor(tiny_image_processor(), tiny_tokenizer([TEXT]))
+    inputs = TGDICollator(processor)(list(undecoded(done.dataset["train"])))
+    assert inputs["image_mask"].sum() == 5  # four pictures, a box: nothing is refused
+
+
+def test_a_file_that_can_not_be_read_now_is_asked_again_next_time(tmp_path, options, monkeypatch):
+    table = posts({**POST, "image": picture(tmp_path, "a.png")})
+    with monkeypatch.context() as patch:
+        error = OSError(errno.EMFILE, "Too many open files")
+        patch.setattr(Image, "open", lambda *of: (_ for _ in ()).throw(error))
+        done = prepare(table, tmp_path / "one", StubCaptioner(), **options)
+    assert done.dataset["train"][0]["image"] is None and done.dataset["train"][0]["caption"] is None
+    (fault,) = done.faults
+    assert (fault.kind, fault.kept) == ("image", True) and "Too many open files" in fault.reason
+    done = prepare(table, tmp_path / "two", StubCaptioner(), **options)
+    assert done.faults == [] and done.dataset["train"][0]["caption"] == "12 by 8, 100.0"
+
+
+@pytest.mark.parametrize("form", ["jsonl", "csv"])
+def test_objects_are_boxes_or_paths_in_files_of_any_kind(form, tmp_path, options):
+    for name in ("a.png", "b.png"):
+        picture(tmp_path, name)
+
+    def table(*objects):
+        rows = [{"text": TEXT, "head": "JFK", "tail": "Obama", "image": "a.png", "objects": each} for each in objects]
+        if form == "jsonl":
+            (tmp_path / "posts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        else:
+            for row in rows:
+                row["objects"] = json.dumps(row["objects"]) if isinstance(row["objects"], list) else row["objects"]
+            with (tmp_path / "posts.csv").open("w", newline="") as file:
+                writer = csv.DictWriter(file, list(rows[0]))
+                writer.writeheader()
+                writer.writerows(rows)
+        return read_table(tmp_path / f"posts.{form}", cache_dir=tmp_path / "read")
+
+    options = {**options, "image_folder": tmp_path}
+    crops = table(["b.png"], None, ["lost.png"])
+    done = prepare(crops, tmp_path / "crops", **options)
+    found = undecoded(done.dataset["train"])["objects"][:]
+    assert [[part["path"] for part in parts or ()] for parts in found] == [[str(tmp_path / "b.png")], [], []]
+    (fault,) = done.faults
+    assert (fault.row, fault.kind) == (2, "objects") and "lost.png: there is no such file" in fault.reason
+    with pytest.raises(ValueError, match="pictures of their own, which can't be mixed"):
+        prepare(crops, tmp_path / "no", grounder=StubGrounder(), **options)
+    done = prepare(table([[0, 0, 4, 4]], None), tmp_path / "boxes", **options)
+    assert [parts or [] for parts in done.dataset["train"]["objects"][:]] == [[[0, 0, 4, 4]], []]
+    assert done.faults == []
+    if form == "csv":  # a column of JSON Lines has one type
+        mixed = table([[0, 0, 4, 4]], ["b.png"], [["a", 0, 4, 4]], "[")
+        done = prepare(mixed, tmp_path / "mixed", **options)
+        assert [(fault.row, fault.kind) for fault in done.faults] == [(1, "objects"), (2, "objects"), (3, "objects")]
+
+
+def test_a_table_says_none_and_na_where_it_means_them(tmp_path):
+    (tmp_path / "train.csv").write_text("text,head,tail,relation,image\nNA meets Ann,NA,Ann,None,\n")
+    row = read_table(tmp_path, cache_dir=tmp_path / "read")["train"][0]
+    assert (row["head"], row["relation"], row["image"]) == ("NA", "None", None)

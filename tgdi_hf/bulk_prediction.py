@@ -92,7 +92,8 @@ def predict_file(
 
     Raises:
         InvalidPost: With `strict`, a post that can't be used.
-        ValueError: There is an unfinished run and `resume` is not set, or it is of another file, model or options.
+        ValueError: There is an unfinished run and `resume` is not set, or it is of another file, model or options; or
+            `identity` names something as the run itself does.
     """
     posts, output = Path(posts), Path(output)
     errors = output.with_name(output.name + ".errors.jsonl") if errors is None else Path(errors)
@@ -101,7 +102,10 @@ def predict_file(
     if errors.resolve() == output.resolve():
         raise ValueError(f"{output} can't have the relations and the errors; name another file for one of them.")
     about = {**_identity(posts, output, errors), "errors": str(errors.resolve()), "strict": strict}
-    journal = Journal(output, {**about, **(identity or {}), "batch_size": batch_size, **options})
+    made_of = {"batch_size": batch_size, **options}
+    if twice := (about.keys() & (identity or {}).keys()) | (made_of.keys() & {*about, *(identity or {})}):
+        raise ValueError(f"`identity` has {', '.join(sorted(twice))}, which a run has by itself; expected other names.")
+    journal = Journal(output, {**about, **(identity or {}), **made_of})
     with _alone(output):
         start = journal.begin(resume)
         if start is None:
@@ -263,7 +267,10 @@ def print_predictions(pipe: Callable, posts: str | Path, strict: bool, **options
 
 
 def model_identity(checkpoint: str | Path) -> dict[str, Any]:
-    """Tells models apart that were saved to the same folder one after the other."""
+    """Tells models apart that were saved to one folder one after the other; other files there are of no account."""
     folder = Path(checkpoint)
-    changed = max((file.stat().st_mtime_ns for file in folder.iterdir()), default=0) if folder.is_dir() else None
-    return {"checkpoint": str(checkpoint), "changed": changed}
+    if not folder.is_dir():
+        return {"checkpoint": str(checkpoint), "checkpoint_changed": None}
+    files = [file for file in folder.iterdir() if file.suffix in (".safetensors", ".json", ".txt", ".model")]
+    changed = max((file.stat().st_mtime_ns for file in files), default=0)
+    return {"checkpoint": str(checkpoint), "checkpoint_changed": changed}

@@ -8,8 +8,8 @@ it to, nor open files that a stranger names.
 
 import base64
 import binascii
+import http.client
 import os
-import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -56,7 +56,7 @@ class EndpointHandler:
         self,
         path: str = "",
         *,
-        allowed_hosts: Sequence[str] | None = None,
+        allowed_hosts: Sequence[str] | str | None = None,
         max_posts: int | None = None,
         max_characters: int | None = None,
         max_entities: int | None = None,
@@ -65,7 +65,7 @@ class EndpointHandler:
         **options: Any,
     ):
         if allowed_hosts is None:
-            allowed_hosts = [host for host in os.environ.get("TGDI_ALLOWED_HOSTS", "").split(",") if host.strip()]
+            allowed_hosts = os.environ.get("TGDI_ALLOWED_HOSTS", "")
         self.allowed_origins = self.origins(allowed_hosts)
         self.max_posts = _limit("TGDI_MAX_POSTS", max_posts, 64)
         self.max_characters = _limit("TGDI_MAX_CHARACTERS", max_characters, 10_000)
@@ -76,8 +76,10 @@ class EndpointHandler:
         self.pipe = pipeline(TASK, model=path, trust_remote_code=True, **options)
 
     @staticmethod
-    def origins(hosts: Sequence[str]) -> set[tuple[str, str, int]]:
-        """Scheme, host and port of what may be fetched from."""
+    def origins(hosts: Sequence[str] | str) -> set[tuple[str, str, int]]:
+        """Scheme, host and port of what may be fetched from; a single string is split at its commas."""
+        if isinstance(hosts, str):
+            hosts = [host for host in hosts.split(",") if host.strip()]
         return {_origin(host if "://" in host else f"https://{host.strip()}") for host in hosts}
 
     def __call__(self, data: Any) -> dict[str, Any] | list[dict[str, Any]]:
@@ -190,7 +192,7 @@ class EndpointHandler:
         try:
             with _OPENER.open(url, timeout=self.timeout) as answer:
                 content = answer.read(self.max_image_bytes + 1)
-        except (OSError, urllib.error.URLError, ValueError) as error:
+        except (OSError, http.client.HTTPException, ValueError) as error:
             raise BadRequest(f"`{field}`: {_short(url)} could not be fetched: {error}.", field) from None
         if len(content) > self.max_image_bytes:
             raise BadRequest(f"The picture in `{field}` is larger than {self.max_image_bytes:,} bytes.", field)

@@ -44,9 +44,12 @@ def read_table(path: str | Path, objects: str = "none", cache_dir: str | Path | 
         )
     if empty := [file for file in files.values() if not file.stat().st_size]:
         raise ValueError(f"{empty[0]} is empty; expected posts.")
+    kind = kinds.pop()
+    # pandas would take the relation `None`, and an entity called NA, for cells that are empty.
+    options = {"keep_default_na": False, "na_values": [""]} if kind == "csv" else {}
     try:
         return load_dataset(
-            kinds.pop(), data_files={split: str(file) for split, file in files.items()}, cache_dir=cache_dir
+            kind, data_files={split: str(file) for split, file in files.items()}, cache_dir=cache_dir, **options
         )
     except Exception as error:  # builders raise whatever the parsers do, wrapped
         cause = error.__cause__ or error

@@ -18,7 +18,7 @@ from datasets import Dataset, DatasetDict
 from filelock import FileLock, Timeout
 
 from .prepare_join import Join, holds_crops
-from .prepare_scan import Fault, Keys, Scan
+from .prepare_scan import Fault, Keys, Scan, kind_of_objects
 from .prepare_work import Work
 from .processing.image_inputs import MAX_IMAGE_PIXELS
 from .result_cache import ResultCache, default_cache
@@ -117,7 +117,8 @@ def prepare(
     output, state = Path(output), process_state()
     if output.exists() and any(output.iterdir()):
         raise FileExistsError(f"{output} is not empty; expected a folder to be made.")
-    if grounder is not None and (crops := [split for split, rows in dataset.items() if holds_crops(rows)]):
+    crops = [split for split, rows in dataset.items() if holds_crops(rows) or kind_of_objects(rows) == "paths"]
+    if grounder is not None and crops:
         raise ValueError(
             f"The split {crops[0]!r} has objects that are pictures of their own, which can't be mixed with boxes. "
             "Leave out the grounder, or the column `objects`."

@@ -7,6 +7,7 @@ from typing import Any
 from datasets import Dataset, Features, Image, List, Value
 
 from .prepare_scan import FAULT, HELPERS, QUERY, ROWS_AT_ONCE, Fault, Keys
+from .processing.image_inputs import check_box
 from .result_cache import Item, ResultCache
 
 GIVEN = "given"  # what `caption_by` and `objects_by` say of what the posts brought with them
@@ -65,7 +66,8 @@ class Join:
 
     def _post(self, post, index, pictures, captions, objects) -> dict[str, Any]:
         digest, query = post["image_hash"], post[QUERY]
-        reason = pictures.get((digest, ""), {}).get("error")
+        picture = pictures.get((digest, ""), {})
+        reason = picture.get("error") or self.faults.get(("image", digest, ""))
         if reason is not None:
             self._fault(post, index, "image", reason)
             digest = None
@@ -76,6 +78,8 @@ class Join:
             row["caption"] = self._answer(post, index, "caption", captions, (digest, ""))
             row["caption_by"] = None if row["caption"] is None else self.keys.caption
         parts = post.get("objects") or []
+        if not self.crops:
+            parts = self._given_boxes(post, index, parts, picture.get("size") if digest else None)
         row["objects_by"] = GIVEN if parts else None
         if self.crops:
             return row
@@ -85,6 +89,19 @@ class Join:
             parts, scores, phrases = ([part[name] for part in found or []] for name in ("box", "score", "phrase"))
             row["objects_by"] = None if found is None else self.keys.objects
         return {**row, "objects": parts, "object_scores": scores, "object_phrases": phrases}
+
+    def _given_boxes(self, post, index: int, boxes: list, size: list[int] | None) -> list:
+        """All of them, or none: of a picture that is not there, or if one of them is no part of it."""
+        if boxes and size is None:
+            self._fault(post, index, "objects", "boxes on a picture that is missing are left out.")
+            return []
+        try:
+            for i, box in enumerate(boxes):
+                check_box(box, size, f"object {i}")
+        except ValueError as error:
+            self._fault(post, index, "objects", str(error))
+            return []
+        return boxes
 
     def _answer(self, post, index, kind: str, answers: Mapping[Item, Any], item: Item) -> Any:
         if item not in answers:

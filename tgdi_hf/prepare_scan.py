@@ -74,7 +74,8 @@ class Scan:
         self.ids: set[str] = set()
 
     def __call__(self, rows: Dataset, split: str, file: Path) -> None:
-        rows = undecoded(rows)
+        self.split = split
+        rows = self._with_objects(undecoded(rows), split)
         columns = [name for name in READ if name in rows.column_names]
         missing = [name for name in ("head", "tail") if name not in columns]
         if missing or not {"text", "words"} & set(columns):
@@ -82,7 +83,7 @@ class Scan:
                 f"The split {split!r} has the columns {', '.join(rows.column_names)}; expected text (or words), head "
                 "and tail."
             )
-        self.split, self.columns, self.ids = split, columns, set()
+        self.columns, self.ids = columns, set()
         features = rows.features.copy()
         features["head"] = features["tail"] = List(Value("int32"))
         features["image"] = Image(decode=False)
@@ -105,6 +106,50 @@ class Scan:
             new_fingerprint=f"scan-{split}",
             desc=f"reading {split}",
         )
+
+    def _with_objects(self, rows: Dataset, split: str) -> Dataset:
+        """Objects that are cells of JSON, or paths, as boxes or as `datasets` stores pictures."""
+        kind = kind_of_objects(rows)
+        if kind is None:
+            return rows
+        feature = List(Image(decode=False)) if kind == "paths" else List(List(Value("float32")))
+
+        def stored(cells: list, *rest: list) -> dict[str, list]:
+            found, (*ids, indices) = [], rest
+            for i, (cell, index) in enumerate(zip(cells, indices)):
+                try:
+                    found.append(self._objects(cell, kind, f"{split}, row {index}"))
+                except (ValueError, TypeError) as error:
+                    found.append(None)
+                    self._fault({"id": ids[0][i] if ids else None}, index, "objects", str(error), kept=True)
+            return {"objects": found}
+
+        return rows.map(
+            stored,
+            batched=True,
+            batch_size=ROWS_AT_ONCE,
+            with_indices=True,
+            input_columns=["objects", *(["id"] if "id" in rows.column_names else [])],
+            features=Features({**rows.features, "objects": feature}),
+            load_from_cache_file=False,
+            new_fingerprint=f"objects-{split}",
+            desc=f"reading objects of {split}",
+        )
+
+    def _objects(self, cell: Any, kind: str, where: str) -> list | None:
+        parts = parsed_cell(cell, where)
+        expected = str if kind == "paths" else list
+        if wrong := [part for part in parts or () if not isinstance(part, expected)]:
+            raise ValueError(f"{where}: `objects` has {wrong[0]!r:.80}, where other posts have {kind}.")
+        if parts is None or kind == "boxes":
+            return parts and [[float(number) for number in box] for box in parts]
+        found = []
+        for part in parts:
+            path = self._content_or_path(part)[1]
+            if path is None or not os.path.isfile(path):
+                raise ValueError(f"{path or part}: there is no such file.")
+            found.append({"bytes": None, "path": path})
+        return found
 
     def _batch(self, *values) -> dict[str, list]:
         *values, indices = values
@@ -205,6 +250,36 @@ class Scan:
         found |= {path: digest for (path, *_), digest in zip(new, digests)}
         self.results.remember_files((*row, digest) for row, digest in zip(new, digests) if isinstance(digest, str))
         return found
+
+
+def kind_of_objects(rows: Dataset) -> str | None:
+    """Of objects that are cells of JSON, or paths: `"boxes"` or `"paths"`, by the first post that has some."""
+    feature = rows.features.get("objects")
+    are_cells = isinstance(feature, Value) and feature.dtype in ("string", "large_string")
+    if not are_cells and not (isinstance(feature, List) and isinstance(feature.feature, Value)):
+        return None
+    for number, row in enumerate(rows.select_columns(["objects"])):
+        try:
+            parts = parsed_cell(row["objects"], f"row {number}")
+        except ValueError:
+            continue
+        if parts:
+            return "paths" if isinstance(parts[0], str) else "boxes"
+    return "boxes"
+
+
+def parsed_cell(cell: Any, where: str) -> list | None:
+    """The objects of a post, which may be a cell of JSON; `None` where there is nothing."""
+    if isinstance(cell, str):
+        try:
+            cell = json.loads(cell)
+        except ValueError as error:
+            raise ValueError(
+                f"{where}: `objects` is {cell[:80]!r}; expected JSON, such as [[0, 0, 20, 40]] ({error})."
+            ) from None
+    if not isinstance(cell, list | None):
+        raise ValueError(f"{where}: `objects` is {cell!r:.80}; expected a list of boxes or paths.")
+    return cell
 
 
 def _query(nlp: Callable | None, text: str, *entities: tuple[int, int]) -> str:

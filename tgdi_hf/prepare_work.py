@@ -12,7 +12,7 @@ from PIL.Image import Image
 from tqdm.auto import tqdm
 
 from .prepare_scan import QUERY, ROWS_AT_ONCE, WANTS_CAPTION, WANTS_OBJECTS, Keys
-from .processing.image_inputs import open_picture
+from .processing.image_inputs import UnreadableFile, open_picture
 from .result_cache import Item, ResultCache
 
 PICTURE = "the picture"  # what `open_picture` calls it
@@ -74,7 +74,8 @@ class Work:
 
     def do(self, wanted: Mapping[str, Wants], progress: bool) -> None:
         """Computes what is wanted, batch after batch; waits for what other processes have claimed."""
-        chunks = [list(wanted)[i : i + self.batch_size] for i in range(0, len(wanted), self.batch_size)]
+        digests = list(wanted)
+        chunks = [digests[i : i + self.batch_size] for i in range(0, len(digests), self.batch_size)]
         # Batches are cut before known pictures are taken out: a run that goes on makes those that it would have made.
         chunks = [chunk for chunk in self._unknown(chunks, wanted) if chunk]
         bar = tqdm(total=sum(map(len, chunks)), unit=" pictures", desc="preparing", disable=None if progress else True)
@@ -127,18 +128,21 @@ class Work:
                 yield *rest, {digest: future.result() for digest, future in opening.items()}
             before = coming
 
-    def _open(self, wants: Wants) -> Image | str:
+    def _open(self, wants: Wants) -> Image | ValueError:
         """The picture, or why there is none."""
         try:
             return open_picture(self.images[wants.split][wants.row]["image"], PICTURE, self.max_image_pixels)
         except ValueError as error:
-            return str(error)
+            return error
 
-    def _compute(self, mine: Mapping[str, list[Item]], pictures: Mapping[str, Image | str]) -> None:
-        usable = {digest: picture for digest, picture in pictures.items() if not isinstance(picture, str)}
+    def _compute(self, mine: Mapping[str, list[Item]], pictures: Mapping[str, Image | ValueError]) -> None:
+        usable = {digest: picture for digest, picture in pictures.items() if not isinstance(picture, ValueError)}
         done = []
         for digest, query in mine[self.keys.picture]:
-            value = {"size": usable[digest].size} if digest in usable else {"error": pictures[digest]}
+            if isinstance(pictures[digest], UnreadableFile):  # next time it may be readable: nothing to keep
+                self.faults.append(("image", digest, query, str(pictures[digest])))
+                continue
+            value = {"size": usable[digest].size} if digest in usable else {"error": str(pictures[digest])}
             done.append((self.keys.picture, digest, query, value))
         asked = [item for item in mine.get(self.keys.caption, ()) if item[0] in usable]
         captions = self._ask("caption", asked, lambda items: self.captioner([usable[d] for d, _ in items]))

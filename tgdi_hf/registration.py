@@ -50,15 +50,23 @@ def register_with_transformers() -> None:
 class _AfterTransformers(MetaPathFinder):
     """Finds transformers where it is, and has `register` called when it has been loaded."""
 
+    def __init__(self):
+        self._asking = False
+
     def find_spec(self, name, path=None, target=None):
-        if name != "transformers":
+        if name != "transformers" or self._asking:
             return None
-        sys.meta_path.remove(self)
-        spec = importlib.util.find_spec(name)
+        self._asking = True
+        try:
+            spec = importlib.util.find_spec(name)
+        finally:
+            self._asking = False
         if spec is not None and spec.loader is not None:
             load = spec.loader.exec_module
 
+            # Not before: whoever only asks whether it is installed gets a spec, too, and loads nothing.
             def load_and_register(module):
+                sys.meta_path.remove(self)
                 load(module)
                 register()
 

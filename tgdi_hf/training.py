@@ -155,16 +155,13 @@ def token_counts(dataset: Dataset, processor: TGDIProcessor) -> list[int]:
     """
 
     def count(texts: list[str]) -> list[int]:
-        return [len(tokens) for tokens in processor.tokenizer(texts, add_special_tokens=False)["input_ids"]]
+        parts = (texts[start : start + 1000] for start in range(0, len(texts), 1000))
+        found = (processor.tokenizer(part, add_special_tokens=False)["input_ids"] for part in parts)
+        return [len(tokens) for part in found for tokens in part]
 
-    counts: list[int] = []
-    for rows in dataset.select_columns([c for c in ("words", "text", "caption") if c in dataset.column_names]).iter(
-        1000
-    ):
-        some = count([" ".join(words) for words in rows["words"]] if "words" in rows else rows["text"])
-        if processor.use_caption and "caption" in rows:
-            some = [sum(both) for both in zip(some, count([caption or "" for caption in rows["caption"]]))]
-        counts += some
+    counts = count(texts_of(dataset))
+    if processor.use_caption and "caption" in dataset.column_names:
+        counts = [sum(both) for both in zip(counts, count([caption or "" for caption in dataset["caption"]]))]
     return counts
 
 

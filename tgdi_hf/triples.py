@@ -152,10 +152,11 @@ def write_triples(rows: Iterable[Mapping[str, Any]], path: str | Path, base: str
 
 def _write_n_triples(rows: Iterator[Mapping[str, Any]], path: Path, base: str) -> int:
     try:
-        from rdflib import RDF, RDFS, XSD, BNode, Literal, URIRef
+        from rdflib import RDF, RDFS, XSD, BNode, Graph, Literal, URIRef
     except ImportError:
         raise ImportError("N-Triples are written by rdflib: pip install 'tgdi_hf[rdf]'") from None
     count, part = 0, path.with_name(path.name + ".part")
+    part.parent.mkdir(parents=True, exist_ok=True)
     score, post = URIRef(f"{base}score"), URIRef(f"{base}post")
     with part.open("w", encoding="utf-8") as file:
         for count, row in enumerate(rows, start=1):
@@ -173,6 +174,7 @@ def _write_n_triples(rows: Iterator[Mapping[str, Any]], path: Path, base: str) -
             ]
             if row["id"] is not None:
                 triples.append((said, post, Literal(str(row["id"]))))
-            file.writelines(" ".join(term.n3() for term in triple) + " .\n" for triple in triples)
+            # One graph each: they have no order.
+            file.writelines(Graph().add(triple).serialize(format="nt") for triple in triples)
     part.replace(path)
     return count

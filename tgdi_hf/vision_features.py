@@ -61,13 +61,13 @@ class VisionFeatures:
             _check_fingerprint(self.folder, self.meta["fingerprint"], fingerprint)
         with closing(sqlite3.connect(self.folder / INDEX)) as db:
             self.slots = {(image, box): slot for image, box, slot in db.execute("SELECT image, box, slot FROM slots")}
-        self._rows = None
+        self._rows = self._last = None
 
     def __len__(self) -> int:
         return len(self.slots)
 
     def __getstate__(self) -> dict:
-        return {**self.__dict__, "_rows": None}  # a worker of a dataloader maps the file itself
+        return {**self.__dict__, "_rows": None, "_last": None}  # a worker of a dataloader maps the file itself
 
     def __call__(self, source: Any, box: tuple | None, where: str) -> np.ndarray:
         r"""
@@ -82,7 +82,9 @@ class VisionFeatures:
         Raises:
             ValueError: There are no features of that picture.
         """
-        slot = self.slots.get((_digest(source, where), box_key(box)))
+        if self._last is None or self._last[0] is not source:  # the parts of a picture are asked for one by one
+            self._last = source, _digest(source, where)
+        slot = self.slots.get((self._last[1], box_key(box)))
         if slot is None:
             raise ValueError(
                 f"{where}: {self.folder} has no features of this picture{'' if box is None else f' and box {box}'}. "

@@ -3,11 +3,11 @@ import json
 import pytest
 from transformers import GPT2Config
 
-from tgdi_hf import TGDIConfig
+from tgdi_hf import TGDIConfig, TGDIForRelationExtraction
 from tgdi_hf.modeling.configuration_tgdi import ENTITY_MARKERS
 from tgdi_hf.processing import entity_markers
 
-from .conftest import TEXT_CONFIGS, tiny_config
+from .conftest import TEXT_CONFIGS, tiny_config, tiny_model
 
 
 def test_defaults_are_the_papers():
@@ -93,3 +93,16 @@ def test_positions_of_the_text_encoder(text, positions):
 
 def test_processor_and_model_mean_the_same_markers():
     assert tuple(entity_markers.ENTITY_MARKERS) == ENTITY_MARKERS
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"fusion_lambda": 2.0}, {"toi_num_layers": 9}, {"num_objects": -1}, {"symmetric_relations": "peer"}],
+)
+def test_what_loading_changes_is_checked(change, tmp_path):
+    tiny_model().save_pretrained(tmp_path)
+    with pytest.raises(Exception, match=f"`?{next(iter(change))}`?"):
+        TGDIForRelationExtraction.from_pretrained(tmp_path, **change)
+    with pytest.raises(Exception, match=f"`?{next(iter(change))}`?"):
+        TGDIConfig.from_pretrained(tmp_path, **change)
+    assert TGDIConfig.from_pretrained(tmp_path, fusion_lambda=0.25, return_unused_kwargs=True)[0].fusion_lambda == 0.25

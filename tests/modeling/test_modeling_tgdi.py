@@ -7,7 +7,8 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModel
 
-from tgdi_hf import TGDIForRelationExtraction, TGDIModel
+from tgdi_hf import TGDIConfig, TGDIForRelationExtraction, TGDIModel
+from tgdi_hf.modeling.configuration_tgdi import ENTITY_MARKERS
 
 from .conftest import IMAGE, TEXT_CONFIGS, VISION_CONFIGS, VOCABULARY, tiny_config, tiny_inputs, tiny_model
 
@@ -375,6 +376,39 @@ def test_resizing_follows_the_tokenizer(model):
     assert model.get_input_embeddings().num_embeddings == VOCABULARY + 4
 
 
+def test_pictures_that_are_announced_have_to_be_there(model, inputs):
+    for name in ("image_mask", "image_index"):
+        given = {**tiny_inputs(pictures=False), name: torch.ones(4, 1, dtype=torch.long)}
+        with pytest.raises(ValueError, match="There is an `image_mask` or `image_index`, but there are neither"):
+            model(**given)
+
+
+def test_an_encoder_without_segments_is_given_none(inputs):
+    text = {**TEXT_CONFIGS["roberta"].to_dict(), "type_vocab_size": 1}
+    config = tiny_config(text="roberta").to_dict() | {"text_config": text}
+    model = TGDIForRelationExtraction(TGDIConfig.from_dict(config)).eval()
+    assert inputs["enhanced_token_type_ids"].max() == 1  # of a tokenizer that has segments
+    one = {name: torch.zeros_like(value) for name, value in inputs.items() if name.endswith("type_ids")}
+    assert torch.equal(model(**inputs).logits, model(**{**inputs, **one}).logits)
+
+
+def test_markers_of_a_padded_vocabulary_are_told_apart(model):
+    class Tokenizer:
+        def get_vocab(self):
+            return {marker: VOCABULARY - 4 + i for i, marker in enumerate(ENTITY_MARKERS)}
+
+        def __len__(self):
+            return VOCABULARY
+
+    tokenizer = Tokenizer()
+    rows = model.get_input_embeddings().weight.data
+    model.resize_to_tokenizer(tokenizer)
+    kept = rows.clone()
+    rows[-4:] = 0  # nobody has trained them
+    model.resize_to_tokenizer(tokenizer)
+    assert torch.equal(rows[:-4], kept[:-4]) and len(rows[-4:].unique(dim=0)) == 4
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -441,6 +475,7 @@ def test_another_set_of_relations_on_a_trained_body(tmp_path, inputs):
 
 def test_pickles_and_copies_equal_the_model(model, inputs):
     expected = logits(model, **inputs)
+    model(**inputs, output_hidden_states=True)  # leaves hooks in the text encoder
     file = io.BytesIO()
     torch.save(model, file)
     for other in (pickle.loads(pickle.dumps(model)), copy.deepcopy(model)):

@@ -226,6 +226,27 @@ def test_models_without_pictures_are_models(processor, picture):
     assert result["gate"] is result["evidence"]["branches"] is result["evidence"]["matching_gate"] is None
 
 
+def test_posts_with_one_picture_have_one_caption_and_one_picture(model, processor, tmp_path):
+    Image.new("RGB", (20, 10), "red").save(tmp_path / "a.png")
+    asked, seen = [], []
+
+    def captioner(pictures):
+        asked.append(len(pictures))
+        return [f"a {picture.size}" for picture in pictures]
+
+    pipe = MultimodalRelationExtractionPipeline(model=model, processor=processor, captioner=captioner)
+    model.base_model.vision_tower.register_forward_pre_hook(lambda module, args: seen.append(len(args[0])))
+    results = pipe([{**POST, "image": str(tmp_path / "a.png")}] * 4)
+    assert asked == [1] and seen == [1]
+    assert all(result["added"]["caption"] == "a (20, 10)" for result in results)
+
+
+def test_numbers_of_the_constructor_are_checked(model, processor):
+    pipe = MultimodalRelationExtractionPipeline(model=model, processor=processor, batch_size=0)
+    with pytest.raises(ValueError, match="`batch_size` is 0; expected 1 or more"):
+        pipe([POST])
+
+
 def test_missing_captions_and_objects_are_made(model, processor, picture):
     asked = []
 
