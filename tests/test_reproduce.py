@@ -88,7 +88,9 @@ def test_shifted_odds_of_none():
 
 def test_the_best_shift_is_that_of_all_seeds_together():
     curves = [{"-0.25": 0.58, "+0.00": 0.56, "+0.25": 0.5}, {"-0.25": 0.56, "+0.00": 0.57, "+0.25": 0.6}]
-    assert best_shift(curves) == "57.00 ± 1.41 at -0.25"
+    results = [{"none_shift": curve} for curve in curves]
+    assert best_shift(results) == "57.00 ± 1.41 at -0.25"
+    assert best_shift([*results, {}]) == "57.00 ± 1.41 at -0.25 (2 of the seeds)"  # an early run has none
     assert best_shift([]) == ""
 
 

@@ -87,12 +87,14 @@ def mean_and_deviation(values: list[float]) -> str:
     return f"{mean} ± {100 * statistics.stdev(values):.2f}" if len(values) > 1 else mean
 
 
-def best_shift(curves: list[dict[str, float]]) -> str:
+def best_shift(results: list[dict[str, Any]]) -> str:
     """The F1 at the shift that is best on average over the seeds, and that shift; selected where it is reported."""
+    curves = [result["none_shift"] for result in results if "none_shift" in result]
     if not curves:
         return ""
     shift = max(curves[0], key=lambda one: sum(curve[one] for curve in curves))
-    return f"{mean_and_deviation([curve[shift] for curve in curves])} at {shift}"
+    seeds = "" if len(curves) == len(results) else f" ({len(curves)} of the seeds)"
+    return f"{mean_and_deviation([curve[shift] for curve in curves])} at {shift}{seeds}"
 
 
 def table_of(header: list[str], lines: list[list[str]]) -> str:
@@ -124,7 +126,7 @@ def main_table(group: str, found: dict[str, list[dict[str, Any]]]) -> str:
         results = found[experiment.name]
         columns = [mean_and_deviation([r["scores"][s] for r in results]) for s in ("accuracy", *SCORES)]
         columns.append(mean_and_deviation([r["as_listed"]["f1"] for r in results if r["as_listed"]]))
-        columns.append(best_shift([r["none_shift"] for r in results if "none_shift" in r]) if group == "recipe" else "")
+        columns.append(best_shift(results) if group == "recipe" else "")
         for side in ("listed", "swapped"):
             # In the other tables it says nothing that is not said here.
             shares = [r["direction"][side] for r in results if group == "direction" and r["direction"]]
