@@ -4,6 +4,8 @@ from PIL import Image
 
 from tgdi_hf.explanation import explain, figure
 from tgdi_hf.heat_map import heat_map
+from tgdi_hf.processing.pipeline_tgdi import MultimodalRelationExtractionPipeline
+from tgdi_hf.report_files import write_errors
 
 POST = {"text": "Ann Lee meets Bob in Rome", "head": "Ann Lee", "tail": "Bob"}
 
@@ -37,3 +39,16 @@ def test_the_figure_shows_what_was_found(pipe, picture, tmp_path):
         assert f"{result['score']:.2f}" in texts
         assert (f"{result['gate']:.2f}" in texts) if result["gate"] else True
         assert Image.open(tmp_path / "why.png").size[0] > 400
+
+
+def test_a_model_without_gate_has_a_picture_and_no_heat_maps(model, processor, picture, tmp_path):
+    model.tgdi.matching_gate = None
+    pipe = MultimodalRelationExtractionPipeline(model=model, processor=processor)
+    result, pictures = explain(pipe, {**POST, "image": picture})
+    assert [title for title, _ in pictures] == ["as the model saw it"] and result["gate"] is None
+    wrong = {"relation": "None", "predicted": result["relation"], "score": 0.5, "caption": "two men <in> gowns"}
+    posts = [{**POST, "image": picture, **wrong}] * 3
+    assert write_errors(pipe, posts, tmp_path / "errors.html", most=2, total=3) == 2
+    page = (tmp_path / "errors.html").read_text()
+    assert page.count("<img") == 2 and "2 of 3 posts that the model gets wrong" in page
+    assert "Caption: two men &lt;in&gt; gowns" in page

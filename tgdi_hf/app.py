@@ -118,7 +118,7 @@ def show(pipe, text: str, head: str, tail: str, image: str | None, caption: str 
     except InvalidPost as error:
         return _refused(error)
     similarity, words, drawn = result["evidence"]["similarity"], {}, gr.Image(visible=False)
-    if pictures:
+    if similarity is not None:
         tokens = [token["text"] for token in result["evidence"]["tokens"]]
         maps = dict(pictures[1:])  # of head and tail
         words = {
