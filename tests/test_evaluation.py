@@ -127,6 +127,24 @@ def test_the_listed_order_counts_in_scores_and_not_in_direction(corpus, balanced
     assert scores.items() <= evaluate(balanced, corpus["test"], train=train).items()
 
 
+def test_the_model_says_which_relations_hold_both_ways(corpus, balanced, monkeypatch):
+    from tgdi_hf import evaluation
+
+    config = json.loads((balanced / "config.json").read_text())
+    (balanced / "config.json").write_text(json.dumps({**config, "symmetric_relations": ["member_of"]}))
+    weights = []
+
+    def recorded(*arguments):
+        weights.append(listed_order_weights(*arguments))
+        return weights[-1]
+
+    monkeypatch.setattr(evaluation, "listed_order_weights", recorded)
+    evaluate(balanced, corpus["test"], train=corpus["train"], **QUICK)
+    names = corpus["train"].features["label"].names
+    assert np.array_equal(weights[0], listed_order_weights(corpus["train"], names, ["member_of"]))
+    assert not np.array_equal(weights[0], listed_order_weights(corpus["train"], names))
+
+
 def test_models_are_compared_on_the_same_rows(corpus, checkpoint, model, processor, tmp_path):
     report, _ = evaluation_report(checkpoint, corpus["test"], compare=checkpoint, rounds=50, **QUICK)
     assert report["comparison"]["f1"] == {"difference": 0.0, "interval": [0.0, 0.0], "p": 1.0}

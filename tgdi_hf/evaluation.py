@@ -143,7 +143,8 @@ def _as_listed(probabilities, model, names, dataset, train, checkpoint) -> np.nd
             f"The model in {checkpoint} was not trained on both orders (`tgdi train --both-orders`): what the listed "
             "order says it has learned itself, and would count it twice."
         )
-    return as_listed(probabilities, listed_order_weights(_with_labels_of(names, train, checkpoint), names), dataset)
+    train, symmetric = _with_labels_of(names, train, checkpoint), model.config.symmetric_relations
+    return as_listed(probabilities, listed_order_weights(train, names, symmetric), dataset)
 
 
 class _Labelled:
