@@ -1,7 +1,7 @@
 """Does the matching gate suppress irrelevant pictures? A controlled benchmark on the embedded corpus.
 
-    python -m examples.irrelevant_pictures run            # 8 models, 5 seeds, 5 shares; resumable
-    python -m examples.irrelevant_pictures collect        # tables and figure, in examples/results/irrelevant_pictures
+    python -m examples.irrelevant_pictures run --results mine        # 8 models, 5 seeds, 5 shares; resumable
+    python -m examples.irrelevant_pictures collect --results mine    # tables and figure, in that folder
 
 Half of the posts can be read without their picture. The share of irrelevant pictures among these goes from none to all
 in training, and for every model again at test; half of the irrelevant ones show the scene of another relation. Posts
