@@ -4,7 +4,7 @@ import hashlib
 import io
 import math
 import os
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Container, Hashable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -38,10 +38,14 @@ class PictureBatch:
     def __init__(self):
         self._pictures = {}  # key -> (source, where, field, {box or None: (number, where)})
         self._keys = {}  # of sources that came before, while their owners keep them
-        self._count = 0
+        self._parts = []  # (key, box or None) of every number
 
     def __len__(self) -> int:
-        return self._count
+        return len(self._parts)
+
+    def __iter__(self) -> Iterator[tuple[Hashable, tuple | None]]:
+        """The key of the picture and the box (`None` for all of it) of every number; a key for what comes of it."""
+        return iter(self._parts)
 
     def add(self, source: Any, where: str, field: str = "image") -> tuple[Hashable, int]:
         r"""
@@ -76,22 +80,31 @@ class PictureBatch:
         with blaming("objects"):
             return self._number(key, _checked_box(box, where), where)
 
-    def open(self, max_pixels: int = MAX_IMAGE_PIXELS) -> Iterator[tuple[list[int], list[Image.Image]]]:
+    def open(
+        self, max_pixels: int = MAX_IMAGE_PIXELS, known: Container = ()
+    ) -> Iterator[tuple[list[tuple[Hashable, tuple | None]], list[Image.Image]]]:
         r"""
+        Args:
+            max_pixels: Larger files are refused before they are decoded.
+            known: Parts, as iteration gives them, that are not wanted.
+
         Yields:
-            For each picture the numbers and the RGB images of all that is wanted of it.
+            For each picture the parts that are wanted of it, and their RGB images.
 
         Raises:
             InvalidPost: What is there is not a picture, is damaged or too large, or a box lies outside.
         """
-        for source, where, field, parts in self._pictures.values():
+        for key, (source, where, field, parts) in self._pictures.items():
+            wanted = {box: place for box, (_, place) in parts.items() if (key, box) not in known}
+            if not wanted:
+                continue
             with blaming(field):
                 picture = open_picture(source, where, max_pixels)
             images = []
-            for box, (_, place) in parts.items():
+            for box, place in wanted.items():
                 with blaming(field if box is None else "objects"):
                     images.append(_checked_shape(crop(picture, box, place), place))
-            yield [number for number, _ in parts.values()], images
+            yield [(key, box) for box in wanted], images
 
     def sources(self) -> Iterator[tuple[Any, str, dict[tuple | None, int]]]:
         """For each picture where it comes from, its name in messages, and the number of every part that is wanted."""
@@ -101,9 +114,22 @@ class PictureBatch:
     def _number(self, key: Hashable, box: tuple | None, where: str) -> int:
         parts = self._pictures[key][-1]
         if box not in parts:
-            parts[box] = (self._count, where)
-            self._count += 1
+            parts[box] = (len(self._parts), where)
+            self._parts.append((key, box))
         return parts[box][0]
+
+
+class _TheSame:
+    """Equal for the same Python object. It keeps the object, whose identity would go to another one otherwise."""
+
+    def __init__(self, value: Any):
+        self._value = value
+
+    def __eq__(self, other: Any) -> bool:
+        return isinstance(other, _TheSame) and self._value is other._value
+
+    def __hash__(self) -> int:
+        return id(self._value)
 
 
 class UnreadableFile(ValueError):
@@ -199,7 +225,7 @@ def _pixels_of(box: tuple[float, float, float, float], size: Sequence[int], wher
 def picture_key(source: Any, where: str) -> tuple:
     """Equal for pictures that are the same Python object, have the same path or the same encoded bytes."""
     if isinstance(source, Image.Image | np.ndarray | torch.Tensor):
-        return "object", id(source)
+        return "object", _TheSame(source)
     if isinstance(source, Mapping):
         content = source.get("bytes")
         if isinstance(content, bytes | bytearray | memoryview):

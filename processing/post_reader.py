@@ -77,17 +77,18 @@ class PostReader:
                 _catching(post, strict, partial(self._open, opened=opened))
             self._add_captions(posts)
             self._add_objects(posts)
+        pixels = None if strict else {}  # each picture is decoded once, however often its batch is tried
         try:
-            inputs = self._encode(posts)
+            inputs = self._encode(posts, pixels)
         except InvalidPost:
             if strict:
                 raise
             for post in posts:  # which of them was it?
-                _catching(post, strict, lambda post: self._encode([post]))
-            inputs = self._encode(posts)
+                _catching(post, strict, lambda post: self._encode([post], pixels))
+            inputs = self._encode(posts, pixels)
         return {"posts": posts, "inputs": inputs}
 
-    def _encode(self, posts: list[Post]) -> Mapping[str, torch.Tensor] | None:
+    def _encode(self, posts: list[Post], known_pixels: dict | None) -> Mapping[str, torch.Tensor] | None:
         columns: dict[str, list] = {name: [] for name in ("text", "head", "tail", "images", "objects", "caption")}
         names = []
         for post in posts:
@@ -103,7 +104,9 @@ class PostReader:
                 names.append(post.where)
         if not names:
             return None
-        return self.processor(**columns, row_names=names, share_images=True, return_tensors="pt")
+        return self.processor(
+            **columns, row_names=names, share_images=True, known_pixels=known_pixels, return_tensors="pt"
+        )
 
     def _open(self, post: Post, opened: dict[Any, Image]) -> None:
         """Posts with the same picture get the same object, by which the processor knows it again."""

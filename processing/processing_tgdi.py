@@ -159,6 +159,7 @@ class TGDIProcessor(ProcessorMixin):
         share_images: bool = False,
         row_names: Sequence[str] | None = None,
         vision_features: Callable[[Any, tuple | None, str], np.ndarray] | None = None,
+        known_pixels: dict[tuple, np.ndarray] | None = None,
         return_tensors: str | None = "pt",
         **kwargs: Unpack[TGDIProcessorKwargs],
     ) -> BatchFeature:
@@ -181,6 +182,10 @@ class TGDIProcessor(ProcessorMixin):
             vision_features (*optional*):
                 Gives what a frozen vision encoder makes of a picture, or of a box on it, so that none is opened; for
                 example `tgdi_hf.vision_features.VisionFeatures`.
+            known_pixels (*optional*):
+                Filled with what the image processor makes of each picture and box, and read before one is opened: so
+                a batch that was refused for one post can be tried without it, and nothing is decoded again. For
+                calls with the same options.
             return_tensors (`str`, *optional*, defaults to `"pt"`): `"pt"` or `"np"`.
             kwargs: `max_length`, or options of the image processor, for this call only.
 
@@ -219,7 +224,9 @@ class TGDIProcessor(ProcessorMixin):
         )
         data = {
             **self._encode_texts(text, head, tail, caption, names, max_length),
-            **self._encode_pictures(images, objects, names, share_images, vision_features, image_options),
+            **self._encode_pictures(
+                images, objects, names, share_images, vision_features, known_pixels, image_options
+            ),
         }
         return BatchFeature(data, tensor_type=return_tensors)
 
@@ -295,6 +302,7 @@ class TGDIProcessor(ProcessorMixin):
         names: list[str],
         share_images: bool,
         vision_features: Callable | None,
+        known_pixels: dict[tuple, np.ndarray] | None,
         options: dict[str, Any],
     ) -> dict[str, np.ndarray]:
         batch = PictureBatch()
@@ -302,7 +310,7 @@ class TGDIProcessor(ProcessorMixin):
         if not len(batch):
             return {}
         if vision_features is None:
-            name, values = "pixel_values", self._pixels(batch, options)  # (N, 3, H, W)
+            name, values = "pixel_values", self._pixels(batch, known_pixels, options)  # (N, 3, H, W)
         else:
             name, values = "vision_features", _features(batch, vision_features)  # (N, tokens, d_v)
         width = max(map(len, slots)) if share_images else 1 + self.num_objects
@@ -339,19 +347,20 @@ class TGDIProcessor(ProcessorMixin):
                 )
         return slots
 
-    def _pixels(self, batch: PictureBatch, options: dict[str, Any]) -> np.ndarray:
+    def _pixels(self, batch: PictureBatch, known: dict[tuple, np.ndarray] | None, options: dict[str, Any]) -> np.ndarray:
         options = {**options, "return_tensors": None}
-        pixels = {}
-        for numbers, pictures in batch.open(self.max_image_pixels):
-            pixels.update(zip(numbers, map(np.asarray, self.image_processor(pictures, **options)["pixel_values"])))
-        shapes = {array.shape for array in pixels.values()}
+        known = {} if known is None else known
+        for parts, pictures in batch.open(self.max_image_pixels, known):
+            known.update(zip(parts, map(np.asarray, self.image_processor(pictures, **options)["pixel_values"])))
+        pixels = [known[part] for part in batch]
+        shapes = {array.shape for array in pixels}
         if len(shapes) > 1 or len(shapes.pop()) != 3:
-            found = " and ".join(str(shape) for shape in sorted({array.shape for array in pixels.values()}))
+            found = " and ".join(str(shape) for shape in sorted({array.shape for array in pixels}))
             raise ValueError(
                 f"The {type(self.image_processor).__name__} made pixels of shape {found}; expected (3, height, width), "
                 "the same for all pictures. Give it a `size` with `height` and `width`, or let it crop."
             )
-        return np.stack([pixels[number] for number in range(len(batch))])
+        return np.stack(pixels)
 
     @property
     def model_input_names(self) -> list[str]:

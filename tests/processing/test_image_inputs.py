@@ -245,10 +245,14 @@ def test_equal_pictures_and_boxes_are_one(tmp_path, monkeypatch):
     opened = []
     original = Image.open
     monkeypatch.setattr(Image, "open", lambda source: opened.append(source) or original(source))
-    images = {number: image for numbers, images in batch.open() for number, image in zip(numbers, images)}
+    images = {part: image for parts, images in batch.open() for part, image in zip(parts, images)}
     assert len(opened) == 2  # the path and the bytes
-    assert sorted(images) == list(range(len(batch)))
-    assert images[len(groups) + 1].size == (4, 5)
+    assert set(images) == set(batch)
+    assert images[[*batch][len(groups) + 1]].size == (4, 5)
+    assert [*batch.open(known=images)] == []
+    del images[key, (0, 0, 4, 5)]
+    ((parts, (part,)),) = batch.open(known=images)
+    assert parts == [(key, (0, 0, 4, 5))] and part.size == (4, 5)
 
 
 def test_files_are_closed(tmp_path, recwarn):

@@ -348,6 +348,26 @@ def test_bad_posts_name_their_field(pipe, post, field, message):
     close(after, pipe(POST))
 
 
+def test_a_bad_post_does_not_have_the_others_pictures_decoded_again(pipe, tmp_path, monkeypatch):
+    """Objects as one array are taken apart anew at every try: what is known of the one is not taken for another."""
+    noise = np.random.default_rng(0)
+    posts = []
+    for i in range(4):
+        image, objects = tmp_path / f"{i}.png", noise.integers(0, 256, (2, 9, 9, 3), dtype=np.uint8)
+        Image.fromarray(noise.integers(0, 256, (9, 9, 3), dtype=np.uint8)).save(image)
+        posts.append({**POST, "image": str(image), "objects": objects})
+    bad = {**POST, "image": str(tmp_path / "no.png")}
+    alone = [pipe(post) for post in posts]
+    opened = []
+    original = Image.open
+    monkeypatch.setattr(Image, "open", lambda source: opened.append(source) or original(source))
+    found = pipe([*posts[:2], bad, *posts[2:]], strict=False, batch_size=5)
+    assert "there is no such file" in found.pop(2)["error"]
+    assert sorted(opened) == sorted([bad["image"]] * 2 + [post["image"] for post in posts])
+    for one, two in zip(found, alone, strict=True):
+        close(one, two)
+
+
 @pytest.mark.parametrize("posts", [5, "text", b"text", None])
 def test_what_is_no_post_at_all(pipe, posts):
     with pytest.raises(InvalidPost, match="expected a mapping with text, head and tail, or a list") as error:
