@@ -358,6 +358,8 @@ def test_only_the_same_run_is_resumed(tmp_path):
         claim(tmp_path / "run", other)
     claim(tmp_path / "run", other, resume=False)  # begins anew
     claim(tmp_path / "run", other)
+    with pytest.raises(ValueError, match="with another pair. Go on"):  # which the one that is there said, and this not
+        claim(tmp_path / "run", {"seed": 1, "options": {"use_caption": False}})
     (tmp_path / "run" / "run.json").unlink()
     with pytest.raises(ValueError, match="another seed and options and pair"):
         claim(tmp_path / "run", other)

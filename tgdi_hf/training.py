@@ -340,7 +340,7 @@ def claim(folder: str | Path, identity: Mapping[str, Any], resume: bool = True) 
     file, said = Path(folder, "run.json"), json.loads(json.dumps(identity))
     found = json.loads(file.read_text(encoding="utf-8")) if file.exists() else None
     if resume and found != said and last_checkpoint(folder) is not None:
-        differs = [name for name in said if found is None or found.get(name) != said[name]]
+        differs = [name for name in {**said, **(found or {})} if found is None or found.get(name) != said.get(name)]
         raise ValueError(
             f"{folder} has checkpoints of a run with another {' and '.join(differs)}. Go on with that one as it was "
             "started, or train in another folder."
