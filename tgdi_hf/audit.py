@@ -98,14 +98,14 @@ def _of_picture(image: Mapping[str, Any] | None, known: dict[str, dict[str, floa
         return dict.fromkeys(names, -1.0)
     key = _content_key(image)
     if key not in known:
-        content = image.get("bytes")
-        content = Path(image["path"]).read_bytes() if content is None else content
+        content, path = image.get("bytes"), image.get("path")
+        size = Path(path).stat().st_size if content is None else len(content)
         try:
-            with Image.open(io.BytesIO(content)) as opened:
+            with Image.open(path if content is None else io.BytesIO(content)) as opened:  # reads its header
                 kind = sum(map(ord, opened.format or ""))
-                known[key] = dict(zip(names, (1.0, *opened.size, kind, len(content))))
+                known[key] = dict(zip(names, (1.0, *opened.size, kind, size)))
         except UnidentifiedImageError:
-            name = image.get("path") or "given as bytes"
+            name = path or "given as bytes"
             raise ValueError(f"{where}: {name} is no picture. Take the row out, or the picture from it.") from None
     return known[key]
 
