@@ -90,6 +90,7 @@ def run(name: str, seed: int, share: float, epochs: float, rows: dict[str, int] 
         trainer, seconds = fit(corpus, scratch, seed, epochs, build, **MODELS[name])
     result = {
         "model": name,
+        "options": MODELS[name],
         "seed": seed,
         "train_share": share,
         "epochs": epochs,
@@ -171,6 +172,8 @@ def collect(folder: Path) -> str:
     results = [json.loads(file.read_text()) for file in sorted(folder.glob("*.json"))]
     for what in ("epochs", "rows"):
         refuse_unlike(str(folder), what, [result.get(what) for result in results])
+    for name, options in MODELS.items():
+        refuse_unlike(name, "options", [options, *(of.get("options") for of in results if of["model"] == name)])
     parts = [f"{title}\n\n{table(results, *of)}" for title, *of in SECTIONS]
     text = f"In percent, mean ± standard deviation over seeds; {len(results)} runs.\n\n" + "\n\n".join(parts) + "\n"
     (folder / "tables.md").write_text(text, encoding="utf-8")
@@ -221,7 +224,7 @@ def main() -> None:
             with FileLock(Path(gettempdir(), f"{digest_of(str(file.resolve()).encode())}.lock"), timeout=0):
                 if file.exists():  # it has to be the run that is asked for
                     there = json.loads(file.read_text(encoding="utf-8"))
-                    for what, value in (("epochs", args.epochs), ("rows", ROWS)):
+                    for what, value in (("epochs", args.epochs), ("rows", ROWS), ("options", MODELS[name])):
                         refuse_unlike(str(file), what, [there.get(what), value])
                     continue
                 result = run(name, seed, share, args.epochs)

@@ -106,7 +106,8 @@ def test_shared_pictures_are_the_same_pictures(model_class):
 
 
 def test_mtb_is_tgdi_with_everything_switched_off():
-    tgdi, mtb = tiny_model(**TEXT_ONLY), make(MTBForRelationExtraction, use_vision=False)
+    switches = {name: value for name, value in TEXT_ONLY.items() if name != "use_caption"}
+    tgdi, mtb = tiny_model(**switches), make(MTBForRelationExtraction, use_vision=False)
     mtb.text_encoder.load_state_dict(tgdi.tgdi.text_encoder.state_dict())
     mtb.classifier.load_state_dict(tgdi.classifier.state_dict())
     inputs = tiny_inputs(pictures=False)

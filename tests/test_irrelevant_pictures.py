@@ -6,6 +6,9 @@ import pytest
 
 from examples.irrelevant_pictures import MODELS, SHARES, area_under_roc, collect, corpus_with, main, run, values_of
 from examples.irrelevant_pictures import ROWS as RUN_ROWS
+from tgdi_hf import TGDICollator
+from tgdi_hf.demo import tiny_tgdi
+from tgdi_hf.posts import undecoded
 
 ROWS = {"train": 64, "validation": 32, "test": 64}
 
@@ -40,7 +43,7 @@ def test_every_model_is_trained_and_scored_at_every_share(name):
 def test_tables_have_mean_and_deviation_over_seeds(tmp_path):
     for seed, f1 in enumerate((0.8, 0.9)):
         tests = [{"share": share, "f1": f1 - share / 10, "f1_needs_not": 1.0, "auroc": 0.75} for share in SHARES]
-        result = {"model": "TGDI", "seed": seed, "train_share": 0.0, "epochs": 5, "test": tests}
+        result = {"model": "TGDI", "options": {}, "seed": seed, "train_share": 0.0, "epochs": 5, "test": tests}
         (tmp_path / f"TGDI-0-{seed}.json").write_text(json.dumps(result))
     text = collect(tmp_path)
     # 80 and 90, and 10 points less at 100 %: the square root of 50 on either side
@@ -50,15 +53,19 @@ def test_tables_have_mean_and_deviation_over_seeds(tmp_path):
     (tmp_path / "TGDI-0-1.json").write_text(json.dumps({**result, "epochs": 3}))
     with pytest.raises(ValueError, match="runs of different epochs can't be averaged: 5 and 3"):
         collect(tmp_path)
+    (tmp_path / "TGDI-0-1.json").write_text(json.dumps({**result, "options": {"scale_similarity": True}}))
+    with pytest.raises(ValueError, match="TGDI: runs of different options"):
+        collect(tmp_path)
 
 
 def test_a_run_that_is_there_has_to_be_the_one_that_is_asked_for(tmp_path, monkeypatch):
     file = tmp_path / "TGDI-0-0.json"
     arguments = ["irrelevant", "run", "--results", str(tmp_path), "--seeds", "0", "--shares", "0", "--models", "TGDI"]
     monkeypatch.setattr(sys, "argv", arguments)
-    file.write_text(json.dumps({"epochs": 5.0, "rows": RUN_ROWS}))
+    there = {"epochs": 5.0, "rows": RUN_ROWS, "options": {}}
+    file.write_text(json.dumps(there))
     main()
-    assert json.loads(file.read_text()) == {"epochs": 5.0, "rows": RUN_ROWS}
+    assert json.loads(file.read_text()) == there
     file.write_text(json.dumps({"epochs": 5.0}))  # of an earlier version, with other posts
     with pytest.raises(ValueError, match="TGDI-0-0.json: runs of different rows"):
         main()
@@ -66,8 +73,16 @@ def test_a_run_that_is_there_has_to_be_the_one_that_is_asked_for(tmp_path, monke
 
 def test_every_share_is_of_the_same_posts():
     few, many = (corpus_with(share, 0, {"test": 60})["test"] for share in (0.0, 1.0))
-    for name in ("text", "head", "tail", "label", "needs_image"):
-        assert few[name] == many[name]
+    for name in ("text", "head", "tail", "caption", "label", "needs_image"):
+        assert few[name][:] == many[name][:]
+    assert any(few["caption"][:])
+
+
+def test_text_only_reads_no_caption():
+    corpus = corpus_with(0.5, 0, {"train": 60, "validation": 6})
+    model, processor = tiny_tgdi(corpus, **MODELS["text only"])
+    batch = TGDICollator(processor)([*undecoded(corpus["train"])])
+    assert not model.config.uses_vision and "enhanced_input_ids" not in batch
 
 
 def test_text_alone_is_the_same_whatever_pictures_it_was_trained_with():

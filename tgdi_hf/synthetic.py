@@ -729,12 +729,13 @@ def rows_of(posts: list[Post], rng: random.Random, split: str, caption_share: fl
     """The rows of a split: every post written and drawn."""
     for number, post in enumerate(posts):
         text = write(rng, SPLITS.index(split), post)
-        # Of their own, so that posts read the same whatever their pictures show.
-        chance = random.Random(f"{rng.random()} {number}")
+        # Pictures and captions have their own, so that posts read the same whatever their pictures show.
+        own = f"{rng.random()} {number}"
+        chance, words = random.Random(own), random.Random(f"{own} caption")
         scene, picture, boxes, caption = scene_of(post, chance), None, [], None
         if scene is not None:
             picture, boxes = draw(chance, scene, image_size)
-            caption = chance.choice(CAPTIONS) if chance.random() < caption_share else None
+            caption = words.choice(CAPTIONS) if words.random() < caption_share else None
         yield {
             "id": f"{split}-{number}",
             **text,
