@@ -130,7 +130,8 @@ class MultimodalRelationExtractionPipeline(Pipeline):
               its objects; `tokens`: the `text` of each, and its mean `similarity` over the image; `regions`: the mean
               share that the words of `head` and `tail` have in each picture;
             - `branches`: the shares of the two interaction branches in the winner, see `branch_shares`;
-            - `text_only`: `relation` and `score` without picture and caption.
+            - `text_only`: `relation` and `score` without picture and caption, by the same rules and for the same order
+              of head and tail.
 
         Raises:
             InvalidPost: A post that can't be used (`ValueError`; its `field` says what is wrong).
@@ -173,7 +174,7 @@ class MultimodalRelationExtractionPipeline(Pipeline):
             return {"posts": batch["posts"]}
         pictures = self._pictures(inputs)
         text = {name: value for name, value in inputs.items() if name in TEXT_INPUTS}
-        probabilities, gates, reasons = [], [], []
+        probabilities, text_only, gates, reasons = [], [], [], []
         for start in range(0, len(text["input_ids"]), rows_per_pass):
             rows = slice(start, start + rows_per_pass)
             part = {name: value[rows] for name, value in text.items()}
@@ -183,10 +184,13 @@ class MultimodalRelationExtractionPipeline(Pipeline):
             if outputs.matching_gate is not None:
                 gates.append(outputs.matching_gate.float())
             if evidence:
+                plain = {name: value for name, value in part.items() if not name.startswith("enhanced_")}
+                text_only.append(self.model(**plain).logits.float().softmax(dim=-1))
                 reasons += self._reasons(part, outputs)
         return {
             "posts": batch["posts"],
             "probabilities": torch.cat(probabilities),
+            "text_only": torch.cat(text_only) if text_only else None,
             "gates": torch.cat(gates) if gates and pictures else None,
             "image_mask": pictures.get("image_mask"),
             "size": inputs["pixel_values"].shape[-2:] if pictures else None,
@@ -202,8 +206,6 @@ class MultimodalRelationExtractionPipeline(Pipeline):
 
     def _reasons(self, inputs: Mapping[str, torch.Tensor], outputs) -> list[dict[str, Any]]:
         """For each row what is beside its probabilities in the outputs, on the CPU."""
-        plain = {name: value for name, value in inputs.items() if not name.startswith("enhanced_")}
-        text_only = self.model(**plain).logits.float().softmax(dim=-1).max(dim=-1)
         markers = torch.stack([inputs["head_index"], inputs["tail_index"]], dim=1)  # (B, 2)
         rows = torch.arange(len(markers), device=markers.device).unsqueeze(1)
         f_1 = outputs.cross_modal_hidden_states[-1][rows, markers].flatten(1).float()  # (B, 2 d)
@@ -213,7 +215,6 @@ class MultimodalRelationExtractionPipeline(Pipeline):
         similarity = None if outputs.similarity is None else outputs.similarity.float()
         return [
             {
-                "text_only": {"relation": self.names[int(text_only.indices[i])], "score": text_only.values[i].item()},
                 "ids": inputs["input_ids"][i][inputs["attention_mask"][i].bool()].tolist(),
                 "branches": None if f_3 is None or not self.model.config.use_result_fusion else (f_1[i], f_3[i]),
                 "similarity": None if similarity is None else similarity[i],
@@ -234,18 +235,31 @@ class MultimodalRelationExtractionPipeline(Pipeline):
             return {**result, "error": str(post.error), "field": post.error.field}
         if post.added:
             result["added"] = post.added
-        scores = self._allowed(batch["probabilities"][post.rows].double(), post.pairs)  # (rows, relations)
-        rows = list(zip(range(post.rows.start, post.rows.stop), post.pairs))
-        if not post.all_pairs:
-            return {**result, **self._answer(post, batch, *rows[0], scores[0].tolist(), top_k, drop_none, evidence)}
-        directions = joint_scores(scores[::2], scores[1::2], self.names, bias)  # two of (pairs, relations)
-        swapped = (directions[1].amax(dim=1) > directions[0].amax(dim=1)).long()
-        best = torch.stack(directions, dim=1)[torch.arange(len(swapped)), swapped]
+        scores, places = self._scores(post, batch["probabilities"], bias)
+        alone = self._scores(post, batch["text_only"], bias, places)[0].tolist() if evidence else [None] * len(places)
         answers = [
-            self._answer(post, batch, *rows[2 * i + order], row, top_k, drop_none, evidence)
-            for i, (order, row) in enumerate(zip(swapped.tolist(), best.tolist()))
+            self._answer(post, batch, place, row, text_only, top_k, drop_none)
+            for place, row, text_only in zip(places, scores.tolist(), alone)
         ]
+        if not post.all_pairs:
+            return {**result, **answers[0]}
         return {**result, "pairs": [answer for answer in answers if answer["relation"] is not None]}
+
+    def _scores(
+        self, post: Post, probabilities: torch.Tensor, bias: float, places: list[int] | None = None
+    ) -> tuple[torch.Tensor, list[int]]:
+        """
+        Of the batch's `probabilities`, what counts for every answer to a post, `(answers, relations)`; and where its
+        head and tail are among the post's pairs: with all pairs in the order that the best relation has, or as given.
+        """
+        scores = self._allowed(probabilities[post.rows].double(), post.pairs)  # (rows, relations)
+        if not post.all_pairs:
+            return scores, [0]
+        scores = torch.stack(joint_scores(scores[::2], scores[1::2], self.names, bias), dim=1).flatten(0, 1)
+        if places is None:
+            best = scores.amax(dim=1)
+            places = [place + int(best[place + 1] > best[place]) for place in range(0, len(best), 2)]
+        return scores[places], places
 
     def _allowed(self, scores: torch.Tensor, pairs: list[tuple[Entity, Entity]]) -> torch.Tensor:
         """The probabilities given that the relation suits the types of the entities, where any does."""
@@ -260,13 +274,14 @@ class MultimodalRelationExtractionPipeline(Pipeline):
         self,
         post: Post,
         batch: dict[str, Any],
-        row: int,
-        pair: tuple[Entity, Entity],
+        place: int,
         scores: list[float],
+        text_only: list[float] | None,
         top_k: int,
         drop_none: bool,
-        evidence: bool,
     ) -> dict[str, Any]:
+        """For the pair at a place; with evidence if it is known what the text alone would have."""
+        row = post.rows.start + place
         best = sorted(range(len(scores)), key=scores.__getitem__, reverse=True)
         winner = best[0]
         if drop_none:
@@ -274,12 +289,16 @@ class MultimodalRelationExtractionPipeline(Pipeline):
         relations = [{"relation": self.names[i], "score": scores[i]} for i in best[:top_k]]
         gate = self._gate(batch, row)
         answer = {
-            **{name: _described(post.text, entity) for name, entity in zip(("head", "tail"), pair)},
+            **{name: _described(post.text, entity) for name, entity in zip(("head", "tail"), post.pairs[place])},
             **(relations[0] if relations else {"relation": None, "score": None}),
             "relations": relations,
             "gate": None if gate is None else gate.mean().item(),
         }
-        return {**answer, "evidence": self._evidence(batch, row, winner)} if evidence else answer
+        if text_only is None:
+            return answer
+        alone = max(range(len(text_only)), key=text_only.__getitem__)
+        without = {"relation": self.names[alone], "score": text_only[alone]}
+        return {**answer, "evidence": {**self._evidence(batch, row, winner), "text_only": without}}
 
     def _gate(self, batch: dict[str, Any], row: int) -> torch.Tensor | None:
         """m of Eq. 10 where it has seen a picture."""
@@ -295,7 +314,6 @@ class MultimodalRelationExtractionPipeline(Pipeline):
             "tokens": [],
             "regions": [],
             "branches": None,
-            "text_only": reason["text_only"],
         }
         if reason["branches"] is not None:
             weights = self.model.classifier.weight.detach().float().cpu()

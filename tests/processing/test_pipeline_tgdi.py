@@ -202,6 +202,19 @@ def test_evidence_of_a_picture(pipe, picture, processor):
     assert evidence["text_only"]["score"] == pytest.approx(pipe(POST)["score"], abs=1e-6)
 
 
+TYPED = {"text": MANY["text"], "head": {"text": "Ann Lee", "type": "PER"}, "tail": {"text": "Rome", "type": "LOC"}}
+
+
+@pytest.mark.parametrize("post", [POST, TYPED, MANY])
+def test_what_the_text_alone_says_is_found_as_the_answer_is(pipe, post):
+    """Without picture and caption there is nothing but the text."""
+    result = pipe(post, evidence=True)
+    for answer in result.get("pairs", [result]):
+        alone = answer["evidence"]["text_only"]
+        assert alone["relation"] == answer["relation"]
+        assert alone["score"] == pytest.approx(answer["score"], abs=1e-5)
+
+
 def test_evidence_without_a_picture(pipe, corpus):
     evidence = pipe(POST, evidence=True)["evidence"]
     assert evidence["matching_gate"] is evidence["similarity"] is None
