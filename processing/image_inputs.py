@@ -37,7 +37,7 @@ class PictureBatch:
 
     def __init__(self):
         self._pictures = {}  # key -> (source, where, field, {box or None: (number, where)})
-        self._keys = {}  # of sources that came before, while their owners keep them
+        self._keys = {}  # of sources that came before, by identity, and they themselves: it would go to others else
         self._parts = []  # (key, box or None) of every number
 
     def __len__(self) -> int:
@@ -61,8 +61,8 @@ class PictureBatch:
         """
         if id(source) not in self._keys:  # all pairs of a post have one picture: its bytes are digested once
             with blaming(field):
-                self._keys[id(source)] = picture_key(source, where)
-        key = self._keys[id(source)]
+                self._keys[id(source)] = picture_key(source, where), source
+        key = self._keys[id(source)][0]
         if key not in self._pictures:
             self._pictures[key] = (source, where, field, {})
         return key, self._number(key, None, where)

@@ -255,6 +255,12 @@ def test_equal_pictures_and_boxes_are_one(tmp_path, monkeypatch):
     assert parts == [(key, (0, 0, 4, 5))] and part.size == (4, 5)
 
 
+def test_a_picture_is_not_taken_for_one_whose_place_in_memory_it_got():
+    batch, content = PictureBatch(), [{"path": f"{i}.png", "bytes": bytes([i])} for i in range(2)]
+    for _ in range(50):  # copies that are gone when the next one is made
+        assert [batch.add(dict(content[i]), "")[1] for i in (0, 1)] == [0, 1]
+
+
 def test_files_are_closed(tmp_path, recwarn):
     read(saved(Image.fromarray(noise()), tmp_path / "a.png"))
     assert not [warning for warning in recwarn if warning.category is ResourceWarning]
