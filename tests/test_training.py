@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -7,13 +8,14 @@ import time
 
 import pytest
 import torch
-from datasets import ClassLabel, Dataset, DatasetDict
+from datasets import ClassLabel, Dataset, DatasetDict, Image
 from transformers import Trainer, TrainerCallback, set_seed
 
 from tgdi_hf import TGDIForRelationExtraction, TGDIProcessor, evaluate
 from tgdi_hf.demo import tiny_tgdi
 from tgdi_hf.training import (
     claim,
+    digest_of_rows,
     last_checkpoint,
     load_data,
     make_trainer,
@@ -356,10 +358,35 @@ def test_only_the_same_run_is_resumed(tmp_path):
     other = {"seed": 1, "options": {"use_caption": False}, "pair": (1, 2)}
     with pytest.raises(ValueError, match="checkpoints of a run with another seed and options"):
         claim(tmp_path / "run", other)
-    claim(tmp_path / "run", other, resume=False)  # begins anew
-    claim(tmp_path / "run", other)
+    shutil.rmtree(checkpoint)
+    claim(tmp_path / "run", other)  # begins anew
+    checkpoint.mkdir()
+    (checkpoint / "trainer_state.json").write_text('{"global_step": 1}')
     with pytest.raises(ValueError, match="with another pair. Go on"):  # which the one that is there said, and this not
         claim(tmp_path / "run", {"seed": 1, "options": {"use_caption": False}})
     (tmp_path / "run" / "run.json").unlink()
     with pytest.raises(ValueError, match="another seed and options and pair"):
         claim(tmp_path / "run", other)
+
+
+def test_rows_are_known_by_all_that_a_model_is_shown(corpus, tmp_path):
+    rows = undecoded(corpus["validation"].select(range(8)))
+    row = next(i for i, row in enumerate(rows) if row["image"] and row["objects"] and row["caption"])
+
+    def changed(name, value):
+        return Dataset.from_list([{**of, name: value} if i == row else of for i, of in enumerate(rows)], rows.features)
+
+    same = digest_of_rows(rows)
+    assert digest_of_rows(changed("caption", rows[row]["caption"])) == same
+    others = [changed(name, None) for name in ("image", "objects", "caption")]
+    others += [changed("head", rows[row]["tail"]), changed("label", 1 - min(rows[row]["label"], 1))]
+    assert len({same, *map(digest_of_rows, others)}) == 6
+    # What says how a row was made, and no model is shown, does not count; nor does the folder of a picture's file.
+    assert digest_of_rows(rows.remove_columns(["id", "relevance"])) == same
+    here, there = (
+        Dataset.from_dict({"text": ["a b"], "head": [[0, 1]], "tail": [[2, 3]], "image": [f"{place}/a.png"]}).cast_column(
+            "image", Image()
+        )
+        for place in ("here", "there")
+    )
+    assert digest_of_rows(here) == digest_of_rows(there)

@@ -1,5 +1,6 @@
 """Fine-tuning: thin functions over `transformers.Trainer`."""
 
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -325,25 +326,24 @@ def last_checkpoint(folder: str | Path) -> str | None:
     return max(complete)[1] if complete else None
 
 
-def claim(folder: str | Path, identity: Mapping[str, Any], resume: bool = True) -> None:
+def claim(folder: str | Path, identity: Mapping[str, Any]) -> None:
     r"""
     Writes down, in `run.json`, what is trained in a folder.
 
     Args:
         folder: For checkpoints.
         identity: Whatever makes this run another one than others; plain JSON.
-        resume: Whether the run would go on from checkpoints that are there.
 
     Raises:
-        ValueError: It would go on from checkpoints of another run.
+        ValueError: The folder has checkpoints of another run, which nobody could tell from those of this one.
     """
     file, said = Path(folder, "run.json"), json.loads(json.dumps(identity))
     found = json.loads(file.read_text(encoding="utf-8")) if file.exists() else None
-    if resume and found != said and last_checkpoint(folder) is not None:
+    if found != said and last_checkpoint(folder) is not None:
         differs = [name for name in {**said, **(found or {})} if found is None or found.get(name) != said.get(name)]
         raise ValueError(
             f"{folder} has checkpoints of a run with another {' and '.join(differs)}. Go on with that one as it was "
-            "started, or train in another folder."
+            "started, train in another folder, or delete them."
         )
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps(said, indent=2) + "\n", encoding="utf-8")
@@ -359,9 +359,20 @@ def control_of(folder: str | Path) -> str | None:
 
 
 def digest_of_rows(dataset: Dataset) -> str:
-    """Names rows by their texts and labels."""
-    content = json.dumps([texts_of(dataset), dataset["label"][:]], ensure_ascii=False)
-    return digest_of(content.encode())
+    """Names rows by all that a model is shown of them; a picture by what is in it, or by the name of its file."""
+
+    def named(part: Any) -> Any:
+        if not isinstance(part, Mapping):
+            return part
+        return Path(part["path"]).name if part.get("bytes") is None else digest_of(part["bytes"])
+
+    shown = ("text", "words", "head", "tail", "caption", "image", "objects", "label")
+    found = hashlib.sha256()
+    for row in undecoded(dataset).select_columns([name for name in shown if name in dataset.column_names]):
+        objects = row.get("objects")
+        parts = {"image": named(row.get("image")), "objects": objects and [named(part) for part in objects]}
+        found.update(json.dumps({**row, **parts}, ensure_ascii=False).encode())
+    return found.hexdigest()[:32]
 
 
 def fine_tune(
@@ -400,8 +411,8 @@ def fine_tune(
         The validation metrics of the best epoch.
 
     Raises:
-        ValueError: `resume`, and the checkpoints in `output_dir` are those of another model, other rows or another
-            recipe; or kept features, and a control that draws pictures.
+        ValueError: The checkpoints in `output_dir` are those of another model, other rows or another recipe; or kept
+            features, and a control that draws pictures.
     """
     identity = {
         "text_model": str(text_model),
@@ -419,7 +430,7 @@ def fine_tune(
         raise ValueError(
             f"The control {control!r} draws pictures, of which no features are kept: leave out `vision_features`."
         )
-    claim(output_dir, identity, resume)
+    claim(output_dir, identity)
     set_seed(seed)
     names = dataset["train"].features["label"].names
     model, processor = build_model(names, text_model, vision_model, **(model_options or {}))
