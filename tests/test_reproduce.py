@@ -208,6 +208,13 @@ def test_runs_are_made_once_and_collected(mnre_folder, encoders, tmp_path, monke
     capsys.readouterr()
     with pytest.raises(SystemExit, match=r"50-mtb-0.json is a run with other recipe: .*not .*1e-05.*other --results"):
         reproduce(*command, "--learning-rate", 1e-5)
+    file = done / "50-mtb-0.json"
+    there = json.loads(file.read_text())
+    for what, value in (("experiment", {**there["experiment"], "share": 0.4}), ("data", {"train": "0"})):
+        file.write_text(json.dumps({**there, what: value}))
+        with pytest.raises(SystemExit, match=f"50-mtb-0.json is a run with other {what}"):
+            reproduce(*command)
+    file.write_text(json.dumps(there))
     with pytest.raises(SystemExit, match="has no split 'test', only train, validation"):
         reproduce(*command, "--split", "test")
     reproduce("compare", mnre_folder, "low_resource/50-mtb-0", "low_resource/50-tgdi-0")
@@ -245,7 +252,7 @@ def test_what_an_experiment_is_about_comes_before_the_command_line():
                  for name in ("cnn", "tgdi"))  # fmt: skip
     rates = {}
     for one in (slower, cnn, tgdi):
-        found = identity_of(one, "text", "vision", "glove.txt", "none", "validation", {"learning_rate": 3e-5})
+        found = identity_of(one, {}, "text", "vision", "glove.txt", "none", "validation", {"learning_rate": 3e-5})
         rates[one.name] = (found["recipe"]["learning_rate"], found["glove"])
     assert rates == {
         "tgdi-slower": (slower.arguments["learning_rate"], None),
@@ -300,4 +307,8 @@ def test_runs_that_are_unlike_are_not_averaged(tmp_path):
     other = result("tgdi", 0, 0.5) | {"encoders": ["bert-large", "vit"]}
     (tmp_path / "main" / "tgdi-0.json").write_text(json.dumps(other))
     with pytest.raises(ValueError, match="main: runs of different encoders"):
+        collect("main", tmp_path)
+    for name, digest in (("mtb", "0"), ("tgdi", "1")):
+        (tmp_path / "main" / f"{name}-0.json").write_text(json.dumps(result(name, 0, 0.5) | {"data": {"train": digest}}))
+    with pytest.raises(ValueError, match="main: runs of different data"):
         collect("main", tmp_path)

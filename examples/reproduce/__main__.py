@@ -12,6 +12,7 @@ import argparse
 import json
 import logging
 import shutil
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,10 @@ from filelock import FileLock, Timeout
 
 from tgdi_hf.training import load_data
 
-from .collect import collect
+from .collect import collect, what_ran
 from .compare import compare
-from .experiments import CONFIGS, read_experiments
-from .train import identity_of, run, write
+from .experiments import CONFIGS, Experiment, read_experiments
+from .train import digests_of, identity_of, run, write
 
 RESULTS = Path(__file__).parents[1] / "results" / "mnre"
 logger = logging.getLogger("reproduce")
@@ -82,6 +83,7 @@ def main() -> None:
         raise SystemExit(f"{args.data} has no split {args.split!r}, only {', '.join(dataset)}.")
     how = {"text_model": args.text_model, "vision_model": args.vision_model, "glove": args.glove,
            "objects": args.objects, "split": args.split}  # fmt: skip
+    digests = digests_of(dataset, args.split)
     for seed in args.seeds:
         for experiment in experiments:
             file = args.results / f"{experiment.run}-{seed}.json"
@@ -91,7 +93,7 @@ def main() -> None:
                 # The lock goes with the process: nothing is left to clean up after one that was killed.
                 with FileLock(f"{folder}.lock", timeout=0):
                     if file.exists():
-                        refuse_another(file, identity_of(experiment, **how, arguments=arguments))
+                        refuse_another(file, experiment, identity_of(experiment, digests, **how, arguments=arguments))
                         logger.info("%s is there.", file)
                         shutil.rmtree(folder, ignore_errors=True)  # of a run that was stopped while it cleaned up
                         continue
@@ -104,11 +106,13 @@ def main() -> None:
                 continue
 
 
-def refuse_another(file: Path, identity: dict[str, Any]) -> None:
+def refuse_another(file: Path, experiment: Experiment, identity: dict[str, Any]) -> None:
     """A run that is there stands for the one that is asked for only if it is the same."""
     found = json.loads(file.read_text(encoding="utf-8"))
-    for name, value in identity.items():
-        there = found.get(name, {"objects": "none"}.get(name))
+    found["experiment"] = what_ran(found["experiment"])
+    before = {"objects": "none", "data": identity["data"]}  # of runs that did not say
+    for name, value in {"experiment": what_ran(asdict(experiment)), **identity}.items():
+        there = found.get(name, before.get(name))
         if there != value:
             raise SystemExit(
                 f"{file} is a run with other {name}: {there}, not {value}. Have this one go to other --results."

@@ -46,7 +46,7 @@ def results_of(group: str, folder: Path) -> dict[str, list[dict[str, Any]]]:
     The finished runs of every experiment of a group, by its name, in the order of the seeds.
 
     Raises:
-        ValueError: Runs that would stand in one table have other encoders, objects or another split, or runs of one
+        ValueError: Runs that would stand in one table have other encoders, objects, data or another split, or runs of one
             line another recipe, experiment or word vectors.
     """
     found: dict[str, list[dict[str, Any]]] = {}
@@ -57,14 +57,15 @@ def results_of(group: str, folder: Path) -> dict[str, list[dict[str, Any]]]:
     for name, results in found.items():
         refuse_unlike(name, "recipe", [result["recipe"] for result in results])
         refuse_unlike(name, "word vectors", [result.get("glove") for result in results])
-        refuse_unlike(name, "experiments", [_what_ran(result["experiment"]) for result in results])
+        refuse_unlike(name, "experiments", [what_ran(result["experiment"]) for result in results])
     runs = [result for results in found.values() for result in results]
     for what, default in (("encoders", None), ("split", None), ("objects", "none")):
         refuse_unlike(group, what, [result.get(what, default) for result in runs])
+    refuse_unlike(group, "data", [result["data"] for result in runs if "data" in result])  # early runs did not say
     return found
 
 
-def _what_ran(experiment: dict[str, Any]) -> dict[str, Any]:
+def what_ran(experiment: dict[str, Any]) -> dict[str, Any]:
     """Without what it was called, and without what is as it is by default: a later field changes nothing."""
     called = ("group", "name", "title", "same_as")
     default = asdict(Experiment("", "", ""))

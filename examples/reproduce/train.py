@@ -22,7 +22,14 @@ from tgdi_hf.evaluation import direction_of, probabilities_of, report_of
 from tgdi_hf.mnre import NEGATIVE
 from tgdi_hf.posts import texts_of, undecoded
 from tgdi_hf.statistics import row_counts, scores_of
-from tgdi_hf.training import build_model, claim, last_checkpoint, make_trainer, training_arguments
+from tgdi_hf.training import (
+    build_model,
+    claim,
+    digest_of_rows,
+    last_checkpoint,
+    make_trainer,
+    training_arguments,
+)
 
 from .experiments import Experiment
 from .rows import stratified_share, with_blank_crops
@@ -77,7 +84,7 @@ def run(
     """
     set_seed(seed)
     code = commit()  # now, not when the files may be others
-    names = dataset["train"].features["label"].names
+    names, digests = dataset["train"].features["label"].names, digests_of(dataset, split)
     if experiment.crop_count:
         dataset = with_blank_crops(dataset, data, experiment.config.get("num_objects", 3))
     places = stratified_share(dataset["train"]["label"][:], experiment.share, seed)
@@ -98,7 +105,7 @@ def run(
             direction_balanced=experiment.both_orders, **experiment.config,
         )  # fmt: skip
     model.config.direction_balanced = experiment.both_orders
-    identity = identity_of(experiment, text_model, vision_model, glove, objects, split, arguments)
+    identity = identity_of(experiment, digests, text_model, vision_model, glove, objects, split, arguments)
     recipe = identity["recipe"]
     claim(folder, {"experiment": asdict(experiment), "seed": seed, **identity})
     training = training_arguments(folder, seed=seed, report_to="none", **recipe)
@@ -144,6 +151,7 @@ def run(
 
 def identity_of(
     experiment: Experiment,
+    digests: dict[str, str],
     text_model: str,
     vision_model: str,
     glove: str | None,
@@ -162,7 +170,13 @@ def identity_of(
         "encoders": [Path(text_model).name, Path(vision_model).name],
         "glove": Path(glove).name if glove and is_convolution else None,
         "objects": objects,
+        "data": digests,
     }
+
+
+def digests_of(dataset: DatasetDict, split: str) -> dict[str, str]:
+    """What names the rows that a run is trained and scored on, as they were read."""
+    return {name: digest_of_rows(dataset[name]) for name in ("train", split)}
 
 
 def none_shift(probabilities: np.ndarray, labels: np.ndarray, negative: int) -> dict[str, float]:
