@@ -103,7 +103,7 @@ class PictureBatch:
             images = []
             for box, place in wanted.items():
                 with blaming(field if box is None else "objects"):
-                    images.append(_checked_shape(crop(picture, box, place), place))
+                    images.append(crop(picture, box, place))
             yield [(key, box) for box in wanted], images
 
     def sources(self) -> Iterator[tuple[Any, str, dict[tuple | None, int]]]:
@@ -184,9 +184,12 @@ def crop(picture: Image.Image, box: tuple[float, float, float, float] | None, wh
     Cuts a box out of a picture, every pixel that it touches; `None` is the whole picture.
 
     Raises:
-        ValueError: No pixel of the picture lies in the box, or the box is in fractions of the picture.
+        ValueError: No pixel of the picture lies in the box, the box is in fractions of the picture, or what is cut out
+            is a strip.
     """
-    return picture if box is None else picture.crop(_pixels_of(box, picture.size, where))
+    part = picture if box is None else picture.crop(_pixels_of(box, picture.size, where))
+    _check_shape(part.size, where)
+    return part
 
 
 def check_box(box: Any, size: Sequence[int], where: str) -> None:
@@ -330,11 +333,6 @@ def _checked_box(box: Any, where: str) -> tuple[float, float, float, float]:
     if len(corners) != 4 or not all(map(math.isfinite, corners)):
         raise ValueError(f"{where}: the box {list(corners)} is not four finite numbers x0, y0, x1, y1.")
     return corners
-
-
-def _checked_shape(image: Image.Image, where: str) -> Image.Image:
-    _check_shape(image.size, where)
-    return image
 
 
 def _check_shape(size: Sequence[int], where: str) -> None:

@@ -184,6 +184,24 @@ def test_what_can_not_be_right_is_refused(model, processor, pictures, tmp_path, 
     assert "train, row 0" in caplog.text
 
 
+def test_a_box_that_can_not_be_cut_out_takes_no_other_with_it(
+    frozen, processor, pictures, tmp_path, caplog, monkeypatch
+):
+    image = pictures["train"].cast_column("image", ImageFeature(decode=False))[0]["image"]["path"]
+    rows = [{**TEXT, "image": image, "objects": [box]} for box in ([0, 0, 9, 9], [500, 500, 600, 600], [0, 0, 9, 30])]
+    Image.new("RGB", (3000, 2)).save(tmp_path / "strip.png")
+    rows.append({**TEXT, "image": str(tmp_path / "strip.png"), "objects": []})
+    named = DatasetDict(train=Dataset.from_list(rows))  # pictures as the paths of their files
+    monkeypatch.setattr(processor, "num_objects", 3)
+    features = compute(frozen, processor, named, tmp_path / "kept")
+    assert len(features) == 3
+    assert "no pixel of the picture" in caplog.text and "strip of 3000 × 2" in caplog.text
+    collate = TGDICollator(processor, vision_features=features)
+    collate([rows[0], rows[2]])
+    with pytest.raises(ValueError, match=r"no features of this picture and box \(500.0, .*warning"):
+        collate([rows[1]])
+
+
 def test_workers_map_the_file_themselves(frozen, processor, pictures, tmp_path):
     features = compute(frozen, processor, pictures, tmp_path / "kept")
     collate = TGDICollator(processor, vision_features=features)

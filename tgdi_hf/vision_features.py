@@ -88,7 +88,8 @@ class VisionFeatures:
         if slot is None:
             raise ValueError(
                 f"{where}: {self.folder} has no features of this picture{'' if box is None else f' and box {box}'}. "
-                "Compute them first, with `compute_vision_features` on all data that you train or score on."
+                "Compute them first, with `compute_vision_features` on all data that you train or score on; where it "
+                "could not, it said why in a warning."
             )
         if self._rows is None:
             self._rows = _map(self.folder, self.meta, "r")
@@ -233,6 +234,8 @@ def _wanted(dataset: Mapping[str, Dataset], num_objects: int) -> dict[str, _Part
     digests: dict[str, str | None] = {}
 
     def add(source: Any, split: str, row: int, place: int | None, box: tuple | None = None) -> None:
+        if isinstance(source, str):
+            source = {"path": source, "bytes": None}
         path = source.get("path") if source.get("bytes") is None else None
         if path is not None and path not in digests:
             digests[path] = digest_of(path) if Path(path).is_file() else None
@@ -268,12 +271,18 @@ def _opened(
         row = dataset[parts.split][parts.row]
         source = row["image"] if parts.place is None else row["objects"][parts.place]
         where = f"{parts.split}, row {parts.row}"
+        found = {}
         try:
             picture = open_picture(source, where, max_pixels)
-            return image, {key: scale(crop(picture, box, where)) for key, box in parts.boxes.items()}
         except ValueError as error:
             logger.warning("No vision features: %s", error)
-            return image, {}
+            return image, found
+        for key, box in parts.boxes.items():  # one that can't be cut out does not take the others with it
+            try:
+                found[key] = scale(crop(picture, box, where))
+            except ValueError as error:
+                logger.warning("No vision features: %s", error)
+        return image, found
 
     images, before = list(todo), None
     for start in range(0, len(images) + size, size):
