@@ -1,6 +1,8 @@
 """Entities of a post, in all the ways in which people point at them."""
 
+import operator
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -74,7 +76,8 @@ class PostText:
         Args:
             value: A span `[start, end)` of characters or words, the same as JSON in a string, what the entity is called
                 in the text, or a mapping with one of these: `start` and `end`, or `word` or `text`; and maybe its type,
-                as token-classification pipelines give it.
+                as token-classification pipelines give it. Their spans count characters: of a post in words, too, if the
+                mapping also says what the entity is called.
             name: What to call the entity in messages.
             field: The key of the post that it comes from; `name` by default.
 
@@ -100,9 +103,10 @@ class PostText:
         kind = next((value[key] for key in TYPE_KEYS if value.get(key) is not None), None)
         if kind is not None and not isinstance(kind, str):
             raise InvalidPost(f"{self.where}: the type of `{name}` is {kind!r:.80}; expected a string.", field)
-        if value.get("start") is not None and value.get("end") is not None:
-            return (value["start"], value["end"]), kind
         mention = next((value[key] for key in ("word", "text") if isinstance(value.get(key), str)), None)
+        if value.get("start") is not None and value.get("end") is not None:
+            span = value["start"], value["end"]
+            return span if self._places is None or not mention else self._counted(span, mention, name, field), kind
         if mention is None:
             raise InvalidPost(
                 f"{self.where}: `{name}` is {dict(value)!r:.80}; expected `start` and `end`, or `text`: what it is "
@@ -110,6 +114,24 @@ class PostText:
                 field,
             )
         return mention, kind
+
+    def _counted(self, span: tuple[Any, Any], mention: str, name: str, field: str) -> tuple[Any, Any]:
+        """
+        In words, a span of which it is also known what it is called: token classifiers count characters.
+        """
+        try:
+            start, end = map(operator.index, span)
+        except TypeError:
+            return span  # `check_span` says what is wrong with it
+        if _letters(" ".join(self.words[start:end])) == _letters(mention):
+            return span
+        if _letters(self.text[start:end]) == _letters(mention):
+            return _in_words(span, self._places)
+        raise InvalidPost(
+            f"{self.where}: `{name}` is {mention!r:.80} from {start} to {end}, but that is "
+            f"{' '.join(self.words[start:end])!r:.80} in words and {self.text[start:end]!r:.80} in characters.",
+            field,
+        )
 
 
 def text_and_spans(
@@ -142,7 +164,9 @@ def find_entity(text: str, mention: str, name: str, where: str) -> tuple[int, in
         InvalidPost: It is not in the text, or more than once; the message lists the places.
     """
     mention = mention.strip()
-    places = [match.span() for match in re.finditer(re.escape(mention), text)] if mention else []
+    # Those that overlap, too: "Bora Bora" is twice in "Bora Bora Bora".
+    starts = [match.start() for match in re.finditer(f"(?={re.escape(mention)})", text)] if mention else []
+    places = [(start, start + len(mention)) for start in starts]
     whole = [
         (start, end)
         for start, end in places
@@ -176,6 +200,11 @@ def _span_or_mention(value: Any) -> Any:
         else None
     )
     return (int(span[1]), int(span[2])) if span else value
+
+
+def _letters(text: str) -> str:
+    """What is left of a mention whatever a tokenizer did to it: letters and digits, in lower case, without accents."""
+    return "".join(character for character in unicodedata.normalize("NFKD", text.lower()) if character.isalnum())
 
 
 def _in_words(span: tuple[int, int], words: Sequence[tuple[int, int]]) -> tuple[int, int]:

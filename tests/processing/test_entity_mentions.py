@@ -27,6 +27,7 @@ def test_entities_are_found_by_what_they_are_called(text, mention, place):
         ("JFK", " ", "which is not in the text"),
         ("a b a", "a", r"2 times; say which: \[0, 1\), \[4, 5\)"),
         ("Annual Annotated", "Ann", r"2 times; say which: \[0, 3\), \[7, 10\)"),
+        ("Bora Bora Bora", "Bora Bora", r"2 times; say which: \[0, 9\), \[5, 14\)"),
     ],
 )
 def test_entities_that_are_not_there_or_not_one_are_refused(text, mention, message):
@@ -74,6 +75,20 @@ def test_entities_in_words_know_their_characters():
     text = PostText({"words": np.array(["JFK", "and", "Barack", "Obama"])}, "row")
     assert text.entity((2, 4), "head") == Entity((8, 20), (2, 4))
     assert text.entity("Obama", "head") == Entity((15, 20), (3, 4))
+
+
+def test_token_classifiers_count_characters_of_posts_in_words_too():
+    text = PostText({"words": ["JFK", "and", "José", "Obama", "at", "Harvard"]}, "row 1")
+    jose = Entity((8, 18), (2, 4), "PER")
+    found = {"entity_group": "PER", "word": "jose obama", "start": 8, "end": 18}
+    assert text.entity(found, "head") == text.entity({**found, "start": 2, "end": 4}, "head") == jose
+    assert text.entity({"start": 0, "end": 3, "word": "JFK"}, "head") == Entity((0, 3), (0, 1))
+    assert text.entity({"start": 0, "end": 3}, "head") == Entity((0, 12), (0, 3))
+    message = r"`head` is 'Obama' from 0 to 3, but that is 'JFK and José' in words and 'JFK' in characters"
+    with pytest.raises(InvalidPost, match=message):
+        text.entity({"start": 0, "end": 3, "word": "Obama"}, "head")
+    with pytest.raises(InvalidPost, match="expected a span"):
+        text.entity({"start": "0", "end": "3", "word": "JFK"}, "head")
 
 
 @pytest.mark.parametrize(
