@@ -89,6 +89,15 @@ def test_crops_without_a_picture_are_changed_too():
     assert [len(shuffled[i]["objects"]) for i in range(4)] == [1, 0, 3, 1]  # rows 0 and 3 have the same
 
 
+def test_pictures_are_not_all_in_memory(rows, monkeypatch):
+    def whole(*args):
+        raise AssertionError("a column as a whole")
+
+    monkeypatch.setattr(datasets.arrow_dataset.Column, "__iter__", whole)
+    for control in CONTROLS:
+        Controlled(rows, control)
+
+
 def test_rows_come_one_by_one(rows):
     with pytest.raises(TypeError):
         Controlled(rows, "no-image")[0:3]

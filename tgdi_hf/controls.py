@@ -25,8 +25,8 @@ class Controlled:
     The rows of a dataset with what comes beside the text changed.
 
     - `"text-only"`: neither picture nor caption; `"no-image"`, `"no-caption"`: the one or the other is left out.
-    - `"shuffled-images"`: every distinct picture, with objects on it, takes the place of another one in all rows that
-      have that. `"shuffled-captions"`: the same of captions.
+    - `"shuffled-images"`: rows with one picture all get that of another post, with the objects on it; no row keeps its
+      own. `"shuffled-captions"`: the same with captions.
     - `"blank-images"`: every picture is grey, of one size; `"noise-images"`: noise, another in every row. Objects go.
 
     A row whose picture is missing but that has crops as objects has these for its picture.
@@ -52,7 +52,7 @@ class Controlled:
         self.dataset, self.control, self.seed = undecoded(dataset), control, seed
         generator = np.random.default_rng(seed)
         keys = _keys(self.dataset, control)
-        rows = np.flatnonzero([bool(key) for key in keys])
+        rows = np.flatnonzero([key is not None for key in keys])
         if not len(rows):
             raise ValueError(
                 f"No row has what the control {control!r} would change; the columns are "
@@ -63,7 +63,7 @@ class Controlled:
         self.donors: Mapping[int, int] = {}
         if control.startswith("shuffled") and len(self.changed):
             places = self.changed.tolist()
-            self.donors = _donors([_key(keys[i]) for i in places], places, generator)
+            self.donors = _donors([keys[i] for i in places], places, generator)
         self._is_changed = set(self.changed.tolist())
 
     def removes(self, column: str) -> bool:
@@ -107,14 +107,19 @@ class Controlled:
         return {**row, "image": pixels, "objects": None}
 
 
-def _keys(dataset: Dataset, control: str) -> list[list[Any]]:
-    """What every row has of that which the control changes, as a list; an empty one where there is nothing."""
+def _keys(dataset: Dataset, control: str) -> list[str | None]:
+    """Names what every row has of that which the control changes; `None` where there is nothing."""
     if control.endswith(("caption", "captions")):
         names = ["caption"]
     else:
         names = ["image", "objects"] + ["caption"] * (control == "text-only")
-    columns = [dataset[name] for name in names if name in dataset.column_names]
-    return [[value for value in values if _is_something(value)] for values in zip(*columns)]
+    names = [name for name in names if name in dataset.column_names]
+    if not names:
+        return [None] * len(dataset)
+    # Row by row: the pictures of all rows may be more than fits into memory.
+    found = (next(filter(_is_something, map(row.get, names)), None) for row in dataset.select_columns(names))
+    name = _key if control.startswith("shuffled") else lambda value: "something"
+    return [None if value is None else name(value) for value in found]
 
 
 def _is_something(value: Any) -> bool:
@@ -134,12 +139,9 @@ def _donors(keys: list[str], places: list[int], generator: np.random.Generator) 
     return {place: first[after[key]] for key, place in zip(keys, places)}
 
 
-def _key(found: list[Any]) -> str:
+def _key(value: Any) -> str:
     """Captions are what they say; a picture is what is in its file, and objects without one what is in theirs."""
-    first = found[0]
-    if isinstance(first, list):
-        return " ".join(map(_key_of_part, first))
-    return _key_of_part(first)
+    return " ".join(map(_key_of_part, value)) if isinstance(value, list) else _key_of_part(value)
 
 
 def _key_of_part(part: Any) -> str:
