@@ -79,7 +79,9 @@ class TGDIConfig(PreTrainedConfig):
             Standard deviation of the initial weights outside the two encoders.
 
     Raises:
-        ValueError: A value that no TGDI can have; the message names the field, the value and what is allowed.
+        StrictDataclassError: A value that no TGDI can have, as for all configurations of transformers; the message
+            names the field, the value and what is allowed.
+        ValueError: A field that there is not, or `num_labels` and `id2label` that do not agree.
 
     Example:
 

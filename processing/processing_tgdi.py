@@ -224,9 +224,7 @@ class TGDIProcessor(ProcessorMixin):
         )
         data = {
             **self._encode_texts(text, head, tail, caption, names, max_length),
-            **self._encode_pictures(
-                images, objects, names, share_images, vision_features, known_pixels, image_options
-            ),
+            **self._encode_pictures(images, objects, names, share_images, vision_features, known_pixels, image_options),
         }
         return BatchFeature(data, tensor_type=return_tensors)
 
@@ -347,7 +345,9 @@ class TGDIProcessor(ProcessorMixin):
                 )
         return slots
 
-    def _pixels(self, batch: PictureBatch, known: dict[tuple, np.ndarray] | None, options: dict[str, Any]) -> np.ndarray:
+    def _pixels(
+        self, batch: PictureBatch, known: dict[tuple, np.ndarray] | None, options: dict[str, Any]
+    ) -> np.ndarray:
         options = {**options, "return_tensors": None}
         known = {} if known is None else known
         for parts, pictures in batch.open(self.max_image_pixels, known):

@@ -137,6 +137,23 @@ def test_input_that_can_not_be_right_is_a_message_and_leaves_no_half_file(checkp
     assert result.exit_code == 1 and "2 of 2 posts can't be used" in result.output
 
 
+@pytest.mark.parametrize(("option", "message"), [
+    (("--set", "fusion_lambda=3"), "`fusion_lambda` is 3; it weighs f_3 in Eq. 14: from 0 to 1"),
+    (("--tensorboard",), r"pip install 'tgdi_hf[tensorboard]'"),
+])  # fmt: skip
+def test_what_no_run_can_have_is_a_message(corpus, backbones, tmp_path, monkeypatch, capsys, option, message):
+    corpus.save_to_disk(tmp_path / "data")
+    monkeypatch.setitem(sys.modules, "tensorboard", None)
+    command = ["tgdi", "train", str(tmp_path / "data"), str(tmp_path / "run"), *option]
+    monkeypatch.setattr(
+        sys, "argv", [*command, "--text-model", f"{backbones}/text", "--vision-model", f"{backbones}/vision"]
+    )
+    with pytest.raises(SystemExit):
+        main()
+    error = capsys.readouterr().err
+    assert message in error and "Traceback" not in error
+
+
 def test_push_writes_what_would_go_up(checkpoint, tmp_path):
     scores = {f"eval_{name}": 0.5 for name in ("accuracy", "precision", "recall", "f1")}
     (tmp_path / "scores.json").write_text(json.dumps(scores))

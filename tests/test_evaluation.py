@@ -31,7 +31,7 @@ def test_a_report_by_hand():
     assert all(of["low"] <= of["value"] <= of["high"] for of in report["scores"].values())
     # peer: 1 of 3 predicted, 1 of 2 real, F1 0.4; member_of: 1 of 1, 1 of 2, 2/3; nobody speaks of contain.
     assert report["macro_f1"] == pytest.approx((0.4 + 2 / 3) / 2)
-    together = report_of(one_hot(predictions), labels, NAMES, columns, rounds=200, posts=["a"] * 6)
+    together = report_of(one_hot(predictions), labels, NAMES, columns, rounds=200, posts=np.array(["a"] * 6))
     assert together["scores"]["accuracy"] == {"value": 0.5, "low": 0.5, "high": 0.5}  # one post
     assert together["macro_f1_interval"] == pytest.approx([together["macro_f1"]] * 2)
     assert report["per_relation"]["/per/per/peer"]["f1_interval"] is None  # two rows

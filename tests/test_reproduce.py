@@ -309,6 +309,8 @@ def test_runs_that_are_unlike_are_not_averaged(tmp_path):
     with pytest.raises(ValueError, match="main: runs of different encoders"):
         collect("main", tmp_path)
     for name, digest in (("mtb", "0"), ("tgdi", "1")):
-        (tmp_path / "main" / f"{name}-0.json").write_text(json.dumps(result(name, 0, 0.5) | {"data": {"train": digest}}))
+        (tmp_path / "main" / f"{name}-0.json").write_text(
+            json.dumps(result(name, 0, 0.5) | {"data": {"train": digest}})
+        )
     with pytest.raises(ValueError, match="main: runs of different data"):
         collect("main", tmp_path)

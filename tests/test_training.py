@@ -384,9 +384,9 @@ def test_rows_are_known_by_all_that_a_model_is_shown(corpus, tmp_path):
     # What says how a row was made, and no model is shown, does not count; nor does the folder of a picture's file.
     assert digest_of_rows(rows.remove_columns(["id", "relevance"])) == same
     here, there = (
-        Dataset.from_dict({"text": ["a b"], "head": [[0, 1]], "tail": [[2, 3]], "image": [f"{place}/a.png"]}).cast_column(
-            "image", Image()
-        )
+        Dataset.from_dict(
+            {"text": ["a b"], "head": [[0, 1]], "tail": [[2, 3]], "image": [f"{place}/a.png"]}
+        ).cast_column("image", Image())
         for place in ("here", "there")
     )
     assert digest_of_rows(here) == digest_of_rows(there)

@@ -144,6 +144,8 @@ def train(
     """
     from .training import fine_tune, load_data
 
+    if tensorboard and not _is_installed("tensorboard"):
+        raise ValueError("`--tensorboard` needs what is not here: pip install 'tgdi_hf[tensorboard]'")
     if symmetric and not both_orders:
         raise typer.BadParameter("It is about pairs that are shown both ways.", param_hint="--symmetric")
     if control is None and share != 1:
@@ -548,10 +550,9 @@ def app_(
 
     Example: tgdi app runs/demo
     """
-    from importlib.util import find_spec
     from tempfile import TemporaryDirectory
 
-    if find_spec("gradio") is None:
+    if not _is_installed("gradio"):
         raise ValueError("The page is made with gradio, which is not here: pip install 'tgdi_hf[demo]'")
     from .app import run_app
 
@@ -573,13 +574,29 @@ def demo(
     run_demo(seed=seed, output_dir=output)
 
 
+def _is_installed(name: str) -> bool:
+    from importlib.util import find_spec
+
+    try:
+        return find_spec(name) is not None
+    except ValueError:  # of a module that is there in name only
+        return False
+
+
+def _invalid_configuration() -> type[Exception]:
+    """What a configuration raises that does not pass its checks; imported when something has gone wrong."""
+    from huggingface_hub.errors import StrictDataclassError
+
+    return StrictDataclassError
+
+
 def main() -> None:
     """The entry point: what is wrong with the input is a message, not a traceback."""
     try:
         app()
     except BrokenPipeError:  # `| head` has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, _invalid_configuration()) as error:
         if os.environ.get("TGDI_DEBUG"):
             raise
         typer.secho(f"Error: {error}", err=True, fg="red")

@@ -32,7 +32,9 @@ class Bar(ProgressCallback):
         pass
 
 
-def tiny_tgdi(corpus: DatasetDict, use_caption: bool = True, **options) -> tuple[TGDIForRelationExtraction, TGDIProcessor]:
+def tiny_tgdi(
+    corpus: DatasetDict, use_caption: bool = True, **options
+) -> tuple[TGDIForRelationExtraction, TGDIProcessor]:
     r"""
     An untrained tiny TGDI for a corpus, and its processor, whose tokenizer is learned from the training texts.
 

@@ -381,7 +381,9 @@ def report_of(
         "confusion": {"names": list(names), "matrix": matrix.tolist()},
         "groups": {
             name: {
-                group: _of_group(counts[mask], rounds, seed, posts and [posts[i] for i in np.flatnonzero(mask)])
+                group: _of_group(
+                    counts[mask], rounds, seed, None if posts is None else [posts[i] for i in np.flatnonzero(mask)]
+                )
                 for group, mask in _masks(name, values).items()
                 if mask.any()
             }

@@ -46,8 +46,8 @@ def results_of(group: str, folder: Path) -> dict[str, list[dict[str, Any]]]:
     The finished runs of every experiment of a group, by its name, in the order of the seeds.
 
     Raises:
-        ValueError: Runs that would stand in one table have other encoders, objects, data or another split, or runs of one
-            line another recipe, experiment or word vectors.
+        ValueError: Runs that would stand in one table have other encoders, objects, data or another split, or runs of
+            one line another recipe, experiment or word vectors.
     """
     found: dict[str, list[dict[str, Any]]] = {}
     for experiment in read_experiments(group):
