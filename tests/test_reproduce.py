@@ -2,19 +2,22 @@ import csv
 import json
 import sys
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from filelock import FileLock
 from matplotlib.figure import Figure
 
 from examples.reproduce.__main__ import RESULTS, main
+from examples.reproduce.averaged import step_average
 from examples.reproduce.collect import PAPER, best_shift, collect, mean_and_deviation, results_of
 from examples.reproduce.compare import compare
 from examples.reproduce.experiments import CONFIGS, read_experiments
 from examples.reproduce.figures import curves
 from examples.reproduce.rows import stratified_share, with_blank_crops
-from examples.reproduce.train import CONVOLUTION_RECIPE, identity_of, none_shift, run
+from examples.reproduce.train import CONVOLUTION_RECIPE, identity_of, none_shift, run, set_dropout, weighed_loss
 from tgdi_hf import TGDIConfig, load_mnre
 from tgdi_hf.training import training_arguments
 
@@ -73,6 +76,33 @@ def test_a_share_is_that_of_every_relation_and_holds_the_smaller_ones():
     assert set(stratified_share(labels, 0.2, seed=0)) <= set(half)
     assert stratified_share(labels, 0.5, seed=0) == half != stratified_share(labels, 0.5, seed=1)
     assert stratified_share(labels, 1, seed=3) == list(range(15))
+
+
+def test_the_average_of_weights_is_mostly_of_the_last_quarter():
+    # After the first step, which is copied, weights of 4/5 and 4/6.
+    average = [torch.tensor([1.0])]
+    for steps, value in ((1, 6.0), (2, 2.0)):
+        step_average(average, [torch.tensor([value])], steps)
+    assert average[0].item() == pytest.approx((1 * 1 / 5 + 6 * 4 / 5) * 2 / 6 + 2 * 4 / 6)
+    share = [torch.tensor([0.0])]
+    for steps in range(1, 1000):
+        step_average(share, [torch.tensor([float(steps >= 750)])], steps)
+    assert share[0].item() == pytest.approx(1 - 0.75**4, abs=0.01)
+
+
+def test_rows_of_a_rare_relation_weigh_more_and_rows_weigh_one_on_average():
+    loss = weighed_loss([0] * 16 + [1], relations=2, power=0.5)
+    # n^-1/2 is 1/4 and 1, over the 17 rows 5 in all.
+    outputs = SimpleNamespace(logits=torch.tensor([[np.log(3), 0.0], [np.log(3), 0.0]]))
+    expected = 17 / 5 * (np.log(4 / 3) / 4 + np.log(4))
+    assert loss(outputs, torch.tensor([0, 1])).item() == pytest.approx(expected / 2, rel=1e-6)
+    assert loss(outputs, torch.tensor([0, 1]), num_items_in_batch=4).item() == pytest.approx(expected / 4, rel=1e-6)
+
+
+def test_dropout_is_set_everywhere():
+    model = torch.nn.Sequential(torch.nn.Dropout(0.1), torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.Dropout(0)))
+    set_dropout(model, 0.2)
+    assert [model[0].p, model[1][1].p] == [0.2, 0.2]
 
 
 def test_shifted_odds_of_none():
@@ -272,7 +302,7 @@ def test_a_run_that_was_stopped_goes_on(mnre_folder, encoders, tmp_path, monkeyp
             run(experiment, 0, dataset, mnre_folder, tmp_path / "b", *encoders, **common)
     assert (tmp_path / "b").is_dir()
     resumed = run(experiment, 0, dataset, mnre_folder, tmp_path / "b", *encoders, **common)
-    for name in ("scores", "epochs", "answers", "direction", "as_listed"):
+    for name in ("scores", "averaged", "epochs", "answers", "direction", "as_listed"):
         assert resumed[name] == undisturbed[name], name
     assert set(resumed["as_listed"]) == {"accuracy", "precision", "recall", "f1"}
     with pytest.raises(ValueError, match="b has checkpoints of a run with another seed and recipe"):

@@ -94,8 +94,13 @@ def best_shift(results: list[dict[str, Any]]) -> str:
     if not curves:
         return ""
     shift = max(curves[0], key=lambda one: sum(curve[one] for curve in curves))
-    seeds = "" if len(curves) == len(results) else f" ({len(curves)} of the seeds)"
-    return f"{mean_and_deviation([curve[shift] for curve in curves])} at {shift}{seeds}"
+    found = mean_and_deviation([curve[shift] for curve in curves])
+    return f"{found} at {shift}{of_the_seeds(curves, results)}"
+
+
+def of_the_seeds(known: list[Any], results: list[dict[str, Any]]) -> str:
+    """Says so where early runs did not write something down."""
+    return f" ({len(known)} of the seeds)" if known and len(known) < len(results) else ""
 
 
 def table_of(header: list[str], lines: list[list[str]]) -> str:
@@ -120,6 +125,7 @@ def main_table(group: str, found: dict[str, list[dict[str, Any]]]) -> str:
         "F1",
         "F1, weighed for the listed order",
     ]
+    header.append("F1 of averaged weights")
     header += ["F1 with the odds of `None` shifted, at best", "`None` given a relation", "the same, swapped"]
     header += ["quoted: paper, test, P / R / F1"]
     lines = []
@@ -127,6 +133,9 @@ def main_table(group: str, found: dict[str, list[dict[str, Any]]]) -> str:
         results = found[experiment.name]
         columns = [mean_and_deviation([r["scores"][s] for r in results]) for s in ("accuracy", *SCORES)]
         columns.append(mean_and_deviation([r["as_listed"]["f1"] for r in results if r["as_listed"]]))
+        # Only in the table that is about such things.
+        averaged = [r["averaged"]["f1"] for r in results if "averaged" in r] if group == "recipe" else []
+        columns.append(mean_and_deviation(averaged) + of_the_seeds(averaged, results))
         columns.append(best_shift(results) if group == "recipe" else "")
         for side in ("listed", "swapped"):
             # In the other tables it says nothing that is not said here.

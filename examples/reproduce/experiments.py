@@ -23,6 +23,9 @@ class Experiment:
         arguments: Fields of `TrainingArguments` in place of those of the common recipe.
         use_caption: Whether captions are read.
         config: Fields of the model's configuration.
+        fusion_learning_rate: Of what starts from random weights, see `optimizer_for`; by default that of the encoders.
+        dropout: In place of that of the encoders and of everything else, in training.
+        class_weights: Weigh a relation's rows in the loss by their number to the power of minus this.
         both_orders: Whether every pair is trained on in both orders, see `with_both_orders`.
         share: Of the training rows, drawn with the run's seed, the same share of every relation.
         crop_count: Whether every post gets blank pictures, as many as crops were published for it up
@@ -42,6 +45,9 @@ class Experiment:
     arguments: dict[str, Any] = field(default_factory=dict)
     use_caption: bool = True
     config: dict[str, Any] = field(default_factory=dict)
+    fusion_learning_rate: float | None = None
+    dropout: float | None = None
+    class_weights: float = 0.0
     both_orders: bool = False
     share: float = 1.0
     crop_count: bool = False

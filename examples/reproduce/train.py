@@ -6,12 +6,14 @@ import platform
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from datasets import DatasetDict
 from transformers import set_seed
 
@@ -31,6 +33,7 @@ from tgdi_hf.training import (
     training_arguments,
 )
 
+from .averaged import AveragedWeights
 from .experiments import Experiment
 from .rows import stratified_share, with_blank_crops
 
@@ -78,9 +81,9 @@ def run(
         arguments: Fields of `TrainingArguments` in place of those of `RECIPE`; what the experiment says comes first.
 
     Returns:
-        Scores, scores by relation, F1 after every epoch and with shifted odds of `None`, direction (and, of a model
-        trained on both orders, the scores `as_listed` with `listed_order_weights`), answers row by row, and what it
-        was made with.
+        Scores, those with `averaged` weights, scores by relation, F1 after every epoch and with shifted odds of
+        `None`, direction (and, of a model trained on both orders, the scores `as_listed` with `listed_order_weights`),
+        answers row by row, and what it was made with.
     """
     set_seed(seed)
     code = commit()  # now, not when the files may be others
@@ -110,7 +113,16 @@ def run(
     claim(folder, {"experiment": asdict(experiment), "seed": seed, **identity})
     training = training_arguments(folder, seed=seed, report_to="none", **recipe)
     changes = {"control": experiment.control, "share": experiment.control_share}
-    trainer = make_trainer(model, processor, dataset, training, **changes)
+    if experiment.dropout is not None:
+        set_dropout(model, experiment.dropout)
+    weighed = None
+    if experiment.class_weights:
+        weighed = weighed_loss(dataset["train"]["label"][:], len(names), experiment.class_weights)
+    averaged = AveragedWeights()
+    trainer = make_trainer(
+        model, processor, dataset, training, experiment.fusion_learning_rate, **changes,
+        callbacks=[averaged], compute_loss_func=weighed,
+    )  # fmt: skip
     started = time.time()
     trainer.train(resume_from_checkpoint=last_checkpoint(folder))
     seconds = time.time() - started
@@ -120,6 +132,7 @@ def run(
         rows = Controlled(dataset[split], **changes, seed=seed)
     scoring = {name: arguments[name] for name in ("bf16",) if name in arguments}
     probabilities = probabilities_of(trainer.model, processor, names, rows, **scoring)
+    of_average = probabilities_of(averaged.model, processor, names, rows, **scoring)
     posts = texts_of(dataset[split])
     report = report_of(probabilities, labels, names, posts=posts)
     listed = None
@@ -130,6 +143,7 @@ def run(
         "experiment": asdict(experiment),
         "seed": seed,
         "scores": scores_only(report),
+        "averaged": scores_only(report_of(of_average, labels, names)),
         "macro_f1": report["macro_f1"],
         "per_relation": report["per_relation"],
         "epochs": [round(log["eval_f1"], 4) for log in trainer.state.log_history if "eval_f1" in log],
@@ -177,6 +191,25 @@ def identity_of(
 def digests_of(dataset: DatasetDict, split: str) -> dict[str, str]:
     """What names the rows that a run is trained and scored on, as they were read."""
     return {name: digest_of_rows(dataset[name]) for name in ("train", split)}
+
+
+def set_dropout(model: torch.nn.Module, probability: float) -> None:
+    for module in model.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = probability
+
+
+def weighed_loss(labels: Sequence[int], relations: int, power: float) -> Callable[..., torch.Tensor]:
+    """Cross-entropy with a weight for each relation: rows of it, of which there are n, weigh n^-power; 1 on average."""
+    counts = np.bincount(labels, minlength=relations).clip(min=1)
+    weights = torch.tensor(counts**-power * len(labels) / (counts ** (1 - power)).sum(), dtype=torch.float32)
+
+    def loss(outputs: Any, labels: torch.Tensor, num_items_in_batch: Any = None) -> torch.Tensor:
+        logits = outputs.logits.float()
+        summed = torch.nn.functional.cross_entropy(logits, labels, weights.to(labels.device), reduction="sum")
+        return summed / (len(labels) if num_items_in_batch is None else num_items_in_batch)
+
+    return loss
 
 
 def none_shift(probabilities: np.ndarray, labels: np.ndarray, negative: int) -> dict[str, float]:
