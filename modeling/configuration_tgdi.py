@@ -11,6 +11,7 @@ from transformers.configuration_utils import PreTrainedConfig, SubConfigSpec
 # Their layers share one shape: they attend to whatever the cache in their arguments returns, which is how TGDI
 # injects its prefixes. Another encoder would swallow the prefixes silently, so the list is closed.
 TEXT_MODEL_TYPES = ("bert", "roberta", "xlm-roberta", "camembert", "electra")
+NEGATIVE = "None"
 ENTITY_MARKERS = ("<head>", "</head>", "<tail>", "</tail>")
 # Options of every configuration that are no fields of its class.
 GENERAL_OPTIONS = ("num_labels", "attn_implementation", "output_attentions", "torch_dtype", "name_or_path", "auto_map")
@@ -75,6 +76,10 @@ class TGDIConfig(PreTrainedConfig):
         symmetric_relations (`list[str]`, *optional*):
             With `direction_balanced`: the relations that hold both ways, so that a swapped pair keeps them. By default
             those of MNRE, if all relations are spelled like MNRE's.
+        inverse_labels (`int`, *optional*, defaults to 0):
+            With `direction_balanced`: how many relations hold in one direction only. In training the classifier then
+            tells a pair with such a relation from tail to head apart from one without any; both are `None` in the
+            logits. 0 makes `None` of both in training, too.
         initializer_range (`float`, *optional*, defaults to 0.02):
             Standard deviation of the initial weights outside the two encoders.
 
@@ -132,6 +137,7 @@ class TGDIConfig(PreTrainedConfig):
     branch_consistency_weight: float | int = 0.0
     direction_balanced: bool = False
     symmetric_relations: list[str] | None = None
+    inverse_labels: int = 0
     initializer_range: float | int = 0.02
 
     @classmethod
@@ -225,6 +231,14 @@ class TGDIConfig(PreTrainedConfig):
                 f"`toi_num_layers` is {self.toi_num_layers}; the layers start from the text encoder's "
                 f"{text.num_hidden_layers}: expected 1 to {text.num_hidden_layers}. To do without the text-oriented "
                 "interaction set `use_text_oriented_interaction=False`."
+            )
+        if self.inverse_labels and not (
+            0 < self.inverse_labels < self.num_labels and self.direction_balanced and NEGATIVE in self.label2id
+        ):
+            raise ValueError(
+                f"`inverse_labels` is {self.inverse_labels} with {self.num_labels} relations and `direction_balanced="
+                f"{self.direction_balanced}`; expected less than there are relations, which need a {NEGATIVE!r}, and "
+                "training on both orders of every pair: `direction_balanced=True`."
             )
         if self.num_labels < 2:
             raise ValueError(f"`num_labels` is {self.num_labels}; a classifier of relations needs 2 or more.")

@@ -8,7 +8,8 @@ from transformers.processing_utils import Unpack
 from transformers.utils import TransformersKwargs, can_return_tuple
 
 from .branch_consistency import branch_divergence
-from .configuration_tgdi import ENTITY_MARKERS, TGDIConfig
+from .configuration_tgdi import ENTITY_MARKERS, NEGATIVE, TGDIConfig
+from .inverse_relations import fold_inverses
 from .matching_gate import MatchingGate, TextSelfAttention, matching_loss
 from .prefix_attention import CACHE, PrefixCache, attention_bias
 from .pretrained_towers import (
@@ -438,7 +439,7 @@ class TGDIForRelationExtraction(TGDIPreTrainedModel):
         self.num_labels = config.num_labels
         self.tgdi = TGDIModel(config)
         self.dropout = nn.Dropout(config.classifier_dropout)
-        self.classifier = nn.Linear(2 * config.text_config.hidden_size, config.num_labels)
+        self.classifier = nn.Linear(2 * config.text_config.hidden_size, config.num_labels + config.inverse_labels)
         self.post_init()
 
     def get_vision_features(self, pixel_values: torch.Tensor) -> torch.Tensor:
@@ -468,7 +469,8 @@ class TGDIForRelationExtraction(TGDIPreTrainedModel):
     ) -> TGDIRelationExtractionOutput:
         r"""
         Args:
-            labels (`torch.LongTensor`, *optional*): `(B,)`, relation ids; -100 leaves a row out of the loss.
+            labels (`torch.LongTensor`, *optional*): `(B,)`, relation ids; -100 leaves a row out of the loss. With
+                `config.inverse_labels` those of relations from tail to head follow on the others.
             num_items_in_batch (`torch.Tensor` or `int`, *optional*): What the summed loss is divided by, so that
                 accumulated steps weigh every row alike; `Trainer` passes it. The mean by default.
 
@@ -495,10 +497,10 @@ class TGDIForRelationExtraction(TGDIPreTrainedModel):
             return_dict=True,
             **kwargs,
         )
-        logits = self.classifier(self.dropout(outputs.entity_states))  # Eq. 15
+        scores = self.classifier(self.dropout(outputs.entity_states))  # Eq. 15
         loss = None
         if labels is not None:
-            loss = fixed_cross_entropy(logits.float(), labels, num_items_in_batch=num_items_in_batch)  # Eq. 16
+            loss = fixed_cross_entropy(scores.float(), labels, num_items_in_batch=num_items_in_batch)  # Eq. 16
             further = []
             if outputs.matching_loss is not None:
                 further.append(self.config.matching_loss_weight * outputs.matching_loss)
@@ -512,7 +514,8 @@ class TGDIForRelationExtraction(TGDIPreTrainedModel):
                 loss = loss + share * sum(further)
         return TGDIRelationExtractionOutput(
             loss=loss,
-            logits=logits,
+            logits=fold_inverses(scores, self.num_labels, self.config.label2id.get(NEGATIVE)),
+            directed_logits=scores if self.config.inverse_labels else None,
             matching_gate=outputs.matching_gate,
             similarity=outputs.similarity,
             vision_gates=outputs.vision_gates,

@@ -62,6 +62,8 @@ class TGDIRelationExtractionOutput(ModelOutput):
             `config.matching_loss_weight` and `config.branch_consistency_weight` ask for.
         logits (`torch.Tensor` of shape `(B, num_labels)`):
             Scores of the relations before the softmax of Eq. 15.
+        directed_logits (`torch.Tensor` of shape `(B, num_labels + inverse_labels)`, *optional*):
+            With `config.inverse_labels`: the same with relations from tail to head apart from `None`; they come last.
         matching_gate (`torch.Tensor` of shape `(B, d)`, *optional*): As in `TGDIModelOutput`.
         similarity (`torch.Tensor` of shape `(B, N, L)`, *optional*): As in `TGDIModelOutput`.
         vision_gates (`torch.Tensor` of shape `(B, S, layers, c)`, *optional*): As in `TGDIModelOutput`.
@@ -73,6 +75,7 @@ class TGDIRelationExtractionOutput(ModelOutput):
 
     loss: torch.FloatTensor | None = None
     logits: torch.FloatTensor | None = None
+    directed_logits: torch.FloatTensor | None = None
     matching_gate: torch.FloatTensor | None = None
     similarity: torch.FloatTensor | None = None
     vision_gates: torch.FloatTensor | None = None

@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
-from datasets import Dataset, concatenate_datasets
+from datasets import ClassLabel, Dataset, concatenate_datasets
 
 from .mnre import NEGATIVE
 from .posts import texts_of
@@ -16,18 +16,21 @@ SYMMETRIC = ("siblings", "couple", "neighbor", "peer", "alumi", "alternate_names
 MNRE_NAME = re.compile(r"/\w+/\w+/\w+")
 
 
-def swapped_labels(names: Sequence[str], symmetric: Collection[str] | None = None) -> np.ndarray:
+def swapped_labels(
+    names: Sequence[str], symmetric: Collection[str] | None = None, inverses: bool = False
+) -> np.ndarray:
     r"""
     The relation of a pair whose head and tail are swapped, by that of the pair: the same if it holds both ways, else
-    `None`.
+    `None`, or with `inverses` the relation from tail to head.
 
     Args:
         names: The relations, in the order of their ids; `None` among them.
         symmetric: Relations that hold both ways: whole names, or what comes after their last slash. By default those
             of MNRE, for relations that are spelled like MNRE's.
+        inverses: Whether the I relations that do not hold both ways have an inverse each, with the ids L, L + 1, ...
 
     Returns:
-        `(L,)`, ids.
+        `(L,)`, ids; with `inverses` `(L + I,)`, and swapping twice changes nothing.
 
     Raises:
         ValueError: No relation is called `None`; one of `symmetric` is no relation; or it is not given, and there are
@@ -48,7 +51,12 @@ def swapped_labels(names: Sequence[str], symmetric: Collection[str] | None = Non
     symmetric = SYMMETRIC if symmetric is None else symmetric
     both_ways = [name in symmetric or name.rpartition("/")[2] in symmetric for name in names]
     negative = list(names).index(NEGATIVE)
-    return np.array([i if both else negative for i, both in enumerate(both_ways)])
+    if not inverses:
+        return np.array([i if both else negative for i, both in enumerate(both_ways)])
+    one_way = [i for i, both in enumerate(both_ways) if not both and i != negative]
+    swapped = np.arange(len(names) + len(one_way))
+    swapped[one_way], swapped[len(names) :] = np.arange(len(names), len(swapped)), one_way
+    return swapped
 
 
 def to_be_swapped(dataset: Any) -> list[int]:
@@ -62,7 +70,7 @@ def _hashable(entity: Any) -> Any:
     return entity if isinstance(entity, str) else tuple(entity)
 
 
-def with_both_orders(dataset: Dataset, symmetric: Collection[str] | None = None) -> Dataset:
+def with_both_orders(dataset: Dataset, symmetric: Collection[str] | None = None, inverses: bool = False) -> Dataset:
     r"""
     Every row of a dataset, and after them every row with head and tail swapped.
 
@@ -74,6 +82,8 @@ def with_both_orders(dataset: Dataset, symmetric: Collection[str] | None = None)
     Args:
         dataset: Rows with `head`, `tail` and `label`, a `ClassLabel`.
         symmetric: See `swapped_labels`.
+        inverses: Whether such a swapped pair has the inverse of its relation instead, for models with
+            `config.inverse_labels`.
 
     Raises:
         ValueError: The dataset is a stream, or gives head and tail in different forms; or see `swapped_labels`.
@@ -86,7 +96,14 @@ def with_both_orders(dataset: Dataset, symmetric: Collection[str] | None = None)
             f"Head and tail can only be swapped if both are spans or both are names; found {features['head']} and "
             f"{features['tail']}."
         )
-    label_of_swapped = swapped_labels(features["label"].names, symmetric)
+    names = features["label"].names
+    label_of_swapped = swapped_labels(names, symmetric, inverses)
+    if inverses:
+        inverse_names = [f"{names[i]} from tail to head" for i in label_of_swapped[len(names) :]]
+        label = ClassLabel(names=[*names, *inverse_names])
+        columns, labels = dataset.column_names, dataset["label"][:]
+        dataset = dataset.remove_columns("label").add_column("label", labels, feature=label).select_columns(columns)
+        features = dataset.features
     swapped = dataset.select(to_be_swapped(dataset))
     labels = label_of_swapped[np.array(swapped["label"][:], dtype=int)]
     # Columns change their names, and nothing is copied.
@@ -103,7 +120,9 @@ def is_tail_first(rows: Any) -> np.ndarray:
     return np.array([head >= tail for head, tail in spans], dtype=np.int64)
 
 
-def listed_order_weights(dataset: Any, names: Sequence[str], symmetric: Collection[str] | None = None) -> np.ndarray:
+def listed_order_weights(
+    dataset: Any, names: Sequence[str], symmetric: Collection[str] | None = None, inverses: bool = False
+) -> np.ndarray:
     r"""
     What the order of head and tail says about the relation in rows as they are listed, but not in `with_both_orders` of
     them.
@@ -115,14 +134,14 @@ def listed_order_weights(dataset: Any, names: Sequence[str], symmetric: Collecti
 
     Args:
         dataset: The training rows, as listed.
-        names, symmetric: See `swapped_labels`.
+        names, symmetric, inverses: See `swapped_labels`.
 
     Returns:
-        `(2, L)`: for rows with the head first, and with the tail first; see `as_listed`.
+        `(2, L)`, with `inverses` `(2, L + I)`: for rows with the head first, and with the tail first; see `as_listed`.
     """
-    swapped_label = swapped_labels(names, symmetric)
+    swapped_label = swapped_labels(names, symmetric, inverses)
     labels, tail_first = np.array(dataset["label"][:]), is_tail_first(dataset)
-    listed, swapped = np.zeros((2, len(names))), np.zeros((2, len(names)))
+    listed, swapped = np.zeros((2, len(swapped_label))), np.zeros((2, len(swapped_label)))
     np.add.at(listed, (tail_first, labels), 1)
     places = to_be_swapped(dataset)
     np.add.at(swapped, (1 - tail_first[places], swapped_label[labels[places]]), 1)
@@ -143,6 +162,27 @@ def as_listed(probabilities: np.ndarray, weights: np.ndarray, rows: Any) -> np.n
     """
     weighted = probabilities * weights[is_tail_first(rows)]
     return weighted / weighted.sum(axis=1, keepdims=True)
+
+
+def of_both_passes(probabilities: np.ndarray, of_swapped: np.ndarray, swapped_label: np.ndarray) -> np.ndarray:
+    r"""
+    The mean of what a model with inverse relations says of pairs in either order: it reads each of them twice.
+
+    Args:
+        probabilities, of_swapped: `(rows, L + I)`, of the pairs and of the same pairs swapped.
+        swapped_label: `(L + I,)`, see `swapped_labels`.
+
+    Returns:
+        `(rows, L + I)`, of the pairs as they are in `probabilities`.
+    """
+    return (probabilities + of_swapped[:, swapped_label]) / 2
+
+
+def without_inverses(probabilities: np.ndarray, names: Sequence[str]) -> np.ndarray:
+    """`(rows, L)`: a relation from tail to head is `None`; see `modeling.inverse_relations`."""
+    folded = probabilities[:, : len(names)].copy()
+    folded[:, list(names).index(NEGATIVE)] += probabilities[:, len(names) :].sum(axis=1)
+    return folded
 
 
 __all__ = ["as_listed", "is_tail_first", "listed_order_weights", "swapped_labels", "with_both_orders"]

@@ -11,7 +11,7 @@ from transformers import EvalPrediction, Trainer
 
 from .collator import TGDICollator
 from .controls import Controlled
-from .direction import as_listed, listed_order_weights
+from .direction import as_listed, listed_order_weights, of_both_passes, swapped_labels, without_inverses
 from .metric import make_compute_metrics, relation_scores
 from .mnre import NEGATIVE
 from .modeling.configuration_tgdi import TGDIConfig
@@ -129,22 +129,57 @@ def evaluate(
     """
     model, processor, names, dataset = load_for_evaluation(checkpoint, dataset)
     if train is not None:
-        probabilities = probabilities_of(model, processor, names, _rows(dataset, control), **arguments)
-        probabilities = _as_listed(probabilities, model, names, dataset, train, checkpoint)
+        train = _balanced_rows(model, names, train, checkpoint)
+        rows = _rows(dataset, control)
+        probabilities = probabilities_as_listed(model, processor, names, rows, dataset, train, **arguments)
         return metrics_of({"names": names, "labels": np.array(dataset["label"][:]), "probabilities": probabilities})
     with TemporaryDirectory() as scratch:
         trainer = trainer_for(model, processor, output_dir or scratch, names, **arguments)
         return trainer.evaluate(_rows(dataset, control), metric_key_prefix="eval")
 
 
-def _as_listed(probabilities, model, names, dataset, train, checkpoint) -> np.ndarray:
+def _balanced_rows(model, names, train, checkpoint) -> Dataset:
     if not model.config.direction_balanced:
         raise ValueError(
             f"The model in {checkpoint} was not trained on both orders (`tgdi train --both-orders`): what the listed "
             "order says it has learned itself, and would count it twice."
         )
-    train, symmetric = _with_labels_of(names, train, checkpoint), model.config.symmetric_relations
-    return as_listed(probabilities, listed_order_weights(train, names, symmetric), dataset)
+    return _with_labels_of(names, train, checkpoint)
+
+
+def probabilities_as_listed(
+    model: Any,
+    processor: TGDIProcessor,
+    names: Sequence[str],
+    rows: Any,
+    dataset: Dataset,
+    train: Dataset,
+    **arguments: Any,
+) -> np.ndarray:
+    r"""
+    What a model that was trained on both orders says of rows, given that they are listed like those it learned from.
+
+    One with inverse relations reads every pair in both orders, and the mean counts, see `of_both_passes`.
+
+    Args:
+        model, processor, names: The model, its processor and its relations.
+        rows: What is scored.
+        dataset: The same rows as they are listed.
+        train: The training rows, see `listed_order_weights`.
+        arguments: Fields of `TrainingArguments`.
+
+    Returns:
+        `(rows, L)`.
+    """
+    symmetric, inverses = model.config.symmetric_relations, bool(model.config.inverse_labels)
+    probabilities = probabilities_of(model, processor, names, rows, directed=inverses, **arguments)
+    if inverses:
+        of_swapped = probabilities_of(
+            model, processor, names, _Swapped(rows, range(len(rows))), directed=True, **arguments
+        )
+        probabilities = of_both_passes(probabilities, of_swapped, swapped_labels(names, symmetric, inverses))
+    weights = listed_order_weights(train, names, symmetric, inverses)
+    return without_inverses(as_listed(probabilities, weights, dataset), names)
 
 
 class _Labelled:
@@ -164,11 +199,14 @@ def _rows(dataset: Dataset, control: Controlled | None) -> Any:
     return undecoded(dataset) if control is None else _Labelled(control, dataset["label"][:])
 
 
-def probabilities_of(model: Any, processor: TGDIProcessor, names: Sequence[str], rows: Any, **arguments: Any):
-    """What a model says of every row of a dataset, or list of rows, with labels: `(rows, relations)`."""
+def probabilities_of(
+    model: Any, processor: TGDIProcessor, names: Sequence[str], rows: Any, directed: bool = False, **arguments: Any
+):
+    """What a model says of every row of a dataset, or list of rows, with labels: `(rows, relations)`; `directed`: with
+    the inverse relations of one that has them."""
     with TemporaryDirectory() as scratch:
         logits = trainer_for(model, processor, scratch, names, **arguments).predict(rows).predictions
-    logits = (logits[0] if isinstance(logits, tuple) else logits).astype(np.float64)
+    logits = (logits[int(directed)] if isinstance(logits, tuple) else logits).astype(np.float64)
     odds = np.exp(logits - logits.max(axis=1, keepdims=True))
     return odds / odds.sum(axis=1, keepdims=True)
 
@@ -215,15 +253,19 @@ def evaluation_report(
     if NEGATIVE in names:
         direction = {"direction": direction_of(model, processor, rows, probabilities, labels, names, arguments)}
     if train is not None:
-        probabilities = _as_listed(probabilities, model, names, dataset, train, checkpoint)
+        known_rows = _balanced_rows(model, names, train, checkpoint)
+        probabilities = probabilities_as_listed(model, processor, names, rows, dataset, known_rows, **arguments)
     posts = texts_of(dataset)
     report = report_of(probabilities, labels, names, _columns(dataset, control), rounds, seed, posts)
     report |= {"checkpoint": str(checkpoint), "as_listed": train is not None, **direction}
     if compare is not None:
         other, other_processor, known, others = load_for_evaluation(compare, as_given)
-        found = probabilities_of(other, other_processor, known, _rows(others, control), **arguments)
+        other_rows = _rows(others, control)
         if train is not None and other.config.direction_balanced:
-            found = _as_listed(found, other, known, others, train, compare)
+            known_rows = _balanced_rows(other, known, train, compare)
+            found = probabilities_as_listed(other, other_processor, known, other_rows, others, known_rows, **arguments)
+        else:
+            found = probabilities_of(other, other_processor, known, other_rows, **arguments)
         # The two may number relations differently, and one may know more of them than the other.
         ids = np.array([names.index(name) if name in names else len(names) for name in known])
         negative = names.index(NEGATIVE) if NEGATIVE in names else None

@@ -23,8 +23,8 @@ from .vision_features import VisionFeatures, compute_vision_features
 
 # What may differ when a run goes on.
 NO_PART_OF_A_RUN = ("report_to", "logging_steps", "dataloader_num_workers", "save_total_limit", "disable_tqdm")
-# Fields of a configuration that weigh what a model adds to the cross-entropy.
-EXTRA_LOSSES = ("matching_loss_weight", "branch_consistency_weight", "r_drop_weight")
+# Fields of a configuration that ask for more than the cross-entropy of the logits.
+EXTRA_LOSSES = ("matching_loss_weight", "branch_consistency_weight", "r_drop_weight", "inverse_labels")
 
 
 def load_data(path: str | Path, objects: str = "none", strict: bool = True) -> DatasetDict:
@@ -213,7 +213,14 @@ def make_trainer(
             return None
         found, column = dataset[split], arguments.length_column_name
         if split == "train" and both_orders:
-            found = with_both_orders(found, getattr(model.config, "symmetric_relations", None))
+            inverses = bool(getattr(model.config, "inverse_labels", 0))
+            found = with_both_orders(found, getattr(model.config, "symmetric_relations", None), inverses)
+            inverse_labels = len(found.features["label"].names) - len(names)
+            if inverses and inverse_labels != model.config.inverse_labels:
+                raise ValueError(
+                    f"`inverse_labels` is {model.config.inverse_labels}, but {inverse_labels} of the relations hold in "
+                    "one direction only; set it to that."
+                )
         if control is not None:
             return Controlled(found, control, share, arguments.seed)
         found = undecoded(found)

@@ -8,12 +8,14 @@ from huggingface_hub.dataclasses import strict
 from torch import nn
 from transformers import AutoModel
 from transformers.loss.loss_utils import fixed_cross_entropy
-from transformers.modeling_outputs import SequenceClassifierOutput
 
 from tgdi_hf import TGDIConfig
 from tgdi_hf.modeling.branch_consistency import branch_divergence
+from tgdi_hf.modeling.configuration_tgdi import NEGATIVE
+from tgdi_hf.modeling.inverse_relations import fold_inverses
 from tgdi_hf.modeling.modeling_tgdi import TGDIPreTrainedModel, at_markers
 from tgdi_hf.modeling.pretrained_towers import as_text_encoder, as_vision_tower, load_tower
+from tgdi_hf.modeling.tgdi_outputs import TGDIRelationExtractionOutput
 
 SHARED = (
     "text_config",
@@ -22,6 +24,7 @@ SHARED = (
     "classifier_dropout",
     "direction_balanced",
     "symmetric_relations",
+    "inverse_labels",
     "initializer_range",
 )
 # The other fields of TGDI's configuration, with their defaults.
@@ -124,7 +127,7 @@ class Baseline(TGDIPreTrainedModel):
         self.text_encoder = self.make_text_encoder(config)
         self.vision_tower = as_tower(AutoModel.from_config(config.vision_config)) if config.uses_vision else None
         self.dropout = nn.Dropout(config.classifier_dropout)
-        self.classifier = nn.Linear(2 * config.text_config.hidden_size, config.num_labels)
+        self.classifier = nn.Linear(2 * config.text_config.hidden_size, config.num_labels + config.inverse_labels)
 
     def make_text_encoder(self, config: BaselineConfig) -> nn.Module:
         return as_text_encoder(AutoModel.from_config(config.text_config))
@@ -170,7 +173,7 @@ class Baseline(TGDIPreTrainedModel):
         labels: torch.LongTensor | None = None,
         num_items_in_batch: torch.Tensor | int | None = None,
         **kwargs,
-    ) -> SequenceClassifierOutput:
+    ) -> TGDIRelationExtractionOutput:
         """The arguments are those of `TGDIForRelationExtraction`. Captions that are there are read with the text."""
         if enhanced_input_ids is not None:
             input_ids, attention_mask = enhanced_input_ids, enhanced_attention_mask
@@ -189,12 +192,16 @@ class Baseline(TGDIPreTrainedModel):
         """The states of the opening markers of head and tail, side by side: `(B, 2 d)`."""
         return at_markers(self.encode(ids, mask, types, pictures), head_index, tail_index)
 
-    def classify(self, entities, labels, num_items_in_batch) -> SequenceClassifierOutput:
-        logits = self.classifier(self.dropout(entities))
+    def classify(self, entities, labels, num_items_in_batch) -> TGDIRelationExtractionOutput:
+        scores = self.classifier(self.dropout(entities))
         loss = None
         if labels is not None:
-            loss = fixed_cross_entropy(logits.float(), labels, num_items_in_batch=num_items_in_batch)
-        return SequenceClassifierOutput(loss=loss, logits=logits)
+            loss = fixed_cross_entropy(scores.float(), labels, num_items_in_batch=num_items_in_batch)
+        return TGDIRelationExtractionOutput(
+            loss=loss,
+            logits=fold_inverses(scores, self.config.num_labels, self.config.label2id.get(NEGATIVE)),
+            directed_logits=scores if self.config.inverse_labels else None,
+        )
 
     def levels(self, pixel_values, image_mask, image_index) -> VisualLevels | None:
         if self.vision_tower is None or pixel_values is None:

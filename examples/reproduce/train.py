@@ -19,8 +19,7 @@ from transformers import set_seed
 
 from examples.baselines import BASELINES, build_baseline
 from tgdi_hf.controls import Controlled
-from tgdi_hf.direction import as_listed, listed_order_weights
-from tgdi_hf.evaluation import direction_of, probabilities_of, report_of
+from tgdi_hf.evaluation import direction_of, probabilities_as_listed, probabilities_of, report_of
 from tgdi_hf.mnre import NEGATIVE
 from tgdi_hf.posts import texts_of, undecoded
 from tgdi_hf.statistics import row_counts, scores_of
@@ -82,8 +81,8 @@ def run(
 
     Returns:
         Scores, those with `averaged` weights, scores by relation, F1 after every epoch and with shifted odds of
-        `None`, direction (and, of a model trained on both orders, the scores `as_listed` with `listed_order_weights`),
-        answers row by row, and what it was made with.
+        `None`, direction (and, of a model trained on both orders, the scores `as_listed`, see
+        `probabilities_as_listed`), answers row by row, and what it was made with.
     """
     set_seed(seed)
     code = commit()  # now, not when the files may be others
@@ -137,8 +136,10 @@ def run(
     report = report_of(probabilities, labels, names, posts=posts)
     listed = None
     if experiment.both_orders:
-        weights = listed_order_weights(dataset["train"], names)
-        listed = scores_only(report_of(as_listed(probabilities, weights, dataset[split]), labels, names))
+        of_listed = probabilities_as_listed(
+            trainer.model, processor, names, rows, dataset[split], dataset["train"], **scoring
+        )
+        listed = scores_only(report_of(of_listed, labels, names))
     result = {
         "experiment": asdict(experiment),
         "seed": seed,
