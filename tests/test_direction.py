@@ -2,7 +2,15 @@ import numpy as np
 import pytest
 from datasets import ClassLabel, Dataset
 
-from tgdi_hf.direction import as_listed, is_tail_first, listed_order_weights, swapped_labels, with_both_orders
+from tgdi_hf.direction import (
+    as_listed,
+    is_tail_first,
+    listed_order_weights,
+    of_both_passes,
+    swapped_labels,
+    with_both_orders,
+    without_inverses,
+)
 
 NAMES = ["None", "/per/per/peer", "/per/org/member_of", "/per/per/works_with"]
 TEXT = "Ann met Bob"
@@ -36,6 +44,29 @@ def test_a_pair_that_is_listed_both_ways_keeps_its_labels():
     assert [(row["id"], row["head"], row["label"]) for row in both] == [
         (0, [0, 1], 2), (1, [2, 3], 3), (2, [0, 1], 2), (2, [1, 2], 0)
     ]  # fmt: skip
+
+
+def test_what_holds_one_way_has_an_inverse():
+    swapped = swapped_labels(NAMES, inverses=True)
+    assert swapped.tolist() == [0, 1, 4, 5, 2, 3]  # None, the peer, and two with their inverses
+    assert swapped[swapped].tolist() == list(range(6))
+    rows = dataset_of([([0, 1], [2, 3], label) for label in range(4)])
+    both = with_both_orders(rows, inverses=True)
+    assert both.features["label"].names[4:] == [f"{name} from tail to head" for name in NAMES[2:]]
+    assert both.column_names == rows.column_names
+    assert [row["label"] for row in both] == [0, 1, 2, 3, 0, 1, 4, 5]
+    assert [row["head"] for row in both] == [[0, 1]] * 4 + [[2, 3]] * 4
+    same = with_both_orders(rows, symmetric=["peer", "member_of", "works_with"], inverses=True)
+    assert same.features == rows.features  # nothing has one
+
+
+def test_two_passes_say_the_same_of_a_pair_in_either_order():
+    swapped = swapped_labels(NAMES[:3], inverses=True)  # None, peer, member, and its inverse
+    one, other = np.array([[0.1, 0.2, 0.6, 0.1]]), np.array([[0.2, 0.2, 0.2, 0.4]])
+    found = of_both_passes(one, other, swapped)
+    np.testing.assert_allclose(found, [[0.15, 0.2, 0.5, 0.15]])
+    np.testing.assert_allclose(of_both_passes(other, one, swapped), found[:, swapped])
+    np.testing.assert_allclose(without_inverses(found, NAMES[:3]), [[0.3, 0.2, 0.5]])
 
 
 def test_who_holds_both_ways_has_to_be_said_of_other_relations():
@@ -83,6 +114,10 @@ def test_weights_put_back_what_the_listed_order_says():
     # (Nobody lists a None with its tail first: half a row stands for that.)
     expected = [[3 / 6, 1 / 3, 1 / 1], [0.5 / 4, 2 / 3, 3 / 3]]
     np.testing.assert_allclose(listed_order_weights(dataset, names), expected)
+    # With inverses the swapped members are no None: head first 3 of 3 are listed, tail first none of 3. Of inverses,
+    # 3 with the head first and 1 with the tail first, none is.
+    expected = [[3 / 3, 1 / 3, 1 / 1, 0.5 / 3], [0.5 / 3, 2 / 3, 3 / 3, 0.5 / 1]]
+    np.testing.assert_allclose(listed_order_weights(dataset, names, inverses=True), expected)
 
 
 def test_an_order_that_a_relation_never_has_changes_nothing():

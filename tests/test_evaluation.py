@@ -3,15 +3,17 @@ import shutil
 
 import numpy as np
 import pytest
+import torch
 from datasets import ClassLabel, Dataset, DatasetDict
+from transformers import set_seed
 from typer.testing import CliRunner
 
 from tgdi_hf import TGDIConfig, TGDIForRelationExtraction, evaluate, evaluation_report, undecoded
 from tgdi_hf.cli import app
 from tgdi_hf.controls import Controlled
 from tgdi_hf.demo import tiny_tgdi
-from tgdi_hf.direction import listed_order_weights
-from tgdi_hf.evaluation import as_markdown, errors_of, report_of
+from tgdi_hf.direction import is_tail_first, listed_order_weights, swapped_labels
+from tgdi_hf.evaluation import as_markdown, errors_of, probabilities_as_listed, report_of
 
 QUICK = dict(dataloader_num_workers=0, disable_tqdm=True)
 NAMES = ["None", "/per/per/peer", "/per/org/member_of", "/loc/loc/contain"]
@@ -125,6 +127,30 @@ def test_the_listed_order_counts_in_scores_and_not_in_direction(corpus, balanced
     report, _ = evaluation_report(balanced, corpus["test"], compare=balanced, rounds=10, train=train)
     assert report["comparison"]["mcnemar"] == {"only_one": 0, "only_two": 0, "p": 1.0}  # both are told
     assert scores.items() <= evaluate(balanced, corpus["test"], train=train).items()
+
+
+def test_inverse_relations_are_read_in_both_orders(corpus):
+    names = corpus["train"].features["label"].names
+    swapped_label = swapped_labels(names, inverses=True)
+    set_seed(0)
+    one_way = len(swapped_label) - len(names)
+    model, processor = tiny_tgdi(corpus, direction_balanced=True, inverse_labels=one_way)
+    rows = undecoded(corpus["test"])
+    found = probabilities_as_listed(model, processor, names, rows, corpus["test"], corpus["train"], **QUICK)
+    of_order = []
+    for head, tail in (("head", "tail"), ("tail", "head")):
+        inputs = processor(
+            text=rows["text"][:], head=rows[head][:], tail=rows[tail][:], images=corpus["test"]["image"][:],
+            caption=rows["caption"][:], return_tensors="pt",
+        )  # fmt: skip
+        with torch.no_grad():
+            of_order.append(model.eval()(**inputs).directed_logits.softmax(dim=-1).double().numpy())
+    both = (of_order[0] + of_order[1][:, swapped_label]) / 2
+    both *= listed_order_weights(corpus["train"], names, inverses=True)[is_tail_first(rows)]
+    both /= both.sum(axis=1, keepdims=True)
+    both[:, names.index("None")] += both[:, len(names) :].sum(axis=1)
+    np.testing.assert_allclose(found, both[:, : len(names)], atol=1e-5)
+    assert found.sum(axis=1) == pytest.approx(1)
 
 
 def test_the_model_says_which_relations_hold_both_ways(corpus, balanced, monkeypatch):

@@ -291,9 +291,10 @@ def test_what_an_experiment_is_about_comes_before_the_command_line():
     }
 
 
-def test_a_run_that_was_stopped_goes_on(mnre_folder, encoders, tmp_path, monkeypatch):
+@pytest.mark.parametrize("name", ["mtb-both-orders", "mtb-inverse"])
+def test_a_run_that_was_stopped_goes_on(name, mnre_folder, encoders, tmp_path, monkeypatch):
     dataset = load_mnre(mnre_folder)
-    experiment = next(one for one in read_experiments("direction") if one.name == "mtb-both-orders")
+    experiment = next(one for one in read_experiments("direction") if one.name == name)
     common = dict(num_train_epochs=2, use_cpu=True)
     undisturbed = run(experiment, 0, dataset, mnre_folder, tmp_path / "a", *encoders, **common)
     with monkeypatch.context() as patch:

@@ -13,6 +13,7 @@ from transformers import Trainer, TrainerCallback, set_seed
 
 from tgdi_hf import TGDIForRelationExtraction, TGDIProcessor, evaluate
 from tgdi_hf.demo import tiny_tgdi
+from tgdi_hf.direction import swapped_labels
 from tgdi_hf.training import (
     claim,
     digest_of_rows,
@@ -347,6 +348,24 @@ def test_both_orders_and_controls_are_trained_on(corpus, tmp_path):
     assert all(trainer.eval_dataset[i]["caption"] is None for i in range(32))
     trainer.train()
     assert len(losses(trainer)) == 6
+
+
+def test_inverse_relations_are_trained_on(corpus, tmp_path):
+    names = corpus["train"].features["label"].names
+    one_way = len(swapped_labels(names, inverses=True)) - len(names)
+    assert 0 < one_way < len(names)
+    options = {"direction_balanced": True, "inverse_labels": one_way}
+    trainer = trainer_for(corpus, tmp_path, options, num_train_epochs=4)
+    assert max(trainer.train_dataset["label"][:]) >= len(names)
+    trainer.train()
+    assert losses(trainer)[-1] < losses(trainer)[0]
+    predictions = trainer.predict(undecoded(corpus["test"])).predictions
+    assert [scores.shape for scores in predictions] == [(32, len(names)), (32, len(names) + one_way)]
+    assert trainer.state.best_metric is not None
+    with pytest.raises(ValueError, match=f"`inverse_labels` is {one_way - 1}, but {one_way} of the relations hold in"):
+        trainer_for(corpus, tmp_path, {**options, "inverse_labels": one_way - 1})
+    with pytest.raises(ValueError, match="without what `inverse_labels` adds"):
+        trainer_for(corpus, tmp_path, options, label_smoothing_factor=0.1)
 
 
 def test_only_the_same_run_is_resumed(tmp_path):

@@ -97,7 +97,7 @@ def run(
     is_convolution = experiment.model in CONVOLUTIONS
     if experiment.model in BASELINES:
         texts = [" ".join(words) for words in dataset["train"]["words"]]
-        options = {"glove": glove} if is_convolution else {}
+        options = {"glove": glove} if is_convolution else {"direction_balanced": experiment.both_orders}
         model, processor = build_baseline(
             experiment.model, names, text_model, vision_model, texts, **options, **experiment.config
         )

@@ -1,0 +1,66 @@
+import math
+
+import pytest
+import torch
+from huggingface_hub.errors import StrictDataclassClassValidationError
+from torch.nn.functional import cross_entropy
+
+from tgdi_hf import TGDIForRelationExtraction
+from tgdi_hf.modeling.inverse_relations import fold_inverses
+
+from .conftest import tiny_config, tiny_inputs, tiny_model
+
+NAMES = ["a", "None", "b"]
+DIRECTED = {
+    "num_labels": 3,
+    "id2label": dict(enumerate(NAMES)),
+    "label2id": {name: i for i, name in enumerate(NAMES)},
+    "direction_balanced": True,
+    "inverse_labels": 2,
+}
+
+
+def test_inverses_are_added_to_none():
+    scores = torch.tensor([[1.0, 2.0, 3.0, 4.0, 2.0]]).log()  # the second is None; twelfths
+    folded = fold_inverses(scores, num_labels=3, none=1)
+    torch.testing.assert_close(folded.softmax(dim=1), torch.tensor([[1.0, 8.0, 3.0]]) / 12)
+    torch.testing.assert_close(folded[:, [0, 2]], scores[:, [0, 2]])
+    assert fold_inverses(scores, num_labels=5, none=1) is scores
+    assert fold_inverses(scores.bfloat16(), num_labels=3, none=1).dtype == torch.bfloat16
+    large = fold_inverses(torch.tensor([[1000.0, 1000.0, 0.0]]), num_labels=2, none=0)
+    torch.testing.assert_close(large, torch.tensor([[1000.0, 1000.0]]))
+
+
+def test_a_model_tells_inverses_apart_and_answers_none(tmp_path):
+    model, inputs = tiny_model(**DIRECTED), tiny_inputs()
+    labels = torch.tensor([0, 3, 4, -100])
+    found = model(**inputs, labels=labels)
+    assert found.directed_logits.shape == (4, 5)
+    torch.testing.assert_close(found.logits, fold_inverses(found.directed_logits, 3, 1))
+    torch.testing.assert_close(found.loss, cross_entropy(found.directed_logits, labels))
+    model.save_pretrained(tmp_path)
+    again = TGDIForRelationExtraction.from_pretrained(tmp_path)
+    torch.testing.assert_close(again(**inputs).logits, found.logits)
+    assert tiny_model()(**inputs).directed_logits is None
+
+
+def test_inverses_teach_the_classifier_what_none_alone_does_not():
+    model, inputs = tiny_model(**DIRECTED), tiny_inputs()
+    model(**inputs, labels=torch.tensor([3, 3, 3, 3])).loss.backward()
+    # What makes the inverse of the first relation likely makes its other rivals, None among them, unlikely.
+    assert (model.classifier.bias.grad > 0).tolist() == [True, True, True, False, True]
+    assert math.isclose(model.classifier.bias.grad.sum().item(), 0, abs_tol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"inverse_labels": -1},
+        {"inverse_labels": 3},
+        {"direction_balanced": False},
+        {"id2label": {0: "a", 1: "b", 2: "c"}, "label2id": {"a": 0, "b": 1, "c": 2}},
+    ],
+)
+def test_inverses_need_both_orders_and_a_none(wrong):
+    with pytest.raises(StrictDataclassClassValidationError, match="`inverse_labels` is .*both orders of every pair"):
+        tiny_config(**{**DIRECTED, **wrong})
