@@ -21,7 +21,7 @@ from tgdi_hf import (
     make_compute_metrics,
     undecoded,
 )
-from tgdi_hf.direction import with_both_orders
+from tgdi_hf.direction import count_inverses, with_both_orders
 from tgdi_hf.training import features_for, last_checkpoint, optimizer_for, training_arguments
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -58,19 +58,21 @@ def main() -> None:
         args.text_model, args.vision_model, use_caption=not args.no_caption
     )
 
-    # 3. The model, from the two pretrained encoders. The vision encoder keeps its weights.
+    # 3. Both orders of a pair: a relation that holds one way is, from tail to head, told apart from none.
+    balanced = {"direction_balanced": True, "inverse_labels": count_inverses(names)} if args.both_orders else {}
+
+    # 4. The model, from the two pretrained encoders. The vision encoder keeps its weights.
     model = TGDIForRelationExtraction.from_text_vision_pretrained(
         args.text_model,
         args.vision_model,
         tokenizer=processor.tokenizer,
         id2label=dict(enumerate(names)),
         label2id={name: i for i, name in enumerate(names)},
-        direction_balanced=args.both_orders,
-        **args.config,
+        **{**balanced, **args.config},
     )
     model.freeze_vision_encoder()
 
-    # 4. The recipe: evaluation after every epoch, the best model by validation micro-F1 without `None`.
+    # 5. The recipe: evaluation after every epoch, the best model by validation micro-F1 without `None`.
     arguments = training_arguments(
         args.output,
         num_train_epochs=args.epochs,
@@ -80,15 +82,17 @@ def main() -> None:
         bf16=args.bf16,
     )
 
-    # 5. The vision encoder is frozen: what it makes of a picture can be computed once, and kept.
+    # 6. The vision encoder is frozen: what it makes of a picture can be computed once, and kept.
     features = None
     if args.vision_features is not None:
         features = features_for(model, processor, dataset, args.vision_features, args.features_dtype, arguments.device)
 
-    # 6. Training. Images are decoded in the dataloader's workers, each distinct one of a batch once.
+    # 7. Training. Images are decoded in the dataloader's workers, each distinct one of a batch once.
     rate = args.fusion_learning_rate
     optimizer = None if rate is None else optimizer_for(model, arguments, rate)  # `None`: Trainer makes its own
-    train = with_both_orders(dataset["train"]) if args.both_orders else dataset["train"]
+    train = dataset["train"]
+    if args.both_orders:
+        train = with_both_orders(train, model.config.symmetric_relations, inverses=model.config.inverse_labels > 0)
     trainer = Trainer(
         model=model,
         args=arguments,
@@ -101,7 +105,7 @@ def main() -> None:
     )
     trainer.train(resume_from_checkpoint=last_checkpoint(args.output) if args.resume else None)
 
-    # 7. The best model, its processor and its scores.
+    # 8. The best model, its processor and its scores.
     metrics = trainer.evaluate()
     trainer.save_model()
     trainer.save_metrics("eval", metrics)

@@ -13,6 +13,8 @@ from transformers.configuration_utils import PreTrainedConfig, SubConfigSpec
 TEXT_MODEL_TYPES = ("bert", "roberta", "xlm-roberta", "camembert", "electra")
 NEGATIVE = "None"
 ENTITY_MARKERS = ("<head>", "</head>", "<tail>", "</tail>")
+# Fields that say something of the relations of a model, and nothing of those of another one.
+OF_RELATIONS = ("id2label", "label2id", "symmetric_relations", "inverse_labels")
 # Options of every configuration that are no fields of its class.
 GENERAL_OPTIONS = ("num_labels", "attn_implementation", "output_attentions", "torch_dtype", "name_or_path", "auto_map")
 # What shows in the configuration of a vision encoder that its hidden states are not the patches in their order.
@@ -116,6 +118,7 @@ class TGDIConfig(PreTrainedConfig):
         "cross_modal_attentions",
         "text_oriented_hidden_states",
         "text_oriented_attentions",
+        "directed_logits",
     ]
 
     text_config: PreTrainedConfig | dict | None = None
@@ -146,9 +149,9 @@ class TGDIConfig(PreTrainedConfig):
         As in transformers; `num_labels` takes precedence over relations of another number that were saved, and what
         `kwargs` change is checked like everything else.
         """
-        num_labels = kwargs.get("num_labels")
+        num_labels = kwargs.get("num_labels", len(kwargs.get("id2label") or {}) or None)
         if num_labels is not None and num_labels != len(config_dict.get("id2label") or {}):
-            config_dict = {name: value for name, value in config_dict.items() if name not in ("id2label", "label2id")}
+            config_dict = {name: value for name, value in config_dict.items() if name not in OF_RELATIONS}
         if not cls.__module__.startswith("transformers_modules"):
             # The pipeline of the installed package needs nobody's leave to run code from the checkpoint.
             config_dict = {name: value for name, value in config_dict.items() if name != "custom_pipelines"}
@@ -233,7 +236,7 @@ class TGDIConfig(PreTrainedConfig):
                 "interaction set `use_text_oriented_interaction=False`."
             )
         if self.inverse_labels and not (
-            0 < self.inverse_labels < self.num_labels and self.direction_balanced and NEGATIVE in self.label2id
+            0 < self.inverse_labels < self.num_labels and self.direction_balanced and self.none_label is not None
         ):
             raise ValueError(
                 f"`inverse_labels` is {self.inverse_labels} with {self.num_labels} relations and `direction_balanced="
@@ -242,6 +245,11 @@ class TGDIConfig(PreTrainedConfig):
             )
         if self.num_labels < 2:
             raise ValueError(f"`num_labels` is {self.num_labels}; a classifier of relations needs 2 or more.")
+
+    @property
+    def none_label(self) -> int | None:
+        """The id of `None`, if there is one among the relations."""
+        return next((i for i, name in self.id2label.items() if name == NEGATIVE), None)
 
     @property
     def max_text_length(self) -> int:

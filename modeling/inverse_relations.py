@@ -15,8 +15,6 @@ def fold_inverses(scores: torch.Tensor, num_labels: int, none: int) -> torch.Ten
     Returns:
         `torch.Tensor`: `(B, num_labels)`, whose softmax has in `None` what that of `scores` has in it and the inverses.
     """
-    if scores.shape[-1] == num_labels:
-        return scores
     unrelated = torch.cat([scores[:, none : none + 1], scores[:, num_labels:]], dim=1)  # (B, 1 + inverses)
     folded = unrelated.float().logsumexp(dim=1, keepdim=True).to(scores.dtype)
     return torch.cat([scores[:, :none], folded, scores[:, none + 1 : num_labels]], dim=1)

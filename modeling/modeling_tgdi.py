@@ -8,7 +8,7 @@ from transformers.processing_utils import Unpack
 from transformers.utils import TransformersKwargs, can_return_tuple
 
 from .branch_consistency import branch_divergence
-from .configuration_tgdi import ENTITY_MARKERS, NEGATIVE, TGDIConfig
+from .configuration_tgdi import ENTITY_MARKERS, TGDIConfig
 from .inverse_relations import fold_inverses
 from .matching_gate import MatchingGate, TextSelfAttention, matching_loss
 from .prefix_attention import CACHE, PrefixCache, attention_bias
@@ -512,10 +512,10 @@ class TGDIForRelationExtraction(TGDIPreTrainedModel):
                 # Of accumulated batches each adds its share, as to the cross-entropy.
                 share = 1 if num_items_in_batch is None else (labels != -100).sum() / num_items_in_batch
                 loss = loss + share * sum(further)
+        directed = scores if self.config.inverse_labels else None
         return TGDIRelationExtractionOutput(
             loss=loss,
-            logits=fold_inverses(scores, self.num_labels, self.config.label2id.get(NEGATIVE)),
-            directed_logits=scores if self.config.inverse_labels else None,
+            logits=scores if directed is None else fold_inverses(directed, self.num_labels, self.config.none_label),
             matching_gate=outputs.matching_gate,
             similarity=outputs.similarity,
             vision_gates=outputs.vision_gates,
@@ -523,6 +523,7 @@ class TGDIForRelationExtraction(TGDIPreTrainedModel):
             cross_modal_attentions=outputs.cross_modal_attentions,
             text_oriented_hidden_states=outputs.text_oriented_hidden_states,
             text_oriented_attentions=outputs.text_oriented_attentions,
+            directed_logits=directed,
         )
 
 

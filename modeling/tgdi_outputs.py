@@ -58,12 +58,10 @@ class TGDIRelationExtractionOutput(ModelOutput):
 
     Args:
         loss (`torch.Tensor` of shape `()`, *optional*):
-            Cross-entropy of Eq. 16, when `labels` are given; in training with the losses added that
-            `config.matching_loss_weight` and `config.branch_consistency_weight` ask for.
+            Cross-entropy of Eq. 16, when `labels` are given (of `directed_logits`, where there are any); in training
+            with the losses added that `config.matching_loss_weight` and `config.branch_consistency_weight` ask for.
         logits (`torch.Tensor` of shape `(B, num_labels)`):
             Scores of the relations before the softmax of Eq. 15.
-        directed_logits (`torch.Tensor` of shape `(B, num_labels + inverse_labels)`, *optional*):
-            With `config.inverse_labels`: the same with relations from tail to head apart from `None`; they come last.
         matching_gate (`torch.Tensor` of shape `(B, d)`, *optional*): As in `TGDIModelOutput`.
         similarity (`torch.Tensor` of shape `(B, N, L)`, *optional*): As in `TGDIModelOutput`.
         vision_gates (`torch.Tensor` of shape `(B, S, layers, c)`, *optional*): As in `TGDIModelOutput`.
@@ -71,11 +69,12 @@ class TGDIRelationExtractionOutput(ModelOutput):
         cross_modal_attentions (`tuple` of `torch.Tensor`, *optional*): As in `TGDIModelOutput`.
         text_oriented_hidden_states (`tuple` of `torch.Tensor`, *optional*): As in `TGDIModelOutput`.
         text_oriented_attentions (`tuple` of `torch.Tensor`, *optional*): As in `TGDIModelOutput`.
+        directed_logits (`torch.Tensor` of shape `(B, num_labels + inverse_labels)`, *optional*):
+            With `config.inverse_labels`: the scores of relations from tail to head come last and not under `None`.
     """
 
     loss: torch.FloatTensor | None = None
     logits: torch.FloatTensor | None = None
-    directed_logits: torch.FloatTensor | None = None
     matching_gate: torch.FloatTensor | None = None
     similarity: torch.FloatTensor | None = None
     vision_gates: torch.FloatTensor | None = None
@@ -83,3 +82,4 @@ class TGDIRelationExtractionOutput(ModelOutput):
     cross_modal_attentions: tuple[torch.FloatTensor, ...] | None = None
     text_oriented_hidden_states: tuple[torch.FloatTensor, ...] | None = None
     text_oriented_attentions: tuple[torch.FloatTensor, ...] | None = None
+    directed_logits: torch.FloatTensor | None = None

@@ -216,6 +216,7 @@ class MultimodalRelationExtractionPipeline(Pipeline):
         return [
             {
                 "ids": inputs["input_ids"][i][inputs["attention_mask"][i].bool()].tolist(),
+                "directed": None if outputs.directed_logits is None else outputs.directed_logits[i].float(),
                 "branches": None if f_3 is None or not self.model.config.use_result_fusion else (f_1[i], f_3[i]),
                 "similarity": None if similarity is None else similarity[i],
             }
@@ -316,7 +317,7 @@ class MultimodalRelationExtractionPipeline(Pipeline):
             "branches": None,
         }
         if reason["branches"] is not None:
-            weights = self.model.classifier.weight.detach().float().cpu()
+            weights = self._classifier(reason["directed"])
             weight = self.model.config.fusion_lambda
             evidence["branches"] = branch_shares(*reason["branches"], weight, weights, winner)
         if gate is not None:
@@ -335,6 +336,16 @@ class MultimodalRelationExtractionPipeline(Pipeline):
                 {"region": region, "head": head, "tail": tail} for region, head, tail in zip(regions, *shares)
             ]
         return evidence
+
+    def _classifier(self, directed: torch.Tensor | None) -> torch.Tensor:
+        """The weights of Eq. 15, `(relations, 2 d)`; for `None` of all that is `None` in the logits, by share."""
+        weights = self.model.classifier.weight.detach().float().cpu()
+        if directed is None:
+            return weights
+        none = [self.model.config.none_label, *range(len(self.names), len(weights))]
+        folded = weights[: len(self.names)].clone()
+        folded[none[0]] = directed.cpu()[none].softmax(dim=0) @ weights[none]
+        return folded
 
     def _mentions(self, ids: list[int]) -> list[tuple[int, int]]:
         """Where the tokens of head and tail begin and end, without their markers."""

@@ -4,6 +4,7 @@ from datasets import ClassLabel, Dataset
 
 from tgdi_hf.direction import (
     as_listed,
+    count_inverses,
     is_tail_first,
     listed_order_weights,
     of_both_passes,
@@ -50,6 +51,8 @@ def test_what_holds_one_way_has_an_inverse():
     swapped = swapped_labels(NAMES, inverses=True)
     assert swapped.tolist() == [0, 1, 4, 5, 2, 3]  # None, the peer, and two with their inverses
     assert swapped[swapped].tolist() == list(range(6))
+    assert count_inverses(NAMES) == 2
+    assert count_inverses(NAMES, symmetric=[]) == 3
     rows = dataset_of([([0, 1], [2, 3], label) for label in range(4)])
     both = with_both_orders(rows, inverses=True)
     assert both.features["label"].names[4:] == [f"{name} from tail to head" for name in NAMES[2:]]
@@ -67,6 +70,23 @@ def test_two_passes_say_the_same_of_a_pair_in_either_order():
     np.testing.assert_allclose(found, [[0.15, 0.2, 0.5, 0.15]])
     np.testing.assert_allclose(of_both_passes(other, one, swapped), found[:, swapped])
     np.testing.assert_allclose(without_inverses(found, NAMES[:3]), [[0.3, 0.2, 0.5]])
+
+
+def test_nothing_is_left_to_swap_where_all_pairs_are_listed_both_ways():
+    rows = dataset_of([([0, 1], [2, 3], 2), ([2, 3], [0, 1], 3)], same_post=True)
+    for inverses in (False, True):
+        both = with_both_orders(rows, inverses=inverses)
+        assert list(both) == list(rows)
+        assert both.features["label"].num_classes == (6 if inverses else 4)
+
+
+def test_a_pair_that_is_listed_both_ways_has_an_inverse_too():
+    rows = dataset_of([([0, 1], [2, 3], 2), ([2, 3], [0, 1], 0), ([0, 1], [1, 2], 0)], same_post=True)
+    assert [row["label"] for row in with_both_orders(rows, inverses=True)] == [2, 4, 0, 0]
+    named = dataset_of([([0, 1], [2, 3], 2), ([2, 3], [0, 1], 3)], same_post=True)  # a relation either way
+    assert [row["label"] for row in with_both_orders(named, inverses=True)] == [2, 3]
+    peers = dataset_of([([0, 1], [2, 3], 1), ([2, 3], [0, 1], 0)], same_post=True)
+    assert [row["label"] for row in with_both_orders(peers, inverses=True)] == [1, 0]
 
 
 def test_who_holds_both_ways_has_to_be_said_of_other_relations():
@@ -118,6 +138,17 @@ def test_weights_put_back_what_the_listed_order_says():
     # 3 with the head first and 1 with the tail first, none is.
     expected = [[3 / 3, 1 / 3, 1 / 1, 0.5 / 3], [0.5 / 3, 2 / 3, 3 / 3, 0.5 / 1]]
     np.testing.assert_allclose(listed_order_weights(dataset, names, inverses=True), expected)
+
+
+def test_all_inverses_have_one_weight():
+    first, last = [0, 3], [8, 11]
+    rows = [(first, last, 2), (first, last, 2), (first, last, 2), (first, last, 3)]  # of 4 inverses with the tail first
+    weights = listed_order_weights(dataset_of(rows), NAMES, inverses=True)
+    assert weights[1, 4:].tolist() == [0.5 / 4, 0.5 / 4]
+    assert weights[0, 4:].tolist() == [0.5, 0.5]  # none with the head first
+    # Listed both ways: as `None`, an inverse is as likely in the list as in both orders.
+    both = dataset_of([(first, last, 2), (last, first, 0)], same_post=True)
+    assert listed_order_weights(both, NAMES, inverses=True)[1, 4:].tolist() == [1, 1]
 
 
 def test_an_order_that_a_relation_never_has_changes_nothing():

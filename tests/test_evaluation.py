@@ -12,8 +12,8 @@ from tgdi_hf import TGDIConfig, TGDIForRelationExtraction, evaluate, evaluation_
 from tgdi_hf.cli import app
 from tgdi_hf.controls import Controlled
 from tgdi_hf.demo import tiny_tgdi
-from tgdi_hf.direction import is_tail_first, listed_order_weights, swapped_labels
-from tgdi_hf.evaluation import as_markdown, errors_of, probabilities_as_listed, report_of
+from tgdi_hf.direction import count_inverses, is_tail_first, listed_order_weights, swapped_labels, without_inverses
+from tgdi_hf.evaluation import as_listed_like, as_markdown, errors_of, probabilities_of, report_of
 
 QUICK = dict(dataloader_num_workers=0, disable_tqdm=True)
 NAMES = ["None", "/per/per/peer", "/per/org/member_of", "/loc/loc/contain"]
@@ -133,10 +133,12 @@ def test_inverse_relations_are_read_in_both_orders(corpus):
     names = corpus["train"].features["label"].names
     swapped_label = swapped_labels(names, inverses=True)
     set_seed(0)
-    one_way = len(swapped_label) - len(names)
-    model, processor = tiny_tgdi(corpus, direction_balanced=True, inverse_labels=one_way)
+    model, processor = tiny_tgdi(corpus, direction_balanced=True, inverse_labels=count_inverses(names))
     rows = undecoded(corpus["test"])
-    found = probabilities_as_listed(model, processor, names, rows, corpus["test"], corpus["train"], **QUICK)
+    read = probabilities_of(model, processor, names, rows, directed=True, **QUICK)
+    plain = probabilities_of(model, processor, names, rows, **QUICK)
+    np.testing.assert_allclose(without_inverses(read, names), plain, atol=1e-6)
+    found = as_listed_like(read, model, processor, names, rows, corpus["test"], corpus["train"], **QUICK)
     of_order = []
     for head, tail in (("head", "tail"), ("tail", "head")):
         inputs = processor(

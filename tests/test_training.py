@@ -13,8 +13,9 @@ from transformers import Trainer, TrainerCallback, set_seed
 
 from tgdi_hf import TGDIForRelationExtraction, TGDIProcessor, evaluate
 from tgdi_hf.demo import tiny_tgdi
-from tgdi_hf.direction import swapped_labels
+from tgdi_hf.direction import count_inverses
 from tgdi_hf.training import (
+    build_model,
     claim,
     digest_of_rows,
     last_checkpoint,
@@ -352,20 +353,41 @@ def test_both_orders_and_controls_are_trained_on(corpus, tmp_path):
 
 def test_inverse_relations_are_trained_on(corpus, tmp_path):
     names = corpus["train"].features["label"].names
-    one_way = len(swapped_labels(names, inverses=True)) - len(names)
+    one_way = count_inverses(names)
     assert 0 < one_way < len(names)
     options = {"direction_balanced": True, "inverse_labels": one_way}
     trainer = trainer_for(corpus, tmp_path, options, num_train_epochs=4)
     assert max(trainer.train_dataset["label"][:]) >= len(names)
     trainer.train()
     assert losses(trainer)[-1] < losses(trainer)[0]
-    predictions = trainer.predict(undecoded(corpus["test"])).predictions
-    assert [scores.shape for scores in predictions] == [(32, len(names)), (32, len(names) + one_way)]
+    assert trainer.predict(undecoded(corpus["test"])).predictions.shape == (32, len(names))
     assert trainer.state.best_metric is not None
-    with pytest.raises(ValueError, match=f"`inverse_labels` is {one_way - 1}, but {one_way} of the relations hold in"):
+    with pytest.raises(ValueError, match=f"and {one_way - 1} from tail to head; .* of which {one_way} hold in one"):
         trainer_for(corpus, tmp_path, {**options, "inverse_labels": one_way - 1})
+    fewer = DatasetDict({
+        split: rows.filter(lambda row: row["label"] < 8).cast_column("label", ClassLabel(names=names[:8]))
+        for split, rows in corpus.items()
+    })  # fmt: skip
+    with pytest.raises(ValueError, match="Build a model for these"):  # the inverses would have the ids of others
+        make_trainer(trainer.model, trainer.processing_class, fewer, training_arguments(tmp_path, **QUICK))
+    with pytest.raises(ValueError, match="With `compute_loss_func` .* without what `inverse_labels` adds"):
+        make_trainer(
+            trainer.model, trainer.processing_class, corpus, training_arguments(tmp_path, **QUICK),
+            compute_loss_func=lambda *_: 0,
+        )  # fmt: skip
     with pytest.raises(ValueError, match="without what `inverse_labels` adds"):
         trainer_for(corpus, tmp_path, options, label_smoothing_factor=0.1)
+
+
+def test_models_of_both_orders_learn_inverses_unless_told_otherwise(encoders):
+    names = ["None", "/per/per/peer", "/per/org/member_of", "/loc/loc/contain"]
+    for options, expected in (({}, 2), ({"inverse_labels": 0}, 0), ({"symmetric_relations": ["contain"]}, 2)):
+        model, _ = build_model(names, *encoders, direction_balanced=True, **options)
+        assert model.config.inverse_labels == expected
+        assert model.classifier.out_features == len(names) + expected
+    assert build_model(names, *encoders)[0].config.inverse_labels == 0
+    with pytest.raises(ValueError, match="Which relations hold both ways"):
+        build_model(["None", "friend of"], "missing", "missing", direction_balanced=True)
 
 
 def test_only_the_same_run_is_resumed(tmp_path):

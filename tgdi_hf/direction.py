@@ -59,11 +59,28 @@ def swapped_labels(
     return swapped
 
 
+def count_inverses(names: Sequence[str], symmetric: Collection[str] | None = None) -> int:
+    """I, how many relations hold in one direction only; see `swapped_labels`."""
+    return len(swapped_labels(names, symmetric, inverses=True)) - len(names)
+
+
 def to_be_swapped(dataset: Any) -> list[int]:
     """The places of the rows whose pair is not listed the other way round, too, with a label of its own."""
     posts = list(zip(texts_of(dataset), map(_hashable, dataset["head"]), map(_hashable, dataset["tail"])))
     listed = set(posts)
     return [place for place, (text, head, tail) in enumerate(posts) if (text, tail, head) not in listed]
+
+
+def labels_with_inverses(dataset: Any, swapped_label: np.ndarray, negative: int) -> np.ndarray:
+    """The labels of the rows as listed; `None` becomes the inverse of the relation that the pair has the other way
+    round, where that is listed, too. `swapped_label` is that with inverses."""
+    labels = np.array(dataset["label"][:], dtype=int)
+    posts = list(zip(texts_of(dataset), map(_hashable, dataset["head"]), map(_hashable, dataset["tail"])))
+    one_way = {post: label for post, label in zip(posts, labels.tolist()) if swapped_label[label] != label}
+    for place, (text, head, tail) in enumerate(posts):
+        if labels[place] == negative and (text, tail, head) in one_way:
+            labels[place] = swapped_label[one_way[text, tail, head]]
+    return labels
 
 
 def _hashable(entity: Any) -> Any:
@@ -77,13 +94,13 @@ def with_both_orders(dataset: Dataset, symmetric: Collection[str] | None = None,
     MNRE lists pairs without relation in the order of the text only, and relations in the direction that they have:
     "tail first" means "some relation" in 97 % of its training rows, and a model that scores all pairs of a post goes by
     it. Here a pair without relation has none both ways, a symmetric relation holds both ways, and any other has,
-    swapped, no relation. A pair that is listed both ways stays as it is. An epoch is twice as long.
+    swapped, no relation. A pair that is listed both ways keeps its labels. An epoch is twice as long.
 
     Args:
         dataset: Rows with `head`, `tail` and `label`, a `ClassLabel`.
         symmetric: See `swapped_labels`.
-        inverses: Whether such a swapped pair has the inverse of its relation instead, for models with
-            `config.inverse_labels`.
+        inverses: For models with `config.inverse_labels`: such a swapped pair has the inverse of its relation instead.
+            So has one that is listed both ways, where it is listed without relation.
 
     Raises:
         ValueError: The dataset is a stream, or gives head and tail in different forms; or see `swapped_labels`.
@@ -101,10 +118,13 @@ def with_both_orders(dataset: Dataset, symmetric: Collection[str] | None = None,
     if inverses:
         inverse_names = [f"{names[i]} from tail to head" for i in label_of_swapped[len(names) :]]
         label = ClassLabel(names=[*names, *inverse_names])
-        columns, labels = dataset.column_names, dataset["label"][:]
+        columns, labels = dataset.column_names, labels_with_inverses(dataset, label_of_swapped, names.index(NEGATIVE))
         dataset = dataset.remove_columns("label").add_column("label", labels, feature=label).select_columns(columns)
         features = dataset.features
-    swapped = dataset.select(to_be_swapped(dataset))
+    places = to_be_swapped(dataset)
+    if not places:
+        return dataset
+    swapped = dataset.select(places)
     labels = label_of_swapped[np.array(swapped["label"][:], dtype=int)]
     # Columns change their names, and nothing is copied.
     swapped = swapped.rename_column("head", "_").rename_column("tail", "head").rename_column("_", "tail")
@@ -141,13 +161,19 @@ def listed_order_weights(
     """
     swapped_label = swapped_labels(names, symmetric, inverses)
     labels, tail_first = np.array(dataset["label"][:]), is_tail_first(dataset)
+    if inverses:
+        labels = labels_with_inverses(dataset, swapped_label, list(names).index(NEGATIVE))
     listed, swapped = np.zeros((2, len(swapped_label))), np.zeros((2, len(swapped_label)))
     np.add.at(listed, (tail_first, labels), 1)
     places = to_be_swapped(dataset)
     np.add.at(swapped, (1 - tail_first[places], swapped_label[labels[places]]), 1)
     both = listed + swapped
     # A relation that is never listed in an order is unlikely there; it is not impossible.
-    return np.divide(np.maximum(listed, 0.5), both, out=np.ones_like(both), where=both > 0)
+    weights = np.divide(np.maximum(listed, 0.5), both, out=np.ones_like(both), where=both > 0)
+    if inverses:  # whether they are listed is up to the data as a whole, and many are too rare to tell
+        of_all = [counts[:, len(names) :].sum(axis=1) for counts in (listed, both)]
+        weights[:, len(names) :] = (np.maximum(of_all[0], 0.5) / np.maximum(of_all[1], 1))[:, None]
+    return weights
 
 
 def as_listed(probabilities: np.ndarray, weights: np.ndarray, rows: Any) -> np.ndarray:
@@ -180,9 +206,20 @@ def of_both_passes(probabilities: np.ndarray, of_swapped: np.ndarray, swapped_la
 
 def without_inverses(probabilities: np.ndarray, names: Sequence[str]) -> np.ndarray:
     """`(rows, L)`: a relation from tail to head is `None`; see `modeling.inverse_relations`."""
+    if probabilities.shape[1] == len(names):
+        return probabilities
     folded = probabilities[:, : len(names)].copy()
     folded[:, list(names).index(NEGATIVE)] += probabilities[:, len(names) :].sum(axis=1)
     return folded
 
 
-__all__ = ["as_listed", "is_tail_first", "listed_order_weights", "swapped_labels", "with_both_orders"]
+__all__ = [
+    "as_listed",
+    "count_inverses",
+    "is_tail_first",
+    "listed_order_weights",
+    "of_both_passes",
+    "swapped_labels",
+    "with_both_orders",
+    "without_inverses",
+]

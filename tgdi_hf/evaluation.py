@@ -129,9 +129,9 @@ def evaluate(
     """
     model, processor, names, dataset = load_for_evaluation(checkpoint, dataset)
     if train is not None:
-        train = _balanced_rows(model, names, train, checkpoint)
-        rows = _rows(dataset, control)
-        probabilities = probabilities_as_listed(model, processor, names, rows, dataset, train, **arguments)
+        train, rows = _balanced_rows(model, names, train, checkpoint), _rows(dataset, control)
+        read = probabilities_of(model, processor, names, rows, directed=True, **arguments)
+        probabilities = as_listed_like(read, model, processor, names, rows, dataset, train, **arguments)
         return metrics_of({"names": names, "labels": np.array(dataset["label"][:]), "probabilities": probabilities})
     with TemporaryDirectory() as scratch:
         trainer = trainer_for(model, processor, output_dir or scratch, names, **arguments)
@@ -147,7 +147,8 @@ def _balanced_rows(model, names, train, checkpoint) -> Dataset:
     return _with_labels_of(names, train, checkpoint)
 
 
-def probabilities_as_listed(
+def as_listed_like(
+    probabilities: np.ndarray,
     model: Any,
     processor: TGDIProcessor,
     names: Sequence[str],
@@ -162,6 +163,7 @@ def probabilities_as_listed(
     One with inverse relations reads every pair in both orders, and the mean counts, see `of_both_passes`.
 
     Args:
+        probabilities: What it says of the rows, from `probabilities_of(…, directed=True)`.
         model, processor, names: The model, its processor and its relations.
         rows: What is scored.
         dataset: The same rows as they are listed.
@@ -171,12 +173,10 @@ def probabilities_as_listed(
     Returns:
         `(rows, L)`.
     """
-    symmetric, inverses = model.config.symmetric_relations, bool(model.config.inverse_labels)
-    probabilities = probabilities_of(model, processor, names, rows, directed=inverses, **arguments)
+    symmetric, inverses = getattr(model.config, "symmetric_relations", None), probabilities.shape[1] > len(names)
     if inverses:
-        of_swapped = probabilities_of(
-            model, processor, names, _Swapped(rows, range(len(rows))), directed=True, **arguments
-        )
+        swapped = _Swapped(rows, range(len(rows)))
+        of_swapped = probabilities_of(model, processor, names, swapped, directed=True, **arguments)
         probabilities = of_both_passes(probabilities, of_swapped, swapped_labels(names, symmetric, inverses))
     weights = listed_order_weights(train, names, symmetric, inverses)
     return without_inverses(as_listed(probabilities, weights, dataset), names)
@@ -202,10 +202,11 @@ def _rows(dataset: Dataset, control: Controlled | None) -> Any:
 def probabilities_of(
     model: Any, processor: TGDIProcessor, names: Sequence[str], rows: Any, directed: bool = False, **arguments: Any
 ):
-    """What a model says of every row of a dataset, or list of rows, with labels: `(rows, relations)`; `directed`: with
-    the inverse relations of one that has them."""
+    """What a model says of every row of a dataset, or list of rows, with labels: `(rows, L)`, or `directed` `(rows, L +
+    I)`, with the inverse relations of one that has them."""
+    ignored = [name for name in model.config.keys_to_ignore_at_inference if name != "directed_logits" or not directed]
     with TemporaryDirectory() as scratch:
-        logits = trainer_for(model, processor, scratch, names, **arguments).predict(rows).predictions
+        logits = trainer_for(model, processor, scratch, names, **arguments).predict(rows, ignored).predictions
     logits = (logits[int(directed)] if isinstance(logits, tuple) else logits).astype(np.float64)
     odds = np.exp(logits - logits.max(axis=1, keepdims=True))
     return odds / odds.sum(axis=1, keepdims=True)
@@ -247,25 +248,28 @@ def evaluation_report(
     """
     as_given = dataset
     model, processor, names, dataset = load_for_evaluation(checkpoint, as_given)
+    listed = train  # with the names that it came with
+    if train is not None:
+        train = _balanced_rows(model, names, train, checkpoint)
     rows, labels = _rows(dataset, control), np.array(dataset["label"][:])
-    probabilities = probabilities_of(model, processor, names, rows, **arguments)
+    read = probabilities_of(model, processor, names, rows, directed=True, **arguments)
+    probabilities = without_inverses(read, names)
     direction = {}
     if NEGATIVE in names:
         direction = {"direction": direction_of(model, processor, rows, probabilities, labels, names, arguments)}
     if train is not None:
-        known_rows = _balanced_rows(model, names, train, checkpoint)
-        probabilities = probabilities_as_listed(model, processor, names, rows, dataset, known_rows, **arguments)
+        probabilities = as_listed_like(read, model, processor, names, rows, dataset, train, **arguments)
     posts = texts_of(dataset)
     report = report_of(probabilities, labels, names, _columns(dataset, control), rounds, seed, posts)
     report |= {"checkpoint": str(checkpoint), "as_listed": train is not None, **direction}
     if compare is not None:
         other, other_processor, known, others = load_for_evaluation(compare, as_given)
-        other_rows = _rows(others, control)
-        if train is not None and other.config.direction_balanced:
-            known_rows = _balanced_rows(other, known, train, compare)
-            found = probabilities_as_listed(other, other_processor, known, other_rows, others, known_rows, **arguments)
-        else:
-            found = probabilities_of(other, other_processor, known, other_rows, **arguments)
+        rows = _rows(others, control)
+        found = probabilities_of(other, other_processor, known, rows, directed=True, **arguments)
+        if listed is not None and other.config.direction_balanced:
+            known_rows = _balanced_rows(other, known, listed, compare)
+            found = as_listed_like(found, other, other_processor, known, rows, others, known_rows, **arguments)
+        found = without_inverses(found, known)
         # The two may number relations differently, and one may know more of them than the other.
         ids = np.array([names.index(name) if name in names else len(names) for name in known])
         negative = names.index(NEGATIVE) if NEGATIVE in names else None

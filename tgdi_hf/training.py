@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from transformers import AutoImageProcessor, PreTrainedModel, Trainer, TrainingA
 
 from .collator import TGDICollator
 from .controls import Controlled
-from .direction import with_both_orders
+from .direction import count_inverses, with_both_orders
 from .metric import make_compute_metrics
 from .mnre import NEGATIVE, load_mnre
 from .modeling.modeling_tgdi import TGDIForRelationExtraction
@@ -202,10 +202,11 @@ def make_trainer(
             "rows under a control. Leave it out."
         )
     extra = [name for name in EXTRA_LOSSES if getattr(model.config, name, 0)]
-    if extra and arguments.label_smoothing_factor:
+    outside = "label_smoothing_factor" if arguments.label_smoothing_factor else "compute_loss_func"
+    if extra and (arguments.label_smoothing_factor or kwargs.get(outside) is not None):
         raise ValueError(
-            f"With `label_smoothing_factor` `Trainer` computes the loss by itself, without what `{extra[0]}` adds. Set "
-            "one of the two to 0."
+            f"With `{outside}` `Trainer` computes the loss by itself, without what `{extra[0]}` adds. Leave out one of "
+            "the two."
         )
 
     def rows(split: str):
@@ -213,14 +214,18 @@ def make_trainer(
             return None
         found, column = dataset[split], arguments.length_column_name
         if split == "train" and both_orders:
-            inverses = bool(getattr(model.config, "inverse_labels", 0))
-            found = with_both_orders(found, getattr(model.config, "symmetric_relations", None), inverses)
-            inverse_labels = len(found.features["label"].names) - len(names)
-            if inverses and inverse_labels != model.config.inverse_labels:
-                raise ValueError(
-                    f"`inverse_labels` is {model.config.inverse_labels}, but {inverse_labels} of the relations hold in "
-                    "one direction only; set it to that."
-                )
+            symmetric = getattr(model.config, "symmetric_relations", None)
+            inverse_labels = getattr(model.config, "inverse_labels", 0)
+            if inverse_labels:
+                known = [name for _, name in sorted(model.config.id2label.items())]
+                expected = count_inverses(names, symmetric)
+                if known != names or inverse_labels != expected:
+                    raise ValueError(
+                        f"The model knows the relations {', '.join(known)}, and {inverse_labels} from tail to head; "
+                        f"the data has {', '.join(names)}, of which {expected} hold in one direction only. Build a "
+                        f"model for these, with `inverse_labels={expected}`."
+                    )
+            found = with_both_orders(found, symmetric, inverses=inverse_labels > 0)
         if control is not None:
             return Controlled(found, control, share, arguments.seed)
         found = undecoded(found)
@@ -244,6 +249,13 @@ def make_trainer(
     )
 
 
+def with_inverse_labels(names: Sequence[str], config: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields of a configuration, and with `direction_balanced` `inverse_labels`, unless they say it themselves."""
+    if not config.get("direction_balanced"):
+        return {**config}
+    return {"inverse_labels": count_inverses(names, config.get("symmetric_relations")), **config}
+
+
 def build_model(
     names: list[str],
     text_model: str,
@@ -264,8 +276,10 @@ def build_model(
         use_caption: Whether the processor appends captions to the text.
         freeze_vision: Whether the vision encoder keeps its weights.
         max_length: Longest text with caption, in tokens; the tokenizer's own limit by default.
-        config: Fields of `TGDIConfig`.
+        config: Fields of `TGDIConfig`. With `direction_balanced` the model learns relations from tail to head, too
+            (`inverse_labels`), unless that is 0.
     """
+    config = with_inverse_labels(names, config)
     processor = TGDIProcessor.from_text_vision_pretrained(
         text_model,
         vision_model,
@@ -421,10 +435,12 @@ def fine_tune(
         ValueError: The checkpoints in `output_dir` are those of another model, other rows or another recipe; or kept
             features, and a control that draws pictures.
     """
+    names = dataset["train"].features["label"].names
+    model_options = with_inverse_labels(names, model_options or {})
     identity = {
         "text_model": str(text_model),
         "vision_model": str(vision_model),
-        "model_options": model_options or {},
+        "model_options": model_options,
         "seed": seed,
         "fusion_learning_rate": fusion_learning_rate,
         "control": control,
@@ -439,8 +455,7 @@ def fine_tune(
         )
     claim(output_dir, identity)
     set_seed(seed)
-    names = dataset["train"].features["label"].names
-    model, processor = build_model(names, text_model, vision_model, **(model_options or {}))
+    model, processor = build_model(names, text_model, vision_model, **model_options)
     training = training_arguments(output_dir, seed=seed, **arguments)
     features = None
     if vision_features is not None:

@@ -11,7 +11,6 @@ from transformers.loss.loss_utils import fixed_cross_entropy
 
 from tgdi_hf import TGDIConfig
 from tgdi_hf.modeling.branch_consistency import branch_divergence
-from tgdi_hf.modeling.configuration_tgdi import NEGATIVE
 from tgdi_hf.modeling.inverse_relations import fold_inverses
 from tgdi_hf.modeling.modeling_tgdi import TGDIPreTrainedModel, at_markers
 from tgdi_hf.modeling.pretrained_towers import as_text_encoder, as_vision_tower, load_tower
@@ -184,7 +183,8 @@ class Baseline(TGDIPreTrainedModel):
         if self.training and self.config.r_drop_weight and labels is not None:
             again = self.classify(self.entities(*text, pictures, head_index, tail_index), labels, num_items_in_batch)
             share = 1 if num_items_in_batch is None else (labels != -100).sum() / num_items_in_batch
-            apart = branch_divergence(outputs.logits, again.logits, labels)
+            passes = (one.logits if one.directed_logits is None else one.directed_logits for one in (outputs, again))
+            apart = branch_divergence(*passes, labels)
             outputs.loss = (outputs.loss + again.loss) / 2 + self.config.r_drop_weight * share * apart
         return outputs
 
@@ -197,11 +197,9 @@ class Baseline(TGDIPreTrainedModel):
         loss = None
         if labels is not None:
             loss = fixed_cross_entropy(scores.float(), labels, num_items_in_batch=num_items_in_batch)
-        return TGDIRelationExtractionOutput(
-            loss=loss,
-            logits=fold_inverses(scores, self.config.num_labels, self.config.label2id.get(NEGATIVE)),
-            directed_logits=scores if self.config.inverse_labels else None,
-        )
+        directed = scores if self.config.inverse_labels else None
+        logits = scores if directed is None else fold_inverses(directed, self.config.num_labels, self.config.none_label)
+        return TGDIRelationExtractionOutput(loss=loss, logits=logits, directed_logits=directed)
 
     def levels(self, pixel_values, image_mask, image_index) -> VisualLevels | None:
         if self.vision_tower is None or pixel_values is None:

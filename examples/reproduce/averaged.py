@@ -46,9 +46,10 @@ class AveragedWeights(TrainerCallback):
 
     def on_epoch_end(self, args, state, control, **kwargs):
         # Before the checkpoint is written: whichever of them is complete has its average.
-        save_model(self.model, str(self.file(args, state)))
+        if state.is_world_process_zero:
+            save_model(self.model, str(self.file(args, state)))
 
     def on_save(self, args, state, control, **kwargs):
         for file in Path(args.output_dir).glob("averaged-*.safetensors"):
-            if file != self.file(args, state):
+            if file != self.file(args, state) and state.is_world_process_zero:
                 file.unlink()

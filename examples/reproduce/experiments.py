@@ -61,6 +61,8 @@ class Experiment:
                 f"{self.group}/{self.name}: `share` is {self.share} and `control_share` {self.control_share}; expected "
                 "more than 0, and 1 at the most."
             )
+        if self.class_weights and self.both_orders:
+            raise ValueError(f"{self.group}/{self.name}: `class_weights` are those of the rows as they are listed.")
         if self.control is not None and self.control not in CONTROLS:
             raise ValueError(f"{self.group}/{self.name}: no control {self.control!r}; there are {', '.join(CONTROLS)}.")
 

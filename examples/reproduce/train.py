@@ -19,7 +19,8 @@ from transformers import set_seed
 
 from examples.baselines import BASELINES, build_baseline
 from tgdi_hf.controls import Controlled
-from tgdi_hf.evaluation import direction_of, probabilities_as_listed, probabilities_of, report_of
+from tgdi_hf.direction import as_listed, listed_order_weights, without_inverses
+from tgdi_hf.evaluation import as_listed_like, direction_of, probabilities_of, report_of
 from tgdi_hf.mnre import NEGATIVE
 from tgdi_hf.posts import texts_of, undecoded
 from tgdi_hf.statistics import row_counts, scores_of
@@ -82,7 +83,7 @@ def run(
     Returns:
         Scores, those with `averaged` weights, scores by relation, F1 after every epoch and with shifted odds of
         `None`, direction (and, of a model trained on both orders, the scores `as_listed`, see
-        `probabilities_as_listed`), answers row by row, and what it was made with.
+        `as_listed_like`), answers row by row, and what it was made with.
     """
     set_seed(seed)
     code = commit()  # now, not when the files may be others
@@ -130,16 +131,21 @@ def run(
     if experiment.control is not None:
         rows = Controlled(dataset[split], **changes, seed=seed)
     scoring = {name: arguments[name] for name in ("bf16",) if name in arguments}
-    probabilities = probabilities_of(trainer.model, processor, names, rows, **scoring)
+    read = probabilities_of(trainer.model, processor, names, rows, directed=True, **scoring)
+    probabilities = without_inverses(read, names)
     of_average = probabilities_of(averaged.model, processor, names, rows, **scoring)
     posts = texts_of(dataset[split])
     report = report_of(probabilities, labels, names, posts=posts)
     listed = None
     if experiment.both_orders:
-        of_listed = probabilities_as_listed(
-            trainer.model, processor, names, rows, dataset[split], dataset["train"], **scoring
+        of_listed = as_listed_like(
+            read, trainer.model, processor, names, rows, dataset[split], dataset["train"], **scoring
         )
         listed = scores_only(report_of(of_listed, labels, names))
+        if read.shape[1] > len(names):
+            weights = listed_order_weights(dataset["train"], names, inverses=True)
+            once = without_inverses(as_listed(read, weights, dataset[split]), names)
+            listed["f1_of_one_pass"] = scores_only(report_of(once, labels, names))["f1"]
     result = {
         "experiment": asdict(experiment),
         "seed": seed,
@@ -208,7 +214,7 @@ def weighed_loss(labels: Sequence[int], relations: int, power: float) -> Callabl
     def loss(outputs: Any, labels: torch.Tensor, num_items_in_batch: Any = None) -> torch.Tensor:
         logits = outputs.logits.float()
         summed = torch.nn.functional.cross_entropy(logits, labels, weights.to(labels.device), reduction="sum")
-        return summed / (len(labels) if num_items_in_batch is None else num_items_in_batch)
+        return summed / ((labels != -100).sum() if num_items_in_batch is None else num_items_in_batch)
 
     return loss
 

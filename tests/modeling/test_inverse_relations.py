@@ -5,7 +5,7 @@ import torch
 from huggingface_hub.errors import StrictDataclassClassValidationError
 from torch.nn.functional import cross_entropy
 
-from tgdi_hf import TGDIForRelationExtraction
+from tgdi_hf import TGDIConfig, TGDIForRelationExtraction
 from tgdi_hf.modeling.inverse_relations import fold_inverses
 
 from .conftest import tiny_config, tiny_inputs, tiny_model
@@ -25,7 +25,6 @@ def test_inverses_are_added_to_none():
     folded = fold_inverses(scores, num_labels=3, none=1)
     torch.testing.assert_close(folded.softmax(dim=1), torch.tensor([[1.0, 8.0, 3.0]]) / 12)
     torch.testing.assert_close(folded[:, [0, 2]], scores[:, [0, 2]])
-    assert fold_inverses(scores, num_labels=5, none=1) is scores
     assert fold_inverses(scores.bfloat16(), num_labels=3, none=1).dtype == torch.bfloat16
     large = fold_inverses(torch.tensor([[1000.0, 1000.0, 0.0]]), num_labels=2, none=0)
     torch.testing.assert_close(large, torch.tensor([[1000.0, 1000.0]]))
@@ -42,6 +41,32 @@ def test_a_model_tells_inverses_apart_and_answers_none(tmp_path):
     again = TGDIForRelationExtraction.from_pretrained(tmp_path)
     torch.testing.assert_close(again(**inputs).logits, found.logits)
     assert tiny_model()(**inputs).directed_logits is None
+
+
+def test_relations_may_be_given_by_id_alone(tmp_path):
+    """transformers then leaves `label2id` empty."""
+    names = {0: "a", 1: "None", 2: "b"}
+    plain = tiny_model(num_labels=3, id2label=names)
+    assert plain.config.label2id is None
+    assert plain(**tiny_inputs()).logits.shape == (4, 3)
+    model = tiny_model(num_labels=3, id2label=names, direction_balanced=True, inverse_labels=2)
+    found = model(**tiny_inputs())
+    torch.testing.assert_close(found.logits, fold_inverses(found.directed_logits, 3, 1))
+
+
+def test_other_relations_have_other_inverses(tmp_path):
+    tiny_model(**DIRECTED, symmetric_relations=["b"]).save_pretrained(tmp_path)
+    for options in ({"num_labels": 5}, {"num_labels": 5, "inverse_labels": 0}, {"id2label": {0: "None", 1: "c"}}):
+        config = TGDIConfig.from_pretrained(tmp_path, **options)
+        assert (config.inverse_labels, config.symmetric_relations) == (0, None)
+    more = {"id2label": dict(enumerate(["None", "c", "d", "e"])), "inverse_labels": 3}
+    assert TGDIConfig.from_pretrained(tmp_path, **more).inverse_labels == 3
+    assert TGDIConfig.from_pretrained(tmp_path, num_labels=3).inverse_labels == 2
+    assert TGDIConfig.from_pretrained(tmp_path, id2label={0: "x", 1: "None", 2: "y"}).inverse_labels == 2
+    same = TGDIConfig.from_pretrained(tmp_path, direction_balanced=False, inverse_labels=0)
+    assert not same.direction_balanced
+    with pytest.raises(StrictDataclassClassValidationError, match="`inverse_labels` is 2"):
+        TGDIConfig.from_pretrained(tmp_path, direction_balanced=False)
 
 
 def test_inverses_teach_the_classifier_what_none_alone_does_not():

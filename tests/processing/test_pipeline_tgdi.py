@@ -20,6 +20,8 @@ from tgdi_hf import (
     TGDIForRelationExtraction,
     TGDIProcessor,
 )
+from tgdi_hf.demo import tiny_tgdi
+from tgdi_hf.direction import count_inverses
 from tgdi_hf.processing.pipeline_tgdi import TASK
 from tgdi_hf.tiny import tiny_image_processor, tiny_text_config, tiny_tokenizer, tiny_vision_config
 
@@ -440,6 +442,26 @@ def listed_in_one_order():
             optimizer.zero_grad()
         chance.shuffle(posts)
     return MultimodalRelationExtractionPipeline(model=model, processor=processor), posts
+
+
+def test_evidence_for_none_is_that_of_all_that_is_none(corpus):
+    names = corpus["train"].features["label"].names
+    one_way = count_inverses(names)
+    set_seed(0)
+    model, processor = tiny_tgdi(corpus, direction_balanced=True, inverse_labels=one_way)
+    pipe = MultimodalRelationExtractionPipeline(model=model.eval(), processor=processor)
+    weights, none = model.classifier.weight.detach(), names.index("None")
+    directed = torch.zeros(len(names) + one_way)
+    directed[none], directed[-1] = np.log(3), np.log(9)  # 3 and 9 of the 3 + 9 + (one_way - 1)
+    folded = pipe._classifier(directed)
+    assert folded.shape == (len(names), weights.shape[1])
+    expected = (3 * weights[none] + 9 * weights[-1] + weights[len(names) : -1].sum(dim=0)) / (11 + one_way)
+    torch.testing.assert_close(folded[none], expected)
+    others = [i for i in range(len(names)) if i != none]
+    torch.testing.assert_close(folded[others], weights[others])
+    result = pipe(POST, evidence=True)
+    assert sum(result["evidence"]["branches"].values()) == pytest.approx(1)
+    assert {one["relation"] for one in result["relations"]} <= set(names)
 
 
 def test_the_order_of_a_pair_is_not_taken_for_a_relation(listed_in_one_order):
