@@ -17,7 +17,15 @@ from examples.reproduce.compare import compare
 from examples.reproduce.experiments import CONFIGS, read_experiments
 from examples.reproduce.figures import curves
 from examples.reproduce.rows import stratified_share, with_blank_crops
-from examples.reproduce.train import CONVOLUTION_RECIPE, identity_of, none_shift, run, set_dropout, weighed_loss
+from examples.reproduce.train import (
+    CONVOLUTION_RECIPE,
+    direction_of_two_passes,
+    identity_of,
+    none_shift,
+    run,
+    set_dropout,
+    weighed_loss,
+)
 from tgdi_hf import TGDIConfig, load_mnre
 from tgdi_hf.training import training_arguments
 
@@ -101,6 +109,16 @@ def test_rows_of_a_rare_relation_weigh_more_and_rows_weigh_one_on_average():
     expected = 17 / 5 * (np.log(4 / 3) / 4 + np.log(4))
     assert loss(outputs, torch.tensor([0, 1])).item() == pytest.approx(expected / 2, rel=1e-6)
     assert loss(outputs, torch.tensor([0, 1]), num_items_in_batch=4).item() == pytest.approx(expected / 4, rel=1e-6)
+
+
+def test_shares_of_unrelated_pairs_that_two_passes_give_a_relation():
+    names = ["None", "/per/per/peer", "/per/org/member_of"]  # and the inverse of the last one
+    twice = np.array([[0.4, 0, 0.6, 0], [0.3, 0, 0.1, 0.6], [0.8, 0, 0.1, 0.1], [0.4, 0.6, 0, 0], [0, 0, 1, 0]])
+    found = direction_of_two_passes(twice, np.array([0, 0, 0, 0, 2]), names)
+    # Of the four without relation the first and the fourth, a peer; swapped the second and the fourth.
+    assert found == {"listed_of_two_passes": 0.5, "swapped_of_two_passes": 0.5}
+    found = direction_of_two_passes(twice[1:3], np.array([0, 0]), names)
+    assert found == {"listed_of_two_passes": 0.0, "swapped_of_two_passes": 0.5}
 
 
 def test_dropout_is_set_everywhere():

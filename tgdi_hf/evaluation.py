@@ -131,7 +131,8 @@ def evaluate(
     if train is not None:
         train, rows = _balanced_rows(model, names, train, checkpoint), _rows(dataset, control)
         read = probabilities_of(model, processor, names, rows, directed=True, **arguments)
-        probabilities = as_listed_like(read, model, processor, names, rows, dataset, train, **arguments)
+        read = read_both_ways(read, model, processor, names, rows, **arguments)
+        probabilities = given_listed_order(read, model, names, dataset, train)
         return metrics_of({"names": names, "labels": np.array(dataset["label"][:]), "probabilities": probabilities})
     with TemporaryDirectory() as scratch:
         trainer = trainer_for(model, processor, output_dir or scratch, names, **arguments)
@@ -147,37 +148,45 @@ def _balanced_rows(model, names, train, checkpoint) -> Dataset:
     return _with_labels_of(names, train, checkpoint)
 
 
-def as_listed_like(
-    probabilities: np.ndarray,
-    model: Any,
-    processor: TGDIProcessor,
-    names: Sequence[str],
-    rows: Any,
-    dataset: Dataset,
-    train: Dataset,
-    **arguments: Any,
+def read_both_ways(
+    probabilities: np.ndarray, model: Any, processor: TGDIProcessor, names: Sequence[str], rows: Any, **arguments: Any
 ) -> np.ndarray:
     r"""
-    What a model that was trained on both orders says of rows, given that they are listed like those it learned from.
-
-    One with inverse relations reads every pair in both orders, and the mean counts, see `of_both_passes`.
+    What a model with inverse relations says of pairs that it reads in either order, see `of_both_passes`.
 
     Args:
         probabilities: What it says of the rows, from `probabilities_of(…, directed=True)`.
         model, processor, names: The model, its processor and its relations.
         rows: What is scored.
-        dataset: The same rows as they are listed.
-        train: The training rows, see `listed_order_weights`.
         arguments: Fields of `TrainingArguments`.
+
+    Returns:
+        `(rows, L + I)`; of a model without inverse relations `probabilities` as they are.
+    """
+    if probabilities.shape[1] == len(names):
+        return probabilities
+    swapped = _Swapped(rows, range(len(rows)))
+    of_swapped = probabilities_of(model, processor, names, swapped, directed=True, **arguments)
+    swapped_label = swapped_labels(names, model.config.symmetric_relations, inverses=True)
+    return of_both_passes(probabilities, of_swapped, swapped_label)
+
+
+def given_listed_order(
+    probabilities: np.ndarray, model: Any, names: Sequence[str], dataset: Dataset, train: Dataset
+) -> np.ndarray:
+    r"""
+    What a model that was trained on both orders says of rows, given that they are listed like those it learned from.
+
+    Args:
+        probabilities: From `probabilities_of(…, directed=True)` or `read_both_ways`.
+        model, names: The model and its relations.
+        dataset: The rows that were scored, as they are listed.
+        train: The training rows, see `listed_order_weights`.
 
     Returns:
         `(rows, L)`.
     """
     symmetric, inverses = getattr(model.config, "symmetric_relations", None), probabilities.shape[1] > len(names)
-    if inverses:
-        swapped = _Swapped(rows, range(len(rows)))
-        of_swapped = probabilities_of(model, processor, names, swapped, directed=True, **arguments)
-        probabilities = of_both_passes(probabilities, of_swapped, swapped_labels(names, symmetric, inverses))
     weights = listed_order_weights(train, names, symmetric, inverses)
     return without_inverses(as_listed(probabilities, weights, dataset), names)
 
@@ -258,7 +267,8 @@ def evaluation_report(
     if NEGATIVE in names:
         direction = {"direction": direction_of(model, processor, rows, probabilities, labels, names, arguments)}
     if train is not None:
-        probabilities = as_listed_like(read, model, processor, names, rows, dataset, train, **arguments)
+        read = read_both_ways(read, model, processor, names, rows, **arguments)
+        probabilities = given_listed_order(read, model, names, dataset, train)
     posts = texts_of(dataset)
     report = report_of(probabilities, labels, names, _columns(dataset, control), rounds, seed, posts)
     report |= {"checkpoint": str(checkpoint), "as_listed": train is not None, **direction}
@@ -268,7 +278,8 @@ def evaluation_report(
         found = probabilities_of(other, other_processor, known, rows, directed=True, **arguments)
         if listed is not None and other.config.direction_balanced:
             known_rows = _balanced_rows(other, known, listed, compare)
-            found = as_listed_like(found, other, other_processor, known, rows, others, known_rows, **arguments)
+            found = read_both_ways(found, other, other_processor, known, rows, **arguments)
+            found = given_listed_order(found, other, known, others, known_rows)
         found = without_inverses(found, known)
         # The two may number relations differently, and one may know more of them than the other.
         ids = np.array([names.index(name) if name in names else len(names) for name in known])

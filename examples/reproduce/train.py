@@ -19,8 +19,8 @@ from transformers import set_seed
 
 from examples.baselines import BASELINES, build_baseline
 from tgdi_hf.controls import Controlled
-from tgdi_hf.direction import as_listed, listed_order_weights, without_inverses
-from tgdi_hf.evaluation import as_listed_like, direction_of, probabilities_of, report_of
+from tgdi_hf.direction import swapped_labels, without_inverses
+from tgdi_hf.evaluation import direction_of, given_listed_order, probabilities_of, read_both_ways, report_of
 from tgdi_hf.mnre import NEGATIVE
 from tgdi_hf.posts import texts_of, undecoded
 from tgdi_hf.statistics import row_counts, scores_of
@@ -82,8 +82,8 @@ def run(
 
     Returns:
         Scores, those with `averaged` weights, scores by relation, F1 after every epoch and with shifted odds of
-        `None`, direction (and, of a model trained on both orders, the scores `as_listed`, see
-        `as_listed_like`), answers row by row, and what it was made with.
+        `None`, direction (and, of a model trained on both orders, the scores `as_listed`, see `given_listed_order`),
+        answers row by row, and what it was made with.
     """
     set_seed(seed)
     code = commit()  # now, not when the files may be others
@@ -136,16 +136,17 @@ def run(
     of_average = probabilities_of(averaged.model, processor, names, rows, **scoring)
     posts = texts_of(dataset[split])
     report = report_of(probabilities, labels, names, posts=posts)
-    listed = None
+    listed, direction = None, direction_of(trainer.model, processor, rows, probabilities, labels, names, scoring)
     if experiment.both_orders:
-        of_listed = as_listed_like(
-            read, trainer.model, processor, names, rows, dataset[split], dataset["train"], **scoring
+        twice = read_both_ways(read, trainer.model, processor, names, rows, **scoring)
+        of_listed = dataset[split], dataset["train"]
+        once, listed = (
+            scores_only(report_of(given_listed_order(of, model, names, *of_listed), labels, names))
+            for of in (read, twice)
         )
-        listed = scores_only(report_of(of_listed, labels, names))
-        if read.shape[1] > len(names):
-            weights = listed_order_weights(dataset["train"], names, inverses=True)
-            once = without_inverses(as_listed(read, weights, dataset[split]), names)
-            listed["f1_of_one_pass"] = scores_only(report_of(once, labels, names))["f1"]
+        if twice.shape[1] > len(names):
+            listed["f1_of_one_pass"] = once["f1"]
+            direction |= direction_of_two_passes(twice, labels, names)
     result = {
         "experiment": asdict(experiment),
         "seed": seed,
@@ -156,7 +157,7 @@ def run(
         "epochs": [round(log["eval_f1"], 4) for log in trainer.state.log_history if "eval_f1" in log],
         "as_listed": listed,
         "none_shift": none_shift(probabilities, labels, names.index(NEGATIVE)),
-        "direction": direction_of(trainer.model, processor, rows, probabilities, labels, names, scoring),
+        "direction": direction,
         "train_rows": len(places),
         "row_ids": ids if experiment.share < 1 else None,
         "answers": probabilities.argmax(axis=1).tolist(),
@@ -198,6 +199,16 @@ def identity_of(
 def digests_of(dataset: DatasetDict, split: str) -> dict[str, str]:
     """What names the rows that a run is trained and scored on, as they were read."""
     return {name: digest_of_rows(dataset[name]) for name in ("train", split)}
+
+
+def direction_of_two_passes(twice: np.ndarray, labels: np.ndarray, names: Sequence[str]) -> dict[str, float]:
+    """As `direction_of`, from what `read_both_ways` has: in the listed order, and in the other one."""
+    unrelated, negative = labels == names.index(NEGATIVE), names.index(NEGATIVE)
+    orders = {"listed": twice, "swapped": twice[:, swapped_labels(names, inverses=True)]}
+    return {
+        f"{order}_of_two_passes": float((without_inverses(found, names)[unrelated].argmax(axis=1) != negative).mean())
+        for order, found in orders.items()
+    }
 
 
 def set_dropout(model: torch.nn.Module, probability: float) -> None:
