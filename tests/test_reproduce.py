@@ -213,6 +213,16 @@ def test_tables_say_how_many_seeds_a_figure_has(tmp_path):
     )
 
 
+def test_of_two_passes_the_table_says_what_one_brings(tmp_path):
+    (tmp_path / "direction").mkdir()
+    listed = {"as_listed": {"f1": 0.57, "f1_of_one_pass": 0.56}, "averaged": {"f1": 0.51}}
+    (tmp_path / "direction" / "mtb-inverse-0.json").write_text(json.dumps(result("mtb-inverse", 0, 0.5) | listed))
+    (tmp_path / "direction" / "mtb-both-orders-0.json").write_text(json.dumps(result("mtb-both-orders", 0, 0.5)))
+    head, _, *lines = collect("direction", tmp_path).splitlines()
+    assert "F1 | F1, weighed for the listed order | the same from one pass | F1 of averaged weights |" in head
+    assert any("| 50.00 | 57.00 | 56.00 | 51.00 | 10.00 | 90.00 |" in line for line in lines)
+
+
 def test_sweeps_are_drawn_as_curves(tmp_path):
     (tmp_path / "low_resource").mkdir()
     for name, f1 in (("10-mtb", 0.2), ("50-mtb", 0.4), ("10-tgdi", 0.3)):

@@ -124,8 +124,9 @@ def main_table(group: str, found: dict[str, list[dict[str, Any]]]) -> str:
         "recall",
         "F1",
         "F1, weighed for the listed order",
+        "the same from one pass",
+        "F1 of averaged weights",
     ]
-    header.append("F1 of averaged weights")
     header += ["F1 with the odds of `None` shifted, at best", "`None` given a relation", "the same, swapped"]
     header += ["quoted: paper, test, P / R / F1"]
     lines = []
@@ -133,8 +134,10 @@ def main_table(group: str, found: dict[str, list[dict[str, Any]]]) -> str:
         results = found[experiment.name]
         columns = [mean_and_deviation([r["scores"][s] for r in results]) for s in ("accuracy", *SCORES)]
         columns.append(mean_and_deviation([r["as_listed"]["f1"] for r in results if r["as_listed"]]))
-        # Only in the table that is about such things.
-        averaged = [r["averaged"]["f1"] for r in results if "averaged" in r] if group == "recipe" else []
+        one_pass = [r["as_listed"]["f1_of_one_pass"] for r in results if "f1_of_one_pass" in (r["as_listed"] or {})]
+        columns.append(mean_and_deviation(one_pass))
+        # Only in the tables of runs that have it.
+        averaged = [r["averaged"]["f1"] for r in results if "averaged" in r and group in ("recipe", "direction")]
         columns.append(mean_and_deviation(averaged) + of_the_seeds(averaged, results))
         columns.append(best_shift(results) if group == "recipe" else "")
         for side in ("listed", "swapped"):
