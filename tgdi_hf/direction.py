@@ -66,7 +66,7 @@ def count_inverses(names: Sequence[str], symmetric: Collection[str] | None = Non
 
 def to_be_swapped(dataset: Any) -> list[int]:
     """The places of the rows whose pair is not listed the other way round, too, with a label of its own."""
-    posts = list(zip(texts_of(dataset), map(_hashable, dataset["head"]), map(_hashable, dataset["tail"])))
+    posts = _listed_pairs(dataset)
     listed = set(posts)
     return [place for place, (text, head, tail) in enumerate(posts) if (text, tail, head) not in listed]
 
@@ -75,12 +75,17 @@ def labels_with_inverses(dataset: Any, swapped_label: np.ndarray, negative: int)
     """The labels of the rows as listed; `None` becomes the inverse of the relation that the pair has the other way
     round, where that is listed, too. `swapped_label` is that with inverses."""
     labels = np.array(dataset["label"][:], dtype=int)
-    posts = list(zip(texts_of(dataset), map(_hashable, dataset["head"]), map(_hashable, dataset["tail"])))
+    posts = _listed_pairs(dataset)
     one_way = {post: label for post, label in zip(posts, labels.tolist()) if swapped_label[label] != label}
     for place, (text, head, tail) in enumerate(posts):
         if labels[place] == negative and (text, tail, head) in one_way:
             labels[place] = swapped_label[one_way[text, tail, head]]
     return labels
+
+
+def _listed_pairs(dataset: Any) -> list[tuple[Any, Any, Any]]:
+    """Text, head and tail of every row."""
+    return list(zip(texts_of(dataset), map(_hashable, dataset["head"]), map(_hashable, dataset["tail"])))
 
 
 def _hashable(entity: Any) -> Any:
