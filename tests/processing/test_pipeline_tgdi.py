@@ -65,7 +65,8 @@ def test_a_checkpoint_is_a_pipeline(checkpoint, corpus):
 def test_saving_keeps_the_processor_and_the_code(pipe, tmp_path, corpus):
     pipe.save_pretrained(tmp_path / "saved")
     again = pipeline(TASK, model=str(tmp_path / "saved"))
-    assert again(corpus["test"][0]) == pipe(corpus["test"][0])
+    # Where weights lie in memory may change the last bit.
+    close(again(corpus["test"][0]), pipe(corpus["test"][0]))
     assert (tmp_path / "saved" / "pipeline_tgdi.py").is_file()
     assert not hasattr(pipe.model.config, "custom_pipelines")
     # What is saved without the pipeline's code names none.
