@@ -21,8 +21,14 @@ from tgdi_hf import (
     make_compute_metrics,
     undecoded,
 )
-from tgdi_hf.direction import count_inverses, with_both_orders
-from tgdi_hf.training import features_for, last_checkpoint, optimizer_for, training_arguments
+from tgdi_hf.direction import with_both_orders
+from tgdi_hf.training import (
+    features_for,
+    last_checkpoint,
+    optimizer_for,
+    training_arguments,
+    with_inverse_labels,
+)
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("data", type=Path)
@@ -59,7 +65,7 @@ def main() -> None:
     )
 
     # 3. Both orders of a pair: a relation that holds one way is, from tail to head, told apart from none.
-    balanced = {"direction_balanced": True, "inverse_labels": count_inverses(names)} if args.both_orders else {}
+    options = with_inverse_labels(names, {"direction_balanced": args.both_orders, **args.config})
 
     # 4. The model, from the two pretrained encoders. The vision encoder keeps its weights.
     model = TGDIForRelationExtraction.from_text_vision_pretrained(
@@ -68,7 +74,7 @@ def main() -> None:
         tokenizer=processor.tokenizer,
         id2label=dict(enumerate(names)),
         label2id={name: i for i, name in enumerate(names)},
-        **{**balanced, **args.config},
+        **options,
     )
     model.freeze_vision_encoder()
 

@@ -16,6 +16,7 @@ from tgdi_hf.bulk_prediction import predict_file
 from tgdi_hf.posts import read_table
 
 from .processing.tiny_checkpoints import blip2, owlv2
+from .test_mnre import write_split
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
@@ -114,3 +115,15 @@ def test_ray_predicts_what_one_process_does(checkpoint, pipe, posts, tmp_path):
     files = sorted((tmp_path / "ray").glob("*.parquet"))
     found = [row for file in files for row in parquet.read_table(file).to_pylist()]
     check_against_one_process(found, pipe, posts, tmp_path)
+
+
+@pytest.mark.parametrize(("config", "inverse_labels"), [("{}", 15), ('{"inverse_labels": 0}', 0)])
+def test_the_training_script_shows_pairs_in_both_orders(config, inverse_labels, encoders, tmp_path):
+    for split in ("train", "validation"):
+        write_split(tmp_path / "mnre", split)
+    text, vision = map(str, encoders)
+    command = [sys.executable, "examples/train_mnre.py", str(tmp_path / "mnre"), str(tmp_path / "run"), "--epochs", "1"]
+    command += ["--text-model", text, "--vision-model", vision, "--both-orders", "--config", config]
+    subprocess.run(command, check=True, cwd=Path(__file__).parents[1], env={**os.environ, "OMP_NUM_THREADS": "1"})
+    found = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert found["direction_balanced"] and found["inverse_labels"] == inverse_labels

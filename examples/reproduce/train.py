@@ -139,13 +139,11 @@ def run(
     listed, direction = None, direction_of(trainer.model, processor, rows, probabilities, labels, names, scoring)
     if experiment.both_orders:
         twice = read_both_ways(read, trainer.model, processor, names, rows, **scoring)
-        of_listed = dataset[split], dataset["train"]
-        once, listed = (
-            scores_only(report_of(given_listed_order(of, model, names, *of_listed), labels, names))
-            for of in (read, twice)
-        )
+        of_listed = given_listed_order(twice, model, names, dataset[split], dataset["train"])
+        listed = scores_only(report_of(of_listed, labels, names))
         if twice.shape[1] > len(names):
-            listed["f1_of_one_pass"] = once["f1"]
+            of_one_pass = given_listed_order(read, model, names, dataset[split], dataset["train"])
+            listed["f1_of_one_pass"] = scores_only(report_of(of_one_pass, labels, names))["f1"]
             direction |= direction_of_two_passes(twice, labels, names)
     result = {
         "experiment": asdict(experiment),
