@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import lru_cache
 
 import torch
@@ -10,6 +10,8 @@ import torch
 from .entity_mentions import ENTITY_TYPES, type_of
 
 NEGATIVE = "None"
+# The last part of the names of relations that hold both ways, in MNRE's spelling.
+SYMMETRIC = ("siblings", "couple", "neighbor", "peer", "alumi", "alternate_names")
 _SIGNATURE = re.compile(r"/([^/]+)/([^/]+)/[^/]+")
 # In MNRE's training rows the tail comes first in 36 of the 7,744 pairs without relation, in 1,391 of the other 4,503.
 # If every pair stood there both ways, 12,247 - 1,391 = 10,856 of those with the tail first would have no relation.
@@ -45,33 +47,58 @@ def tail_first_bias(pairs: str | float, config) -> float:
     return MNRE_TAIL_FIRST_BIAS if pairs == "mnre" else 0.0
 
 
+def is_symmetric(name: str, symmetric: Collection[str]) -> bool:
+    """Whether a relation holds both ways, by its name: all of it, or what comes after the last slash."""
+    return name in symmetric or name.rpartition("/")[2] in symmetric
+
+
+def symmetric_relations(names: Sequence[str], config) -> list[bool]:
+    r"""
+    Which relations a model takes to hold both ways: those of `config.symmetric_relations`, by default MNRE's. No
+    relation whose name has different types for head and tail is among them.
+    """
+    chosen = getattr(config, "symmetric_relations", None)
+    signatures = [_SIGNATURE.fullmatch(name) for name in names]
+    return [
+        is_symmetric(name, SYMMETRIC if chosen is None else chosen)
+        and (chosen is not None if signature is None else signature[1] == signature[2])
+        for name, signature in zip(names, signatures)
+    ]
+
+
 def joint_scores(
-    forward: torch.Tensor, backward: torch.Tensor, names: Sequence[str], bias: float
+    forward: torch.Tensor, backward: torch.Tensor, names: Sequence[str], bias: float, symmetric: Sequence[bool]
 ) -> tuple[torch.Tensor, torch.Tensor]:
     r"""
     Combines the scores for both orders of pairs. The odds of every relation in either direction against `None`, those
     with the tail first corrected by `bias`, are put beside each other: o(r, first → second) = p₁(r) / p₁(None) and
-    o(r, second → first) = p₂(r) / p₂(None) · exp(-bias); P(None) = 1 / (1 + Σ o).
+    o(r, second → first) = p₂(r) / p₂(None) · exp(-bias); P(None) = 1 / (1 + Σ o). A relation that holds both ways
+    is one thing that both orders say something of: it has the mean of their odds, once.
 
     Args:
         forward, backward (`torch.Tensor`): Probabilities of the relations with head first and with tail first, `(P,
             relations)`.
         names: Of the relations. Without `None` among them the two orders share the probability.
         bias: See `tail_first_bias`.
+        symmetric: Which relations hold both ways.
 
     Returns:
-        `tuple`: Probabilities of the relations in the one and the other direction, `(P, relations)` each. `None` stands
-        in both; it and all relations of both directions together make one.
+        `tuple`: Probabilities of the relations in the one and the other direction, `(P, relations)` each. `None` and
+        relations that hold both ways stand in both; counted once, all together make one.
     """
     both = torch.stack([forward, backward], dim=1)  # (P, 2, relations)
+    once = torch.tensor(symmetric, device=both.device)
     if NEGATIVE not in names:
-        return tuple((both / 2).unbind(1))
+        joint = torch.where(once, both.mean(dim=1, keepdim=True), both / 2)
+        return tuple(joint.unbind(1))
     none = list(names).index(NEGATIVE)
     scores = both.clamp(min=torch.finfo(both.dtype).tiny).log()
     scores = scores - scores[:, :, none : none + 1] - scores.new_tensor([0, bias])[:, None]  # log-odds against None
-    scores[:, 0, none], scores[:, 1, none] = 0, -torch.inf  # None once
+    scores[:, 0, once] = scores[:, :, once].logsumexp(dim=1) - math.log(2)
+    scores[:, 0, none], once[none] = 0, True
+    scores[:, 1, once] = -torch.inf
     joint = scores.flatten(1).softmax(dim=1).unflatten(1, (2, -1))
-    joint[:, 1, none] = joint[:, 0, none]
+    joint[:, 1, once] = joint[:, 0, once]
     return tuple(joint.unbind(1))
 
 

@@ -12,7 +12,7 @@ from transformers import Pipeline
 
 from .entity_markers import ENTITY_MARKERS
 from .entity_mentions import Entity
-from .entity_pairs import NEGATIVE, allowed_relations, joint_scores, tail_first_bias
+from .entity_pairs import NEGATIVE, allowed_relations, joint_scores, symmetric_relations, tail_first_bias
 from .evidence import branch_shares, gate_summary, similarity_maps
 from .invalid_post import InvalidPost
 from .post_reader import Post, PostReader
@@ -80,6 +80,7 @@ class MultimodalRelationExtractionPipeline(Pipeline):
         super().__init__(model, processor=processor, **options)
         self.model.eval()
         self.names = tuple(model.config.id2label[i] for i in range(model.config.num_labels))
+        self.symmetric = symmetric_relations(self.names, model.config)
 
     def _sanitize_parameters(self, **options: Any) -> tuple[dict, dict, dict]:
         unknown = options.keys() - DEFAULTS.keys()
@@ -122,7 +123,8 @@ class MultimodalRelationExtractionPipeline(Pipeline):
             `head` and `tail` (`text`, `start` and `end` in characters, `type` if given), `relation`, its `score` (a
             probability), `relations` (the `top_k` best), and `gate`: the mean of the matching gate, how much of the
             fused states the text let through, `None` without picture or gate. That of a post with `entities` is
-            `{"pairs": […]}`, with one such result for every two; head and tail are in the order of the relation.
+            `{"pairs": […]}`, with one such result for every two; head and tail are in the order of the
+            relation, or if that holds both ways in the order of the text.
 
             `evidence` adds to each a mapping of
             - `matching_gate`: `mean`, `std`, `quantiles` of Eq. 10; `None` without picture;
@@ -256,7 +258,8 @@ class MultimodalRelationExtractionPipeline(Pipeline):
         scores = self._allowed(probabilities[post.rows].double(), post.pairs)  # (rows, relations)
         if not post.all_pairs:
             return scores, [0]
-        scores = torch.stack(joint_scores(scores[::2], scores[1::2], self.names, bias), dim=1).flatten(0, 1)
+        scores = torch.stack(joint_scores(scores[::2], scores[1::2], self.names, bias, self.symmetric), dim=1)
+        scores = scores.flatten(0, 1)
         if places is None:
             best = scores.amax(dim=1)
             places = [place + int(best[place + 1] > best[place]) for place in range(0, len(best), 2)]

@@ -10,9 +10,8 @@ from datasets import ClassLabel, Dataset, concatenate_datasets
 from .mnre import NEGATIVE
 from .posts import texts_of
 from .processing.entity_mentions import text_and_spans
+from .processing.entity_pairs import SYMMETRIC, is_symmetric
 
-# The last part of the names of relations that hold both ways, in MNRE's spelling.
-SYMMETRIC = ("siblings", "couple", "neighbor", "peer", "alumi", "alternate_names")
 MNRE_NAME = re.compile(r"/\w+/\w+/\w+")
 
 
@@ -49,7 +48,7 @@ def swapped_labels(
     if unknown := [name for name in symmetric or () if name not in parts]:
         raise ValueError(f"`symmetric` has {unknown[0]!r}, which is no relation; the relations are {', '.join(names)}.")
     symmetric = SYMMETRIC if symmetric is None else symmetric
-    both_ways = [name in symmetric or name.rpartition("/")[2] in symmetric for name in names]
+    both_ways = [is_symmetric(name, symmetric) for name in names]
     negative = list(names).index(NEGATIVE)
     if not inverses:
         return np.array([i if both else negative for i, both in enumerate(both_ways)])

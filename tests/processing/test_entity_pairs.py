@@ -3,38 +3,73 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from tgdi_hf.processing.entity_pairs import MNRE_TAIL_FIRST_BIAS, allowed_relations, joint_scores, tail_first_bias
+from tgdi_hf.processing.entity_pairs import (
+    MNRE_TAIL_FIRST_BIAS,
+    allowed_relations,
+    joint_scores,
+    symmetric_relations,
+    tail_first_bias,
+)
 
 NAMES = ("None", "/per/org/member_of", "/per/per/peer")
+ONE_WAY, PEER_BOTH_WAYS = (False, False, False), (False, False, True)
 
 
 def test_odds_stand_beside_each_other():
     # Odds against None: forward 1 and 1/2, backward 6 and 2, which exp(-log 4) makes 3/2 and 1/2. Together 1 + 3.5.
     forward, backward = torch.tensor([[0.4, 0.4, 0.2]]), torch.tensor([[0.1, 0.6, 0.2]])
-    one, two = joint_scores(forward, backward, NAMES, torch.tensor(4.0).log().item())
+    bias = torch.tensor(4.0).log().item()
+    one, two = joint_scores(forward, backward, NAMES, bias, ONE_WAY)
     assert one[0].tolist() == pytest.approx([2 / 9, 2 / 9, 1 / 9])
     assert two[0].tolist() == pytest.approx([2 / 9, 3 / 9, 1 / 9])
+    # Where peers are so both ways, that is one relation with odds 1/2, in both directions alike. Together 1 + 3.
+    one, two = joint_scores(forward, backward, NAMES, bias, PEER_BOTH_WAYS)
+    assert one[0].tolist() == pytest.approx([2 / 8, 2 / 8, 1 / 8])
+    assert two[0].tolist() == pytest.approx([2 / 8, 3 / 8, 1 / 8])
+    assert one[0, 2] == two[0, 2]
 
 
 def test_all_probabilities_make_one_even_at_the_ends():
     forward, backward = torch.tensor([[1.0, 0, 0], [0, 1, 0]]), torch.tensor([[0.0, 0, 1], [0, 0.5, 0.5]])
     for bias in (0, MNRE_TAIL_FIRST_BIAS):
-        one, two = joint_scores(forward, backward, NAMES, bias)
-        assert (one.sum(1) + two[:, 1:].sum(1)).tolist() == pytest.approx([1, 1])
-        assert torch.isfinite(one).all()
+        for symmetric, twice in ((ONE_WAY, [1, 2]), (PEER_BOTH_WAYS, [1])):
+            one, two = joint_scores(forward, backward, NAMES, bias, symmetric)
+            assert (one.sum(1) + two[:, twice].sum(1)).tolist() == pytest.approx([1, 1])
+            assert torch.isfinite(one).all()
 
 
 def test_without_none_the_orders_share():
-    one, two = joint_scores(torch.tensor([[0.5, 0.5]]), torch.tensor([[1.0, 0.0]]), ("a", "b"), 5.7)
+    forward, backward = torch.tensor([[0.5, 0.5]]), torch.tensor([[1.0, 0.0]])
+    one, two = joint_scores(forward, backward, ("a", "b"), 5.7, (False, False))
     assert one.tolist() == [[0.25, 0.25]]
     assert two.tolist() == [[0.5, 0.0]]
+    one, two = joint_scores(forward, backward, ("a", "b"), 5.7, (False, True))
+    assert one.tolist() == [[0.25, 0.25]]
+    assert two.tolist() == [[0.5, 0.25]]
 
 
 def test_a_bias_only_ever_takes_relations_away():
     torch.manual_seed(0)
     forward, backward = torch.rand(2, 50, 3).softmax(-1)
-    none = [joint_scores(forward, backward, NAMES, bias)[0][:, 0] for bias in (0, 1, MNRE_TAIL_FIRST_BIAS)]
-    assert (none[0] < none[1]).all() and (none[1] < none[2]).all()
+    for symmetric in (ONE_WAY, PEER_BOTH_WAYS):
+        biases = (0, 1, MNRE_TAIL_FIRST_BIAS)
+        none = [joint_scores(forward, backward, NAMES, bias, symmetric)[0][:, 0] for bias in biases]
+        assert (none[0] < none[1]).all() and (none[1] < none[2]).all()
+
+
+@pytest.mark.parametrize(
+    ("chosen", "expected"),
+    [
+        (None, [False, False, True, False, False]),  # "/per/org/peer" would have the types the wrong way round
+        (["works with", "peer"], [False, False, True, False, True]),
+        ([], [False] * 5),
+    ],
+)
+def test_which_relations_hold_both_ways(chosen, expected):
+    names = (*NAMES, "/per/org/peer", "works with")
+    assert symmetric_relations(names, SimpleNamespace(symmetric_relations=chosen)) == expected
+    if chosen is None:
+        assert symmetric_relations(("peer",), SimpleNamespace()) == [False]  # who knows what they call a peer
 
 
 def test_the_rule_follows_the_training_of_the_model():

@@ -131,6 +131,7 @@ def test_pairs_come_from_both_orders(pipe, monkeypatch):
     """Three relations; what the classifier says depends on the order alone."""
     names = ("None", "r", "s")
     monkeypatch.setattr(pipe, "names", names)
+    monkeypatch.setattr(pipe, "symmetric", [False, False, False])
     text_order, reverse = torch.tensor([0.8, 0.15, 0.05]), torch.tensor([0.1, 0.1, 0.8])
 
     def forward(batch, **settings):
@@ -149,6 +150,11 @@ def test_pairs_come_from_both_orders(pipe, monkeypatch):
     (held,) = pipe(post)["pairs"]
     assert (held["head"]["text"], held["relation"]) == ("a", "None")
     assert pipe(post, drop_none=True)["pairs"] == []
+    # A relation that holds both ways is said in the order of the text, whichever order is surer of it.
+    monkeypatch.setattr(pipe, "symmetric", [False, False, True])
+    (peers,) = pipe(post, pairs="independent")["pairs"]
+    assert (peers["head"]["text"], peers["relation"], peers["tail"]["text"]) == ("a", "s", "b")
+    assert peers["score"] == pytest.approx(4.03125 / (1 + 0.1875 + 1 + 4.03125))
 
 
 def test_the_picture_is_encoded_once(pipe, picture, monkeypatch):
