@@ -16,6 +16,7 @@ from .metric import make_compute_metrics, relation_scores
 from .mnre import NEGATIVE
 from .modeling.configuration_tgdi import TGDIConfig
 from .modeling.modeling_tgdi import TGDIForRelationExtraction
+from .order_report import direction_of
 from .posts import texts_of, undecoded
 from .processing.processing_tgdi import TGDIProcessor
 from .statistics import (
@@ -130,9 +131,7 @@ def evaluate(
     model, processor, names, dataset = load_for_evaluation(checkpoint, dataset)
     if train is not None:
         train, rows = _balanced_rows(model, names, train, checkpoint), _rows(dataset, control)
-        read = probabilities_of(model, processor, names, rows, directed=True, **arguments)
-        read = read_both_ways(read, model, processor, names, rows, **arguments)
-        probabilities = given_listed_order(read, model, names, dataset, train)
+        probabilities = _listed_probabilities(model, processor, names, rows, dataset, train, **arguments)
         return metrics_of({"names": names, "labels": np.array(dataset["label"][:]), "probabilities": probabilities})
     with TemporaryDirectory() as scratch:
         trainer = trainer_for(model, processor, output_dir or scratch, names, **arguments)
@@ -149,26 +148,33 @@ def _balanced_rows(model, names, train, checkpoint) -> Dataset:
 
 
 def read_both_ways(
-    probabilities: np.ndarray, model: Any, processor: TGDIProcessor, names: Sequence[str], rows: Any, **arguments: Any
+    probabilities: np.ndarray, of_swapped: np.ndarray | None, names: Sequence[str], config: Any
 ) -> np.ndarray:
     r"""
     What a model with inverse relations says of pairs that it reads in either order, see `of_both_passes`.
 
     Args:
         probabilities: What it says of the rows, from `probabilities_of(…, directed=True)`.
-        model, processor, names: The model, its processor and its relations.
-        rows: What is scored.
-        arguments: Fields of `TrainingArguments`.
+        of_swapped: The same of `Swapped` rows.
+        names: The relations.
+        config: The model's.
 
     Returns:
-        `(rows, L + I)`; of a model without inverse relations `probabilities` as they are.
+        `(rows, L + I)`; of a model without inverse relations, which needs no `of_swapped`, `probabilities` as they are.
     """
     if probabilities.shape[1] == len(names):
         return probabilities
-    swapped = _Swapped(rows, range(len(rows)))
-    of_swapped = probabilities_of(model, processor, names, swapped, directed=True, **arguments)
-    swapped_label = swapped_labels(names, model.config.symmetric_relations, inverses=True)
-    return of_both_passes(probabilities, of_swapped, swapped_label)
+    return of_both_passes(probabilities, of_swapped, swapped_labels(names, config.symmetric_relations, inverses=True))
+
+
+def _listed_probabilities(model, processor, names, rows, dataset, train, **arguments) -> np.ndarray:
+    """See `given_listed_order`."""
+    read = probabilities_of(model, processor, names, rows, directed=True, **arguments)
+    of_swapped = None
+    if read.shape[1] > len(names):
+        of_swapped = probabilities_of(model, processor, names, Swapped(rows), directed=True, **arguments)
+    read = read_both_ways(read, of_swapped, names, model.config)
+    return given_listed_order(read, model, names, dataset, train)
 
 
 def given_listed_order(
@@ -189,6 +195,20 @@ def given_listed_order(
     symmetric, inverses = getattr(model.config, "symmetric_relations", None), probabilities.shape[1] > len(names)
     weights = listed_order_weights(train, names, symmetric, inverses)
     return without_inverses(as_listed(probabilities, weights, dataset), names)
+
+
+class Swapped:
+    """Rows, read as they are needed, with head and tail in each other's place."""
+
+    def __init__(self, rows: Any):
+        self.rows = rows
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        row = self.rows[index]
+        return {**row, "head": row["tail"], "tail": row["head"]}
 
 
 class _Labelled:
@@ -245,11 +265,10 @@ def evaluation_report(
         arguments: Fields of `TrainingArguments`.
 
     Returns:
-        As plain JSON: what `report_of` has; `direction`: the share of the rows without relation that are given one as
-        listed and with head and tail swapped; and with `compare` `comparison`: by how much the F1 of `checkpoint` is
-        above that of the other, by paired bootstrap over posts, and McNemar's test on what is right, which takes rows
-        as independent (`only_one` counts those that the other checkpoint alone gets right). And `names`, `labels` and
-        `probabilities`, as they were scored.
+        As plain JSON: what `report_of` has; `direction`: see `direction_of`; and with `compare` `comparison`: by how
+        much the F1 of `checkpoint` is above that of the other, by paired bootstrap over posts, and McNemar's test on
+        what is right, which takes rows as independent (`only_one` counts those that the other checkpoint alone gets
+        right). And `names`, `labels` and `probabilities`, as they were scored.
 
     Raises:
         ValueError: The data has a relation that a model does not know, or `train` is given for a model that was not
@@ -263,11 +282,12 @@ def evaluation_report(
     rows, labels = _rows(dataset, control), np.array(dataset["label"][:])
     read = probabilities_of(model, processor, names, rows, directed=True, **arguments)
     probabilities = without_inverses(read, names)
-    direction = {}
+    direction, of_swapped = {}, None
     if NEGATIVE in names:
-        direction = {"direction": direction_of(model, processor, rows, probabilities, labels, names, arguments)}
+        of_swapped = probabilities_of(model, processor, names, Swapped(rows), directed=True, **arguments)
+        direction = {"direction": direction_of(read, of_swapped, labels, names, model.config, dataset)}
     if train is not None:
-        read = read_both_ways(read, model, processor, names, rows, **arguments)
+        read = read_both_ways(read, of_swapped, names, model.config)
         probabilities = given_listed_order(read, model, names, dataset, train)
     posts = texts_of(dataset)
     report = report_of(probabilities, labels, names, _columns(dataset, control), rounds, seed, posts)
@@ -275,12 +295,11 @@ def evaluation_report(
     if compare is not None:
         other, other_processor, known, others = load_for_evaluation(compare, as_given)
         rows = _rows(others, control)
-        found = probabilities_of(other, other_processor, known, rows, directed=True, **arguments)
         if listed is not None and other.config.direction_balanced:
             known_rows = _balanced_rows(other, known, listed, compare)
-            found = read_both_ways(found, other, other_processor, known, rows, **arguments)
-            found = given_listed_order(found, other, known, others, known_rows)
-        found = without_inverses(found, known)
+            found = _listed_probabilities(other, other_processor, known, rows, others, known_rows, **arguments)
+        else:
+            found = probabilities_of(other, other_processor, known, rows, **arguments)
         # The two may number relations differently, and one may know more of them than the other.
         ids = np.array([names.index(name) if name in names else len(names) for name in known])
         negative = names.index(NEGATIVE) if NEGATIVE in names else None
@@ -353,34 +372,6 @@ def _columns(dataset: Dataset, control: Controlled | None = None) -> dict[str, l
                 there[control.changed] = False
             columns[name] = there.tolist()
     return columns
-
-
-class _Swapped:
-    """Some of the rows, read as they are needed, with head and tail in each other's place."""
-
-    def __init__(self, rows: Any, places: Sequence[int]):
-        self.rows, self.places = rows, places
-
-    def __len__(self) -> int:
-        return len(self.places)
-
-    def __getitem__(self, index: int) -> dict[str, Any]:
-        row = self.rows[self.places[index]]
-        return {**row, "head": row["tail"], "tail": row["head"]}
-
-
-def direction_of(model, processor, rows, probabilities, labels, names, arguments) -> dict[str, float]:
-    negative = names.index(NEGATIVE)
-    unrelated = np.flatnonzero(labels == negative)
-    if not len(unrelated):
-        return {}
-    answers = probabilities_of(model, processor, names, _Swapped(rows, unrelated.tolist()), **arguments).argmax(axis=1)
-    listed = probabilities[unrelated].argmax(axis=1)
-    return {
-        "rows": len(unrelated),
-        "listed": float((listed != negative).mean()),
-        "swapped": float((answers != negative).mean()),
-    }
 
 
 def report_of(
@@ -506,6 +497,12 @@ def as_markdown(report: Mapping[str, Any]) -> str:
         lines.append(
             f"Rows without relation that are given one: {direction['listed']:.1f} % as listed, "
             f"{direction['swapped']:.1f} % with head and tail swapped."
+        )
+        unknown = {name: 100 * value for name, value in report["direction"]["order_unknown"].items()}
+        lines.append(
+            "Where the model has to find out which entity is the head, as for all pairs of a post: precision "
+            f"{unknown['precision']:.1f}, recall {unknown['recall']:.1f}, F1 {unknown['f1']:.1f}, and "
+            f"{unknown['unrelated_given']:.1f} % of the rows without relation are given one."
         )
     if "comparison" in report:
         lines += ["", comparison_text(report["comparison"])]

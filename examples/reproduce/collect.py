@@ -128,6 +128,7 @@ def main_table(group: str, found: dict[str, list[dict[str, Any]]]) -> str:
         "F1 of averaged weights",
     ]
     header += ["F1 with the odds of `None` shifted, at best", "`None` given a relation", "the same, swapped"]
+    header += ["order unknown: F1", "`None` given a relation"]
     header += ["quoted: paper, test, P / R / F1"]
     lines = []
     for experiment in read_experiments(group):
@@ -144,6 +145,10 @@ def main_table(group: str, found: dict[str, list[dict[str, Any]]]) -> str:
             # In the other tables it says nothing that is not said here.
             shares = [r["direction"][side] for r in results if group == "direction" and r["direction"]]
             columns.append(mean_and_deviation(shares))
+        unknown = [r["direction"]["order_unknown"] for r in results if "order_unknown" in r["direction"]]
+        for score in ("f1", "unrelated_given"):
+            known = [found[score] for found in unknown if group == "direction"]
+            columns.append(mean_and_deviation(known) + of_the_seeds(known, results))
         quoted = PAPER.get(experiment.name) if group in PAPER_GROUPS else None
         columns.append(" / ".join(f"{value:.2f}" for value in quoted) if quoted else "")
         lines.append([experiment.title, str(len(results)), *columns])

@@ -20,8 +20,9 @@ from transformers import set_seed
 from examples.baselines import BASELINES, build_baseline
 from tgdi_hf.controls import Controlled
 from tgdi_hf.direction import swapped_labels, without_inverses
-from tgdi_hf.evaluation import direction_of, given_listed_order, probabilities_of, read_both_ways, report_of
+from tgdi_hf.evaluation import Swapped, given_listed_order, probabilities_of, read_both_ways, report_of
 from tgdi_hf.mnre import NEGATIVE
+from tgdi_hf.order_report import direction_of
 from tgdi_hf.posts import texts_of, undecoded
 from tgdi_hf.statistics import row_counts, scores_of
 from tgdi_hf.training import (
@@ -132,13 +133,14 @@ def run(
         rows = Controlled(dataset[split], **changes, seed=seed)
     scoring = {name: arguments[name] for name in ("bf16",) if name in arguments}
     read = probabilities_of(trainer.model, processor, names, rows, directed=True, **scoring)
+    of_swapped = probabilities_of(trainer.model, processor, names, Swapped(rows), directed=True, **scoring)
     probabilities = without_inverses(read, names)
     of_average = probabilities_of(averaged.model, processor, names, rows, **scoring)
     posts = texts_of(dataset[split])
     report = report_of(probabilities, labels, names, posts=posts)
-    listed, direction = None, direction_of(trainer.model, processor, rows, probabilities, labels, names, scoring)
+    listed, direction = None, direction_of(read, of_swapped, labels, names, model.config, dataset[split])
     if experiment.both_orders:
-        twice = read_both_ways(read, trainer.model, processor, names, rows, **scoring)
+        twice = read_both_ways(read, of_swapped, names, model.config)
         of_listed = given_listed_order(twice, model, names, dataset[split], dataset["train"])
         listed = scores_only(report_of(of_listed, labels, names))
         if twice.shape[1] > len(names):
