@@ -91,14 +91,14 @@ def test_a_share_is_that_of_every_relation_and_holds_the_smaller_ones():
 
 
 def test_the_average_of_weights_is_mostly_of_the_last_quarter():
-    # After the first step, which is copied, weights of 4/5 and 4/6.
-    average = [torch.tensor([1.0])]
-    for steps, value in ((1, 6.0), (2, 2.0)):
-        step_average(average, [torch.tensor([value])], steps)
+    # The first step is copied, the others have weights of 4/5 and 4/6.
+    average = [torch.tensor([9.0])]
+    for step, value in ((1, 1.0), (2, 6.0), (3, 2.0)):
+        step_average(average, [torch.tensor([value])], step)
     assert average[0].item() == pytest.approx((1 * 1 / 5 + 6 * 4 / 5) * 2 / 6 + 2 * 4 / 6)
     share = [torch.tensor([0.0])]
-    for steps in range(1, 1000):
-        step_average(share, [torch.tensor([float(steps >= 750)])], steps)
+    for step in range(1, 1001):
+        step_average(share, [torch.tensor([float(step > 750)])], step)
     assert share[0].item() == pytest.approx(1 - 0.75**4, abs=0.01)
 
 

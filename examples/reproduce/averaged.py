@@ -1,19 +1,21 @@
 """The average of the weights over the end of training, beside the weights of the best epoch."""
 
+from copy import deepcopy
 from pathlib import Path
 
 import torch
 from safetensors.torch import load_model, save_model
-from torch.optim.swa_utils import AveragedModel
 from transformers import TrainerCallback
 
 # Most of the weight is on the last 1 / (1 + ETA) of the steps, however many there are.
 ETA = 3
 
 
-def step_average(averaged: list[torch.Tensor], current: list[torch.Tensor], steps: torch.Tensor | int) -> None:
-    """Polynomial-decay averaging (Shamir and Zhang, 2013, Sect. 4): one more step after `steps` of them; in place."""
-    torch._foreach_lerp_(averaged, current, (ETA + 1) / (int(steps) + ETA + 1))
+@torch.no_grad()
+def step_average(averaged: list[torch.Tensor], current: list[torch.Tensor], step: int) -> None:
+    """Polynomial-decay averaging (Shamir and Zhang, 2013, Sect. 4): the weights after a step, the first of which is 1,
+    join the average of those before; in place."""
+    torch._foreach_lerp_(averaged, current, (ETA + 1) / (step + ETA))
 
 
 class AveragedWeights(TrainerCallback):
@@ -25,24 +27,19 @@ class AveragedWeights(TrainerCallback):
     """
 
     def __init__(self):
-        self.average: AveragedModel | None = None
-
-    @property
-    def model(self) -> torch.nn.Module:
-        return self.average.module
+        self.model: torch.nn.Module | None = None
 
     @staticmethod
     def file(args, state) -> Path:
         return Path(args.output_dir, f"averaged-{state.global_step}.safetensors")
 
     def on_train_begin(self, args, state, control, model, **kwargs):
-        self.average = AveragedModel(model, multi_avg_fn=step_average)
+        self.model = deepcopy(model)
         if state.global_step:
             load_model(self.model, self.file(args, state))
-            self.average.n_averaged.fill_(state.global_step)
 
     def on_step_end(self, args, state, control, model, **kwargs):
-        self.average.update_parameters(model)
+        step_average(list(self.model.parameters()), list(model.parameters()), state.global_step)
 
     def on_epoch_end(self, args, state, control, **kwargs):
         # Before the checkpoint is written: whichever of them is complete has its average.
