@@ -76,8 +76,9 @@ class TGDIConfig(PreTrainedConfig):
             Whether the model was trained on every pair of entities in both orders, so that it can judge each order by
             itself. (MNRE lists pairs without relation in the order of the text only.)
         symmetric_relations (`list[str]`, *optional*):
-            With `direction_balanced`: the relations that hold both ways, so that a swapped pair keeps them. By default
-            those of MNRE, if all relations are spelled like MNRE's.
+            The relations that hold both ways: with `direction_balanced` a swapped pair keeps them, and the pipeline
+            says them once of a pair whose order is not given. By default those of MNRE; a model of other relations
+            that is trained on both orders has to name them.
         inverse_labels (`int`, *optional*, defaults to 0):
             With `direction_balanced`: how many relations hold in one direction only. In training the classifier then
             tells a pair with such a relation from tail to head apart from one without any; both are `None` in the

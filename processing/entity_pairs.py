@@ -13,9 +13,9 @@ NEGATIVE = "None"
 # The last part of the names of relations that hold both ways, in MNRE's spelling.
 SYMMETRIC = ("siblings", "couple", "neighbor", "peer", "alumi", "alternate_names")
 _SIGNATURE = re.compile(r"/([^/]+)/([^/]+)/[^/]+")
-# In MNRE's training rows the tail comes first in 36 of the 7,744 pairs without relation, in 1,391 of the other 4,503.
-# If every pair stood there both ways, 12,247 - 1,391 = 10,856 of those with the tail first would have no relation.
-MNRE_TAIL_FIRST_BIAS = math.log(10_856 / 36)
+# In MNRE's training rows the tail comes first in 36 of the 7,744 pairs without relation. If every pair stood there both
+# ways, so would it in all 7,744 of them, and in the 1,832 that have a one-way relation with the head first.
+MNRE_TAIL_FIRST_BIAS = math.log((7_744 + 1_832) / 36)
 
 
 def tail_first_bias(pairs: str | float, config) -> float:
@@ -28,8 +28,8 @@ def tail_first_bias(pairs: str | float, config) -> float:
 
     Args:
         pairs: `"auto"`: `"independent"` for models that say in their configuration that they were trained on both
-            orders (`direction_balanced`), else `"mnre"`; `"independent"`: 0, every order is taken at its word;
-            `"mnre"`: log(10,856 / 36) = 5.7, from MNRE's training rows; or a number: more finds fewer relations.
+            orders (`direction_balanced`), else `"mnre"`; `"independent"`: 0, both orders are taken at their word;
+            `"mnre"`: log(9,576 / 36) = 5.6, from MNRE's training rows; or a number: more finds fewer relations.
         config (`TGDIConfig`): The model's.
 
     Returns:
@@ -47,21 +47,20 @@ def tail_first_bias(pairs: str | float, config) -> float:
     return MNRE_TAIL_FIRST_BIAS if pairs == "mnre" else 0.0
 
 
-def is_symmetric(name: str, symmetric: Collection[str]) -> bool:
-    """Whether a relation holds both ways, by its name: all of it, or what comes after the last slash."""
-    return name in symmetric or name.rpartition("/")[2] in symmetric
-
-
-def symmetric_relations(names: Sequence[str], config) -> list[bool]:
+def symmetric_relations(names: Sequence[str], chosen: Collection[str] | None) -> list[bool]:
     r"""
-    Which relations a model takes to hold both ways: those of `config.symmetric_relations`, by default MNRE's. No
-    relation whose name has different types for head and tail is among them.
+    Which relations hold both ways.
+
+    Args:
+        names: The relations.
+        chosen: Those that do: whole names, or what comes after their last slash. By default those of MNRE, among
+            relations that are spelled like MNRE's with the same type for head and tail.
     """
-    chosen = getattr(config, "symmetric_relations", None)
+    if chosen is not None:
+        return [name in chosen or name.rpartition("/")[2] in chosen for name in names]
     signatures = [_SIGNATURE.fullmatch(name) for name in names]
     return [
-        is_symmetric(name, SYMMETRIC if chosen is None else chosen)
-        and (chosen is not None if signature is None else signature[1] == signature[2])
+        signature is not None and signature[1] == signature[2] and name.rpartition("/")[2] in SYMMETRIC
         for name, signature in zip(names, signatures)
     ]
 
@@ -73,12 +72,14 @@ def joint_scores(
     Combines the scores for both orders of pairs. The odds of every relation in either direction against `None`, those
     with the tail first corrected by `bias`, are put beside each other: o(r, first → second) = p₁(r) / p₁(None) and
     o(r, second → first) = p₂(r) / p₂(None) · exp(-bias); P(None) = 1 / (1 + Σ o). A relation that holds both ways
-    is one thing that both orders say something of: it has the mean of their odds, once.
+    is one thing that both orders say something of: it has the mean of their odds, once. The tail-first order, from
+    which a bias is taken off, weighs exp(-bias) in that mean, and the other one 1.
 
     Args:
         forward, backward (`torch.Tensor`): Probabilities of the relations with head first and with tail first, `(P,
             relations)`.
-        names: Of the relations. Without `None` among them the two orders share the probability.
+        names: Of the relations. Without `None` among them there is no bias, and the probabilities of the
+            two orders stand beside each other.
         bias: See `tail_first_bias`.
         symmetric: Which relations hold both ways.
 
@@ -86,19 +87,19 @@ def joint_scores(
         `tuple`: Probabilities of the relations in the one and the other direction, `(P, relations)` each. `None` and
         relations that hold both ways stand in both; counted once, all together make one.
     """
-    both = torch.stack([forward, backward], dim=1)  # (P, 2, relations)
-    once = torch.tensor(symmetric, device=both.device)
-    if NEGATIVE not in names:
-        joint = torch.where(once, both.mean(dim=1, keepdim=True), both / 2)
-        return tuple(joint.unbind(1))
-    none = list(names).index(NEGATIVE)
-    scores = both.clamp(min=torch.finfo(both.dtype).tiny).log()
-    scores = scores - scores[:, :, none : none + 1] - scores.new_tensor([0, bias])[:, None]  # log-odds against None
-    scores[:, 0, once] = scores[:, :, once].logsumexp(dim=1) - math.log(2)
-    scores[:, 0, none], once[none] = 0, True
-    scores[:, 1, once] = -torch.inf
+    shared = torch.tensor(symmetric, device=forward.device)
+    scores = torch.stack([forward, backward], dim=1)  # (P, 2, relations)
+    scores = scores.clamp(min=torch.finfo(scores.dtype).tiny).log()
+    none = list(names).index(NEGATIVE) if NEGATIVE in names else None
+    weights = scores.new_tensor([0, 0 if none is None else -bias])  # of the two orders, in logarithms
+    if none is not None:
+        scores = scores - scores[:, :, none : none + 1] + weights[:, None]  # log-odds against None
+    scores[:, 0, shared] = scores[:, :, shared].logsumexp(dim=1) - weights.logsumexp(dim=0)
+    if none is not None:
+        scores[:, 0, none], shared[none] = 0, True
+    scores[:, 1, shared] = -torch.inf
     joint = scores.flatten(1).softmax(dim=1).unflatten(1, (2, -1))
-    joint[:, 1, once] = joint[:, 0, once]
+    joint[:, 1, shared] = joint[:, 0, shared]
     return tuple(joint.unbind(1))
 
 

@@ -80,7 +80,7 @@ class MultimodalRelationExtractionPipeline(Pipeline):
         super().__init__(model, processor=processor, **options)
         self.model.eval()
         self.names = tuple(model.config.id2label[i] for i in range(model.config.num_labels))
-        self.symmetric = symmetric_relations(self.names, model.config)
+        self.symmetric = symmetric_relations(self.names, model.config.symmetric_relations)
 
     def _sanitize_parameters(self, **options: Any) -> tuple[dict, dict, dict]:
         unknown = options.keys() - DEFAULTS.keys()
@@ -126,7 +126,7 @@ class MultimodalRelationExtractionPipeline(Pipeline):
             `{"pairs": […]}`, with one such result for every two; head and tail are in the order of the
             relation, or if that holds both ways in the order of the text.
 
-            `evidence` adds to each a mapping of
+            `evidence` adds to each a mapping of what there was when head and tail were read in the order of the result:
             - `matching_gate`: `mean`, `std`, `quantiles` of Eq. 10; `None` without picture;
             - `similarity`: A of Eq. 8, an array of shape (pictures, rows, columns, tokens), the image first and then
               its objects; `tokens`: the `text` of each, and its mean `similarity` over the image; `regions`: the mean

@@ -18,8 +18,8 @@ from tgdi_hf.evaluation import (
     as_markdown,
     errors_of,
     given_listed_order,
+    mean_of_both_orders,
     probabilities_of,
-    read_both_ways,
     report_of,
 )
 
@@ -151,8 +151,8 @@ def test_inverse_relations_are_read_in_both_orders(corpus):
     plain = probabilities_of(model, processor, names, rows, **QUICK)
     np.testing.assert_allclose(without_inverses(read, names), plain, atol=1e-6)
     of_swapped = probabilities_of(model, processor, names, Swapped(rows), directed=True, **QUICK)
-    twice = read_both_ways(read, of_swapped, names, model.config)
-    assert read_both_ways(plain, None, names, model.config) is plain
+    twice = mean_of_both_orders(read, of_swapped, names, model.config)
+    assert mean_of_both_orders(plain, None, names, model.config) is plain
     found = given_listed_order(twice, model, names, corpus["test"], corpus["train"])
     of_order = []
     for head, tail in (("head", "tail"), ("tail", "head")):

@@ -105,7 +105,7 @@ def test_the_recipe_is_said(model):
     model.config.direction_balanced = True
     text = model_card(model, "me/tiny").text
     assert "Trained on both orders of every pair:** yes" in text
-    assert "judges each order by itself" in text and "tail first" not in text
+    assert "takes both at their word" in text and "tail first" not in text
 
 
 def test_the_code_of_the_card_runs(checkpoint, model, capsys):

@@ -11,7 +11,7 @@ from filelock import FileLock
 from matplotlib.figure import Figure
 
 from examples.reproduce.__main__ import RESULTS, main
-from examples.reproduce.averaged import step_average
+from examples.reproduce.averaged import AveragedWeights, step_average
 from examples.reproduce.collect import PAPER, best_shift, collect, mean_and_deviation, results_of
 from examples.reproduce.compare import compare
 from examples.reproduce.experiments import CONFIGS, read_experiments
@@ -113,11 +113,12 @@ def test_rows_of_a_rare_relation_weigh_more_and_rows_weigh_one_on_average():
 
 def test_shares_of_unrelated_pairs_that_two_passes_give_a_relation():
     names = ["None", "/per/per/peer", "/per/org/member_of"]  # and the inverse of the last one
+    by_default = SimpleNamespace(symmetric_relations=None)
     twice = np.array([[0.4, 0, 0.6, 0], [0.3, 0, 0.1, 0.6], [0.8, 0, 0.1, 0.1], [0.4, 0.6, 0, 0], [0, 0, 1, 0]])
-    found = direction_of_two_passes(twice, np.array([0, 0, 0, 0, 2]), names)
+    found = direction_of_two_passes(twice, np.array([0, 0, 0, 0, 2]), names, by_default)
     # Of the four without relation the first and the fourth, a peer; swapped the second and the fourth.
     assert found == {"listed_of_two_passes": 0.5, "swapped_of_two_passes": 0.5}
-    found = direction_of_two_passes(twice[1:3], np.array([0, 0]), names)
+    found = direction_of_two_passes(twice[1:3], np.array([0, 0]), names, by_default)
     assert found == {"listed_of_two_passes": 0.0, "swapped_of_two_passes": 0.5}
 
 
@@ -216,11 +217,36 @@ def test_tables_say_how_many_seeds_a_figure_has(tmp_path):
 def test_of_two_passes_the_table_says_what_one_brings(tmp_path):
     (tmp_path / "direction").mkdir()
     listed = {"as_listed": {"f1": 0.57, "f1_of_one_pass": 0.56}, "averaged": {"f1": 0.51}}
-    (tmp_path / "direction" / "mtb-inverse-0.json").write_text(json.dumps(result("mtb-inverse", 0, 0.5) | listed))
+    first = result("mtb-inverse", 0, 0.5) | listed
+    second = result("mtb-inverse", 1, 0.5) | listed
+    first["direction"] = {**first["direction"], "order_unknown": {"f1": 0.48, "unrelated_given": 0.25}}
+    for seed, one in enumerate((first, second)):
+        (tmp_path / "direction" / f"mtb-inverse-{seed}.json").write_text(json.dumps(one))
     (tmp_path / "direction" / "mtb-both-orders-0.json").write_text(json.dumps(result("mtb-both-orders", 0, 0.5)))
     head, _, *lines = collect("direction", tmp_path).splitlines()
     assert "F1 | F1, weighed for the listed order | the same from one pass | F1 of averaged weights |" in head
-    assert any("| 50.00 | 57.00 | 56.00 | 51.00 | 10.00 | 90.00 |" in line for line in lines)
+    same = [f"{value}.00 ± 0.00" for value in (50, 57, 56, 51, 10, 90)]
+    unknown = ["48.00 (1 of the seeds)", "25.00 (1 of the seeds)"]  # what the second run did not measure
+    assert any(line.endswith(f"| {' | '.join([*same, *unknown])} |") for line in lines)
+    assert head.endswith("| F1, order unknown | `None` given a relation, order unknown |")
+    with (tmp_path / "direction.csv").open() as file:
+        assert sorted(row["order_unknown_f1"] for row in csv.DictReader(file)) == ["", "", "0.4800"]
+
+
+def test_the_averaged_model_keeps_the_statistics_of_the_last_step():
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.BatchNorm1d(2))
+    state, callback = SimpleNamespace(global_step=0), AveragedWeights()
+    callback.on_train_begin(None, state, None, model)
+    weights = []
+    for state.global_step in (1, 2):
+        model(torch.rand(8, 2) + 3)
+        model[0].weight.data += 1
+        weights.append(model[0].weight.data.clone())
+        callback.on_step_end(None, state, None, model)
+    torch.testing.assert_close(callback.model[1].running_mean, model[1].running_mean)
+    assert callback.model[1].num_batches_tracked == 2
+    torch.testing.assert_close(callback.model[0].weight.data, weights[0] / 5 + weights[1] * 4 / 5)
 
 
 def test_sweeps_are_drawn_as_curves(tmp_path):

@@ -1,7 +1,7 @@
 """Training on both orders of every pair, so that the order itself says nothing."""
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ from datasets import ClassLabel, Dataset, concatenate_datasets
 from .mnre import NEGATIVE
 from .posts import texts_of
 from .processing.entity_mentions import text_and_spans
-from .processing.entity_pairs import SYMMETRIC, is_symmetric
+from .processing.entity_pairs import symmetric_relations
 
 MNRE_NAME = re.compile(r"/\w+/\w+/\w+")
 
@@ -47,8 +47,7 @@ def swapped_labels(
     parts = {name for whole in names for name in (whole, whole.rpartition("/")[2])}
     if unknown := [name for name in symmetric or () if name not in parts]:
         raise ValueError(f"`symmetric` has {unknown[0]!r}, which is no relation; the relations are {', '.join(names)}.")
-    symmetric = SYMMETRIC if symmetric is None else symmetric
-    both_ways = [is_symmetric(name, symmetric) for name in names]
+    both_ways = symmetric_relations(names, symmetric)
     negative = list(names).index(NEGATIVE)
     if not inverses:
         return np.array([i if both else negative for i, both in enumerate(both_ways)])
@@ -136,12 +135,16 @@ def with_both_orders(dataset: Dataset, symmetric: Collection[str] | None = None,
     return concatenate_datasets([dataset, swapped.select_columns(dataset.column_names)])
 
 
+def spans_of(rows: Any) -> Iterator[tuple[tuple[int, int], tuple[int, int]]]:
+    """Head and tail of every row, in characters of its text."""
+    columns = [name for name in ("text", "words", "head", "tail") if name in rows.column_names]
+    return (text_and_spans(row, f"row {i}")[1] for i, row in enumerate(rows.select_columns(columns)))
+
+
 def is_tail_first(rows: Any) -> np.ndarray:
     """`(rows,)`: 1 where the head does not come before the tail in the text. Of two that start together, the shorter is
     the first."""
-    columns = [name for name in ("text", "words", "head", "tail") if name in rows.column_names]
-    spans = (text_and_spans(row, f"row {i}")[1] for i, row in enumerate(rows.select_columns(columns)))
-    return np.array([head >= tail for head, tail in spans], dtype=np.int64)
+    return np.array([head >= tail for head, tail in spans_of(rows)], dtype=np.int64)
 
 
 def listed_order_weights(

@@ -147,7 +147,7 @@ def _balanced_rows(model, names, train, checkpoint) -> Dataset:
     return _with_labels_of(names, train, checkpoint)
 
 
-def read_both_ways(
+def mean_of_both_orders(
     probabilities: np.ndarray, of_swapped: np.ndarray | None, names: Sequence[str], config: Any
 ) -> np.ndarray:
     r"""
@@ -173,7 +173,7 @@ def _listed_probabilities(model, processor, names, rows, dataset, train, **argum
     of_swapped = None
     if read.shape[1] > len(names):
         of_swapped = probabilities_of(model, processor, names, Swapped(rows), directed=True, **arguments)
-    read = read_both_ways(read, of_swapped, names, model.config)
+    read = mean_of_both_orders(read, of_swapped, names, model.config)
     return given_listed_order(read, model, names, dataset, train)
 
 
@@ -184,7 +184,7 @@ def given_listed_order(
     What a model that was trained on both orders says of rows, given that they are listed like those it learned from.
 
     Args:
-        probabilities: From `probabilities_of(…, directed=True)` or `read_both_ways`.
+        probabilities: From `probabilities_of(…, directed=True)` or `mean_of_both_orders`.
         model, names: The model and its relations.
         dataset: The rows that were scored, as they are listed.
         train: The training rows, see `listed_order_weights`.
@@ -287,7 +287,7 @@ def evaluation_report(
         of_swapped = probabilities_of(model, processor, names, Swapped(rows), directed=True, **arguments)
         direction = {"direction": direction_of(read, of_swapped, labels, names, model.config, dataset)}
     if train is not None:
-        read = read_both_ways(read, of_swapped, names, model.config)
+        read = mean_of_both_orders(read, of_swapped, names, model.config)
         probabilities = given_listed_order(read, model, names, dataset, train)
     posts = texts_of(dataset)
     report = report_of(probabilities, labels, names, _columns(dataset, control), rounds, seed, posts)
@@ -498,6 +498,7 @@ def as_markdown(report: Mapping[str, Any]) -> str:
             f"Rows without relation that are given one: {direction['listed']:.1f} % as listed, "
             f"{direction['swapped']:.1f} % with head and tail swapped."
         )
+    if report.get("direction", {}).get("order_unknown"):
         unknown = {name: 100 * value for name, value in report["direction"]["order_unknown"].items()}
         lines.append(
             "Where the model has to find out which entity is the head, as for all pairs of a post: precision "

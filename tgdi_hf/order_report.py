@@ -1,12 +1,13 @@
 """What a model makes of the order of head and tail: as listed, swapped, and when it has to find it out."""
 
 from collections.abc import Sequence
+from operator import ge, ne
 from typing import Any
 
 import numpy as np
 import torch
 
-from .direction import is_tail_first, without_inverses
+from .direction import spans_of, without_inverses
 from .mnre import NEGATIVE
 from .processing.entity_pairs import joint_scores, symmetric_relations, tail_first_bias
 from .statistics import row_counts, scores_of
@@ -46,7 +47,7 @@ def with_order_unknown(
 ) -> dict[str, float]:
     r"""
     Scores without a hint which of two entities is the head, by the rule that the pipeline has for all pairs of a post
-    (`joint_scores`). Rows about one span twice are left out.
+    (`joint_scores`), for which both orders are read, each by itself. Rows about one span twice are left out.
 
     Args:
         listed, swapped: `(rows, L)`, probabilities for the pairs as they are listed, and with head and tail swapped.
@@ -56,8 +57,10 @@ def with_order_unknown(
         `unrelated_given`: the share of rows without relation that is given one; `precision`, `recall` and `f1`, where a
         relation is found only in its direction, or if it holds both ways in either.
     """
-    apart = np.array([head != tail for head, tail in zip(rows["head"], rows["tail"])])
-    tail_first, negative, symmetric = is_tail_first(rows), names.index(NEGATIVE), symmetric_relations(names, config)
+    spans = list(spans_of(rows))
+    apart, tail_first = (np.array([compare(*of) for of in spans]) for compare in (ne, ge))
+    negative = names.index(NEGATIVE)
+    symmetric = symmetric_relations(names, getattr(config, "symmetric_relations", None))
     in_text_order = np.where(tail_first[:, None], swapped, listed)
     against_it = np.where(tail_first[:, None], listed, swapped)
     orders = [torch.from_numpy(found) for found in (in_text_order, against_it)]

@@ -40,6 +40,8 @@ class AveragedWeights(TrainerCallback):
 
     def on_step_end(self, args, state, control, model, **kwargs):
         step_average(list(self.model.parameters()), list(model.parameters()), state.global_step)
+        for kept, current in zip(self.model.buffers(), model.buffers()):
+            kept.copy_(current)  # such as the statistics of a batch norm, which are averages themselves
 
     def on_epoch_end(self, args, state, control, **kwargs):
         # Before the checkpoint is written: whichever of them is complete has its average.

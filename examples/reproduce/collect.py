@@ -128,7 +128,7 @@ def main_table(group: str, found: dict[str, list[dict[str, Any]]]) -> str:
         "F1 of averaged weights",
     ]
     header += ["F1 with the odds of `None` shifted, at best", "`None` given a relation", "the same, swapped"]
-    header += ["order unknown: F1", "`None` given a relation"]
+    header += ["F1, order unknown", "`None` given a relation, order unknown"]
     header += ["quoted: paper, test, P / R / F1"]
     lines = []
     for experiment in read_experiments(group):
@@ -147,7 +147,7 @@ def main_table(group: str, found: dict[str, list[dict[str, Any]]]) -> str:
             columns.append(mean_and_deviation(shares))
         unknown = [r["direction"]["order_unknown"] for r in results if "order_unknown" in r["direction"]]
         for score in ("f1", "unrelated_given"):
-            known = [found[score] for found in unknown if group == "direction"]
+            known = [one[score] for one in unknown] if group == "direction" else []
             columns.append(mean_and_deviation(known) + of_the_seeds(known, results))
         quoted = PAPER.get(experiment.name) if group in PAPER_GROUPS else None
         columns.append(" / ".join(f"{value:.2f}" for value in quoted) if quoted else "")
@@ -202,10 +202,23 @@ def collect(group: str, folder: Path) -> str:
     (folder / f"{group}.json").write_text(json.dumps(short, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     with (folder / f"{group}.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(["experiment", "seed", "accuracy", *SCORES, "macro_f1", "listed", "swapped", "train_rows"])
+        writer.writerow(
+            [
+                "experiment",
+                "seed",
+                "accuracy",
+                *SCORES,
+                "macro_f1",
+                "listed",
+                "swapped",
+                "order_unknown_f1",
+                "train_rows",
+            ]
+        )
         for run in runs:
             values = [run["scores"][name] for name in ("accuracy", *SCORES)] + [run["macro_f1"]]
             values += [run["direction"].get(name) for name in ("listed", "swapped")]
+            values.append(run["direction"].get("order_unknown", {}).get("f1"))
             cells = ["" if value is None else f"{value:.4f}" for value in values]
             writer.writerow([run["experiment"]["name"], run["seed"], *cells, run["train_rows"]])
     draw(group, found, folder / f"{group}.png")

@@ -20,7 +20,7 @@ from transformers import set_seed
 from examples.baselines import BASELINES, build_baseline
 from tgdi_hf.controls import Controlled
 from tgdi_hf.direction import swapped_labels, without_inverses
-from tgdi_hf.evaluation import Swapped, given_listed_order, probabilities_of, read_both_ways, report_of
+from tgdi_hf.evaluation import Swapped, given_listed_order, mean_of_both_orders, probabilities_of, report_of
 from tgdi_hf.mnre import NEGATIVE
 from tgdi_hf.order_report import direction_of
 from tgdi_hf.posts import texts_of, undecoded
@@ -140,13 +140,13 @@ def run(
     report = report_of(probabilities, labels, names, posts=posts)
     listed, direction = None, direction_of(read, of_swapped, labels, names, model.config, dataset[split])
     if experiment.both_orders:
-        twice = read_both_ways(read, of_swapped, names, model.config)
+        twice = mean_of_both_orders(read, of_swapped, names, model.config)
         of_listed = given_listed_order(twice, model, names, dataset[split], dataset["train"])
         listed = scores_only(report_of(of_listed, labels, names))
         if twice.shape[1] > len(names):
             of_one_pass = given_listed_order(read, model, names, dataset[split], dataset["train"])
             listed["f1_of_one_pass"] = scores_only(report_of(of_one_pass, labels, names))["f1"]
-            direction |= direction_of_two_passes(twice, labels, names)
+            direction |= direction_of_two_passes(twice, labels, names, model.config)
     result = {
         "experiment": asdict(experiment),
         "seed": seed,
@@ -201,10 +201,12 @@ def digests_of(dataset: DatasetDict, split: str) -> dict[str, str]:
     return {name: digest_of_rows(dataset[name]) for name in ("train", split)}
 
 
-def direction_of_two_passes(twice: np.ndarray, labels: np.ndarray, names: Sequence[str]) -> dict[str, float]:
-    """As `direction_of`, from what `read_both_ways` has: in the listed order, and in the other one."""
+def direction_of_two_passes(
+    twice: np.ndarray, labels: np.ndarray, names: Sequence[str], config: Any
+) -> dict[str, float]:
+    """As `direction_of`, from what `mean_of_both_orders` has: in the listed order, and in the other one."""
     unrelated, negative = labels == names.index(NEGATIVE), names.index(NEGATIVE)
-    orders = {"listed": twice, "swapped": twice[:, swapped_labels(names, inverses=True)]}
+    orders = {"listed": twice, "swapped": twice[:, swapped_labels(names, config.symmetric_relations, inverses=True)]}
     return {
         f"{order}_of_two_passes": float((without_inverses(found, names)[unrelated].argmax(axis=1) != negative).mean())
         for order, found in orders.items()

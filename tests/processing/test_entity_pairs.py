@@ -3,6 +3,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from tgdi_hf.direction import swapped_labels
 from tgdi_hf.processing.entity_pairs import (
     MNRE_TAIL_FIRST_BIAS,
     allowed_relations,
@@ -22,10 +23,14 @@ def test_odds_stand_beside_each_other():
     one, two = joint_scores(forward, backward, NAMES, bias, ONE_WAY)
     assert one[0].tolist() == pytest.approx([2 / 9, 2 / 9, 1 / 9])
     assert two[0].tolist() == pytest.approx([2 / 9, 3 / 9, 1 / 9])
-    # Where peers are so both ways, that is one relation with odds 1/2, in both directions alike. Together 1 + 3.
+    # Where peers are so both ways, that is one relation with the odds (1/2 + 2/4) / (1 + 1/4) = 4/5, in both directions
+    # alike. Together 1 + 1 + 3/2 + 4/5 = 43/10.
     one, two = joint_scores(forward, backward, NAMES, bias, PEER_BOTH_WAYS)
-    assert one[0].tolist() == pytest.approx([2 / 8, 2 / 8, 1 / 8])
-    assert two[0].tolist() == pytest.approx([2 / 8, 3 / 8, 1 / 8])
+    assert one[0].tolist() == pytest.approx([10 / 43, 10 / 43, 8 / 43])
+    assert two[0].tolist() == pytest.approx([10 / 43, 15 / 43, 8 / 43])
+    # Without bias both orders count alike: (1/2 + 2) / 2, together 1 + 1 + 6 + 5/4.
+    one, two = joint_scores(forward, backward, NAMES, 0, PEER_BOTH_WAYS)
+    assert one[0].tolist() == pytest.approx([4 / 37, 4 / 37, 5 / 37])
     assert one[0, 2] == two[0, 2]
 
 
@@ -38,14 +43,22 @@ def test_all_probabilities_make_one_even_at_the_ends():
             assert torch.isfinite(one).all()
 
 
+def test_an_order_that_is_not_trusted_takes_nothing_from_the_other():
+    forward, backward = torch.tensor([[0.4, 0.0, 0.6]]), torch.tensor([[0.9, 0.0, 0.1]])
+    for symmetric in (ONE_WAY, PEER_BOTH_WAYS):
+        one, _ = joint_scores(forward, backward, NAMES, MNRE_TAIL_FIRST_BIAS, symmetric)
+        assert one[0].tolist() == pytest.approx([0.4, 0, 0.6], abs=0.003)
+
+
 def test_without_none_the_orders_share():
     forward, backward = torch.tensor([[0.5, 0.5]]), torch.tensor([[1.0, 0.0]])
     one, two = joint_scores(forward, backward, ("a", "b"), 5.7, (False, False))
-    assert one.tolist() == [[0.25, 0.25]]
-    assert two.tolist() == [[0.5, 0.0]]
+    assert one[0].tolist() == pytest.approx([0.25, 0.25])
+    assert two[0].tolist() == pytest.approx([0.5, 0.0])
     one, two = joint_scores(forward, backward, ("a", "b"), 5.7, (False, True))
-    assert one.tolist() == [[0.25, 0.25]]
-    assert two.tolist() == [[0.5, 0.25]]
+    # The mean of 0.5 and 0 once, beside 0.5 and 1: together 1.75.
+    assert one[0].tolist() == pytest.approx([2 / 7, 1 / 7])
+    assert two[0].tolist() == pytest.approx([4 / 7, 1 / 7])
 
 
 def test_a_bias_only_ever_takes_relations_away():
@@ -61,21 +74,25 @@ def test_a_bias_only_ever_takes_relations_away():
     ("chosen", "expected"),
     [
         (None, [False, False, True, False, False]),  # "/per/org/peer" would have the types the wrong way round
-        (["works with", "peer"], [False, False, True, False, True]),
+        (["works with", "peer"], [False, False, True, True, True]),
         ([], [False] * 5),
     ],
 )
 def test_which_relations_hold_both_ways(chosen, expected):
     names = (*NAMES, "/per/org/peer", "works with")
-    assert symmetric_relations(names, SimpleNamespace(symmetric_relations=chosen)) == expected
+    assert symmetric_relations(names, chosen) == expected
     if chosen is None:
-        assert symmetric_relations(("peer",), SimpleNamespace()) == [False]  # who knows what they call a peer
+        assert symmetric_relations(("peer",), None) == [False]  # who knows what they call a peer
+    # Training and prediction take the same ones for symmetric.
+    trained = names[: 4 if chosen is None else None]
+    swapped = swapped_labels(trained, chosen)
+    assert [label == i != 0 for i, label in enumerate(swapped)] == expected[: len(trained)]
 
 
 def test_the_rule_follows_the_training_of_the_model():
     balanced, published = SimpleNamespace(direction_balanced=True), SimpleNamespace(direction_balanced=False)
     assert tail_first_bias("auto", balanced) == tail_first_bias("independent", published) == 0
-    assert tail_first_bias("auto", published) == tail_first_bias("mnre", balanced) == pytest.approx(5.709, abs=1e-3)
+    assert tail_first_bias("auto", published) == tail_first_bias("mnre", balanced) == pytest.approx(5.583, abs=1e-3)
     assert tail_first_bias(2, published) == 2.0
 
 
