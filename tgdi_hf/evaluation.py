@@ -495,7 +495,7 @@ def as_markdown(report: Mapping[str, Any]) -> str:
     if report.get("direction"):
         direction = {name: 100 * report["direction"][name] for name in ("listed", "swapped")}
         lines.append(
-            f"Rows without relation that are given one: {direction['listed']:.1f} % as listed, "
+            f"Rows without relation that are given a relation: {direction['listed']:.1f} % as listed, "
             f"{direction['swapped']:.1f} % with head and tail swapped."
         )
     if report.get("direction", {}).get("order_unknown"):
@@ -503,7 +503,7 @@ def as_markdown(report: Mapping[str, Any]) -> str:
         lines.append(
             "Where the model has to find out which entity is the head, as for all pairs of a post: precision "
             f"{unknown['precision']:.1f}, recall {unknown['recall']:.1f}, F1 {unknown['f1']:.1f}, and "
-            f"{unknown['unrelated_given']:.1f} % of the rows without relation are given one."
+            f"{unknown['unrelated_given']:.1f} % of the rows without relation are given a relation."
         )
     if "comparison" in report:
         lines += ["", comparison_text(report["comparison"])]
