@@ -66,9 +66,9 @@ def with_order_unknown(
     orders = [torch.from_numpy(found) for found in (in_text_order, against_it)]
     joint = torch.cat(joint_scores(*orders, names, tail_first_bias("auto", config), symmetric), dim=1)  # (rows, 2 L)
     best = joint.numpy().argmax(axis=1)
-    answers, from_tail = best % len(names), best // len(names) != tail_first
+    answers, wrong_way = best % len(names), best // len(names) != tail_first
     # Found the wrong way round, it is none of the relations.
-    answers[from_tail & ~np.array(symmetric)[answers] & (answers != negative)] = len(names)
+    answers[wrong_way & ~np.array(symmetric)[answers] & (answers != negative)] = len(names)
     scores = scores_of(row_counts(answers, labels, negative)[apart].sum(axis=0))
     unrelated = apart & (labels == negative)
     given = (answers != negative)[unrelated].sum() / max(unrelated.sum(), 1)
