@@ -202,21 +202,11 @@ def collect(group: str, folder: Path) -> str:
     (folder / f"{group}.json").write_text(json.dumps(short, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     with (folder / f"{group}.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(
-            [
-                "experiment",
-                "seed",
-                "accuracy",
-                *SCORES,
-                "macro_f1",
-                "listed",
-                "swapped",
-                "order_unknown_f1",
-                "train_rows",
-            ]
-        )
+        scores = ("accuracy", *SCORES)
+        orders = ("listed", "swapped", "order_unknown_f1")
+        writer.writerow(["experiment", "seed", *scores, "macro_f1", *orders, "train_rows"])
         for run in runs:
-            values = [run["scores"][name] for name in ("accuracy", *SCORES)] + [run["macro_f1"]]
+            values = [run["scores"][name] for name in scores] + [run["macro_f1"]]
             values += [run["direction"].get(name) for name in ("listed", "swapped")]
             values.append(run["direction"].get("order_unknown", {}).get("f1"))
             cells = ["" if value is None else f"{value:.4f}" for value in values]
