@@ -1,6 +1,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -63,6 +64,17 @@ def test_whoever_comes_first_transformers_knows_tgdi(imports):
         "print(type(config).__name__, 'multimodal-relation-extraction' in PIPELINE_REGISTRY.supported_tasks)"
     )
     assert python(f"{imports}; {code}") == "TGDIConfig True"
+
+
+def test_python_started_in_a_checkout_takes_all_of_it(tmp_path):
+    """Whatever is installed: here nothing but the dependencies and another, editable checkout."""
+    for folder in ("tgdi_hf", "modeling", "processing", "examples"):
+        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__", "results"))
+    code = "from tgdi_hf.modeling import modeling_tgdi as m; from tgdi_hf.processing import post_reader as p"
+    files = python(f"{code}; print(m.__file__, p.__file__)", cwd=tmp_path).split()
+    assert files == [f"{tmp_path}/modeling/modeling_tgdi.py", f"{tmp_path}/processing/post_reader.py"]
+    command = [sys.executable, "-W", "ignore", "-m", "examples.reproduce", "--help"]
+    assert "usage" in subprocess.run(command, capture_output=True, text=True, cwd=tmp_path).stdout
 
 
 def test_auto_classes_know_tgdi(checkpoint):

@@ -3,6 +3,7 @@
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from .checkout import find_subpackages
 from .registration import register_with_transformers
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ _LAZY = {
 
 __all__ = [*_LAZY]
 
+find_subpackages()
 register_with_transformers()
 
 
