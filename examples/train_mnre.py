@@ -27,7 +27,7 @@ from tgdi_hf.training import (
     last_checkpoint,
     optimizer_for,
     training_arguments,
-    with_inverse_labels,
+    with_label_fields,
 )
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -65,7 +65,7 @@ def main() -> None:
     )
 
     # 3. Both orders of a pair: a relation that holds one way is, from tail to head, told apart from none.
-    options = with_inverse_labels(names, {"direction_balanced": args.both_orders, **args.config})
+    options = with_label_fields(names, {"direction_balanced": args.both_orders, **args.config})
 
     # 4. The model, from the two pretrained encoders. The vision encoder keeps its weights.
     model = TGDIForRelationExtraction.from_text_vision_pretrained(

@@ -8,13 +8,21 @@ from huggingface_hub.dataclasses import strict
 from transformers import AutoConfig
 from transformers.configuration_utils import PreTrainedConfig, SubConfigSpec
 
+from .negative_label import AUTO, MULTI_LABEL, NEGATIVE, find_negative, negative_of
+
 # Their layers share one shape: they attend to whatever the cache in their arguments returns, which is how TGDI
 # injects its prefixes. Another encoder would swallow the prefixes silently, so the list is closed.
 TEXT_MODEL_TYPES = ("bert", "roberta", "xlm-roberta", "camembert", "electra")
-NEGATIVE = "None"
 ENTITY_MARKERS = ("<head>", "</head>", "<tail>", "</tail>")
 # Fields that say something of the relations of a model, and nothing of those of another one.
-OF_RELATIONS = ("id2label", "label2id", "symmetric_relations", "inverse_labels")
+OF_RELATIONS = (
+    "id2label",
+    "label2id",
+    "negative_label",
+    "symmetric_relations",
+    "inverse_labels",
+    "decision_thresholds",
+)
 # Options of every configuration that are no fields of its class.
 GENERAL_OPTIONS = ("num_labels", "attn_implementation", "output_attentions", "torch_dtype", "name_or_path", "auto_map")
 # What shows in the configuration of a vision encoder that its hidden states are not the patches in their order.
@@ -72,6 +80,16 @@ class TGDIConfig(PreTrainedConfig):
         branch_consistency_weight (`float`, *optional*, defaults to 0.0):
             The weight, in training, of a loss that keeps the two branches of Eq. 14 from contradicting each other.
             0 is the paper.
+        negative_label (`str`, *optional*, defaults to `"None"`):
+            The label that stands for "no relation"; precision, recall, F1, triples and `drop_none` leave it out. `None`
+            says that every label is a relation. The default stands for `"None"` where that is a label, and for nothing
+            else.
+        problem_type (`str`, *optional*):
+            `"multi_label_classification"`: an entity pair may have several relations, or none: the loss is binary
+            cross-entropy, and no label stands for no relation. Otherwise (`"single_label_classification"` or `None`) it
+            has one label.
+        decision_thresholds (`list[float]`, *optional*):
+            Of a multi-label model: the least probability of each relation that holds; 0.5 by default.
         direction_balanced (`bool`, *optional*, defaults to `False`):
             Whether the model was trained on every pair of entities in both orders, so that it can judge each order by
             itself. (MNRE lists pairs without relation in the order of the text only.)
@@ -139,6 +157,8 @@ class TGDIConfig(PreTrainedConfig):
     gate_visual_prompts: bool = False
     matching_loss_weight: float | int = 0.0
     branch_consistency_weight: float | int = 0.0
+    negative_label: str | None = NEGATIVE
+    decision_thresholds: list[float] | None = None
     direction_balanced: bool = False
     symmetric_relations: list[str] | None = None
     inverse_labels: int = 0
@@ -236,21 +256,61 @@ class TGDIConfig(PreTrainedConfig):
                 f"{text.num_hidden_layers}: expected 1 to {text.num_hidden_layers}. To do without the text-oriented "
                 "interaction set `use_text_oriented_interaction=False`."
             )
+        self._check_problem_type()
+        if self.negative_label != NEGATIVE:  # the default, which is no label of many models
+            find_negative(list(self.id2label.values()), self.negative_label)
         if self.inverse_labels and not (
             0 < self.inverse_labels < self.num_labels and self.direction_balanced and self.none_label is not None
         ):
             raise ValueError(
                 f"`inverse_labels` is {self.inverse_labels} with {self.num_labels} relations and `direction_balanced="
-                f"{self.direction_balanced}`; expected less than there are relations, which need a {NEGATIVE!r}, and "
-                "training on both orders of every pair: `direction_balanced=True`."
+                f"{self.direction_balanced}`; expected less than there are relations, one of which has to stand for no "
+                "relation (`negative_label`), and training on both orders of every pair: `direction_balanced=True`."
             )
         if self.num_labels < 2:
             raise ValueError(f"`num_labels` is {self.num_labels}; a classifier of relations needs 2 or more.")
 
+    def _check_problem_type(self):
+        multi_label = self.problem_type == MULTI_LABEL
+        if self.problem_type not in (None, "single_label_classification", MULTI_LABEL):
+            raise ValueError(
+                f"`problem_type` is {self.problem_type!r}; relations are classes: expected "
+                f"'single_label_classification', {MULTI_LABEL!r} or `None`."
+            )
+        thresholds = self.decision_thresholds
+        if thresholds is not None and not (
+            multi_label and len(thresholds) == self.num_labels and all(0 < value < 1 for value in thresholds)
+        ):
+            raise ValueError(
+                f"`decision_thresholds` is {thresholds}; expected a probability between 0 and 1 for each of the "
+                f"{self.num_labels} labels, and `problem_type={MULTI_LABEL!r}`."
+            )
+        if not multi_label:
+            return
+        for name in ("direction_balanced", "branch_consistency_weight", "inverse_labels"):
+            if getattr(self, name):
+                raise ValueError(f"`{name}` needs labels that exclude each other; leave it out of a multi-label model.")
+        if self.none_label is not None:
+            raise ValueError(
+                f"{self.negative_label!r} is among the labels of a multi-label model, which says so by naming none: "
+                "leave it out of `id2label`; rows without relation have no label."
+            )
+
+    @property
+    def thresholds(self) -> list[float] | None:
+        """The least probability of each relation that holds, of a multi-label model; `None` of others."""
+        if self.problem_type != MULTI_LABEL:
+            return None
+        return self.decision_thresholds or [0.5] * self.num_labels
+
     @property
     def none_label(self) -> int | None:
-        """The id of `None`, if there is one among the relations."""
-        return next((i for i, name in self.id2label.items() if name == NEGATIVE), None)
+        """The id of `negative_label`, if it is a label."""
+        return next((i for i, name in self.id2label.items() if name == self.negative_label), None)
+
+    def find_negative(self, chosen: str | None = AUTO) -> str | None:
+        """The label that stands for "no relation", or `None`; see `negative_of`."""
+        return negative_of(self, [self.id2label[i] for i in range(self.num_labels)], chosen)
 
     @property
     def max_text_length(self) -> int:

@@ -3,11 +3,11 @@
 import torch
 from torch import nn
 from transformers import AutoModel, PreTrainedModel
-from transformers.loss.loss_utils import fixed_cross_entropy
 from transformers.processing_utils import Unpack
 from transformers.utils import TransformersKwargs, can_return_tuple
 
 from .branch_consistency import branch_divergence
+from .classification_loss import classification_loss
 from .configuration_tgdi import ENTITY_MARKERS, TGDIConfig
 from .inverse_relations import fold_inverses
 from .matching_gate import MatchingGate, TextSelfAttention, matching_loss
@@ -470,7 +470,8 @@ class TGDIForRelationExtraction(TGDIPreTrainedModel):
         r"""
         Args:
             labels (`torch.LongTensor`, *optional*): `(B,)`, relation ids; -100 leaves a row out of the loss. With
-                `config.inverse_labels` those of relations from tail to head follow on the others.
+                `config.inverse_labels` those of relations from tail to head follow on the others. Of a multi-label
+                model `(B, num_labels)`, 1 for each relation that holds and 0 for the others.
             num_items_in_batch (`torch.Tensor` or `int`, *optional*): What the summed loss is divided by, so that
                 accumulated steps weigh every row alike; `Trainer` passes it. The mean by default.
 
@@ -500,7 +501,8 @@ class TGDIForRelationExtraction(TGDIPreTrainedModel):
         scores = self.classifier(self.dropout(outputs.entity_states))  # Eq. 15
         loss = None
         if labels is not None:
-            loss = fixed_cross_entropy(scores.float(), labels, num_items_in_batch=num_items_in_batch)  # Eq. 16
+            multi_label = self.config.thresholds is not None
+            loss = classification_loss(scores, labels, multi_label, num_items_in_batch)  # Eq. 16
             further = []
             if outputs.matching_loss is not None:
                 further.append(self.config.matching_loss_weight * outputs.matching_loss)

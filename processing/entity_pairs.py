@@ -9,7 +9,6 @@ import torch
 
 from .entity_mentions import ENTITY_TYPES, type_of
 
-NEGATIVE = "None"
 # The last part of the names of relations that hold both ways, in MNRE's spelling.
 SYMMETRIC = ("siblings", "couple", "neighbor", "peer", "alumi", "alternate_names")
 _SIGNATURE = re.compile(r"/([^/]+)/([^/]+)/[^/]+")
@@ -18,7 +17,7 @@ _SIGNATURE = re.compile(r"/([^/]+)/([^/]+)/[^/]+")
 MNRE_TAIL_FIRST_BIAS = math.log((7_744 + 1_832) / 36)
 
 
-def tail_first_bias(pairs: str | float, config) -> float:
+def tail_first_bias(pairs: str | float, config, relations: Sequence[str] = ()) -> float:
     r"""
     What the order "tail first" says in a model's training data, to be taken off when all pairs of a post are scored.
 
@@ -28,9 +27,11 @@ def tail_first_bias(pairs: str | float, config) -> float:
 
     Args:
         pairs: `"auto"`: `"independent"` for models that say in their configuration that they were trained on both
-            orders (`direction_balanced`), else `"mnre"`; `"independent"`: 0, both orders are taken at their word;
-            `"mnre"`: log(9,576 / 36) = 5.6, from MNRE's training rows; or a number: more finds fewer relations.
+            orders (`direction_balanced`), or whose relations are not spelled like MNRE's (`/per/org/member_of`), else
+            `"mnre"`; `"independent"`: 0, both orders are taken at their word; `"mnre"`: log(9,576 / 36) = 5.6, from
+            MNRE's training rows; or a number: more finds fewer relations.
         config (`TGDIConfig`): The model's.
+        relations: The model's labels without the one that stands for no relation.
 
     Returns:
         `float`: To add to the log-odds of `None` where the tail comes first.
@@ -39,7 +40,9 @@ def tail_first_bias(pairs: str | float, config) -> float:
         ValueError: There is no such rule.
     """
     if pairs == "auto":
-        pairs = "independent" if getattr(config, "direction_balanced", False) else "mnre"
+        # What MNRE's rows say of its relations says nothing of those of other data.
+        like_mnre = all(map(_SIGNATURE.fullmatch, relations))
+        pairs = "mnre" if like_mnre and not getattr(config, "direction_balanced", False) else "independent"
     if isinstance(pairs, int | float) and not isinstance(pairs, bool) and math.isfinite(pairs):
         return float(pairs)
     if pairs not in ("independent", "mnre"):
@@ -66,7 +69,12 @@ def symmetric_relations(names: Sequence[str], chosen: Collection[str] | None) ->
 
 
 def joint_scores(
-    forward: torch.Tensor, backward: torch.Tensor, names: Sequence[str], bias: float, symmetric: Sequence[bool]
+    forward: torch.Tensor,
+    backward: torch.Tensor,
+    names: Sequence[str],
+    bias: float,
+    symmetric: Sequence[bool],
+    negative: str | None = "None",
 ) -> tuple[torch.Tensor, torch.Tensor]:
     r"""
     Combines the scores for both orders of pairs. The odds of every relation in either direction against `None`, those
@@ -78,10 +86,11 @@ def joint_scores(
     Args:
         forward, backward (`torch.Tensor`): Probabilities of the relations with head first and with tail first, `(P,
             relations)`.
-        names: Of the relations. Without `None` among them there is no bias, and the probabilities of the
-            two orders stand beside each other.
+        names: Of the relations.
         bias: See `tail_first_bias`.
         symmetric: Which relations hold both ways.
+        negative: The label that stands for no relation, called `None` above. Without such a label there is no bias, and
+            the probabilities of the two orders stand beside each other.
 
     Returns:
         `tuple`: Probabilities of the relations in the one and the other direction, `(P, relations)` each. `None` and
@@ -90,7 +99,7 @@ def joint_scores(
     shared = torch.tensor(symmetric, device=forward.device)
     scores = torch.stack([forward, backward], dim=1)  # (P, 2, relations)
     scores = scores.clamp(min=torch.finfo(scores.dtype).tiny).log()
-    none = list(names).index(NEGATIVE) if NEGATIVE in names else None
+    none = list(names).index(negative) if negative in names else None
     weights = scores.new_tensor([0, 0 if none is None else -bias])  # of the two orders, in logarithms
     if none is not None:
         scores = scores - scores[:, :, none : none + 1] + weights[:, None]  # log-odds against None

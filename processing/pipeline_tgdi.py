@@ -9,13 +9,17 @@ from typing import Any
 import torch
 from tqdm.auto import tqdm
 from transformers import Pipeline
+from transformers.utils import logging
 
 from .entity_markers import ENTITY_MARKERS
 from .entity_mentions import Entity
-from .entity_pairs import NEGATIVE, allowed_relations, joint_scores, symmetric_relations, tail_first_bias
+from .entity_pairs import allowed_relations, symmetric_relations, tail_first_bias
 from .evidence import branch_shares, gate_summary, similarity_maps
 from .invalid_post import InvalidPost
 from .post_reader import Post, PostReader
+from .relation_labels import RelationLabels
+
+logger = logging.get_logger(__name__)
 
 TASK = "multimodal-relation-extraction"
 TEXT_INPUTS = (
@@ -23,16 +27,19 @@ TEXT_INPUTS = (
     "head_index",
     "tail_index",
 )
+NO_RELATION = {"relation": None, "score": None}
 DEFAULTS = {
     "batch_size": 16,
     "rows_per_pass": 64,
     "num_workers": 0,
-    "top_k": 1,
+    "top_k": None,
     "drop_none": False,
     "evidence": False,
     "strict": True,
     "progress": False,
     "pairs": "auto",
+    "negative_label": "auto",
+    "threshold": None,
 }
 
 
@@ -81,6 +88,13 @@ class MultimodalRelationExtractionPipeline(Pipeline):
         self.model.eval()
         self.names = tuple(model.config.id2label[i] for i in range(model.config.num_labels))
         self.symmetric = symmetric_relations(self.names, model.config.symmetric_relations)
+        self._undeclared = None  # what is wrong where nothing says which label stands for no relation
+        if self._preprocess_params.get("negative_label", "auto") == "auto":
+            try:
+                self._negative("auto")
+            except ValueError as error:
+                self._undeclared = str(error)
+                logger.warning(self._undeclared)
 
     def _sanitize_parameters(self, **options: Any) -> tuple[dict, dict, dict]:
         unknown = options.keys() - DEFAULTS.keys()
@@ -108,9 +122,14 @@ class MultimodalRelationExtractionPipeline(Pipeline):
             rows_per_pass (`int`, defaults to 64): The most pairs in one run of the text encoder; the pictures of a
                 batch go through the vision encoder once, whatever the number of pairs.
             num_workers (`int`, defaults to 0): Threads that open the pictures of the batches to come.
-            top_k (`int`, defaults to 1): How many relations to list in `relations`.
+            top_k (`int`, *optional*): The most relations to list in `relations`; by default one, of a multi-label
+                model all that hold.
             drop_none (`bool`, defaults to `False`): Leave pairs without relation out of `pairs`; a post with head and
                 tail then has `None` as its relation.
+            negative_label (`str`, *optional*, defaults to `"auto"`): The label that stands for no relation, or `None`
+                if every label is a relation; `"auto"`: as the model's configuration says.
+            threshold (`float`, *optional*): Of a multi-label model: the least probability of a relation that holds;
+                by default as the model's configuration says (`decision_thresholds`).
             evidence (`bool`, defaults to `False`): Say why: see below.
             strict (`bool`, defaults to `True`): Stop at a post that can't be used; `False` puts `{"error": …, "field":
                 …}` in its place.
@@ -121,7 +140,8 @@ class MultimodalRelationExtractionPipeline(Pipeline):
         Returns:
             For one post a result, for a list a list, else an iterator that reads on as results are taken. A result has
             `head` and `tail` (`text`, `start` and `end` in characters, `type` if given), `relation`, its `score` (a
-            probability), `relations` (the `top_k` best), and `gate`: the mean of the matching gate, how much of the
+            probability), `relations` (the best, of a multi-label model those that hold; if none does, `relation` and
+            `score` are `None`), and `gate`: the mean of the matching gate, how much of the
             fused states the text let through, `None` without picture or gate. That of a post with `entities` is
             `{"pairs": […]}`, with one such result for every two; head and tail are in the order of the
             relation, or if that holds both ways in the order of the text.
@@ -137,6 +157,8 @@ class MultimodalRelationExtractionPipeline(Pipeline):
 
         Raises:
             InvalidPost: A post that can't be used (`ValueError`; its `field` says what is wrong).
+            ValueError: An option that can't be; or `drop_none` or `entities` with a model of which nothing says which
+                label stands for no relation, while one has a name that usually does.
         """
         one = isinstance(posts, Mapping)
         # Datasets of torch have places and a length, and need not say how they are iterated over.
@@ -150,11 +172,34 @@ class MultimodalRelationExtractionPipeline(Pipeline):
             if name not in options and value is not None:  # from the constructor, which takes them out of the options
                 settings[name] = value
         _check_numbers(settings)
+        settings["labels"] = self._labels(**settings)
         rows = [posts] if one else posts if isinstance(posts, Iterable) else map(posts.__getitem__, range(len(posts)))
         results = self._stream(rows, settings)
         if one:
             return next(results)
         return list(results) if isinstance(posts, list | tuple) else results
+
+    def _negative(self, chosen: str | None) -> str | None:
+        return self.model.config.find_negative(chosen)
+
+    def _labels(
+        self, negative_label: str | None, drop_none: bool, pairs: str | float, threshold: float | None, **settings: Any
+    ) -> RelationLabels:
+        """How scores are read in a call."""
+        config = self.model.config
+        undeclared = self._undeclared if negative_label == "auto" else None
+        if undeclared and drop_none:
+            raise ValueError(f"`drop_none` needs to know which label stands for no relation. {undeclared}")
+        negative = None if undeclared else self._negative(negative_label)
+        thresholds = config.thresholds
+        if threshold is not None:
+            if thresholds is None:
+                raise ValueError("`threshold` is for multi-label models; the labels of this one exclude each other.")
+            thresholds = [float(threshold)] * len(self.names)
+        elif drop_none and negative is None and thresholds is None:
+            logger.warning_once("No label of this model stands for no relation, so `drop_none` leaves nothing out.")
+        bias = tail_first_bias(pairs, config, [name for name in self.names if name != negative])
+        return RelationLabels(self.names, self.symmetric, negative, bias, thresholds, undeclared)
 
     def _stream(self, posts: Iterable, settings: dict[str, Any]) -> Iterator[dict[str, Any]]:
         total = len(posts) if hasattr(posts, "__len__") else None
@@ -170,7 +215,9 @@ class MultimodalRelationExtractionPipeline(Pipeline):
         """See `PostReader`."""
         return self.reader(posts, strict)
 
-    def _forward(self, batch: dict[str, Any], rows_per_pass: int, evidence: bool, **settings: Any) -> dict[str, Any]:
+    def _forward(
+        self, batch: dict[str, Any], rows_per_pass: int, evidence: bool, labels: RelationLabels, **settings: Any
+    ) -> dict[str, Any]:
         inputs = batch["inputs"]
         if inputs is None:
             return {"posts": batch["posts"]}
@@ -182,12 +229,12 @@ class MultimodalRelationExtractionPipeline(Pipeline):
             part = {name: value[rows] for name, value in text.items()}
             seen = {name: value if name == "vision_features" else value[rows] for name, value in pictures.items()}
             outputs = self.model(**part, **seen, output_hidden_states=evidence)
-            probabilities.append(outputs.logits.float().softmax(dim=-1))
+            probabilities.append(labels.probabilities(outputs.logits.float()))
             if outputs.matching_gate is not None:
                 gates.append(outputs.matching_gate.float())
             if evidence:
                 plain = {name: value for name, value in part.items() if not name.startswith("enhanced_")}
-                text_only.append(self.model(**plain).logits.float().softmax(dim=-1))
+                text_only.append(labels.probabilities(self.model(**plain).logits.float()))
                 reasons += self._reasons(part, outputs)
         return {
             "posts": batch["posts"],
@@ -226,82 +273,99 @@ class MultimodalRelationExtractionPipeline(Pipeline):
         ]
 
     def postprocess(
-        self, batch: dict[str, Any], top_k: int, drop_none: bool, evidence: bool, pairs: str | float, **settings
+        self,
+        batch: dict[str, Any],
+        labels: RelationLabels,
+        top_k: int | None,
+        drop_none: bool,
+        evidence: bool,
+        **settings,
     ):
         """From the model's outputs to a result for each post."""
-        bias = tail_first_bias(pairs, self.model.config)
-        return [self._result(post, batch, bias, top_k, drop_none, evidence) for post in batch["posts"]]
+        return [self._result(post, batch, labels, top_k, drop_none, evidence) for post in batch["posts"]]
 
-    def _result(self, post: Post, batch: dict[str, Any], bias: float, top_k: int, drop_none: bool, evidence: bool):
+    def _result(
+        self,
+        post: Post,
+        batch: dict[str, Any],
+        labels: RelationLabels,
+        top_k: int | None,
+        drop_none: bool,
+        evidence: bool,
+    ):
         result = {} if post.given.get("id") is None else {"id": post.given["id"]}
         if post.error is not None:
             return {**result, "error": str(post.error), "field": post.error.field}
         if post.added:
             result["added"] = post.added
-        scores, places = self._scores(post, batch["probabilities"], bias)
-        alone = self._scores(post, batch["text_only"], bias, places)[0].tolist() if evidence else [None] * len(places)
+        scores, places = self._scores(post, batch["probabilities"], labels)
+        alone = [None] * len(places)
+        if evidence:
+            alone = self._scores(post, batch["text_only"], labels, places)[0].tolist()
         answers = [
-            self._answer(post, batch, place, row, text_only, top_k, drop_none)
+            self._answer(post, batch, labels, place, row, text_only, top_k, drop_none)
             for place, row, text_only in zip(places, scores.tolist(), alone)
         ]
         if not post.all_pairs:
             return {**result, **answers[0]}
-        return {**result, "pairs": [answer for answer in answers if answer["relation"] is not None]}
+        return {**result, "pairs": [one for one in answers if one["relation"] is not None or not drop_none]}
 
     def _scores(
-        self, post: Post, probabilities: torch.Tensor, bias: float, places: list[int] | None = None
+        self, post: Post, probabilities: torch.Tensor, labels: RelationLabels, places: list[int] | None = None
     ) -> tuple[torch.Tensor, list[int]]:
         """
-        Of the batch's `probabilities`, what counts for every answer to a post, `(answers, relations)`; and where its
-        head and tail are among the post's pairs: with all pairs in the order that the best relation has, or as given.
+        Of the batch's `probabilities`, what counts for every answer to a post, `(answers, labels)`; and where its head
+        and tail are among the post's pairs: with all pairs in the order that the best relation has, or as given.
         """
-        scores = self._allowed(probabilities[post.rows].double(), post.pairs)  # (rows, relations)
+        scores = self._allowed(probabilities[post.rows].double(), post.pairs, labels)  # (rows, labels)
         if not post.all_pairs:
             return scores, [0]
-        scores = torch.stack(joint_scores(scores[::2], scores[1::2], self.names, bias, self.symmetric), dim=1)
-        scores = scores.flatten(0, 1)
-        if places is None:
-            best = scores.amax(dim=1)
-            places = [place + int(best[place + 1] > best[place]) for place in range(0, len(best), 2)]
-        return scores[places], places
+        if labels.undeclared:
+            raise ValueError(
+                f"All pairs of a post need to know which label stands for no relation. {labels.undeclared}"
+            )
+        return labels.of_both_orders(scores[::2], scores[1::2], places)
 
-    def _allowed(self, scores: torch.Tensor, pairs: list[tuple[Entity, Entity]]) -> torch.Tensor:
+    def _allowed(
+        self, scores: torch.Tensor, pairs: list[tuple[Entity, Entity]], labels: RelationLabels
+    ) -> torch.Tensor:
         """The probabilities given that the relation suits the types of the entities, where any does."""
         if all(entity.type is None for pair in pairs for entity in pair):
             return scores
         allowed = torch.tensor([allowed_relations(self.names, head.type, tail.type) for head, tail in pairs])
         allowed |= ~allowed.any(dim=1, keepdim=True)
         scores = scores.masked_fill(~allowed, 0)
+        if labels.is_multi_label:
+            return scores
         return scores / scores.sum(dim=1, keepdim=True).clamp(min=torch.finfo(scores.dtype).tiny)
 
     def _answer(
         self,
         post: Post,
         batch: dict[str, Any],
+        labels: RelationLabels,
         place: int,
         scores: list[float],
         text_only: list[float] | None,
-        top_k: int,
+        top_k: int | None,
         drop_none: bool,
     ) -> dict[str, Any]:
         """For the pair at a place; with evidence if it is known what the text alone would have."""
         row = post.rows.start + place
-        best = sorted(range(len(scores)), key=scores.__getitem__, reverse=True)
-        winner = best[0]
-        if drop_none:
-            best = [] if self.names[winner] == NEGATIVE else [i for i in best if self.names[i] != NEGATIVE]
-        relations = [{"relation": self.names[i], "score": scores[i]} for i in best[:top_k]]
+        best = labels.best(scores, top_k, drop_none)
+        relations = [{"relation": self.names[i], "score": scores[i]} for i in best]
         gate = self._gate(batch, row)
         answer = {
             **{name: _described(post.text, entity) for name, entity in zip(("head", "tail"), post.pairs[place])},
-            **(relations[0] if relations else {"relation": None, "score": None}),
+            **(relations[0] if relations else NO_RELATION),
             "relations": relations,
             "gate": None if gate is None else gate.mean().item(),
         }
         if text_only is None:
             return answer
-        alone = max(range(len(text_only)), key=text_only.__getitem__)
-        without = {"relation": self.names[alone], "score": text_only[alone]}
+        alone = labels.best(text_only, 1, drop_none=False)
+        without = {"relation": self.names[alone[0]], "score": text_only[alone[0]]} if alone else dict(NO_RELATION)
+        winner = max(range(len(scores)), key=scores.__getitem__)
         return {**answer, "evidence": {**self._evidence(batch, row, winner), "text_only": without}}
 
     def _gate(self, batch: dict[str, Any], row: int) -> torch.Tensor | None:
@@ -374,8 +438,13 @@ class MultimodalRelationExtractionPipeline(Pipeline):
 def _check_numbers(options: Mapping[str, Any]) -> None:
     for name in ("batch_size", "rows_per_pass", "top_k"):
         value = options.get(name, 1)
+        if name == "top_k" and value is None:
+            continue
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             raise ValueError(f"`{name}` is {value!r}; expected 1 or more.")
+    threshold = options.get("threshold")
+    if threshold is not None and (isinstance(threshold, bool) or not 0 < threshold < 1):
+        raise ValueError(f"`threshold` is {threshold!r}; expected a probability between 0 and 1.")
 
 
 def _batches(posts: Iterable, settings: Mapping[str, Any]) -> Iterator[list[tuple[int, Any]]]:

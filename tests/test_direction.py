@@ -100,7 +100,7 @@ def test_who_holds_both_ways_has_to_be_said_of_other_relations():
 
 
 def test_what_has_no_both_orders():
-    with pytest.raises(ValueError, match="No relation is called 'None'.*found a, b"):
+    with pytest.raises(ValueError, match="No label is called 'None'.*found a, b.*--negative NAME"):
         swapped_labels(["a", "b"])
     rows = dataset_of([([0, 1], [2, 3], 0)])
     with pytest.raises(ValueError, match="found IterableDataset"):

@@ -12,7 +12,7 @@ from sklearn.metrics import accuracy_score, precision_recall_fscore_support
 from transformers import EvalPrediction
 
 from tgdi_hf import RELATIONS, MNREMetric, compute_metrics, make_compute_metrics
-from tgdi_hf.metric import relation_scores
+from tgdi_hf.metric import best_thresholds, multi_label_scores, relation_scores
 
 NAMES = ("a", "None", "b", "c")
 # Ids by hand: of 8 rows, 4 are right; 5 predictions and 6 rows are not None, 3 of them right.
@@ -73,7 +73,7 @@ def test_the_negative_relation_is_found_by_its_name_alone():
     names = ("Other", "NA", "None")
     assert relation_scores([0, 1, 2], [0, 1, 0], names)["f1"] == pytest.approx(2 * 2 / (2 + 3))
     assert relation_scores([0, 1, 2], [0, 1, 0], names, negative="NA")["f1"] == pytest.approx(2 * 1 / (2 + 2))
-    with pytest.raises(ValueError, match=r"No relation is called 'None'.*\['NA', 'yes'\].*`negative`"):
+    with pytest.raises(ValueError, match=r"No label is called 'None'.*\['NA', 'yes'\].*probably 'NA'.*`negative`"):
         relation_scores([0], [0], ["NA", "yes"])
 
 
@@ -210,7 +210,7 @@ def test_make_compute_metrics_takes_other_relations_and_adds_each():
 
 
 def test_make_compute_metrics_refuses_wrong_names_before_training():
-    with pytest.raises(ValueError, match="No relation is called 'None'"):
+    with pytest.raises(ValueError, match="No label is called 'None'"):
         make_compute_metrics(["yes", "no"])
 
 
@@ -218,3 +218,45 @@ def test_make_compute_metrics_refuses_wrong_names_before_training():
 def test_compute_metrics_refuses_logits_of_another_model(shape):
     with pytest.raises(ValueError, match=r"expected \(rows, 23\).*make_compute_metrics"):
         compute_metrics(EvalPrediction(np.zeros(shape), np.zeros(2, dtype=int)))
+
+
+# Sets of relations by hand: 3 predicted of which 2 hold, 4 hold; one row of three is right as a whole.
+HELD = [[1, 1, 0], [0, 1, 1], [0, 0, 0]]
+SAID = [[1, 1, 0], [0, 0, 0], [0, 0, 1]]
+
+
+def test_sets_of_relations_worked_by_hand():
+    scores = multi_label_scores(SAID, HELD, ("a", "b", "c"))
+    assert {name: scores[name] for name in ("accuracy", "precision", "recall", "f1")} == pytest.approx(
+        {"accuracy": 1 / 3, "precision": 2 / 3, "recall": 2 / 4, "f1": 4 / 7}
+    )
+    assert scores["per_relation"]["b"] == {"precision": 1.0, "recall": 0.5, "f1": 2 / 3, "support": 2}
+    logits = np.where(np.array(SAID) == 1, 1.0, -1.0)
+    metrics = make_compute_metrics(("a", "b", "c"), thresholds=[0.5] * 3)(EvalPrediction(logits, np.array(HELD)))
+    assert metrics == pytest.approx({name: scores[name] for name in metrics})
+    # σ(1) = 0.731: above a threshold of 0.7 and below one of 0.75.
+    strict = make_compute_metrics(("a", "b", "c"), thresholds=[0.7, 0.75, 0.7])(EvalPrediction(logits, np.array(HELD)))
+    assert strict["recall"] == 1 / 4
+
+
+@pytest.mark.parametrize(
+    ("said", "held", "message"),
+    [
+        ([[1, 0]], [[1, 0, 0]], r"shape \(1, 2\) and the references \(1, 3\)"),
+        (np.zeros((0, 3)), np.zeros((0, 3)), "at least one row"),
+        ([[1, 0, 0]], [[1, 0, 2]], "value 2; expected 0 and 1"),
+        ([1, 0, 0], [1, 0, 0], "one column for each"),
+    ],
+)
+def test_what_is_no_set_of_relations_is_refused(said, held, message):
+    with pytest.raises(ValueError, match=message):
+        multi_label_scores(said, held, ("a", "b", "c"))
+
+
+def test_thresholds_are_those_of_the_best_f1():
+    probabilities = np.array([[0.9, 0.2, 0.4], [0.8, 0.2, 0.3], [0.3, 0.1, 0.2], [0.1, 0.6, 0.1]])
+    held = np.array([[1, 1, 0], [0, 1, 0], [1, 0, 0], [0, 0, 0]])
+    # a: taking 3 finds both of 2: F1 4/5, above 2/3 for one. b: 0.2 twice, F1 4/5. c: no row.
+    assert best_thresholds(probabilities, held) == pytest.approx([0.2, 0.15, 0.5])
+    chosen = multi_label_scores(probabilities >= best_thresholds(probabilities, held), held, ("a", "b", "c"))
+    assert chosen["f1"] >= multi_label_scores(probabilities >= 0.5, held, ("a", "b", "c"))["f1"]

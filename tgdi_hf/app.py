@@ -7,9 +7,8 @@ from typing import Any
 
 import gradio as gr
 
-from .explanation import explain
+from .explanation import NO_RELATION, explain, said
 from .heat_map import heat_map
-from .processing.entity_pairs import NEGATIVE
 from .processing.invalid_post import InvalidPost
 from .processing.pipeline_tgdi import MultimodalRelationExtractionPipeline
 
@@ -176,10 +175,11 @@ def show_pairs(pipe, text: str, entities: str, image: str | None, caption: str |
         found = pipe({**post, "entities": mentions})["pairs"]
     except InvalidPost as error:
         return _refused(error)
-    found = sorted(found, key=lambda one: (one["relation"] == NEGATIVE, -one["score"]))
+    negative = pipe.model.config.find_negative()
+    found = sorted(found, key=lambda one: (one["relation"] in (None, negative), -(one["score"] or 0)))
     rows = "".join(
         f"<div class=name>{_escaped(one['head'])} → {_escaped(one['tail'])}: "
-        f"<b>{html.escape(one['relation'])}</b></div>{_meter(one['score'], one['relation'])}"
+        f"<b>{html.escape(one['relation'] or NO_RELATION)}</b></div>{_meter(one['score'] or 0, one['relation'] or '')}"
         for one in found
     )
     hidden = [gr.Dropdown([], value=None, visible=False), gr.Image(visible=False)]
@@ -205,8 +205,9 @@ def example_posts(pipe: MultimodalRelationExtractionPipeline, folder: str) -> li
     without = [i for i, (image, _) in enumerate(kinds) if not image][:1]
     if pipe.model.config.uses_vision:
         answers = pipe(needed, evidence=True)
+        negative = pipe.model.config.find_negative()
         telling = [
-            (answer["evidence"]["text_only"]["relation"] == answer["relation"], answer["relation"] == NEGATIVE)
+            (answer["evidence"]["text_only"]["relation"] == answer["relation"], answer["relation"] in (None, negative))
             for answer in answers
         ]
         needed = [needed[i] for i in sorted(range(len(needed)), key=telling.__getitem__)]
@@ -247,7 +248,8 @@ def _answer(result: dict[str, Any]) -> str:
         for one in result["relations"]
     )
     title = f"{_escaped(result['head'])} → {_escaped(result['tail'])}"
-    return f"<p class=answer>{title}: <b>{html.escape(result['relation'])}</b></p><div class=share>{rows}</div>"
+    relation = html.escape(result["relation"] or NO_RELATION)
+    return f"<p class=answer>{title}: <b>{relation}</b></p><div class=share>{rows}</div>"
 
 
 def _influence(result: dict[str, Any], notes: list[str]) -> str:
@@ -261,7 +263,7 @@ def _influence(result: dict[str, Any], notes: list[str]) -> str:
     alone = evidence["text_only"]
     return (
         f"<h3>Why</h3><div class=share>{rows}</div><p>The text alone would have said "
-        f"<b>{html.escape(alone['relation'])}</b> ({alone['score']:.2f}). {' '.join(notes)}</p>"
+        f"<b>{html.escape(said(alone))}</b>. {' '.join(notes)}</p>"
     )
 
 

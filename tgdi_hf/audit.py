@@ -11,7 +11,8 @@ import numpy as np
 from datasets import Dataset
 from PIL import Image, UnidentifiedImageError
 
-from .mnre import NEGATIVE
+from .labels import label_names
+from .modeling.negative_label import AUTO, find_negative
 from .posts import digest_of, texts_of, undecoded
 from .processing.entity_mentions import text_and_spans
 from .statistics import interval, resampled_sums, sample_weights, summed_by
@@ -144,6 +145,7 @@ def audit(
     split: str = "train",
     extra: Mapping[str, Sequence[float]] | None = None,
     seed: int = 0,
+    negative: str | None = AUTO,
 ) -> dict[str, Any]:
     r"""
     Looks for leaks: has a cheap classifier (a random forest) guess the labels of a split from `features_of` alone, by
@@ -154,6 +156,7 @@ def audit(
         split: The one to guess.
         extra: More features of its rows.
         seed: Of folds, forests and the bootstrap.
+        negative: The label that stands for no relation, called None below; see `find_negative`.
 
     Returns:
         - `rows`; `targets`: for `"relation or None"` and `"which relation"` the accuracy of always giving the commonest
@@ -166,7 +169,7 @@ def audit(
           or a pair of entities (in lower case, in either order) that the split has.
 
     Raises:
-        ValueError: The split has fewer posts than folds, or a file is no picture.
+        ValueError: The split has fewer posts than folds, a file is no picture, or see `find_negative`.
         ImportError: `pip install 'tgdi_hf[audit]'`.
     """
     try:
@@ -174,14 +177,17 @@ def audit(
     except ImportError:
         raise ImportError("The audit needs scikit-learn: pip install 'tgdi_hf[audit]'") from None
     rows = dataset[split]
-    names = rows.features["label"].names
+    names, several = label_names(rows)
+    if several:
+        raise ValueError("The audit guesses one label per row; these rows have lists of labels.")
+    negative = find_negative(names, negative)
     labels, features = np.array(rows["label"][:]), features_of(rows, extra)
     groups = np.unique(_texts(rows), return_inverse=True)[1]
     if groups.max() + 1 < FOLDS:
         raise ValueError(f"The split {split!r} has {groups.max() + 1} posts; cross-validation needs {FOLDS} or more.")
     targets = {"which relation": labels}
-    if NEGATIVE in names:
-        targets = {"relation or None": (labels != names.index(NEGATIVE)).astype(int), **targets}
+    if negative is not None:
+        targets = {f"relation or {negative}": (labels != names.index(negative)).astype(int), **targets}
     found = {target: _guess(features, values, groups, seed) for target, values in targets.items()}
     return {
         "split": split,

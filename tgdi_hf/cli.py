@@ -39,6 +39,19 @@ Objects = Annotated[str, typer.Option(help="'none', or 'published': MNRE's crops
 Strict = Annotated[bool, typer.Option(help="Stop at the first bad line of the corpus.")]
 Workers = Annotated[int, typer.Option(min=1, help="Threads that open pictures.")]
 FeaturesDtype = Annotated[str, typer.Option(help="Of kept vision features: float32, float16 or bfloat16.")]
+Negative = Annotated[
+    str | None,
+    typer.Option(
+        metavar="LABEL", help="The label that stands for no relation.", show_default="as the model says, or None"
+    ),
+]
+NoNegative = Annotated[bool, typer.Option("--no-negative", help="No label does: every label is a relation.")]
+Threshold = Annotated[
+    float | None,
+    typer.Option(
+        help="Of a multi-label model: the least probability of a relation that holds.", show_default="the model's"
+    ),
+]
 BF16 = Annotated[bool, typer.Option("--bf16", help="Compute in bfloat16.")]
 
 
@@ -56,7 +69,14 @@ def _options(pairs: list[str]) -> dict:
     return options
 
 
-def _pipeline(checkpoint: str, bf16: bool):
+def _negative(label: str | None, none: bool) -> str | None:
+    """`--negative` and `--no-negative` as `find_negative` takes them."""
+    if none and label is not None:
+        raise typer.BadParameter("--negative and --no-negative contradict each other.", param_hint="--no-negative")
+    return None if none else "auto" if label is None else label
+
+
+def _pipeline(checkpoint: str, bf16: bool, negative: str | None = "auto"):
     """The pipeline of a checkpoint, on the accelerator if there is one."""
     import torch
     from transformers import pipeline
@@ -64,7 +84,8 @@ def _pipeline(checkpoint: str, bf16: bool):
     from .processing.pipeline_tgdi import TASK
 
     device = torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
-    return pipeline(TASK, model=checkpoint, dtype=torch.bfloat16 if bf16 else torch.float32, device=device)
+    dtype = torch.bfloat16 if bf16 else torch.float32
+    return pipeline(TASK, model=checkpoint, dtype=dtype, device=device, negative_label=negative)
 
 
 def _number_or_name(text: str) -> str | float:
@@ -127,6 +148,8 @@ def train(
     share: Share = 1.0,
     objects: Objects = "none",
     strict: Strict = True,
+    negative: Negative = None,
+    no_negative: NoNegative = False,
     vision_features: Annotated[
         Path | None, typer.Option(help="Compute what the frozen vision encoder makes of pictures once, in this folder.")
     ] = None,
@@ -150,8 +173,9 @@ def train(
         raise typer.BadParameter("It is about pairs that are shown both ways.", param_hint="--symmetric")
     if control is None and share != 1:
         raise typer.BadParameter("There is no control whose share it could be.", param_hint="--share")
+    chosen = _negative(negative, no_negative)
     metrics = fine_tune(
-        load_data(data, objects=objects, strict=strict),
+        load_data(data, objects=objects, strict=strict, negative=chosen),
         output,
         text_model,
         vision_model,
@@ -166,6 +190,7 @@ def train(
             "use_caption": caption,
             "freeze_vision": freeze_vision,
             "direction_balanced": both_orders,
+            **({} if chosen == "auto" else {"negative_label": chosen}),
             **({"symmetric_relations": [name for name in symmetric if name != "none"]} if symmetric else {}),
             **_options(set_),
         },
@@ -194,6 +219,8 @@ def evaluate(
         typer.Option("--listed-order", help="Of a model trained with --both-orders: go by the order in `train`, too."),
     ] = False,
     seed: Annotated[int, typer.Option(help="Of controls and the bootstrap.")] = 0,
+    negative: Negative = None,
+    no_negative: NoNegative = False,
     bf16: BF16 = False,
     output: Annotated[Path | None, typer.Option(help="Write all scores, each relation's too, as JSON.")] = None,
     report: Annotated[
@@ -212,7 +239,8 @@ def evaluate(
 
     if compare is not None and report is None:
         raise typer.BadParameter("The comparison is part of the report: name a folder for it.", param_hint="--report")
-    dataset = load_data(data, objects=objects, strict=strict)
+    chosen = _negative(negative, no_negative)
+    dataset = load_data(data, objects=objects, strict=strict, negative=chosen)
     if split not in dataset:
         raise typer.BadParameter(f"{data} has no split {split!r}, only {', '.join(dataset)}.", param_hint="--split")
     if listed_order and "train" not in dataset:
@@ -222,7 +250,9 @@ def evaluate(
         raise typer.BadParameter("There is no control whose share it could be.", param_hint="--share")
     _make_way_for(output)
     rows, train = dataset[split], dataset["train"] if listed_order else None
-    options = {"per_device_eval_batch_size": batch_size, "bf16_full_eval": bf16, "train": train}
+    options = {
+        "per_device_eval_batch_size": batch_size, "bf16_full_eval": bf16, "train": train, "negative": chosen,
+    }  # fmt: skip
     changed = None if control is None else Controlled(rows, control, share, seed)
     scored = {
         "data": str(data), "split": split, "rows": len(rows), "objects": objects, "control": control, "share": share,
@@ -242,7 +272,7 @@ def evaluate(
         drawn = write_report({**found, "scored": scored}, report)
         wrong = errors_of(answers, rows if changed is None else changed)
         total = int((answers["probabilities"].argmax(axis=1) != answers["labels"]).sum())
-        count = write_errors(_pipeline(checkpoint, bf16), wrong, report / "errors.html", total=total)
+        count = write_errors(_pipeline(checkpoint, bf16, chosen), wrong, report / "errors.html", total=total)
         typer.echo(f"{report} has report.json, report.md and errors.html with {count} of the {total} errors")
         if not drawn:
             typer.echo("Figures are drawn by matplotlib, which is not here: pip install 'tgdi_hf[viz]'", err=True)
@@ -255,6 +285,8 @@ def audit(
     objects: Annotated[
         str, typer.Option(help="'none', or 'published': look at how many of MNRE's crops are listed for each row, too.")
     ] = "none",
+    negative: Negative = None,
+    no_negative: NoNegative = False,
     seed: int = 0,
     output: Annotated[Path | None, typer.Option(help="Write all that was found as JSON.")] = None,
 ):
@@ -270,14 +302,15 @@ def audit(
     if objects not in ("none", "published"):
         raise typer.BadParameter(f"It is {objects!r}; expected 'none' or 'published'.", param_hint="--objects")
     _make_way_for(output)
-    dataset = load_data(data)
+    chosen = _negative(negative, no_negative)
+    dataset = load_data(data, negative=chosen)
     if split not in dataset:
         raise typer.BadParameter(f"{data} has no split {split!r}, only {', '.join(dataset)}.", param_hint="--split")
     extra = {}
     if objects == "published":
         listed = listed_crops(data, split)
         extra["published crops listed"] = [listed[name] for name in dataset[split]["id"]]
-    found = look_for_leaks(dataset, split, extra, seed)
+    found = look_for_leaks(dataset, split, extra, seed, chosen)
     typer.echo(as_markdown(found))
     if output is not None:
         output.write_text(json.dumps(found, indent=2) + "\n")
@@ -291,10 +324,15 @@ def predict(
         Path, typer.Argument(help="A .jsonl, .csv or .parquet file; '-' prints JSON Lines.", allow_dash=True)
     ],
     batch_size: BatchSize = 16,
-    top_k: Annotated[int, typer.Option(min=1, help="How many relations to list.")] = 1,
+    top_k: Annotated[
+        int | None, typer.Option(min=1, help="The most relations to list.", show_default="1; multi-label: all")
+    ] = None,
     drop_none: Annotated[bool, typer.Option("--drop-none", help="Leave out pairs without relation.")] = False,
     evidence: Annotated[bool, typer.Option("--evidence", help="Say why: gate, tokens, regions, branches.")] = False,
     pairs: Pairs = "auto",
+    negative: Negative = None,
+    no_negative: NoNegative = False,
+    threshold: Threshold = None,
     strict: Annotated[bool, typer.Option(help="Stop at a post that can't be used.")] = False,
     errors: Annotated[
         Path | None, typer.Option(help="Where such posts go, with the reason.", show_default="OUTPUT.errors.jsonl")
@@ -315,10 +353,11 @@ def predict(
 
     if str(output) == "-" and (resume or errors is not None):
         raise typer.BadParameter("What is printed can't be resumed, and its errors are printed.", param_hint="OUTPUT")
-    pipe = _pipeline(checkpoint, bf16)
+    chosen = _negative(negative, no_negative)
+    pipe = _pipeline(checkpoint, bf16, chosen)
     options = {
         "top_k": top_k, "drop_none": drop_none, "evidence": evidence, "pairs": _number_or_name(pairs),
-        "batch_size": batch_size, "strict": strict,
+        "negative_label": chosen, "threshold": threshold, "batch_size": batch_size, "strict": strict,
     }  # fmt: skip
     if str(output) == "-":
         from .bulk_prediction import print_predictions
@@ -354,6 +393,9 @@ def triples(
     min_score: Annotated[float, typer.Option(min=0.0, max=1.0, help="Leave out what is less likely.")] = 0.0,
     base: Annotated[str, typer.Option(help="What IRIs of N-Triples begin with.")] = "urn:tgdi:",
     pairs: Pairs = "auto",
+    negative: Negative = None,
+    no_negative: NoNegative = False,
+    threshold: Threshold = None,
     batch_size: BatchSize = 16,
     workers: Workers = 2,
     bf16: BF16 = False,
@@ -367,7 +409,7 @@ def triples(
     from .post_files import read_posts
     from .triples import extract_triples, token_classifier, write_triples
 
-    pipe = _pipeline(checkpoint, bf16)
+    pipe = _pipeline(checkpoint, bf16, _negative(negative, no_negative))
     found = extract_triples(
         pipe,
         read_posts(posts, strict=False, need_entities=ner is None),
@@ -376,6 +418,7 @@ def triples(
         batch_size=batch_size,
         num_workers=workers,
         pairs=_number_or_name(pairs),
+        threshold=threshold,
         on_error=lambda error: typer.echo(f"left out: {error}", err=True),
     )
     count = write_triples(tqdm(found, unit=" triples", disable=None), output, base=base)
@@ -478,13 +521,13 @@ def explain_(
 
     Example: tgdi explain runs/demo why.png --text "Ann Lee meets Bob" --head "Ann Lee" --tail Bob
     """
-    from .explanation import explain, figure
+    from .explanation import explain, figure, said
 
     post = {"text": text, "head": head, "tail": tail, "image": image, "caption": caption}
     result, pictures = explain(_pipeline(checkpoint, bf16=False), post, words)
     output.parent.mkdir(parents=True, exist_ok=True)
     figure(result, pictures).savefig(output, dpi=150)
-    typer.echo(f"{result['relation']} {result['score']:.3f}, drawn in {output}")
+    typer.echo(f"{said(result, digits=3)}, drawn in {output}")
 
 
 @app.command()
@@ -504,6 +547,8 @@ def push(
         typer.Option("--base-model", help="An encoder's name on the Hub; may be repeated.", show_default="the model's"),
     ] = None,
     notes: Annotated[str | None, typer.Option(help="A paragraph for the card.")] = None,
+    negative: Negative = None,
+    no_negative: NoNegative = False,
     handler: Annotated[bool, typer.Option("--handler", help="Add handler.py for Inference Endpoints.")] = False,
     private: Annotated[bool, typer.Option("--private")] = False,
     to: Annotated[Path | None, typer.Option(help="Write the folder here, and upload nothing.")] = None,
@@ -519,6 +564,7 @@ def push(
     from .training import control_of
 
     model, processor = TGDIForRelationExtraction.from_pretrained(checkpoint), TGDIProcessor.from_pretrained(checkpoint)
+    model.config.negative_label = model.config.find_negative(_negative(negative, no_negative))
     if trained_under := control_of(checkpoint):
         notes = " ".join([f"Trained under {trained_under}, to be compared with; not for use.", *filter(None, [notes])])
     card = model_card(

@@ -1,6 +1,7 @@
 """From dataset rows to a batch of the model."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from operator import index
 from typing import Any
 
@@ -26,6 +27,8 @@ class TGDICollator:
         vision_features (`VisionFeatures`, *optional*):
             What the frozen vision encoder makes of the pictures, instead of the pictures; rows have to hold paths or
             bytes, as `undecoded` leaves them.
+        num_labels (`int`, *optional*):
+            Of a multi-label model, whose rows have lists of relation ids as `label`: the width of `labels`.
 
     Example:
 
@@ -34,10 +37,17 @@ class TGDICollator:
     ```
     """
 
-    def __init__(self, processor: TGDIProcessor, share_images: bool = True, vision_features: Callable | None = None):
+    def __init__(
+        self,
+        processor: TGDIProcessor,
+        share_images: bool = True,
+        vision_features: Callable | None = None,
+        num_labels: int | None = None,
+    ):
         self.processor = processor
         self.share_images = share_images
         self.vision_features = vision_features
+        self.num_labels = num_labels
 
     def __call__(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, torch.Tensor]:
         r"""
@@ -47,7 +57,8 @@ class TGDICollator:
                 other keys are ignored.
 
         Returns:
-            The processor's tensors, distinct pictures in `pixel_values`, and `labels` `(B,)` if the rows have them.
+            The processor's tensors, distinct pictures in `pixel_values`, and `labels` if the rows have them: `(B,)`, or
+            with `num_labels` `(B, num_labels)`, 1 for each relation that holds and 0 for the others.
 
         Raises:
             ValueError: A row that lacks what every row needs, or has a label that is none; or what the processor
@@ -68,7 +79,8 @@ class TGDICollator:
             return_tensors="pt",
         )
         if any("label" in row for row in rows):
-            inputs["labels"] = torch.tensor([_label(row, name) for row, name in zip(rows, names)])
+            label = _label if self.num_labels is None else partial(_label_set, num_labels=self.num_labels)
+            inputs["labels"] = torch.tensor([label(row, name) for row, name in zip(rows, names)])
         return inputs
 
 
@@ -92,6 +104,11 @@ def _spans(row: Mapping[str, Any], name: str) -> tuple[Any, Any]:
 
 def _label(row: Mapping[str, Any], name: str) -> int:
     label = row.get("label")
+    if isinstance(label, Sequence) and not isinstance(label, str):
+        raise ValueError(
+            f"{name}: `label` is {label!r:.80}, a list; for a multi-label model pass `num_labels` to `TGDICollator` "
+            "(`make_trainer` does), for another one the number of one relation."
+        )
     try:
         label = None if isinstance(label, bool) else index(label)
     except TypeError:
@@ -102,3 +119,18 @@ def _label(row: Mapping[str, Any], name: str) -> int:
             "a row that the loss leaves out. Rows without any label are for prediction."
         )
     return label
+
+
+def _label_set(row: Mapping[str, Any], name: str, num_labels: int) -> list[float]:
+    labels = row.get("label")
+    try:
+        ids = {index(label) for label in labels}
+        wrong = [label for label in labels if isinstance(label, bool)] + [i for i in ids if not 0 <= i < num_labels]
+    except TypeError:
+        ids, wrong = set(), [labels]
+    if wrong:
+        raise ValueError(
+            f"{name}: `label` is {labels!r:.80}; expected a list of relation ids from 0 to {num_labels - 1}, empty "
+            "where there is no relation."
+        )
+    return [float(i in ids) for i in range(num_labels)]

@@ -8,8 +8,10 @@ from tempfile import TemporaryDirectory
 from datasets import DatasetDict
 from transformers import ProgressCallback, set_seed
 
+from .labels import label_names
 from .modeling.configuration_tgdi import TGDIConfig
 from .modeling.modeling_tgdi import TGDIForRelationExtraction
+from .modeling.negative_label import MULTI_LABEL
 from .prediction import predict
 from .processing.processing_tgdi import TGDIProcessor
 from .synthetic import make_corpus, text_only_ceiling
@@ -53,7 +55,9 @@ def tiny_tgdi(
         use_caption=use_caption,
         max_length=128,
     )
-    names = train.features["label"].names
+    names, several = label_names(corpus)
+    if several:
+        options = {"problem_type": MULTI_LABEL, **options}
     config = TGDIConfig(
         text_config=tiny_text_config(processor.tokenizer).to_dict(),
         vision_config=tiny_vision_config().to_dict(),

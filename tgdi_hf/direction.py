@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from datasets import ClassLabel, Dataset, concatenate_datasets
 
-from .mnre import NEGATIVE
+from .modeling.negative_label import NEGATIVE
 from .posts import texts_of
 from .processing.entity_mentions import text_and_spans
 from .processing.entity_pairs import symmetric_relations
@@ -16,29 +16,35 @@ MNRE_NAME = re.compile(r"/\w+/\w+/\w+")
 
 
 def swapped_labels(
-    names: Sequence[str], symmetric: Collection[str] | None = None, inverses: bool = False
+    names: Sequence[str],
+    symmetric: Collection[str] | None = None,
+    inverses: bool = False,
+    negative: str | None = NEGATIVE,
 ) -> np.ndarray:
     r"""
     The relation of a pair whose head and tail are swapped, by that of the pair: the same if it holds both ways, else
     `None`, or with `inverses` the relation from tail to head.
 
     Args:
-        names: The relations, in the order of their ids; `None` among them.
+        names: The relations, in the order of their ids; `negative` among them.
         symmetric: Relations that hold both ways: whole names, or what comes after their last slash. By default those
             of MNRE, for relations that are spelled like MNRE's.
         inverses: Whether the I relations that do not hold both ways have an inverse each, with the ids L, L + 1, ...
+        negative: The label that stands for no relation, called `None` here.
 
     Returns:
         `(L,)`, ids; with `inverses` `(L + I,)`, and swapping twice changes nothing.
 
     Raises:
-        ValueError: No relation is called `None`; one of `symmetric` is no relation; or it is not given, and there are
-            relations that are not spelled like MNRE's, of which nobody knows whether they hold both ways.
+        ValueError: No label is called `negative`; one of `symmetric` is no relation; or it is not given, and there
+            are relations that are not spelled like MNRE's, of which nobody knows whether they hold both ways.
     """
-    if NEGATIVE not in names:
-        found = ", ".join(names)
-        raise ValueError(f"No relation is called {NEGATIVE!r}, which a swapped pair needs; found {found}.")
-    other = [name for name in names if name != NEGATIVE and not MNRE_NAME.fullmatch(name)]
+    if negative not in names:
+        raise ValueError(
+            f"No label is called {negative!r}, and a swapped pair needs one that stands for no relation; found "
+            f"{', '.join(names)}. Name it as `negative_label` (`--negative NAME`)."
+        )
+    other = [name for name in names if name != negative and not MNRE_NAME.fullmatch(name)]
     if symmetric is None and other:
         raise ValueError(
             f"Which relations hold both ways? {other[0]!r} is none of MNRE's. Name those that do: `symmetric`, on the "
@@ -48,18 +54,20 @@ def swapped_labels(
     if unknown := [name for name in symmetric or () if name not in parts]:
         raise ValueError(f"`symmetric` has {unknown[0]!r}, which is no relation; the relations are {', '.join(names)}.")
     both_ways = symmetric_relations(names, symmetric)
-    negative = list(names).index(NEGATIVE)
+    none = list(names).index(negative)
     if not inverses:
-        return np.array([i if both else negative for i, both in enumerate(both_ways)])
-    one_way = [i for i, both in enumerate(both_ways) if not both and i != negative]
+        return np.array([i if both else none for i, both in enumerate(both_ways)])
+    one_way = [i for i, both in enumerate(both_ways) if not both and i != none]
     swapped = np.arange(len(names) + len(one_way))
     swapped[one_way], swapped[len(names) :] = np.arange(len(names), len(swapped)), one_way
     return swapped
 
 
-def count_inverses(names: Sequence[str], symmetric: Collection[str] | None = None) -> int:
+def count_inverses(
+    names: Sequence[str], symmetric: Collection[str] | None = None, negative: str | None = NEGATIVE
+) -> int:
     """I, how many relations hold in one direction only; see `swapped_labels`."""
-    return len(swapped_labels(names, symmetric, inverses=True)) - len(names)
+    return len(swapped_labels(names, symmetric, True, negative)) - len(names)
 
 
 def to_be_swapped(dataset: Any) -> list[int]:
@@ -69,14 +77,14 @@ def to_be_swapped(dataset: Any) -> list[int]:
     return [place for place, (text, head, tail) in enumerate(posts) if (text, tail, head) not in listed]
 
 
-def labels_with_inverses(dataset: Any, swapped_label: np.ndarray, negative: int) -> np.ndarray:
+def labels_with_inverses(dataset: Any, swapped_label: np.ndarray, none: int) -> np.ndarray:
     """The labels of the rows as listed; `None` becomes the inverse of the relation that the pair has the other way
     round, where that is listed, too. `swapped_label` is that with inverses."""
     labels = np.array(dataset["label"][:], dtype=int)
     posts = _listed_pairs(dataset)
     one_way = {post: label for post, label in zip(posts, labels.tolist()) if swapped_label[label] != label}
     for place, (text, head, tail) in enumerate(posts):
-        if labels[place] == negative and (text, tail, head) in one_way:
+        if labels[place] == none and (text, tail, head) in one_way:
             labels[place] = swapped_label[one_way[text, tail, head]]
     return labels
 
@@ -90,7 +98,12 @@ def _hashable(entity: Any) -> Any:
     return entity if isinstance(entity, str) else tuple(entity)
 
 
-def with_both_orders(dataset: Dataset, symmetric: Collection[str] | None = None, inverses: bool = False) -> Dataset:
+def with_both_orders(
+    dataset: Dataset,
+    symmetric: Collection[str] | None = None,
+    inverses: bool = False,
+    negative: str | None = NEGATIVE,
+) -> Dataset:
     r"""
     Every row of a dataset, and after them every row with head and tail swapped.
 
@@ -104,6 +117,7 @@ def with_both_orders(dataset: Dataset, symmetric: Collection[str] | None = None,
         symmetric: See `swapped_labels`.
         inverses: For models with `config.inverse_labels`: such a swapped pair has the inverse of its relation instead.
             So has one that is listed both ways, where it is listed without relation.
+        negative: The label that stands for no relation.
 
     Raises:
         ValueError: The dataset is a stream, or gives head and tail in different forms; or see `swapped_labels`.
@@ -117,11 +131,11 @@ def with_both_orders(dataset: Dataset, symmetric: Collection[str] | None = None,
             f"{features['tail']}."
         )
     names = features["label"].names
-    label_of_swapped = swapped_labels(names, symmetric, inverses)
+    label_of_swapped = swapped_labels(names, symmetric, inverses, negative)
     if inverses:
         inverse_names = [f"{names[i]} from tail to head" for i in label_of_swapped[len(names) :]]
         label = ClassLabel(names=[*names, *inverse_names])
-        columns, labels = dataset.column_names, labels_with_inverses(dataset, label_of_swapped, names.index(NEGATIVE))
+        columns, labels = dataset.column_names, labels_with_inverses(dataset, label_of_swapped, names.index(negative))
         dataset = dataset.remove_columns("label").add_column("label", labels, feature=label).select_columns(columns)
         features = dataset.features
     places = to_be_swapped(dataset)
@@ -148,7 +162,11 @@ def is_tail_first(rows: Any) -> np.ndarray:
 
 
 def listed_order_weights(
-    dataset: Any, names: Sequence[str], symmetric: Collection[str] | None = None, inverses: bool = False
+    dataset: Any,
+    names: Sequence[str],
+    symmetric: Collection[str] | None = None,
+    inverses: bool = False,
+    negative: str | None = NEGATIVE,
 ) -> np.ndarray:
     r"""
     What the order of head and tail says about the relation in rows as they are listed, but not in `with_both_orders` of
@@ -161,15 +179,15 @@ def listed_order_weights(
 
     Args:
         dataset: The training rows, as listed.
-        names, symmetric, inverses: See `swapped_labels`.
+        names, symmetric, inverses, negative: See `swapped_labels`.
 
     Returns:
         `(2, L)`, with `inverses` `(2, L + I)`: for rows with the head first, and with the tail first; see `as_listed`.
     """
-    swapped_label = swapped_labels(names, symmetric, inverses)
+    swapped_label = swapped_labels(names, symmetric, inverses, negative)
     labels, tail_first = np.array(dataset["label"][:]), is_tail_first(dataset)
     if inverses:
-        labels = labels_with_inverses(dataset, swapped_label, list(names).index(NEGATIVE))
+        labels = labels_with_inverses(dataset, swapped_label, list(names).index(negative))
     listed, swapped = np.zeros((2, len(swapped_label))), np.zeros((2, len(swapped_label)))
     np.add.at(listed, (tail_first, labels), 1)
     places = to_be_swapped(dataset)
@@ -211,12 +229,12 @@ def of_both_passes(probabilities: np.ndarray, of_swapped: np.ndarray, swapped_la
     return (probabilities + of_swapped[:, swapped_label]) / 2
 
 
-def without_inverses(probabilities: np.ndarray, names: Sequence[str]) -> np.ndarray:
-    """`(rows, L)`: a relation from tail to head is `None`; see `modeling.inverse_relations`."""
+def without_inverses(probabilities: np.ndarray, names: Sequence[str], negative: str | None = NEGATIVE) -> np.ndarray:
+    """`(rows, L)`: a relation from tail to head is `negative`; see `modeling.inverse_relations`."""
     if probabilities.shape[1] == len(names):
         return probabilities
     folded = probabilities[:, : len(names)].copy()
-    folded[:, list(names).index(NEGATIVE)] += probabilities[:, len(names) :].sum(axis=1)
+    folded[:, list(names).index(negative)] += probabilities[:, len(names) :].sum(axis=1)
     return folded
 
 

@@ -6,16 +6,17 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-from datasets import ClassLabel, Dataset
+from datasets import ClassLabel, Dataset, List
 from transformers import EvalPrediction, Trainer
 
 from .collator import TGDICollator
 from .controls import Controlled
 from .direction import as_listed, listed_order_weights, of_both_passes, swapped_labels, without_inverses
+from .labels import label_names
 from .metric import make_compute_metrics, relation_scores
-from .mnre import NEGATIVE
 from .modeling.configuration_tgdi import TGDIConfig
 from .modeling.modeling_tgdi import TGDIForRelationExtraction
+from .modeling.negative_label import AUTO, NEGATIVE, negative_of
 from .order_report import direction_of
 from .posts import texts_of, undecoded
 from .processing.processing_tgdi import TGDIProcessor
@@ -50,17 +51,22 @@ FEW = 30  # rows of a group, of which no interval would say anything
 SCORES = ("accuracy", "precision", "recall", "f1")
 
 
-def load_for_evaluation(checkpoint: str | Path, dataset: Dataset) -> tuple[Any, TGDIProcessor, list[str], Dataset]:
+def load_for_evaluation(
+    checkpoint: str | Path, dataset: Dataset, negative: str | None = AUTO
+) -> tuple[Any, TGDIProcessor, list[str], Dataset]:
     r"""
     Args:
         checkpoint: A fine-tuned model with its processor.
         dataset: Rows with `label`; its names are the model's relations, or some of them, in any order.
+        negative: The label that stands for no relation, which the model's configuration has afterwards; see
+            `negative_of`.
 
     Returns:
         Model, processor, the names of the relations, and the dataset with the model's ids of them.
 
     Raises:
-        ValueError: The checkpoint is no TGDI, or the data has a relation that the model does not know.
+        ValueError: The checkpoint is no TGDI, the data has a relation that the model does not know, or rows with one
+            label each and the model several, or the other way round; or see `negative_of`.
     """
     kind = TGDIConfig.get_config_dict(checkpoint)[0].get("model_type")
     if kind != TGDIConfig.model_type:
@@ -71,12 +77,19 @@ def load_for_evaluation(checkpoint: str | Path, dataset: Dataset) -> tuple[Any, 
     model = TGDIForRelationExtraction.from_pretrained(checkpoint)
     processor = TGDIProcessor.from_pretrained(checkpoint)
     names = [model.config.id2label[i] for i in range(model.config.num_labels)]
+    if label_names(dataset)[1] != (model.config.thresholds is not None):
+        raise ValueError(
+            f"The model in {checkpoint} has `problem_type={model.config.problem_type!r}`, and the label of a row is "
+            f"{dataset.features['label']}. A multi-label model is scored on rows with lists of labels, another one on "
+            "rows with one each."
+        )
+    model.config.negative_label = model.config.find_negative(negative)
     return model, processor, names, _with_labels_of(names, dataset, checkpoint)
 
 
 def _with_labels_of(names: list[str], dataset: Dataset, checkpoint: str | Path) -> Dataset:
     """The dataset with the model's ids of its relations, which are matched by name."""
-    given = dataset.features["label"].names
+    given, several = label_names(dataset)
     unknown = [name for name in given if name not in names]
     if unknown:
         raise ValueError(
@@ -85,19 +98,24 @@ def _with_labels_of(names: list[str], dataset: Dataset, checkpoint: str | Path) 
         )
     if given == names:
         return dataset
-    labels = [names.index(given[label]) for label in dataset["label"][:]]
-    return dataset.remove_columns("label").add_column("label", labels, feature=ClassLabel(names=names))
+    ids = [names.index(name) for name in given]
+    known = ClassLabel(names=names)
+    labels = [[ids[i] for i in label] if several else ids[label] for label in dataset["label"][:]]
+    return dataset.remove_columns("label").add_column("label", labels, feature=List(known) if several else known)
 
 
 def trainer_for(model: Any, processor: TGDIProcessor, output_dir: str | Path, names: Sequence[str], **arguments: Any):
     """A `Trainer` that only scores; `arguments` are fields of `TrainingArguments`."""
     options = {"eval_strategy": "no", "save_strategy": "no", "load_best_model_at_end": False, **arguments}
     args = training_arguments(output_dir, **options)
+    thresholds = getattr(model.config, "thresholds", None)
+    num_labels = None if thresholds is None else len(names)
+    negative = negative_of(model.config, names)
     return Trainer(
         model=model,
         args=args,
-        data_collator=TGDICollator(processor, share_images=args.n_gpu <= 1),
-        compute_metrics=make_compute_metrics(names, NEGATIVE if NEGATIVE in names else None, per_relation=True),
+        data_collator=TGDICollator(processor, share_images=args.n_gpu <= 1, num_labels=num_labels),
+        compute_metrics=make_compute_metrics(names, negative, per_relation=True, thresholds=thresholds),
     )
 
 
@@ -107,6 +125,7 @@ def evaluate(
     output_dir: str | Path | None = None,
     control: Controlled | None = None,
     train: Dataset | None = None,
+    negative: str | None = AUTO,
     **arguments: Any,
 ) -> dict[str, float]:
     r"""
@@ -119,6 +138,7 @@ def evaluate(
         control: The same rows, changed; see `Controlled`.
         train: The training rows of a model that was trained on both orders, to answer as on rows that are listed like
             these, see `listed_order_weights`.
+        negative: The label that stands for no relation, or `None`; by default as the model's configuration says.
         arguments: Fields of `TrainingArguments` (`per_device_eval_batch_size`, `bf16_full_eval`, ...).
 
     Returns:
@@ -128,11 +148,12 @@ def evaluate(
     Raises:
         ValueError: The checkpoint is no TGDI, or the data has a relation that the model does not know.
     """
-    model, processor, names, dataset = load_for_evaluation(checkpoint, dataset)
+    model, processor, names, dataset = load_for_evaluation(checkpoint, dataset, negative)
     if train is not None:
         train, rows = _balanced_rows(model, names, train, checkpoint), _rows(dataset, control)
         probabilities = _listed_probabilities(model, processor, names, rows, dataset, train, **arguments)
-        return metrics_of({"names": names, "labels": np.array(dataset["label"][:]), "probabilities": probabilities})
+        answers = {"names": names, "labels": np.array(dataset["label"][:]), "probabilities": probabilities}
+        return metrics_of({**answers, "negative": model.config.negative_label})
     with TemporaryDirectory() as scratch:
         trainer = trainer_for(model, processor, output_dir or scratch, names, **arguments)
         return trainer.evaluate(_rows(dataset, control), metric_key_prefix="eval")
@@ -164,7 +185,8 @@ def mean_of_both_orders(
     """
     if probabilities.shape[1] == len(names):
         return probabilities
-    return of_both_passes(probabilities, of_swapped, swapped_labels(names, config.symmetric_relations, inverses=True))
+    swapped_label = swapped_labels(names, config.symmetric_relations, True, negative_of(config, names))
+    return of_both_passes(probabilities, of_swapped, swapped_label)
 
 
 def _listed_probabilities(model, processor, names, rows, dataset, train, **arguments) -> np.ndarray:
@@ -193,8 +215,9 @@ def given_listed_order(
         `(rows, L)`.
     """
     symmetric, inverses = getattr(model.config, "symmetric_relations", None), probabilities.shape[1] > len(names)
-    weights = listed_order_weights(train, names, symmetric, inverses)
-    return without_inverses(as_listed(probabilities, weights, dataset), names)
+    negative = negative_of(model.config, names)
+    weights = listed_order_weights(train, names, symmetric, inverses, negative)
+    return without_inverses(as_listed(probabilities, weights, dataset), names, negative)
 
 
 class Swapped:
@@ -237,6 +260,8 @@ def probabilities_of(
     with TemporaryDirectory() as scratch:
         logits = trainer_for(model, processor, scratch, names, **arguments).predict(rows, ignored).predictions
     logits = (logits[int(directed)] if isinstance(logits, tuple) else logits).astype(np.float64)
+    if getattr(model.config, "thresholds", None) is not None:
+        return 1 / (1 + np.exp(-logits))
     odds = np.exp(logits - logits.max(axis=1, keepdims=True))
     return odds / odds.sum(axis=1, keepdims=True)
 
@@ -249,6 +274,7 @@ def evaluation_report(
     rounds: int = ROUNDS,
     seed: int = 0,
     train: Dataset | None = None,
+    negative: str | None = AUTO,
     **arguments: Any,
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     r"""
@@ -262,35 +288,42 @@ def evaluation_report(
         rounds, seed: Of the bootstrap.
         train: As in `evaluate`. `direction` is without it, and so is another checkpoint that was not trained on both
             orders.
+        negative: As in `evaluate`.
         arguments: Fields of `TrainingArguments`.
 
     Returns:
         As plain JSON: what `report_of` has; `direction`: see `direction_of`; and with `compare` `comparison`: by how
         much the F1 of `checkpoint` is above that of the other, by paired bootstrap over posts, and McNemar's test on
         what is right, which takes rows as independent (`only_one` counts those that the other checkpoint alone gets
-        right). And `names`, `labels` and `probabilities`, as they were scored.
+        right). And `names`, `negative`, `labels` and `probabilities`, as they were scored.
 
     Raises:
         ValueError: The data has a relation that a model does not know, or `train` is given for a model that was not
             trained on both orders.
     """
     as_given = dataset
-    model, processor, names, dataset = load_for_evaluation(checkpoint, as_given)
+    model, processor, names, dataset = load_for_evaluation(checkpoint, as_given, negative)
+    if model.config.thresholds is not None:
+        raise ValueError(
+            f"The model in {checkpoint} may give a row several labels; the report is about rows with one. `evaluate` "
+            "(`tgdi evaluate` without `--report`) scores it."
+        )
+    negative = model.config.negative_label
     listed = train  # with the names that it came with
     if train is not None:
         train = _balanced_rows(model, names, train, checkpoint)
     rows, labels = _rows(dataset, control), np.array(dataset["label"][:])
     read = probabilities_of(model, processor, names, rows, directed=True, **arguments)
-    probabilities = without_inverses(read, names)
+    probabilities = without_inverses(read, names, negative)
     direction, of_swapped = {}, None
-    if NEGATIVE in names:
+    if negative is not None:
         of_swapped = probabilities_of(model, processor, names, Swapped(rows), directed=True, **arguments)
         direction = {"direction": direction_of(read, of_swapped, labels, names, model.config, dataset)}
     if train is not None:
         read = mean_of_both_orders(read, of_swapped, names, model.config)
         probabilities = given_listed_order(read, model, names, dataset, train)
     posts = texts_of(dataset)
-    report = report_of(probabilities, labels, names, _columns(dataset, control), rounds, seed, posts)
+    report = report_of(probabilities, labels, names, _columns(dataset, control), rounds, seed, posts, negative)
     report |= {"checkpoint": str(checkpoint), "as_listed": train is not None, **direction}
     if compare is not None:
         other, other_processor, known, others = load_for_evaluation(compare, as_given)
@@ -302,12 +335,12 @@ def evaluation_report(
             found = probabilities_of(other, other_processor, known, rows, **arguments)
         # The two may number relations differently, and one may know more of them than the other.
         ids = np.array([names.index(name) if name in names else len(names) for name in known])
-        negative = names.index(NEGATIVE) if NEGATIVE in names else None
+        none = None if negative is None else names.index(negative)
         answers = ids[found.argmax(axis=1)], probabilities.argmax(axis=1)
         report["comparison"] = {
-            "with": str(compare), **comparison_of(*answers, labels, negative, posts, rounds, seed)
+            "with": str(compare), **comparison_of(*answers, labels, none, posts, rounds, seed)
         }  # fmt: skip
-    return report, {"names": names, "labels": labels, "probabilities": probabilities}
+    return report, {"names": names, "negative": negative, "labels": labels, "probabilities": probabilities}
 
 
 def comparison_of(
@@ -337,7 +370,7 @@ def comparison_of(
 def metrics_of(answers: Mapping[str, Any]) -> dict[str, float]:
     """What `evaluate` returns, from the answers behind a report: the model does not run again."""
     names = answers["names"]
-    compute = make_compute_metrics(names, NEGATIVE if NEGATIVE in names else None, per_relation=True)
+    compute = make_compute_metrics(names, answers["negative"], per_relation=True)
     found = compute(EvalPrediction(answers["probabilities"], answers["labels"]))
     return {f"eval_{name}": value for name, value in found.items()}
 
@@ -382,6 +415,7 @@ def report_of(
     rounds: int = ROUNDS,
     seed: int = 0,
     posts: Sequence[Any] | None = None,
+    negative: str | None = NEGATIVE,
 ) -> dict[str, Any]:
     r"""
     The part of a report that needs no model.
@@ -393,6 +427,7 @@ def report_of(
         columns: Of the rows: whether they have an `image` and a `caption`, and their `relevance`.
         rounds, seed: Of the bootstrap.
         posts: The post of every row; by default each is one by itself.
+        negative: The label that stands for no relation, called `None` below; `None` if every label is a relation.
 
     Returns:
         - `rows`; `scores`: `accuracy`, and micro `precision`, `recall` and `f1` without `None`, each with its 95 %
@@ -407,13 +442,13 @@ def report_of(
           intervals in groups of less than 30 rows;
         - `calibration`: see there.
     """
-    negative = list(names).index(NEGATIVE) if NEGATIVE in names else None
+    none = None if negative is None else list(names).index(negative)
     predictions = probabilities.argmax(axis=1)
-    counts = row_counts(predictions, labels, negative)
-    of_all = relation_scores(predictions, labels, names, NEGATIVE if negative is not None else None)
+    counts = row_counts(predictions, labels, none)
+    of_all = relation_scores(predictions, labels, names, negative)
     matrix = np.zeros((len(names), len(names)), dtype=int)
     np.add.at(matrix, (labels, predictions), 1)
-    relations = [i for i in range(len(names)) if i != negative]
+    relations = [i for i in range(len(names)) if i != none]
     each = summed_by(relation_counts(predictions, labels, len(names)), posts)
     samples = f1_of(resampled_sums(each, rounds, seed))  # (rounds, relations)
     for of, values in zip(of_all["per_relation"].values(), samples.T):

@@ -10,6 +10,12 @@ from .processing.entity_markers import HEAD_END, HEAD_START, TAIL_END, TAIL_STAR
 from .processing.pipeline_tgdi import MultimodalRelationExtractionPipeline
 
 MOST_RELATIONS = 5
+NO_RELATION = "no relation"
+
+
+def said(one: Mapping[str, Any], digits: int = 2) -> str:
+    """A relation and its probability; of a multi-label model there may be none."""
+    return NO_RELATION if one["relation"] is None else f"{one['relation']} {one['score']:.{digits}f}"
 
 
 def explain(
@@ -94,7 +100,7 @@ def figure(result: Mapping[str, Any], pictures: Sequence[tuple[str, Any]]):
     relations.bar_label(bars, fmt="%.2f", padding=3)
     relations.set(xlim=(0, 1.12), title=f"{result['head']['text']} → {result['tail']['text']}")
     text_only = result["evidence"]["text_only"]
-    relations.set_xlabel(f"text alone: {text_only['relation']} {text_only['score']:.2f}")
+    relations.set_xlabel(f"text alone: {said(text_only)}")
     _draw_influence(influence, result)
     if pictures:
         for axes, (title, picture) in zip(np.ravel(rows[0].subplots(1, len(pictures))), pictures):
@@ -121,4 +127,4 @@ def _draw_influence(axes, result: Mapping[str, Any]) -> None:
     axes.set(xlim=(0, 1.15), title="influence")
 
 
-__all__ = ["explain", "figure"]
+__all__ = ["NO_RELATION", "explain", "figure", "said"]

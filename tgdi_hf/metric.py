@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from transformers import EvalPrediction
 
-from .mnre import NEGATIVE, RELATIONS
+from .mnre import RELATIONS
+from .modeling.negative_label import NEGATIVE, likely_negatives
 
 
 def relation_scores(
@@ -69,14 +70,84 @@ def relation_scores(
     confusion = np.bincount(references * size + predictions, minlength=size * size).reshape(size, size)
     found, predicted, support = confusion.diagonal(), confusion.sum(axis=0), confusion.sum(axis=1)
     counted = np.array([name != negative for name in names])
+    return _all_scores(found.sum() / support.sum(), found, predicted, support, names, counted)
+
+
+def _all_scores(
+    accuracy: float, found: np.ndarray, predicted: np.ndarray, support: np.ndarray, names: Sequence[str], counted: Any
+) -> dict[str, Any]:
+    """From counts per label, `(L,)` each, of which `counted` enter the micro averages."""
     return {
-        "accuracy": float(found.sum() / support.sum()),
+        "accuracy": float(accuracy),
         **_scores(found[counted].sum(), predicted[counted].sum(), support[counted].sum()),
         "per_relation": {
             name: {**_scores(found[i], predicted[i], support[i]), "support": int(support[i])}
             for i, name in enumerate(names)
         },
     }
+
+
+def multi_label_scores(predictions: ArrayLike, references: ArrayLike, names: Sequence[str]) -> dict[str, Any]:
+    r"""
+    Scores sets of relations: an entity pair may have several, or none.
+
+    Args:
+        predictions: `(rows, L)`, true where the relation is predicted.
+        references: `(rows, L)`, true where it holds.
+        names: The relations in the order of their ids.
+
+    Returns:
+        As `relation_scores`; micro averages over all relations, and `accuracy` is the share of rows whose relations are
+        all found and no other.
+
+    Raises:
+        ValueError: No rows, or arrays of another shape.
+    """
+    predictions, references = np.asarray(predictions, dtype=bool), np.asarray(references)
+    if predictions.shape != references.shape or references.ndim != 2 or references.shape[1] != len(names):
+        raise ValueError(
+            f"The predictions have shape {predictions.shape} and the references {references.shape}; expected (rows, "
+            f"{len(names)}) for both, one column for each of `names`."
+        )
+    if not len(references):
+        raise ValueError("Nothing to score: expected at least one row, found none.")
+    strays = ~np.isin(references, (0, 1))
+    if strays.any():
+        raise ValueError(f"The references have the value {references[strays][0]}; expected 0 and 1 only.")
+    references = references.astype(bool)
+    found, predicted, support = ((one).sum(axis=0) for one in (predictions & references, predictions, references))
+    accuracy = (predictions == references).all(axis=1).mean()
+    return _all_scores(accuracy, found, predicted, support, names, np.ones(len(names), dtype=bool))
+
+
+def best_thresholds(probabilities: ArrayLike, references: ArrayLike) -> list[float]:
+    r"""
+    The decision threshold of each relation that gives it the best F1. Choose them on validation, never on test, and
+    save them in the model: `model.config.decision_thresholds = best_thresholds(…)`.
+
+    Args:
+        probabilities: `(rows, L)`, of a multi-label model.
+        references: `(rows, L)`, true where the relation holds.
+
+    Returns:
+        L numbers: halfway between the least probability that is taken and the next one below it; 0.5 for a relation
+        without a row.
+    """
+    probabilities, references = np.asarray(probabilities, dtype=float), np.asarray(references, dtype=bool)
+    thresholds = []
+    for scores, holds in zip(probabilities.T, references.T):
+        order = np.argsort(-scores, kind="stable")
+        ranked, right = scores[order], np.cumsum(holds[order])
+        # Equal scores are taken together or not at all.
+        ends = np.flatnonzero(np.append(ranked[1:] < ranked[:-1], True))
+        if not holds.any():
+            thresholds.append(0.5)
+            continue
+        f1 = 2 * right[ends] / (ends + 1 + holds.sum())
+        last = ends[f1.argmax()]
+        below = ranked[last + 1] if last + 1 < len(ranked) else 0.0
+        thresholds.append(float((ranked[last] + below) / 2))
+    return thresholds
 
 
 def _ids(argument: str, values: ArrayLike) -> np.ndarray:
@@ -95,9 +166,10 @@ def _check_names(names: Sequence[str], negative: str | None) -> None:
         twice = sorted({name for name in names if list(names).count(name) > 1})
         raise ValueError(f"`names` has {twice} more than once; expected distinct relations.")
     if negative is not None and negative not in names:
+        hint = f" (here probably {likely[0]!r})" if (likely := likely_negatives(names)) else ""
         raise ValueError(
-            f"No relation is called {negative!r}, so it cannot be left out of F1; found {list(names)}. Give the name "
-            "that stands for no relation as `negative`, or None if every relation counts."
+            f"No label is called {negative!r}, so it cannot be left out of F1; found {list(names)}. Pass the name of "
+            f"the label that stands for no relation{hint} as `negative`, or None if every label is a relation."
         )
 
 
@@ -177,6 +249,7 @@ def compute_metrics(
     names: Sequence[str] = RELATIONS,
     negative: str | None = NEGATIVE,
     per_relation: bool = False,
+    thresholds: Sequence[float] | None = None,
 ) -> dict[str, float]:
     r"""
     `relation_scores` in the form of `Trainer`'s argument `compute_metrics`, for the relations of MNRE. For others, or
@@ -187,6 +260,8 @@ def compute_metrics(
         names: As for `relation_scores`.
         negative: As for `relation_scores`.
         per_relation: Whether to add the scores of each relation.
+        thresholds: Of a multi-label model: the least probability of each relation that holds. `label_ids` are then
+            `(rows, labels)`, and `negative` has no meaning.
 
     Returns:
         `accuracy`, `precision`, `recall` and `f1`; with `per_relation` also `"f1 /per/per/peer"` and so on, for
@@ -201,7 +276,12 @@ def compute_metrics(
             f"The predictions have shape {np.shape(logits)}; expected (rows, {len(names)}), one logit for each of "
             "`names`. `make_compute_metrics` takes the relations of another model."
         )
-    scores = relation_scores(np.argmax(logits, axis=-1), evaluation.label_ids, names, negative)
+    if thresholds is None:
+        scores = relation_scores(np.argmax(logits, axis=-1), evaluation.label_ids, names, negative)
+    else:
+        # The same side of a threshold, without the rounding of a sigmoid.
+        cut = np.log(np.asarray(thresholds) / (1 - np.asarray(thresholds)))
+        scores = multi_label_scores(np.asarray(logits, dtype=float) >= cut, evaluation.label_ids, names)
     by_name = scores.pop("per_relation")
     if per_relation:
         scores |= {f"{kind} {name}": float(value) for name, of in by_name.items() for kind, value in of.items()}
@@ -209,7 +289,10 @@ def compute_metrics(
 
 
 def make_compute_metrics(
-    names: Sequence[str] = RELATIONS, negative: str | None = NEGATIVE, per_relation: bool = False
+    names: Sequence[str] = RELATIONS,
+    negative: str | None = NEGATIVE,
+    per_relation: bool = False,
+    thresholds: Sequence[float] | None = None,
 ) -> Callable[[EvalPrediction], dict[str, float]]:
     r"""
     `compute_metrics` for other relations, or with the scores of each.
@@ -218,6 +301,7 @@ def make_compute_metrics(
         names: The relations in the order of their ids.
         negative: Name of the relation that stands for "no relation", or `None` if every relation counts.
         per_relation: Whether to add the scores of each relation.
+        thresholds: Of a multi-label model, see `compute_metrics`; `negative` has no meaning then.
 
     Returns:
         A function of an `EvalPrediction`, for `Trainer`.
@@ -231,8 +315,17 @@ def make_compute_metrics(
     >>> trainer = Trainer(..., compute_metrics=make_compute_metrics(dataset["train"].features["label"].names))
     ```
     """
-    _check_names(names, negative)
-    return partial(compute_metrics, names=tuple(names), negative=negative, per_relation=per_relation)
+    _check_names(names, negative if thresholds is None else None)
+    return partial(
+        compute_metrics, names=tuple(names), negative=negative, per_relation=per_relation, thresholds=thresholds
+    )
 
 
-__all__ = ["MNREMetric", "compute_metrics", "make_compute_metrics", "relation_scores"]
+__all__ = [
+    "MNREMetric",
+    "best_thresholds",
+    "compute_metrics",
+    "make_compute_metrics",
+    "multi_label_scores",
+    "relation_scores",
+]

@@ -16,11 +16,12 @@ from typing import Any, TypeVar
 import torch
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Image, List, Value
 
+from .modeling.negative_label import NEGATIVE
+
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-NEGATIVE = "None"
 RELATIONS = (
     NEGATIVE,
     "/per/per/parent",
@@ -523,4 +524,4 @@ def _brief(value: Any) -> str:
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
-__all__ = ["FEATURES", "NEGATIVE", "RELATIONS", "CorpusError", "listed_crops", "load_mnre"]
+__all__ = ["FEATURES", "RELATIONS", "CorpusError", "listed_crops", "load_mnre"]

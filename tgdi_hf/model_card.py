@@ -12,7 +12,7 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from huggingface_hub.utils import HFValidationError, validate_repo_id
 from transformers import PreTrainedModel
 
-from .processing.entity_pairs import NEGATIVE
+from .modeling.negative_label import negative_of
 from .processing.pipeline_tgdi import TASK
 
 TEMPLATE = Path(__file__).with_name("model_card_template.md")
@@ -59,7 +59,8 @@ def model_card(
         `ModelCard`.
 
     Raises:
-        ValueError: Results without the scores of `tgdi evaluate`, that were not measured alike or on another split than
+        ValueError: Nothing says which label stands for no relation, while one has a name that usually does; results
+            without the scores of `tgdi evaluate`, that were not measured alike or on another split than
             `split`; or not one seed for each.
     """
     results = [results] if isinstance(results, Mapping) else list(results)
@@ -77,7 +78,7 @@ def model_card(
         names_of_encoders = dict.fromkeys(getattr(encoder, "_name_or_path", "") for encoder in encoders)
         base_models = [name for name in names_of_encoders if is_hub_name(name)]
     names = [config.id2label[i] for i in range(config.num_labels)]
-    negative = NEGATIVE if NEGATIVE in names else None
+    negative = negative_of(config, names)
     with_vision = f"{config.vision_config.model_type}, {config.vision_config.num_hidden_layers} layers"
     seed_text = _seed_text(seeds, len(scores))
     data = ModelCardData(
@@ -101,6 +102,7 @@ def model_card(
         text_encoder=f"{config.text_config.model_type}, {config.text_config.num_hidden_layers} layers",
         vision_encoder=with_vision if config.uses_vision else "none",
         relations=names,
+        multi_label=config.thresholds is not None,
         negative=negative,
         direction_balanced=config.direction_balanced,
         versions=", ".join(f"{name} {found}" for name, found in recorded_versions().items()),

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from .direction import spans_of, without_inverses
-from .mnre import NEGATIVE
+from .modeling.negative_label import negative_of
 from .processing.entity_pairs import joint_scores, symmetric_relations, tail_first_bias
 from .statistics import row_counts, scores_of
 
@@ -21,7 +21,7 @@ def direction_of(
         read, of_swapped: `(rows, L)`, or with inverse relations `(rows, L + I)`: what the model says of the pairs as
             they are listed, and with head and tail swapped.
         labels: `(rows,)`, ids.
-        names: The relations in the order of their ids.
+        names: The labels in the order of their ids, one of which stands for no relation.
         config: The model's.
         rows: Those that were scored, as their dataset lists them.
 
@@ -29,8 +29,9 @@ def direction_of(
         `rows`: how many have no relation; `listed`, `swapped`: the share of them that is given one in that order;
         `order_unknown`: see `with_order_unknown`. Empty where every row has a relation.
     """
-    listed, swapped = (without_inverses(found, names) for found in (read, of_swapped))
-    negative = names.index(NEGATIVE)
+    name = negative_of(config, names)
+    listed, swapped = (without_inverses(found, names, name) for found in (read, of_swapped))
+    negative = names.index(name)
     unrelated = labels == negative
     if not unrelated.any():
         return {}
@@ -59,12 +60,14 @@ def with_order_unknown(
     """
     spans = list(spans_of(rows))
     apart, tail_first = (np.array([compare(*of) for of in spans]) for compare in (ne, ge))
-    negative = names.index(NEGATIVE)
+    name = negative_of(config, names)
+    negative = names.index(name)
     symmetric = symmetric_relations(names, getattr(config, "symmetric_relations", None))
     in_text_order = np.where(tail_first[:, None], swapped, listed)
     against_it = np.where(tail_first[:, None], listed, swapped)
     orders = [torch.from_numpy(found) for found in (in_text_order, against_it)]
-    joint = torch.cat(joint_scores(*orders, names, tail_first_bias("auto", config), symmetric), dim=1)  # (rows, 2 L)
+    bias = tail_first_bias("auto", config, [one for one in names if one != name])
+    joint = torch.cat(joint_scores(*orders, names, bias, symmetric, name), dim=1)  # (rows, 2 L)
     best = joint.numpy().argmax(axis=1)
     answers, wrong_way = best % len(names), best // len(names) != tail_first
     # Found the wrong way round, it is none of the relations.

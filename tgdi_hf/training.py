@@ -7,19 +7,24 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from datasets import ClassLabel, Dataset, DatasetDict, IterableDataset, load_from_disk
+from datasets import Dataset, DatasetDict, IterableDataset, load_from_disk
 from transformers import AutoImageProcessor, PreTrainedModel, Trainer, TrainingArguments, set_seed
+from transformers.utils import logging
 
 from .collator import TGDICollator
 from .controls import Controlled
 from .direction import count_inverses, with_both_orders
+from .labels import label_names, with_class_labels
 from .metric import make_compute_metrics
-from .mnre import NEGATIVE, load_mnre
+from .mnre import load_mnre
 from .modeling.modeling_tgdi import TGDIForRelationExtraction
+from .modeling.negative_label import AUTO, MULTI_LABEL, NEGATIVE, find_negative, negative_of
 from .modeling.pretrained_towers import as_vision_tower, load_tower
 from .posts import digest_of, texts_of, undecoded
 from .processing.processing_tgdi import TGDIProcessor
 from .vision_features import VisionFeatures, compute_vision_features
+
+logger = logging.get_logger(__name__)
 
 # What may differ when a run goes on.
 NO_PART_OF_A_RUN = ("report_to", "logging_steps", "dataloader_num_workers", "save_total_limit", "disable_tqdm")
@@ -27,18 +32,20 @@ NO_PART_OF_A_RUN = ("report_to", "logging_steps", "dataloader_num_workers", "sav
 EXTRA_LOSSES = ("matching_loss_weight", "branch_consistency_weight", "r_drop_weight", "inverse_labels")
 
 
-def load_data(path: str | Path, objects: str = "none", strict: bool = True) -> DatasetDict:
+def load_data(path: str | Path, objects: str = "none", strict: bool = True, negative: str | None = AUTO) -> DatasetDict:
     r"""
     Reads a folder of posts: what `prepare` has made, a `DatasetDict` saved with `save_to_disk`, or an MNRE folder.
 
-    Relations may be names, in a column `label` or `relation`; their ids follow the alphabet, after `None`.
+    Relations may be names, or lists of names, in a column `label` or `relation`; their ids follow the alphabet, see
+    `with_class_labels`.
 
     Args:
         path: The folder.
         objects, strict: See `load_mnre`; a saved `DatasetDict` has its objects in it, and no lines that could be bad.
+        negative: The label that stands for no relation, see `find_negative`.
 
     Returns:
-        `DatasetDict` whose `label` is a `ClassLabel`.
+        `DatasetDict` whose `label` is a `ClassLabel`, or a list of such.
 
     Raises:
         ValueError: Options of an MNRE folder for a saved `DatasetDict`, or what `load_mnre` refuses.
@@ -52,31 +59,7 @@ def load_data(path: str | Path, objects: str = "none", strict: bool = True) -> D
             f"{path} is a saved DatasetDict; `objects={objects!r}` and `strict={strict}` are for MNRE folders. Leave "
             "them out, or set them where the DatasetDict is made."
         )
-    return with_class_labels(load_from_disk(str(saved)))
-
-
-def with_class_labels(dataset: DatasetDict) -> DatasetDict:
-    """Turns a column `label` or `relation` of names into a `ClassLabel` that all splits share; `None` comes first."""
-    features = next(iter(dataset.values())).features
-    column = next((name for name in ("label", "relation") if name in features), None)
-    if column is None:
-        raise ValueError(
-            f"The posts have no column 'label' or 'relation', which says what is to be learned or scored; found "
-            f"{', '.join(features)}. (`tgdi predict` needs none.)"
-        )
-    if column != "label":
-        dataset = dataset.rename_column(column, "label")
-    if isinstance(features[column], ClassLabel):
-        return dataset
-    found = {name for rows in dataset.values() for name in rows.unique("label")}
-    wrong = [name for name in found if not isinstance(name, str)]
-    if wrong:
-        raise ValueError(
-            f"The column {column!r} has the value {wrong[0]!r}; expected the name of a relation for every post, "
-            f"{NEGATIVE!r} where there is none."
-        )
-    names = ClassLabel(names=sorted(found, key=lambda name: (name != NEGATIVE, name)))
-    return dataset.cast_column("label", names)
+    return with_class_labels(load_from_disk(str(saved)), negative)
 
 
 def training_arguments(output_dir: str | Path, **overrides: Any) -> TrainingArguments:
@@ -192,7 +175,11 @@ def make_trainer(
         control, share: Train and validate on changed rows, see `Controlled`; drawn with the arguments' seed.
         kwargs: Passed to `Trainer` (`callbacks`, ...).
     """
-    names = next(iter(dataset.values())).features["label"].names
+    names, multi_label = label_names(dataset)
+    thresholds = _thresholds_of(model.config, multi_label)
+    negative = negative_of(model.config, names)
+    if negative is None and not multi_label:
+        logger.warning("No label stands for no relation: all %d count in precision, recall and F1.", len(names))
 
     both_orders = getattr(model.config, "direction_balanced", False)
     by_length = arguments.train_sampling_strategy == "group_by_length"
@@ -218,14 +205,14 @@ def make_trainer(
             inverse_labels = getattr(model.config, "inverse_labels", 0)
             if inverse_labels:
                 known = [name for _, name in sorted(model.config.id2label.items())]
-                expected = count_inverses(names, symmetric)
+                expected = count_inverses(names, symmetric, negative)
                 if known != names or inverse_labels != expected:
                     raise ValueError(
                         f"The model knows the relations {', '.join(known)}, and {inverse_labels} from tail to head; "
                         f"the data has {', '.join(names)}, of which {expected} hold in one direction only. Build a "
                         f"model for these, with `inverse_labels={expected}`."
                     )
-            found = with_both_orders(found, symmetric, inverses=inverse_labels > 0)
+            found = with_both_orders(found, symmetric, inverses=inverse_labels > 0, negative=negative)
         if control is not None:
             return Controlled(found, control, share, arguments.seed)
         found = undecoded(found)
@@ -241,19 +228,49 @@ def make_trainer(
         train_dataset=rows("train"),
         eval_dataset=rows("validation"),
         # `Trainer` falls back on `nn.DataParallel`, which cuts batches, for several GPUs in one process.
-        data_collator=TGDICollator(processor, arguments.n_gpu <= 1, vision_features),
+        data_collator=TGDICollator(
+            processor, arguments.n_gpu <= 1, vision_features, num_labels=len(names) if multi_label else None
+        ),
         processing_class=processor,
-        compute_metrics=make_compute_metrics(names, NEGATIVE if NEGATIVE in names else None),
+        compute_metrics=make_compute_metrics(names, negative, thresholds=thresholds),
         optimizers=(optimizer, None),
         **kwargs,
     )
 
 
-def with_inverse_labels(names: Sequence[str], config: Mapping[str, Any]) -> dict[str, Any]:
-    """Fields of a configuration, and with `direction_balanced` `inverse_labels`, unless they say it themselves."""
-    if not config.get("direction_balanced"):
-        return {**config}
-    return {"inverse_labels": count_inverses(names, config.get("symmetric_relations")), **config}
+def _thresholds_of(config: Any, multi_label: bool) -> list[float] | None:
+    """Of a multi-label model; refuses one of the other kind than the data."""
+    thresholds = getattr(config, "thresholds", None)
+    if multi_label and thresholds is None:
+        raise ValueError(
+            f"The rows have lists of labels; build the model with `problem_type={MULTI_LABEL!r}`, not "
+            f"{getattr(config, 'problem_type', None)!r}."
+        )
+    if thresholds is not None and not multi_label:
+        raise ValueError(
+            f"The model has `problem_type={MULTI_LABEL!r}`, but the rows have one label each; expected a column "
+            "`label` of lists."
+        )
+    return thresholds
+
+
+def with_label_fields(names: Sequence[str], config: Mapping[str, Any], multi_label: bool = False) -> dict[str, Any]:
+    r"""
+    Fields of a configuration, and those that follow from the labels, unless they are set: `negative_label`, of data
+    with several labels per row `problem_type`, and with `direction_balanced` `inverse_labels`.
+
+    Raises:
+        ValueError: It can't be told which label stands for no relation, see `find_negative`.
+    """
+    config = {**({"problem_type": MULTI_LABEL} if multi_label else {}), **config}
+    if config.get("problem_type") == MULTI_LABEL:
+        return config
+    negative = find_negative(names, config.get("negative_label", AUTO))
+    if negative != NEGATIVE:  # the default
+        config["negative_label"] = negative
+    if config.get("direction_balanced"):
+        config.setdefault("inverse_labels", count_inverses(names, config.get("symmetric_relations"), negative))
+    return config
 
 
 def build_model(
@@ -278,8 +295,12 @@ def build_model(
         max_length: Longest text with caption, in tokens; the tokenizer's own limit by default.
         config: Fields of `TGDIConfig`. With `direction_balanced` the model learns relations from tail to head, too
             (`inverse_labels`), unless that is 0.
+
+    Raises:
+        ValueError: No label is called `"None"`, and one has a name that usually means the same: say what it is with
+            `negative_label`.
     """
-    config = with_inverse_labels(names, config)
+    config = with_label_fields(names, config)
     processor = TGDIProcessor.from_text_vision_pretrained(
         text_model,
         vision_model,
@@ -435,8 +456,8 @@ def fine_tune(
         ValueError: The checkpoints in `output_dir` are those of another model, other rows or another recipe; or kept
             features, and a control that draws pictures.
     """
-    names = dataset["train"].features["label"].names
-    model_options = with_inverse_labels(names, model_options or {})
+    names, multi_label = label_names(dataset)
+    model_options = with_label_fields(names, model_options or {}, multi_label)
     identity = {
         "text_model": str(text_model),
         "vision_model": str(vision_model),

@@ -103,9 +103,10 @@ def extract_triples(
         if "error" in result:
             on_error(result["error"])
             continue
-        for one in result.get("pairs", [result]):
-            if one["relation"] is not None and one["score"] >= min_score:
-                yield _row(result.get("id"), one)
+        for pair in result.get("pairs", [result]):
+            for one in pair["relations"]:
+                if one["score"] >= min_score:
+                    yield _row(result.get("id"), pair | one)
 
 
 def _has_a_pair(post: Mapping[str, Any]) -> bool:

@@ -7,10 +7,10 @@ import torch
 from huggingface_hub.dataclasses import strict
 from torch import nn
 from transformers import AutoModel
-from transformers.loss.loss_utils import fixed_cross_entropy
 
 from tgdi_hf import TGDIConfig
 from tgdi_hf.modeling.branch_consistency import branch_divergence
+from tgdi_hf.modeling.classification_loss import classification_loss
 from tgdi_hf.modeling.inverse_relations import fold_inverses
 from tgdi_hf.modeling.modeling_tgdi import TGDIPreTrainedModel, at_markers
 from tgdi_hf.modeling.pretrained_towers import as_text_encoder, as_vision_tower, load_tower
@@ -21,6 +21,8 @@ SHARED = (
     "vision_config",
     "num_objects",
     "classifier_dropout",
+    "negative_label",
+    "decision_thresholds",
     "direction_balanced",
     "symmetric_relations",
     "inverse_labels",
@@ -63,6 +65,10 @@ class BaselineConfig(TGDIConfig):
             raise ValueError(f"`{foreign[0]}` is {getattr(self, foreign[0])!r}; no baseline has it, leave it out.")
         if self.r_drop_weight < 0:
             raise ValueError(f"`r_drop_weight` is {self.r_drop_weight}; expected 0 or more.")
+        if self.r_drop_weight and self.thresholds is not None:
+            raise ValueError(
+                "`r_drop_weight` needs labels that exclude each other; leave it out of a multi-label model."
+            )
         if self.vision_config.model_type != "resnet":
             super().validate_architecture()
 
@@ -196,7 +202,7 @@ class Baseline(TGDIPreTrainedModel):
         scores = self.classifier(self.dropout(entities))
         loss = None
         if labels is not None:
-            loss = fixed_cross_entropy(scores.float(), labels, num_items_in_batch=num_items_in_batch)
+            loss = classification_loss(scores, labels, self.config.thresholds is not None, num_items_in_batch)
         directed = scores if self.config.inverse_labels else None
         logits = scores if directed is None else fold_inverses(directed, self.config.num_labels, self.config.none_label)
         return TGDIRelationExtractionOutput(loss=loss, logits=logits, directed_logits=directed)

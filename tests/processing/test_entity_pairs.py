@@ -94,6 +94,10 @@ def test_the_rule_follows_the_training_of_the_model():
     assert tail_first_bias("auto", balanced) == tail_first_bias("independent", published) == 0
     assert tail_first_bias("auto", published) == tail_first_bias("mnre", balanced) == pytest.approx(5.583, abs=1e-3)
     assert tail_first_bias(2, published) == 2.0
+    # What MNRE's rows say of the order says nothing of other data.
+    assert tail_first_bias("auto", published, NAMES[1:]) == pytest.approx(5.583, abs=1e-3)
+    assert tail_first_bias("auto", published, [*NAMES[1:], "works_for"]) == 0
+    assert tail_first_bias("mnre", published, ["works_for"]) == pytest.approx(5.583, abs=1e-3)
 
 
 @pytest.mark.parametrize("pairs", ["both", None, True, float("nan"), [1]])

@@ -147,9 +147,10 @@ def test_pairs_come_from_both_orders(pipe, monkeypatch):
     (free,) = pipe(post, pairs="independent")["pairs"]
     assert (free["head"]["text"], free["relation"], free["tail"]["text"]) == ("b", "s", "a")
     assert free["score"] == pytest.approx(8 / (1 + 0.25 + 9))  # odds 0.1875 + 0.0625 forward, 1 + 8 backward
-    (held,) = pipe(post)["pairs"]
+    (held,) = pipe(post, pairs="mnre")["pairs"]
     assert (held["head"]["text"], held["relation"]) == ("a", "None")
-    assert pipe(post, drop_none=True)["pairs"] == []
+    assert pipe(post, drop_none=True, pairs="mnre")["pairs"] == []
+    assert pipe(post)["pairs"] == [free]  # MNRE's order says nothing of relations that are not MNRE's
     # A relation that holds both ways is said in the order of the text, whichever order is surer of it.
     monkeypatch.setattr(pipe, "symmetric", [False, False, True])
     (peers,) = pipe(post, pairs="independent")["pairs"]

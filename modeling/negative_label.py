@@ -1,0 +1,85 @@
+"""The relation that stands for "no relation": which label of a model or data set it is."""
+
+import re
+from collections.abc import Sequence
+
+NEGATIVE = "None"  # MNRE's
+AUTO = "auto"
+MULTI_LABEL = "multi_label_classification"
+# What other data sets call it, without case and punctuation.
+_USUAL = """
+background empty false n na nan negative negativelabel neither nil no noclass none nonrelated nonrelation
+noneoftheabove norel norelation norelationship nota notarelation notrelated nothing null o other others unrelated
+"""
+_USUAL_NAMES = frozenset(_USUAL.split())
+
+
+def likely_negatives(names: Sequence[str]) -> list[str]:
+    """The labels whose name usually stands for "no relation": `no_relation`, `NA`, `Other`, `none`, …"""
+    return [name for name in names if re.sub(r"[\W_]+", "", name.lower()) in _USUAL_NAMES or not name.strip()]
+
+
+def find_negative(names: Sequence[str], chosen: str | None = AUTO) -> str | None:
+    r"""
+    Decides which label stands for "no relation". Such a label is left out of precision, recall and F1, of triples, and
+    of what the pipeline lists with `drop_none`.
+
+    Args:
+        names (`list[str]`): The labels.
+        chosen (`str`, *optional*, defaults to `"auto"`): Its name; `None` if every label is a relation; `"auto"` takes
+            `"None"` where that is a label.
+
+    Returns:
+        `str` or `None`: The name, or `None` if every label is a relation.
+
+    Raises:
+        ValueError: `chosen` is not a label; or with `"auto"` no label is called `"None"`, and one has a name that
+            usually means the same.
+    """
+    names = list(names)
+    if chosen == AUTO and AUTO not in names:
+        if NEGATIVE in names:
+            return NEGATIVE
+        if likely := likely_negatives(names):
+            raise ValueError(undeclared_negative(likely, names))
+        return None
+    if chosen is not None and chosen not in names:
+        hint = f" Did you mean {likely[0]!r}?" if (likely := likely_negatives(names)) else ""
+        raise ValueError(
+            f"The negative label is {chosen!r}, which is not a label; the labels are {', '.join(names)}.{hint} Pass "
+            "the name of the label that stands for no relation, or `None` (`--no-negative`) if every label is a "
+            "relation."
+        )
+    return chosen
+
+
+def negative_of(config, names: Sequence[str], chosen: str | None = AUTO) -> str | None:
+    r"""
+    `find_negative` for a model: with `"auto"` its `config.negative_label` decides. A multi-label model has no negative
+    label: it says "no relation" by naming none.
+
+    Args:
+        config (`PreTrainedConfig`): The model's.
+        names (`list[str]`): The labels of the model, or of a data set that it is trained or scored on.
+        chosen (`str`, *optional*, defaults to `"auto"`): See `find_negative`.
+    """
+    if getattr(config, "problem_type", None) == MULTI_LABEL:
+        if chosen not in (AUTO, None):
+            raise ValueError(
+                f"`negative_label` is {chosen!r}; a multi-label model has none: it says so by naming no relation."
+            )
+        return None
+    declared = getattr(config, "negative_label", NEGATIVE)
+    if chosen == AUTO and (declared is None or declared in names):
+        return declared
+    return find_negative(names, chosen)
+
+
+def undeclared_negative(likely: Sequence[str], names: Sequence[str]) -> str:
+    """The message for labels of which one seems to stand for "no relation", and nothing says so."""
+    return (
+        f"No label is called {NEGATIVE!r}, but {' and '.join(map(repr, likely))} may stand for no relation. Scored as "
+        f"a relation, it would make precision, recall and F1 equal to accuracy. Say what it is: "
+        f"`negative_label={likely[0]!r}` (`--negative {likely[0]!r}`) if it does, or `negative_label=None` "
+        f"(`--no-negative`) if all of the {len(names)} labels are relations."
+    )

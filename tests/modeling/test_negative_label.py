@@ -1,0 +1,93 @@
+import pytest
+
+from tgdi_hf import TGDIConfig
+from tgdi_hf.modeling.negative_label import find_negative, likely_negatives, negative_of
+
+from .conftest import tiny_config
+
+USUAL = ["no_relation", "NA", "Other", "none", "no relation", "N/A", "NIL", "null", "No-Relation", "unrelated",
+         "others", "NoRel", "False", "", "NOTA", "none of the above", "negative"]  # fmt: skip
+RELATIONS = ["founded by", "brother", "lives_in", "/per/org/member_of", "another", "national", "opponent", "notes",
+             "alias", "nominee", "nothing_but_friends"]  # fmt: skip
+
+
+def labels(*names, **options):
+    named = {"id2label": dict(enumerate(names)), "label2id": {name: i for i, name in enumerate(names)}}
+    return {"num_labels": len(names), **named, **options}
+
+
+@pytest.mark.parametrize("name", USUAL)
+def test_a_usual_name_is_not_taken_for_a_relation(name):
+    assert likely_negatives(["works_for", name]) == [name]
+    with pytest.raises(ValueError, match=r"No label is called 'None'.*--negative.*--no-negative"):
+        find_negative(["works_for", name])
+    assert find_negative(["works_for", name], name) == name
+    assert find_negative(["works_for", name], None) is None
+
+
+@pytest.mark.parametrize("name", RELATIONS)
+def test_a_relation_is_not_taken_for_a_usual_name(name):
+    assert likely_negatives([name]) == []
+    assert find_negative(["works_for", name]) is None
+
+
+def test_none_is_found_by_its_name():
+    assert find_negative(["a", "None", "NA"]) == "None"
+    with pytest.raises(ValueError, match="'no', which is not a label; the labels are a, NA. Did you mean 'NA'"):
+        find_negative(["a", "NA"], "no")
+
+
+def test_the_configuration_says_which_label_it_is():
+    config = tiny_config(**labels("works_for", "no_relation", negative_label="no_relation"))
+    assert config.find_negative() == "no_relation" and config.none_label == 1
+    assert config.find_negative(None) is None
+    every = tiny_config(**labels("works_for", "no_relation", negative_label=None))
+    assert every.find_negative() is None and every.none_label is None
+    undeclared = tiny_config(**labels("works_for", "no_relation"))
+    with pytest.raises(ValueError, match="'no_relation' may stand for no relation"):
+        undeclared.find_negative()
+    with pytest.raises(Exception, match="'no_relaton', which is not a label"):
+        tiny_config(**labels("works_for", "no_relation", negative_label="no_relaton"))
+
+
+@pytest.mark.parametrize("negative", ["no_relation", None, "None"])
+def test_the_negative_label_survives_saving(negative, tmp_path):
+    tiny_config(**labels("None", "no_relation", negative_label=negative)).save_pretrained(tmp_path)
+    again = TGDIConfig.from_pretrained(tmp_path)
+    assert again.negative_label == negative
+    # Relations of another model are not those that it was said of.
+    assert TGDIConfig.from_pretrained(tmp_path, num_labels=3).negative_label == "None"
+
+
+def test_of_other_configurations_the_data_decides():
+    class Config:
+        pass
+
+    assert negative_of(Config(), ["None", "a"]) == "None"
+    with pytest.raises(ValueError, match="may stand for no relation"):
+        negative_of(Config(), ["NA", "a"])
+
+
+def test_a_multi_label_model_names_none():
+    config = tiny_config(**labels("a", "other", problem_type="multi_label_classification"))
+    assert config.find_negative() is None and config.thresholds == [0.5, 0.5]
+    with pytest.raises(ValueError, match="a multi-label model has none"):
+        config.find_negative("other")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (dict(problem_type="regression"), "relations are classes"),
+        (dict(decision_thresholds=[0.5, 0.5]), "`problem_type='multi_label_classification'`"),
+        (dict(problem_type="multi_label_classification", decision_thresholds=[0.5]), "each of the 2 labels"),
+        (dict(problem_type="multi_label_classification", decision_thresholds=[0.5, 1.0]), "between 0 and 1"),
+        (dict(problem_type="multi_label_classification", branch_consistency_weight=1.0), "exclude each other"),
+        (dict(problem_type="multi_label_classification", direction_balanced=True), "exclude each other"),
+    ],
+)
+def test_what_a_problem_type_cannot_have(options, message):
+    with pytest.raises(Exception, match=message):
+        tiny_config(**labels("a", "b"), **options)
+    with pytest.raises(Exception, match="says so by naming none"):
+        tiny_config(**labels("a", "None"), problem_type="multi_label_classification")
