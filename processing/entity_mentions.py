@@ -62,23 +62,22 @@ class PostText:
     def __init__(self, post: Mapping[str, Any], where: str, ambiguous: str = "error"):
         self.where, self.ambiguous = where, check_ambiguous(ambiguous)
         self.words, self._places, self._written, self._aligned = post.get("words"), [], None, None
-        self.text = post.get("text")
+        self.text = written = post.get("text")
         if self.words is not None:
             # `datasets` and pandas give arrays.
             is_list = isinstance(self.words, Iterable) and not isinstance(self.words, str | bytes | Mapping)
             if not is_list or not all(isinstance(word, str) for word in self.words):
                 raise InvalidPost(f"{where}: `words` is {self.words!r:.80}; expected a list of words.", "words")
-            self.words, written = list(self.words), self.text
+            self.words = list(self.words)
             self.text, self._places = words_to_text(self.words, [(i, i + 1) for i in range(len(self.words))])
-            self._read_written(written)
         elif self.text is None:
             keys = ", ".join(map(str, post)) or "nothing"
             raise InvalidPost(f"{where}: the post has no text: neither `text` nor `words`, only {keys}.", "text")
         if not isinstance(self.text, str) or not is_visible(self.text):
-            raise InvalidPost(
-                f"{where}: the post has no text: `text` is {self.text!r:.80}.",
-                "text" if self.words is None else "words",
-            )
+            field, found = ("text", self.text) if self.words is None else ("words", self.words)
+            raise InvalidPost(f"{where}: the post has no text: `{field}` is {found!r:.80}.", field)
+        if self.words is not None:
+            self._read_written(written)
 
     def _read_written(self, written: Any) -> None:
         """The text that a post has beside its words; an empty cell is none."""
@@ -160,8 +159,8 @@ class PostText:
             more = ", …" if len(found) > MOST_PLACES else ""
             raise InvalidPost(
                 f"{self.where}: `{name}` is {mention!r:.80}, which is in the text {len(found)} times; say which: "
-                f"{spans}{more}. Or take the first or all of them: `ambiguous` (`--ambiguous`) is 'error', and may be "
-                "'first' or 'all'."
+                f"{spans}{more}; or set the option `ambiguous` (`--ambiguous`) to 'first' or 'all' to take the first or "
+                "all of them."
             )
         if found:
             return found if self.ambiguous == "all" else found[:1]
@@ -250,7 +249,7 @@ class PostText:
         joined = self._aligned(*span)
         if joined is None:
             raise InvalidPost(
-                f"{self.where}: `{name}` is {self._written[slice(*span)]!r:.80} in `text`, and no part of `words`.", name
+                f"{self.where}: `{name}` is {self._written[slice(*span)]!r:.80} in `text`, and no part of `words`."
             )
         return self._of_words(joined)
 
@@ -290,9 +289,7 @@ def text_and_spans(
     return text.text, (head.span, tail.span), (head.units, tail.units)
 
 
-def head_tail_pairs(
-    text: PostText, head: Any, tail: Any, most: int = MAX_ENTITIES
-) -> list[tuple[Entity, Entity]]:
+def head_tail_pairs(text: PostText, head: Any, tail: Any, most: int = MAX_ENTITIES) -> list[tuple[Entity, Entity]]:
     r"""
     Head and tail of a post: one pair; or with `ambiguous="all"` one for every place of the head with every place of the
     tail, in the order of the text. Of several, those with both at one place are left out.

@@ -6,23 +6,26 @@ from functools import lru_cache
 
 import regex  # transformers requires it
 
-_CLUSTER = regex.compile(r"\X")
+# Unicode cuts before some of Myanmar's vowel signs; nobody else does.
+_CLUSTER = regex.compile(r"\X(?:(?=\p{M})(?<!\p{C})\X)*")
 # Blanks, characters that have no glyph of their own (zero-width characters, bidirectional marks, variation selectors,
-# the object replacement character, …), and marks, which need another character to stand on.
-_INVISIBLE = r"[\s\p{DI}\p{Cc}\p{M}\uFFF9-\uFFFC\u2800]"
-_VISIBLE = regex.compile(rf"(?V1)[^{_INVISIBLE}]")
+# the object replacement character, …), and accents, which need another character to stand on.
+_VISIBLE = regex.compile(r"[^\s\p{DI}\p{Cc}\p{Mn}\p{Me}\uFFF9-\uFFFC\u2800]")
 _NO_GLYPH = regex.compile(r"\p{DI}")
-# A joiner or variation selector at the end of a word of most scripts changes nothing and is no part of the word. After
-# a virama, an emoji or an ideograph it does: a Malayalam chillu, a heart in colour, a variant of a Japanese name.
+# A joiner at the end of a character joins nothing, and is no part of it, unless it comes after a virama (Malayalam's
+# chillus). A variation selector changes symbols, emoji, ideographs and the letters of a few scripts, and no others.
+_JOINERS, _SELECTORS = r"\u034F\u200C\u200D", r"\uFE00-\uFE0F\U000E0100-\U000E01EF"
 _DANGLING = regex.compile(
-    r"(?V1)[[\p{L}\p{M}\p{N}\p{P}]--[\p{DI}\p{ExtPict}\p{CCC=9}\p{Han}\p{Mongolian}\p{Phags_Pa}\p{Myanmar}]]\K\p{DI}+$"
+    rf"(?V1)[^\p{{CCC=9}}{_JOINERS}]\K[{_JOINERS}]+$|"
+    r"[[\p{L}\p{M}\p{N}\p{P}]--[\p{DI}\p{ExtPict}\p{CCC=9}\p{Han}\p{Mongolian}\p{Phags_Pa}\p{Myanmar}]]"
+    rf"\K[{_JOINERS}{_SELECTORS}]+$"
 )
 _JOINING = regex.compile(r"[\p{GCB=Extend}\p{M}\u200D]")
 _NEARBY = 64  # characters; a long text without an ASCII one is looked through once, not at every place
 
 
 def is_visible(text: str) -> bool:
-    """Whether a text has a character that can be seen; marks without anything to stand on do not count."""
+    """Whether a text has a character that can be seen; accents without anything to stand on do not count."""
     return _VISIBLE.search(text) is not None
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import regex  # transformers requires it
 
-from .grapheme_clusters import characters, has_no_glyph, is_boundary, trim
+from .grapheme_clusters import characters, is_boundary, trim
 
 # Scripts whose words are written without spaces between them. Korean has spaces, but glues particles to names
 # (오바마는, "Obama" as a topic), and posts leave spaces out.
@@ -21,7 +21,8 @@ _UNSPACED = regex.compile(
     )
     + "]"
 )
-_WORD = regex.compile(r"[\p{L}\p{N}\p{M}\p{Pc}]")
+_WORD = regex.compile(r"[\p{L}\p{N}\p{Pc}]")
+_PASSED_OVER = regex.compile(r"[\p{M}\p{DI}]")
 _ZERO_WIDTH_SPACE = "\u200b"
 _MARKS = regex.compile(r"\p{M}+")
 _BLANKS = regex.compile(r"[\s\p{DI}\p{Cc}]+")
@@ -103,9 +104,7 @@ def _folded(text: str, mention: str, fold: Callable[[str], str]) -> list[Span]:
             pieces.append(piece)
     found = _find_all("".join(pieces), wanted) if wanted else []
     return [
-        (starts[start], ends[start + len(wanted)])
-        for start in found
-        if start in starts and start + len(wanted) in ends
+        (starts[start], ends[start + len(wanted)]) for start in found if start in starts and start + len(wanted) in ends
     ]
 
 
@@ -120,9 +119,9 @@ def _inside_word(text: str, place: int) -> bool:
 
 
 def _beside(text: str, place: int, step: int) -> str:
-    """The character before or after a place, joiners and the like passed over; a space where there is none."""
+    """The letter before or after a place, its accents, joiners and the like passed over; a space where there is none."""
     i = place if step > 0 else place - 1
-    while 0 <= i < len(text) and text[i] > "~" and text[i] != _ZERO_WIDTH_SPACE and has_no_glyph(text[i]):
+    while 0 <= i < len(text) and text[i] > "~" and text[i] != _ZERO_WIDTH_SPACE and _PASSED_OVER.match(text[i]):
         i += step
     return text[i] if 0 <= i < len(text) else " "
 

@@ -42,6 +42,6 @@ def recount(text: str, start: int, end: int, mention: str) -> str | None:
         except UnicodeDecodeError:
             continue
         if found and end * width <= len(units) and agrees(found, mention):
-            first = len(before)
-            return f"The offsets fit in {unit}; in characters (code points) the span is [{first}, {first + len(found)})."
+            span = f"[{len(before)}, {len(before) + len(found)})"
+            return f"The offsets fit in {unit}; in characters (code points) the span is {span}."
     return None

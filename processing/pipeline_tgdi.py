@@ -172,9 +172,7 @@ class MultimodalRelationExtractionPipeline(Pipeline):
                 bar.update(len(results))
                 yield from results
 
-    def preprocess(
-        self, posts: list[tuple[int, Any]], strict: bool, ambiguous: str, **settings: Any
-    ) -> dict[str, Any]:
+    def preprocess(self, posts: list[tuple[int, Any]], strict: bool, ambiguous: str, **settings: Any) -> dict[str, Any]:
         """See `PostReader`."""
         return self.reader(posts, strict, ambiguous)
 

@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -31,6 +32,23 @@ Posts = Annotated[
 BatchSize = Annotated[int, typer.Option(min=1, help="Posts that are read together.")]
 Pairs = Annotated[
     str, typer.Option(help="How the two orders of a pair are combined: auto, independent, mnre or a number.")
+]
+
+
+class Places(StrEnum):
+    """Of an entity that is in a text more than once."""
+
+    error = "error"
+    first = "first"
+    all = "all"
+
+
+Ambiguous = Annotated[
+    Places,
+    typer.Option(
+        help="An entity that is given by name and is in the text more than once: report it, or take the first or all "
+        "places."
+    ),
 ]
 Data = Annotated[
     Path, typer.Argument(help="What `tgdi prepare` made, a DatasetDict saved with `save_to_disk`, or an MNRE folder.")
@@ -295,6 +313,7 @@ def predict(
     drop_none: Annotated[bool, typer.Option("--drop-none", help="Leave out pairs without relation.")] = False,
     evidence: Annotated[bool, typer.Option("--evidence", help="Say why: gate, tokens, regions, branches.")] = False,
     pairs: Pairs = "auto",
+    ambiguous: Ambiguous = Places.error,
     strict: Annotated[bool, typer.Option(help="Stop at a post that can't be used.")] = False,
     errors: Annotated[
         Path | None, typer.Option(help="Where such posts go, with the reason.", show_default="OUTPUT.errors.jsonl")
@@ -318,7 +337,7 @@ def predict(
     pipe = _pipeline(checkpoint, bf16)
     options = {
         "top_k": top_k, "drop_none": drop_none, "evidence": evidence, "pairs": _number_or_name(pairs),
-        "batch_size": batch_size, "strict": strict,
+        "ambiguous": ambiguous.value, "batch_size": batch_size, "strict": strict,
     }  # fmt: skip
     if str(output) == "-":
         from .bulk_prediction import print_predictions
@@ -354,6 +373,7 @@ def triples(
     min_score: Annotated[float, typer.Option(min=0.0, max=1.0, help="Leave out what is less likely.")] = 0.0,
     base: Annotated[str, typer.Option(help="What IRIs of N-Triples begin with.")] = "urn:tgdi:",
     pairs: Pairs = "auto",
+    ambiguous: Ambiguous = Places.error,
     batch_size: BatchSize = 16,
     workers: Workers = 2,
     bf16: BF16 = False,
@@ -376,6 +396,7 @@ def triples(
         batch_size=batch_size,
         num_workers=workers,
         pairs=_number_or_name(pairs),
+        ambiguous=ambiguous.value,
         on_error=lambda error: typer.echo(f"left out: {error}", err=True),
     )
     count = write_triples(tqdm(found, unit=" triples", disable=None), output, base=base)
@@ -403,6 +424,7 @@ def prepare(
         str, typer.Option(help="Of an MNRE folder: 'none', or 'published' to import its crops.")
     ] = "none",
     spacy: Annotated[str | None, typer.Option(help="spaCy pipeline for noun phrases.", show_default="a rule")] = None,
+    ambiguous: Ambiguous = Places.error,
     image_root: Annotated[Path | None, typer.Option(help="Refuse pictures outside this folder.")] = None,
     cache: Annotated[Path | None, typer.Option(help="Where results are kept.", show_default="~/.cache/tgdi_hf")] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Pictures a run of a model.")] = 8,
@@ -450,6 +472,7 @@ def prepare(
         batch_size=batch_size,
         num_workers=workers,
         embed_images=embed_images,
+        ambiguous=ambiguous.value,
     )
     if not state.is_main_process:
         return

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from tgdi_hf import InvalidPost
-from tgdi_hf.processing.entity_mentions import Entity, PostText, find_entity, text_and_spans, type_of
+from tgdi_hf.processing.entity_mentions import Entity, PostText, text_and_spans, type_of
 
 
 @pytest.mark.parametrize(
