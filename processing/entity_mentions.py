@@ -159,8 +159,8 @@ class PostText:
             more = ", …" if len(found) > MOST_PLACES else ""
             raise InvalidPost(
                 f"{self.where}: `{name}` is {mention!r:.80}, which is in the text {len(found)} times; say which: "
-                f"{spans}{more}; or set the option `ambiguous` (`--ambiguous`) to 'first' or 'all' to take the first or "
-                "all of them."
+                f"{spans}{more}; or take the first or all of them with the option `ambiguous` (`--ambiguous`): 'first' "
+                "or 'all'."
             )
         if found:
             return found if self.ambiguous == "all" else found[:1]
@@ -179,22 +179,22 @@ class PostText:
         """Of a span of which nothing else is known."""
         if self._written is None:
             return self._from_units(span, name)
-        readings, faults = {}, []
-        for unit, read in (("words", self._from_units), ("characters of `text`", self._from_written)):
+        readings, faults = set(), []
+        for read in (self._from_units, self._from_written):
             try:
-                readings[unit] = read(span, name)
+                readings.add(read(span, name))
             except InvalidPost as error:
                 faults.append(error)
         if not readings:
             raise faults[0]
-        if len({units for _, units in readings.values()}) > 1:
-            said = " and ".join(f"{self._said(units)!r:.80} in {unit}" for unit, (_, units) in readings.items())
+        if len(readings) > 1:
             start, end = map(operator.index, span)
             raise InvalidPost(
-                f"{self.where}: the span of `{name}`, [{start}, {end}), is {said}. Leave out `text` or `words`, or say "
-                f"what the entity is called, too: {{'start': {start}, 'end': {end}, 'text': …}}."
+                f"{self.where}: the span of `{name}`, [{start}, {end}), is {' '.join(self.words[start:end])!r:.80} in "
+                f"words and {self._written[start:end]!r:.80} in characters of `text`. Leave out `text` or `words`, or "
+                f"say what the entity is called, too: {{'start': {start}, 'end': {end}, 'text': …}}."
             )
-        return next(iter(readings.values()))
+        return readings.pop()
 
     def _agreeing(self, span: Any, mention: str, name: str) -> tuple[Span, Span]:
         """Of a span of which it is known what it is called: token classifiers count characters, of words, too."""
@@ -262,9 +262,6 @@ class PostText:
 
     def _characters(self, units: Span) -> Span:
         return trim(self.text, self._places[units[0]][0], self._places[units[1] - 1][1])
-
-    def _said(self, units: Span) -> str:
-        return " ".join(self.words[slice(*units)])
 
 
 def text_and_spans(

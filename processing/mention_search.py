@@ -119,7 +119,7 @@ def _inside_word(text: str, place: int) -> bool:
 
 
 def _beside(text: str, place: int, step: int) -> str:
-    """The letter before or after a place, its accents, joiners and the like passed over; a space where there is none."""
+    """The letter before or after a place, accents, joiners and the like passed over; a space where there is none."""
     i = place if step > 0 else place - 1
     while 0 <= i < len(text) and text[i] > "~" and text[i] != _ZERO_WIDTH_SPACE and _PASSED_OVER.match(text[i]):
         i += step

@@ -32,6 +32,8 @@ def _spelled(text: str) -> str:
 
 def recount(text: str, start: int, end: int, mention: str) -> str | None:
     """What else than characters a span counts if it counts anything: for messages, with the span in characters."""
+    if not 0 <= start < end:
+        return None
     for encoding, width, unit in (
         ("utf-16-le", 2, "UTF-16 units, as JavaScript and Java count"),
         ("utf-8", 1, "UTF-8 bytes, as Rust and Go count"),
