@@ -6,26 +6,31 @@ from dataclasses import dataclass
 from operator import index
 from uuid import uuid4
 
+from .grapheme_clusters import has_no_glyph, is_boundary, trim, whole_span
 from .invalid_post import InvalidPost
 
 HEAD_START, HEAD_END, TAIL_START, TAIL_END = "<head>", "</head>", "<tail>", "</tail>"
 ENTITY_MARKERS = (HEAD_START, HEAD_END, TAIL_START, TAIL_END)
 
 
-def check_span(span: Sequence[int], length: int, name: str, unit: str, where: str) -> tuple[int, int]:
+def check_span(span: Sequence[int], units: str | Sequence[str], name: str, where: str) -> tuple[int, int]:
     r"""
-    Checks one entity's span.
+    Checks one entity's span, and trims it: blanks and invisible characters around an entity are no part of it.
 
     Args:
         span: `[start, end)`.
-        length: How many characters or words there are.
+        units: What it counts: a text, or a list of words.
         name: `"head"` or `"tail"`.
-        unit: `"characters"` or `"words"`.
         where: Names the row in messages.
 
+    Returns:
+        `[start, end)` from the first visible character to the last. Spans of words are as they were.
+
     Raises:
-        InvalidPost: Anything but two integers with 0 ≤ start < end ≤ length.
+        InvalidPost: Anything but two integers with 0 ≤ start < end ≤ length; or a span without a visible character, or
+            one that cuts a character of a reader, such as a letter from its accent.
     """
+    unit, length = "characters" if isinstance(units, str) else "words", len(units)
     try:
         start, end = map(index, span)
     except (TypeError, ValueError):
@@ -39,7 +44,27 @@ def check_span(span: Sequence[int], length: int, name: str, unit: str, where: st
             f"number of {unit}. The end is the first of the {unit} after the entity.",
             name,
         )
-    return start, end
+    text, found = (units, units[start:end]) if isinstance(units, str) else (None, " ".join(units[start:end]))
+    first, last = trim(found)
+    if first == last:
+        raise InvalidPost(
+            f"{where}: the span of `{name}`, [{start}, {end}), has no visible character, only {found!a:.80}; expected "
+            "the span of an entity.",
+            name,
+        )
+    if text is None:
+        return start, end
+    first, last = start + first, start + last
+    # What is trimmed off may be the accent of the letter before; a joiner or a variation selector may go.
+    cuts_before = first > start and not has_no_glyph(text[start]) and not is_boundary(text, start)
+    if cuts_before or not (is_boundary(text, first) and is_boundary(text, last)):
+        whole = trim(text, *whole_span(text, start, end))
+        raise InvalidPost(
+            f"{where}: the span of `{name}`, [{start}, {end}), is {found!r:.80}, which cuts a character in two; the "
+            f"nearest whole span is [{whole[0]}, {whole[1]}), {text[slice(*whole)]!r:.80}.",
+            name,
+        )
+    return first, last
 
 
 def words_to_text(words: Sequence[str], spans: Sequence[tuple[int, int]]) -> tuple[str, list[tuple[int, int]]]:

@@ -2,13 +2,19 @@
 
 import operator
 import re
-import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from .aligned_words import AlignedWords
 from .entity_markers import check_span, words_to_text
+from .grapheme_clusters import is_visible, trim
 from .invalid_post import InvalidPost
+from .mention_search import Span, near_miss, occurrences
+from .named_spans import agrees, recount
 
+AMBIGUOUS = ("error", "first", "all")  # ways to treat an entity that is in the text more than once
+MAX_ENTITIES = 64  # of one post, which make 4,032 ordered pairs
+MOST_PLACES = 8  # in a message
 # The names that token classifiers have for the types of MNRE's relations; OntoNotes' names for things go to misc.
 _SAME_TYPE = {
     "per": ("per", "person", "people"),
@@ -30,8 +36,8 @@ class Entity(NamedTuple):
         type: What kind of thing it is, as it was given; `None` where that was not said.
     """
 
-    span: tuple[int, int]
-    units: tuple[int, int]
+    span: Span
+    units: Span
     type: str | None = None
 
 
@@ -39,17 +45,24 @@ class PostText:
     r"""
     The text of a post, in which entities are looked up.
 
+    A post with `text` and `words` has to have the same in both. Its words are what the model reads; an entity may be
+    given in either, and a span that means something else in each is refused.
+
     Args:
-        post: With `words` or `text`.
+        post: With `words` or `text`, or both.
         where: Names the post in messages.
+        ambiguous: What to do about an entity that is given by what it is called, and is in the text more than once:
+            `"error"`, or take the `"first"` place, or `"all"` of them.
 
     Raises:
-        InvalidPost: There is no text.
+        InvalidPost: There is no text, or `text` and `words` differ.
+        ValueError: `ambiguous` is none of these.
     """
 
-    def __init__(self, post: Mapping[str, Any], where: str):
-        self.where, self.words, self._places = where, post.get("words"), None
-        self.text = post.get("text")
+    def __init__(self, post: Mapping[str, Any], where: str, ambiguous: str = "error"):
+        self.where, self.ambiguous = where, check_ambiguous(ambiguous)
+        self.words, self._places, self._written, self._aligned = post.get("words"), [], None, None
+        self.text = written = post.get("text")
         if self.words is not None:
             # `datasets` and pandas give arrays.
             is_list = isinstance(self.words, Iterable) and not isinstance(self.words, str | bytes | Mapping)
@@ -60,11 +73,26 @@ class PostText:
         elif self.text is None:
             keys = ", ".join(map(str, post)) or "nothing"
             raise InvalidPost(f"{where}: the post has no text: neither `text` nor `words`, only {keys}.", "text")
-        if not isinstance(self.text, str) or not self.text.strip():
+        if not isinstance(self.text, str) or not is_visible(self.text):
+            field, found = ("text", self.text) if self.words is None else ("words", self.words)
+            raise InvalidPost(f"{where}: the post has no text: `{field}` is {found!r:.80}.", field)
+        if self.words is not None:
+            self._read_written(written)
+
+    def _read_written(self, written: Any) -> None:
+        """The text that a post has beside its words; an empty cell is none."""
+        if written is None or written != written or (isinstance(written, str) and not is_visible(written)):
+            return
+        if not isinstance(written, str):
+            raise InvalidPost(f"{self.where}: `text` is {written!r:.80}; expected a string.", "text")
+        try:
+            self._written, self._aligned = written, AlignedWords(written, self.text)
+        except ValueError:
             raise InvalidPost(
-                f"{where}: the post has no text: `text` is {self.text!r:.80}.",
-                "text" if self.words is None else "words",
-            )
+                f"{self.where}: `text` is {written!r:.80} and `words` are {self.text!r:.80}, which have not the same "
+                "letters; leave out the one that does not belong to the post.",
+                "words",
+            ) from None
 
     @property
     def units(self) -> str | list[str]:
@@ -72,77 +100,180 @@ class PostText:
         return self.text if self.words is None else self.words
 
     def entity(self, value: Any, name: str, field: str | None = None) -> Entity:
+        """The first of `entities`."""
+        return self.entities(value, name, field)[0]
+
+    def entities(self, value: Any, name: str, field: str | None = None) -> list[Entity]:
         r"""
         Args:
             value: A span `[start, end)` of characters or words, the same as JSON in a string, what the entity is called
-                in the text, or a mapping with one of these: `start` and `end`, or `word` or `text`; and maybe its type,
-                as token-classification pipelines give it. Their spans count characters: of a post in words, too, if the
-                mapping also says what the entity is called.
+                in the text, or a mapping with `start` and `end`, or `word` or `text`, or all of them; and maybe its
+                type, as token-classification pipelines give it. A span that comes with what the entity is called has
+                to agree with it; of a post in words, it may count words or characters.
             name: What to call the entity in messages.
             field: The key of the post that it comes from; `name` by default.
 
-        Raises:
-            InvalidPost: It is not in the text, or is there more than once.
-        """
-        field, kind = field or name, None
-        if isinstance(value, Mapping):
-            value, kind = self._of_mapping(value, name, field)
-        value = _span_or_mention(value)
-        try:
-            if isinstance(value, str):
-                span = find_entity(self.text, value, name, self.where)
-                return Entity(span, span if self._places is None else _in_words(span, self._places), kind)
-            unit = "characters" if self.words is None else "words"
-            units = check_span(value, len(self.units), name, unit, self.where)
-        except InvalidPost as error:
-            raise InvalidPost(str(error), field) from None
-        span = units if self._places is None else (self._places[units[0]][0], self._places[units[1] - 1][1])
-        return Entity(span, units, kind)
+        Returns:
+            One entity; or with `ambiguous="all"` and what it is called one for each place, in the order of the text.
 
-    def _of_mapping(self, value: Mapping[str, Any], name: str, field: str) -> tuple[Any, str | None]:
+        Raises:
+            InvalidPost: It is not in the text, or is there more than once; it has no visible character; or it is given
+                in two ways that contradict each other.
+        """
+        span, mention, kind = value, None, None
+        try:
+            if isinstance(value, Mapping):
+                span, mention, kind = self._of_mapping(value, name)
+            elif isinstance(value, str):
+                span, mention = _span_or_mention(value)
+            if span is None and mention is not None:
+                found = self._called(mention, name)
+            else:
+                found = [self._at(span, name) if mention is None else self._agreeing(span, mention, name)]
+        except InvalidPost as error:
+            raise InvalidPost(str(error), field or name) from None
+        return [Entity(*spans, kind) for spans in found]
+
+    def _of_mapping(self, value: Mapping[str, Any], name: str) -> tuple[Span | None, str | None, str | None]:
+        """Span, what it is called, and type; one of the first two may be `None`."""
         kind = next((value[key] for key in TYPE_KEYS if value.get(key) is not None), None)
         if kind is not None and not isinstance(kind, str):
-            raise InvalidPost(f"{self.where}: the type of `{name}` is {kind!r:.80}; expected a string.", field)
+            raise InvalidPost(f"{self.where}: the type of `{name}` is {kind!r:.80}; expected a string.")
         mention = next((value[key] for key in ("word", "text") if isinstance(value.get(key), str)), None)
         if value.get("start") is not None and value.get("end") is not None:
-            span = value["start"], value["end"]
-            return span if self._places is None or not mention else self._counted(span, mention, name, field), kind
+            return (value["start"], value["end"]), mention or None, kind
         if mention is None:
             raise InvalidPost(
                 f"{self.where}: `{name}` is {dict(value)!r:.80}; expected `start` and `end`, or `text`: what it is "
-                "called.",
-                field,
+                "called."
             )
-        return mention, kind
+        return None, mention, kind
 
-    def _counted(self, span: tuple[Any, Any], mention: str, name: str, field: str) -> tuple[Any, Any]:
-        """
-        In words, a span of which it is also known what it is called: token classifiers count characters.
-        """
+    def _called(self, mention: str, name: str) -> list[tuple[Span, Span]]:
+        """The places of an entity of which it is only known what it is called."""
+        found = [self._from_characters(span) for span in occurrences(self.text, mention)]
+        if not found and self._written is not None:
+            found = [self._from_written(span, name) for span in occurrences(self._written, mention)]
+        if len(found) > 1 and self.ambiguous == "error":
+            spans = ", ".join(f"[{units[0]}, {units[1]})" for _, units in found[:MOST_PLACES])
+            more = ", …" if len(found) > MOST_PLACES else ""
+            raise InvalidPost(
+                f"{self.where}: `{name}` is {mention!r:.80}, which is in the text {len(found)} times; say which: "
+                f"{spans}{more}; or take the first or all of them with the option `ambiguous` (`--ambiguous`): 'first' "
+                "or 'all'."
+            )
+        if found:
+            return found if self.ambiguous == "all" else found[:1]
+        if not is_visible(mention):
+            raise InvalidPost(
+                f"{self.where}: `{name}` is {mention!a:.80}, without a visible character; expected what the entity is "
+                "called in the text."
+            )
+        hint = near_miss(self.text, mention)
+        raise InvalidPost(
+            f"{self.where}: `{name}` is {mention!r:.80}, which is not in the text: {self.text[:80]!r}."
+            + (f" {hint}" if hint else "")
+        )
+
+    def _at(self, span: Any, name: str) -> tuple[Span, Span]:
+        """Of a span of which nothing else is known."""
+        if self._written is None:
+            return self._from_units(span, name)
+        readings, faults = set(), []
+        for read in (self._from_units, self._from_written):
+            try:
+                readings.add(read(span, name))
+            except InvalidPost as error:
+                faults.append(error)
+        if not readings:
+            raise faults[0]
+        if len(readings) > 1:
+            start, end = map(operator.index, span)
+            raise InvalidPost(
+                f"{self.where}: the span of `{name}`, [{start}, {end}), is {' '.join(self.words[start:end])!r:.80} in "
+                f"words and {self._written[start:end]!r:.80} in characters of `text`. Leave out `text` or `words`, or "
+                f"say what the entity is called, too: {{'start': {start}, 'end': {end}, 'text': …}}."
+            )
+        return readings.pop()
+
+    def _agreeing(self, span: Any, mention: str, name: str) -> tuple[Span, Span]:
+        """Of a span of which it is known what it is called: token classifiers count characters, of words, too."""
         try:
             start, end = map(operator.index, span)
         except TypeError:
-            return span  # `check_span` says what is wrong with it
-        if _letters(" ".join(self.words[start:end])) == _letters(mention):
-            return span
-        if _letters(self.text[start:end]) == _letters(mention):
-            return _in_words(span, self._places)
+            return self._from_units(span, name)  # says what is wrong with it
+        texts = {"characters": (self.text, self._from_joined)}
+        if self.words is not None:
+            texts = {"words": (self.words, self._from_units), **texts}
+        if self._written is not None and self._written != self.text:
+            texts["characters of `text`"] = self._written, self._from_written
+        said, readings = {}, set()
+        for unit, (units, read) in texts.items():
+            if 0 <= start < end <= len(units):
+                found = units[start:end] if isinstance(units, str) else " ".join(units[start:end])
+                said[unit] = f"{found!r:.80} in {unit}"
+                if agrees(found, mention):
+                    readings.add(read((start, end), name))
+        if len(readings) == 1:
+            return readings.pop()
+        if readings:
+            spans = " and ".join(f"[{units[0]}, {units[1]})" for _, units in sorted(readings))
+            raise InvalidPost(
+                f"{self.where}: `{name}` is {mention!r:.80} from {start} to {end}, in words and in characters; in "
+                f"words these are {spans}. Give the one that is meant, and not what it is called."
+            )
+        written = self.text if self._written is None else self._written
+        hint = recount(written, start, end, mention)
+        if not said and hint is None:
+            return self._from_units(span, name)  # says where the text ends
+        if hint is None and (places := occurrences(written, mention)):
+            hint = f"{mention!r:.80} is at " + ", ".join(f"[{a}, {b})" for a, b in places[:MOST_PLACES]) + "."
         raise InvalidPost(
             f"{self.where}: `{name}` is {mention!r:.80} from {start} to {end}, but that is "
-            f"{' '.join(self.words[start:end])!r:.80} in words and {self.text[start:end]!r:.80} in characters.",
-            field,
+            f"{' and '.join(said.values()) or 'outside the text'}. "
+            + (hint or "Mend the one or the other, or leave one out.")
         )
+
+    def _from_units(self, span: Any, name: str) -> tuple[Span, Span]:
+        units = check_span(span, self.units, name, self.where)
+        return (units if self.words is None else self._characters(units)), units
+
+    def _from_joined(self, span: Any, name: str) -> tuple[Span, Span]:
+        """Of a span of characters of the text, or of the words joined."""
+        span = check_span(span, self.text, name, self.where)
+        return (span, span) if self.words is None else self._of_words(span)
+
+    def _from_written(self, span: Any, name: str) -> tuple[Span, Span]:
+        """Of a span of characters of the text beside the words."""
+        span = check_span(span, self._written, name, self.where)
+        joined = self._aligned(*span)
+        if joined is None:
+            raise InvalidPost(
+                f"{self.where}: `{name}` is {self._written[slice(*span)]!r:.80} in `text`, and no part of `words`."
+            )
+        return self._of_words(joined)
+
+    def _from_characters(self, span: Span) -> tuple[Span, Span]:
+        return span, span if self.words is None else _in_words(span, self._places)
+
+    def _of_words(self, span: Span) -> tuple[Span, Span]:
+        units = _in_words(span, self._places)
+        return self._characters(units), units
+
+    def _characters(self, units: Span) -> Span:
+        return trim(self.text, self._places[units[0]][0], self._places[units[1] - 1][1])
 
 
 def text_and_spans(
-    row: Mapping[str, Any], where: str
-) -> tuple[str, tuple[tuple[int, int], tuple[int, int]], tuple[tuple[int, int], tuple[int, int]]]:
+    row: Mapping[str, Any], where: str, ambiguous: str = "error"
+) -> tuple[str, tuple[Span, Span], tuple[Span, Span]]:
     r"""
     Finds head and tail of a post.
 
     Args:
-        row: With `text` or `words`, and `head` and `tail` as for `PostText.entity`.
+        row: With `text` or `words`, and `head` and `tail` as for `PostText.entities`.
         where: Names the post in messages.
+        ambiguous: See `PostText`; of `"all"` places this takes the first.
 
     Returns:
         The text; the spans of head and tail in characters; and the same in words where the post has words.
@@ -150,38 +281,36 @@ def text_and_spans(
     Raises:
         InvalidPost: There is no text, or an entity is not in it, or is there more than once.
     """
-    text = PostText(row, where)
+    text = PostText(row, where, ambiguous)
     head, tail = (text.entity(row.get(name), name) for name in ("head", "tail"))
     return text.text, (head.span, tail.span), (head.units, tail.units)
 
 
-def find_entity(text: str, mention: str, name: str, where: str) -> tuple[int, int]:
+def head_tail_pairs(text: PostText, head: Any, tail: Any, most: int = MAX_ENTITIES) -> list[tuple[Entity, Entity]]:
     r"""
-    Where an entity stands that is given by what it is called. Occurrences inside of longer words count only if there
-    are no others.
+    Head and tail of a post: one pair; or with `ambiguous="all"` one for every place of the head with every place of the
+    tail, in the order of the text. Of several, those with both at one place are left out.
 
     Raises:
-        InvalidPost: It is not in the text, or more than once; the message lists the places.
+        InvalidPost: See `PostText.entities`; or they have more than `most` places.
     """
-    mention = mention.strip()
-    # Those that overlap, too: "Bora Bora" is twice in "Bora Bora Bora".
-    starts = [match.start() for match in re.finditer(f"(?={re.escape(mention)})", text)] if mention else []
-    places = [(start, start + len(mention)) for start in starts]
-    whole = [
-        (start, end)
-        for start, end in places
-        if not (start > 0 and text[start - 1].isalnum() and text[start].isalnum())
-        and not (end < len(text) and text[end - 1].isalnum() and text[end].isalnum())
-    ]
-    places = whole or places
-    if not places:
-        raise InvalidPost(f"{where}: `{name}` is {mention!r:.80}, which is not in the text: {text[:80]!r}.", name)
-    if len(places) > 1:
-        spans = ", ".join(f"[{start}, {end})" for start, end in places)
+    heads, tails = text.entities(head, "head"), text.entities(tail, "tail")
+    if len(heads) == len(tails) == 1:
+        return [(heads[0], tails[0])]
+    if (places := len({entity.span for entity in (*heads, *tails)})) > most:
         raise InvalidPost(
-            f"{where}: `{name}` is {mention!r:.80}, which is in the text {len(places)} times; say which: {spans}.", name
+            f"{text.where}: head and tail are in the text at {places} places; expected up to {most}. Give the "
+            "spans of those that are meant.",
+            "head" if len(heads) > len(tails) else "tail",
         )
-    return places[0]
+    return [(head, tail) for head in heads for tail in tails if head.span != tail.span]
+
+
+def check_ambiguous(ambiguous: Any, allowed: Sequence[str] = AMBIGUOUS) -> str:
+    """Raises a `ValueError` for what is no way to treat entities that are in a text more than once."""
+    if ambiguous not in allowed:
+        raise ValueError(f"`ambiguous` is {ambiguous!r}; expected {' or '.join(map(repr, allowed))}.")
+    return ambiguous
 
 
 def type_of(label: str | None) -> str | None:
@@ -192,21 +321,12 @@ def type_of(label: str | None) -> str | None:
     return ENTITY_TYPES.get(label, label)
 
 
-def _span_or_mention(value: Any) -> Any:
+def _span_or_mention(value: str) -> tuple[Span | None, str | None]:
     """Tables of strings have spans as `"[0, 3]"`."""
-    span = (
-        re.fullmatch(r"\s*[\[(]\s*([0-9]{1,9})\s*,\s*([0-9]{1,9})\s*[\])]\s*", value)
-        if isinstance(value, str)
-        else None
-    )
-    return (int(span[1]), int(span[2])) if span else value
+    span = re.fullmatch(r"\s*[\[(]\s*([0-9]{1,9})\s*,\s*([0-9]{1,9})\s*[\])]\s*", value)
+    return ((int(span[1]), int(span[2])), None) if span else (None, value)
 
 
-def _letters(text: str) -> str:
-    """What is left of a mention whatever a tokenizer did to it: letters and digits, in lower case, without accents."""
-    return "".join(character for character in unicodedata.normalize("NFKD", text.lower()) if character.isalnum())
-
-
-def _in_words(span: tuple[int, int], words: Sequence[tuple[int, int]]) -> tuple[int, int]:
+def _in_words(span: Span, words: Sequence[Span]) -> Span:
     inside = [i for i, (start, end) in enumerate(words) if start < span[1] and end > span[0]]
     return inside[0], inside[-1] + 1

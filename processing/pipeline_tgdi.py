@@ -12,7 +12,7 @@ from transformers import Pipeline
 from transformers.utils import logging
 
 from .entity_markers import ENTITY_MARKERS
-from .entity_mentions import Entity
+from .entity_mentions import Entity, check_ambiguous
 from .entity_pairs import allowed_relations, symmetric_relations, tail_first_bias
 from .evidence import branch_shares, gate_summary, similarity_maps
 from .invalid_post import InvalidPost
@@ -40,6 +40,7 @@ DEFAULTS = {
     "pairs": "auto",
     "negative_label": "auto",
     "threshold": None,
+    "ambiguous": "error",
 }
 
 
@@ -103,6 +104,7 @@ class MultimodalRelationExtractionPipeline(Pipeline):
                 f"The pipeline {TASK} has no option {', '.join(sorted(unknown))}; it has {', '.join(DEFAULTS)}."
             )
         _check_numbers(options)
+        check_ambiguous(options.get("ambiguous", "error"))
         # Every stage takes its own from one set of options.
         return options, {}, {}
 
@@ -114,8 +116,8 @@ class MultimodalRelationExtractionPipeline(Pipeline):
 
                 - `text` (or `words`, a list);
                 - `head` and `tail`: spans `[start, end)` of characters (or words), or what the entities are called
-                  where they are in the text once, or mappings as token-classification pipelines give them; or instead
-                  `entities`, a list of such, for all pairs among them;
+                  where they are in the text once (or see `ambiguous`), or mappings as token-classification pipelines
+                  give them; or instead `entities`, a list of such, for all pairs among them;
                 - and if there are any `image` (path, PIL image, array or `{"bytes": …}`), `objects` (boxes on the
                   image, or pictures) and `caption`; and `id`, which is passed on.
             batch_size (`int`, defaults to 16): Posts that are read together.
@@ -136,6 +138,10 @@ class MultimodalRelationExtractionPipeline(Pipeline):
             progress (`bool`, defaults to `False`): Show a bar.
             pairs (`str` or `float`, defaults to `"auto"`): How the two orders of a pair are combined, see
                 `tail_first_bias`.
+            ambiguous (`str`, defaults to `"error"`): What to do about an entity that is given by what it is called, and
+                is in the text more than once: `"error"` says where; `"first"` takes the first place; `"all"` takes
+                every place as an entity of its own. A post with head and tail then gives `{"pairs": […]}`, too, with
+                a result for every place of the head with every place of the tail, as given, in the order of the text.
 
         Returns:
             For one post a result, for a list a list, else an iterator that reads on as results are taken. A result has
@@ -211,9 +217,9 @@ class MultimodalRelationExtractionPipeline(Pipeline):
                 bar.update(len(results))
                 yield from results
 
-    def preprocess(self, posts: list[tuple[int, Any]], strict: bool, **settings: Any) -> dict[str, Any]:
+    def preprocess(self, posts: list[tuple[int, Any]], strict: bool, ambiguous: str, **settings: Any) -> dict[str, Any]:
         """See `PostReader`."""
-        return self.reader(posts, strict)
+        return self.reader(posts, strict, ambiguous)
 
     def _forward(
         self, batch: dict[str, Any], rows_per_pass: int, evidence: bool, labels: RelationLabels, **settings: Any
@@ -306,7 +312,7 @@ class MultimodalRelationExtractionPipeline(Pipeline):
             self._answer(post, batch, labels, place, row, text_only, top_k, drop_none)
             for place, row, text_only in zip(places, scores.tolist(), alone)
         ]
-        if not post.all_pairs:
+        if not post.listed:
             return {**result, **answers[0]}
         return {**result, "pairs": [one for one in answers if one["relation"] is not None or not drop_none]}
 
@@ -319,7 +325,7 @@ class MultimodalRelationExtractionPipeline(Pipeline):
         """
         scores = self._allowed(probabilities[post.rows].double(), post.pairs, labels)  # (rows, labels)
         if not post.all_pairs:
-            return scores, [0]
+            return scores, list(range(len(post.pairs)))
         if labels.undeclared:
             raise ValueError(
                 f"All pairs of a post need to know which label stands for no relation. {labels.undeclared}"

@@ -3,18 +3,16 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import combinations
+from itertools import chain, combinations
 from typing import Any
 
 import torch
 from PIL.Image import Image
 
-from .entity_mentions import Entity, PostText
+from .entity_mentions import MAX_ENTITIES, Entity, PostText, head_tail_pairs
 from .image_inputs import open_picture, picture_key
 from .invalid_post import InvalidPost, blaming
 from .query_phrases import queries_for
-
-MAX_ENTITIES = 64  # of one post, which make 4,032 ordered pairs
 
 
 @dataclass
@@ -25,9 +23,13 @@ class Post:
     Args:
         given: As it came.
         where: Its name in messages.
-        entities: Head and tail, or the entities of which all pairs are scored, in the order of the text.
-        pairs: Head and tail of each row: of every two entities in the order of the text, then the other way round.
+        text: What spans of characters count.
+        units: What the processor takes: the words where there are words, else the text.
+        entities: All heads and tails, or the entities of which all pairs are scored, in the order of the text.
+        pairs: Head and tail of each row: as given, or of every two entities in the order of the text, then the other
+            way round.
         all_pairs: Whether the post has a list of entities.
+        listed: Whether its result is a list of pairs: it has entities, or all places of head and tail are wanted.
         rows: Where its rows are in the batch; `None` where it can't be used.
         error: Why it can't.
         added: Caption and objects that models have made.
@@ -36,9 +38,11 @@ class Post:
     given: Mapping[str, Any]
     where: str
     text: str = ""
+    units: str | list[str] = ""
     entities: list[Entity] = field(default_factory=list)
     pairs: list[tuple[Entity, Entity]] = field(default_factory=list)
     all_pairs: bool = False
+    listed: bool = False
     rows: slice | None = None
     error: InvalidPost | None = None
     added: dict[str, Any] = field(default_factory=dict)
@@ -52,16 +56,27 @@ class PostReader:
     Args:
         processor (`TGDIProcessor`): The model's.
         captioner, grounder (*optional*): See `MultimodalRelationExtractionPipeline`.
+        max_entities: The most entities of a post, all places at which they are wanted included.
     """
 
-    def __init__(self, processor, captioner: Callable | None = None, grounder: Callable | None = None):
+    def __init__(
+        self,
+        processor,
+        captioner: Callable | None = None,
+        grounder: Callable | None = None,
+        max_entities: int = MAX_ENTITIES,
+    ):
         self.processor, self.captioner, self.grounder = processor, captioner, grounder
+        self.max_entities = max_entities
 
-    def __call__(self, posts: Iterable[tuple[int, Any]], strict: bool = True) -> dict[str, Any]:
+    def __call__(
+        self, posts: Iterable[tuple[int, Any]], strict: bool = True, ambiguous: str = "error"
+    ) -> dict[str, Any]:
         r"""
         Args:
             posts: One batch: numbers, for messages, and posts as the pipeline takes them.
             strict: Whether a post that can't be used is an error; otherwise it has one.
+            ambiguous: See `PostText`.
 
         Returns:
             `posts`: a `Post` each; `inputs`: the tensors of the rows of all that can be used, distinct pictures once,
@@ -70,7 +85,8 @@ class PostReader:
         Raises:
             InvalidPost: With `strict`.
         """
-        posts = [_read(number, post, strict) for number, post in posts]
+        find = partial(_find_entities, ambiguous=ambiguous, most=self.max_entities)
+        posts = [_read(number, post, strict, find) for number, post in posts]
         if self.captioner or self.grounder:
             opened: dict[Any, Image] = {}
             for post in posts:
@@ -96,7 +112,7 @@ class PostReader:
                 continue
             post.rows = slice(len(names), len(names) + len(post.pairs))
             given = {**post.given, **post.added}
-            shared = (PostText(given, post.where).units, *(given.get(name) for name in ("image", "objects", "caption")))
+            shared = (post.units, *(given.get(name) for name in ("image", "objects", "caption")))
             for head, tail in post.pairs:
                 row = (shared[0], head.units, tail.units, *shared[1:])
                 for column, value in zip(columns.values(), row):
@@ -134,11 +150,11 @@ class PostReader:
                 post.added["objects"] = [one["box"] for one in objects]
 
 
-def _read(number: int, given: Any, strict: bool) -> Post:
+def _read(number: int, given: Any, strict: bool, find: Callable[[Post], Any]) -> Post:
     where = f"post {number}"
     if isinstance(given, Mapping):
         post = Post(given, where if given.get("where") is None else str(given["where"]))
-        _catching(post, strict, _find_entities)
+        _catching(post, strict, find)
         return post
     if not isinstance(given, InvalidPost):  # such comes from a reader of files that could not make a post of a row
         given = InvalidPost(f"{where} is {given!r:.80}; expected a mapping with text, head and tail.")
@@ -157,27 +173,33 @@ def _catching(post: Post, strict: bool, step: Callable[[Post], Any]) -> None:
             post.error = error
 
 
-def _find_entities(post: Post) -> None:
-    text = PostText(post.given, post.where)
-    post.text = text.text
+def _find_entities(post: Post, ambiguous: str, most: int) -> None:
+    text = PostText(post.given, post.where, ambiguous)
+    post.text, post.units = text.text, text.units
     entities, pair = post.given.get("entities"), [post.given.get(name) for name in ("head", "tail")]
     if entities is None:
-        post.entities = [text.entity(value, name) for name, value in zip(("head", "tail"), pair)]
-        post.pairs = [tuple(post.entities)]
+        post.pairs, post.listed = head_tail_pairs(text, *pair, most), ambiguous == "all"
+        post.entities = _distinct(entity for one in post.pairs for entity in one)
         return
     if pair != [None, None]:
         raise InvalidPost(f"{post.where} has `entities` and head or tail; expected the one or the other.", "entities")
     if isinstance(entities, str | bytes | Mapping) or not isinstance(entities, Iterable):
         raise InvalidPost(f"{post.where}: `entities` is {entities!r:.80}; expected a list of entities.", "entities")
-    found = [text.entity(value, f"entities[{i}]", "entities") for i, value in enumerate(entities)]
-    # The same span twice is one entity.
-    found = list({entity.span: entity for entity in reversed(found)}.values())
-    if not 2 <= len(found) <= MAX_ENTITIES:
+    found = [text.entities(value, f"entities[{i}]", "entities") for i, value in enumerate(entities)]
+    post.entities, post.all_pairs, post.listed = _distinct(chain.from_iterable(found)), True, True
+    if not 2 <= len(post.entities) <= most:
         raise InvalidPost(
-            f"{post.where}: `entities` has {len(found)} different entities; expected 2 to {MAX_ENTITIES}.", "entities"
+            f"{post.where}: `entities` has {len(post.entities)} different entities; expected 2 to {most}.", "entities"
         )
-    post.entities, post.all_pairs = sorted(found, key=lambda entity: entity.span), True
     post.pairs = [pair for two in combinations(post.entities, 2) for pair in (two, two[::-1])]
+
+
+def _distinct(entities: Iterable[Entity]) -> list[Entity]:
+    """In the order of the text; the same span twice is one entity, the first."""
+    distinct: dict[tuple[int, int], Entity] = {}
+    for entity in entities:
+        distinct.setdefault(entity.span, entity)
+    return [distinct[span] for span in sorted(distinct)]
 
 
 def _lacking(posts: list[Post], name: str) -> list[Post]:

@@ -22,6 +22,7 @@ from .entity_markers import (
     shorten,
     words_to_text,
 )
+from .grapheme_clusters import trim
 from .image_inputs import MAX_IMAGE_PIXELS, PictureBatch, is_box
 from .invalid_post import InvalidPost
 
@@ -169,7 +170,7 @@ class TGDIProcessor(ProcessorMixin):
                 channels, or channels first; bytes, or floats from 0 to 1) or a mapping with `bytes` or `path`.
             text (`str`, `list[str]` or `list[list[str]]`): One text, several texts, or several lists of words.
             head: The span `[start, end)` of the head entity, or one for each post: characters of the text, or words
-                where words are given.
+                where words are given. Blanks and invisible characters around an entity are left outside of its markers.
             tail: The same of the tail entity. The two may overlap, nest or coincide.
             objects: Up to `num_objects` parts of the picture for a post, or for each: boxes `(x0, y0, x1, y1)` in
                 pixels of the upright picture, or pictures of their own. Of more the first are taken.
@@ -408,10 +409,11 @@ def _cut(text: Any, head: Any, tail: Any, where: str) -> tuple[list[str], list[s
         if not isinstance(words, Sequence | np.ndarray) or not all(isinstance(word, str) for word in words):
             raise InvalidPost(f"{where}: `text` is {text!r:.80}; expected a string or a list of words.", "text")
         words = list(words)
-    unit, length = ("characters", len(text)) if words is None else ("words", len(words))
-    head, tail = (check_span(span, length, name, unit, where) for name, span in (("head", head), ("tail", tail)))
+    units = text if words is None else words
+    head, tail = (check_span(span, units, name, where) for name, span in (("head", head), ("tail", tail)))
     if words is not None:
-        text, (head, tail) = words_to_text(words, (head, tail))
+        text, spans = words_to_text(words, (head, tail))
+        head, tail = (trim(text, *span) for span in spans)
     _check_unicode(text, "text", where)
     return cut_at_markers(text, head, tail)
 

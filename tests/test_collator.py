@@ -118,3 +118,41 @@ def test_entities_can_be_given_by_what_they_are_called(processor):
         assert all(torch.equal(got[name], expected[name]) for name in expected)
     with pytest.raises(ValueError, match="^row 1 of the batch: `tail` is 'Eve', which is not in the text"):
         collate([POST, {**POST, "tail": "Eve"}])
+
+
+def test_training_rows_are_read_as_posts_are(processor):
+    collate = TGDICollator(processor)
+    expected = collate([POST])
+    both = {**POST, "words": ["Ann", "meets", "Bob"]}
+    for row in (
+        {**POST, "head": {"start": 0, "end": 3, "text": "ann", "label": "PER"}},
+        {**POST, "head": [0, 4], "tail": [9, 13]},
+        {**both, "head": "Ann", "tail": {"start": 2, "end": 3, "text": "Bob"}},
+        {**both, "tail": [10, 13], "head": {"word": "Ann"}},
+    ):
+        got = collate([row])
+        assert all(torch.equal(got[name], expected[name]) for name in expected)
+    for row, message in (
+        ({**POST, "head": {"start": 1, "end": 4, "text": "Ann"}}, r"'Ann' from 1 to 4.*'Ann' is at \[0, 3\)"),
+        ({**POST, "head": (3, 4)}, "has no visible character"),
+        ({**POST, "head": " "}, "without a visible character"),
+        ({**POST, "text": "Ann\u0301 meets Bob"}, r"nearest whole span is \[0, 4\)"),
+        ({**both, "head": [0, 3]}, "in words and 'Ann' in characters"),
+        ({**both, "text": "Eve meets Bob"}, "have not the same letters"),
+        ({"words": ["Ann", " ", "Bob"], "head": [0, 1], "tail": [1, 2]}, "has no visible character"),
+    ):
+        with pytest.raises(ValueError, match=f"^row 1 of the batch: .*{message}"):
+            collate([POST, row])
+
+
+def test_of_several_places_the_first_is_taken_on_request(processor):
+    twice = {"text": "Ann meets Bob and Ann", "head": "Ann", "tail": "Bob"}
+    with pytest.raises(ValueError, match="^row 0 of the batch: `head` is 'Ann', which is in the text 2 times"):
+        TGDICollator(processor)([twice])
+    got, expected = (
+        TGDICollator(processor, ambiguous="first")([row])
+        for row in (twice, {**twice, "head": (0, 3), "tail": (10, 13)})
+    )
+    assert all(torch.equal(got[name], expected[name]) for name in expected)
+    with pytest.raises(ValueError, match="`ambiguous` is 'all'; expected 'error' or 'first'"):
+        TGDICollator(processor, ambiguous="all")

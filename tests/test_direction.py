@@ -47,6 +47,19 @@ def test_a_pair_that_is_listed_both_ways_keeps_its_labels():
     ]  # fmt: skip
 
 
+def test_pairs_are_told_by_where_entities_are_not_by_how_they_are_given():
+    """Blanks around a span, or a name in the place of a span, make no other pair."""
+    both_ways = dataset_of([([0, 3], [8, 11], 2), ([7, 11], [0, 4], 3)], same_post=True)
+    assert len(with_both_orders(both_ways)) == 2
+    named = dataset_of([("Ann", "Bob", 2), ("[8, 11]", " Ann", 3)], same_post=True)
+    assert len(with_both_orders(named)) == 2
+    mappings = dataset_of(
+        [({"start": 0, "end": 3, "text": "Ann"}, {"start": 8, "end": 11, "text": "Bob"}, 2)] * 2, same_post=True
+    )
+    assert len(with_both_orders(mappings)) == 4
+    assert is_tail_first(named).tolist() == [0, 1]
+
+
 def test_what_holds_one_way_has_an_inverse():
     swapped = swapped_labels(NAMES, inverses=True)
     assert swapped.tolist() == [0, 1, 4, 5, 2, 3]  # None, the peer, and two with their inverses

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tgdi_hf import InvalidPost
 from tgdi_hf.explanation import explain, figure
 from tgdi_hf.heat_map import heat_map
 from tgdi_hf.processing.pipeline_tgdi import MultimodalRelationExtractionPipeline
@@ -27,6 +28,17 @@ def test_heat_maps_of_entities_and_words(pipe, picture):
 def test_without_a_picture_there_is_none_to_show(pipe):
     result, pictures = explain(pipe, {**POST, "text": None, "words": POST["text"].split()})
     assert pictures == [] and result["gate"] is None
+
+
+@pytest.mark.parametrize("before", [" ", "👩\u200d👧", "\u200b", "e\u0301"])
+def test_posts_may_begin_with_anything(pipe, picture, before):
+    result, pictures = explain(pipe, {**POST, "text": f"{before} {POST['text']}", "image": picture})
+    assert result["head"]["start"] == len(before) + 1 and len(pictures) == 3
+
+
+def test_what_has_several_pairs_is_refused(pipe):
+    with pytest.raises(InvalidPost, match="expected one head and one tail"):
+        explain(pipe, {"text": POST["text"], "entities": ["Ann Lee", "Bob"]})
 
 
 def test_the_figure_shows_what_was_found(pipe, picture, tmp_path):

@@ -49,3 +49,13 @@ def test_pictures_can_be_opened_ahead(corpus, model, processor):
 
 def test_one_post_is_a_post(model, processor):
     assert [*predict(model, processor, POST)] == [*predict(model, processor, [POST])]
+
+
+def test_of_several_places_one_or_all_can_be_taken(model, processor):
+    twice = {"text": "Ann meets Bob and Ann", "head": "Ann", "tail": "Bob"}
+    with pytest.raises(ValueError, match="^post 0: `head` is 'Ann', which is in the text 2 times"):
+        list(predict(model, processor, twice))
+    (first,) = predict(model, processor, twice, ambiguous="first")
+    (every,) = predict(model, processor, [twice], ambiguous="all")
+    assert first["head"]["start"] == 0
+    assert [one["head"]["start"] for one in every["pairs"]] == [0, 18]

@@ -64,6 +64,19 @@ def test_entities_of_a_token_classifier(pipe):
         list(extract_triples(pipe, posts, ner=ner))
 
 
+def test_every_place_is_a_row_of_its_own_on_request(pipe):
+    post = {"id": "a", "text": "Ann meets Bob, Ann leaves", "head": "Ann", "tail": "Bob"}
+    errors = []
+    assert list(extract_triples(pipe, [post], on_error=errors.append)) == []
+    assert "2 times" in errors[0]
+    (row,) = extract_triples(pipe, [post], ambiguous="first")
+    assert (row["head_start"], row["tail_start"]) == (0, 10)
+    rows = list(extract_triples(pipe, [post], ambiguous="all"))
+    assert [(row["id"], row["head"], row["head_start"], row["tail_start"]) for row in rows] == [
+        *(("a", "Ann", 0, 10), ("a", "Ann", 15, 10)),
+    ]
+
+
 @pytest.fixture
 def ner(processor, tmp_path):
     """A folder with a token classifier of random weights; the seed gives one that finds something."""
@@ -95,6 +108,16 @@ def test_the_command_finds_the_entities_of_posts_without(checkpoint, ner, tmp_pa
     assert result.exit_code == 0 and "left out" not in result.output, result.output
     result = CliRunner().invoke(app, arguments)
     assert result.output.count("left out") == 2 and "expected head and tail" in result.output
+
+
+def test_the_command_chooses_among_places(checkpoint, tmp_path):
+    posts = tmp_path / "posts.jsonl"
+    posts.write_text('{"id": 1, "text": "Ann meets Bob, Ann leaves", "head": "Ann", "tail": "Bob"}\n')
+    arguments = ["triples", str(checkpoint), str(posts), str(tmp_path / "triples.jsonl")]
+    result = CliRunner().invoke(app, arguments)
+    assert "left out" in result.output and "--ambiguous" in result.output
+    result = CliRunner().invoke(app, [*arguments, "--ambiguous", "all"])
+    assert result.exit_code == 0 and "left out" not in result.output, result.output
 
 
 ROWS = [

@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -31,6 +32,23 @@ Posts = Annotated[
 BatchSize = Annotated[int, typer.Option(min=1, help="Posts that are read together.")]
 Pairs = Annotated[
     str, typer.Option(help="How the two orders of a pair are combined: auto, independent, mnre or a number.")
+]
+
+
+class Places(StrEnum):
+    """Of an entity that is in a text more than once."""
+
+    error = "error"
+    first = "first"
+    all = "all"
+
+
+Ambiguous = Annotated[
+    Places,
+    typer.Option(
+        help="An entity that is given by name and is in the text more than once: report it, or take the first or all "
+        "places."
+    ),
 ]
 Data = Annotated[
     Path, typer.Argument(help="What `tgdi prepare` made, a DatasetDict saved with `save_to_disk`, or an MNRE folder.")
@@ -333,6 +351,7 @@ def predict(
     negative: Negative = None,
     no_negative: NoNegative = False,
     threshold: Threshold = None,
+    ambiguous: Ambiguous = Places.error,
     strict: Annotated[bool, typer.Option(help="Stop at a post that can't be used.")] = False,
     errors: Annotated[
         Path | None, typer.Option(help="Where such posts go, with the reason.", show_default="OUTPUT.errors.jsonl")
@@ -357,7 +376,8 @@ def predict(
     pipe = _pipeline(checkpoint, bf16, chosen)
     options = {
         "top_k": top_k, "drop_none": drop_none, "evidence": evidence, "pairs": _number_or_name(pairs),
-        "negative_label": chosen, "threshold": threshold, "batch_size": batch_size, "strict": strict,
+        "negative_label": chosen, "threshold": threshold, "ambiguous": ambiguous.value, "batch_size": batch_size,
+        "strict": strict,
     }  # fmt: skip
     if str(output) == "-":
         from .bulk_prediction import print_predictions
@@ -396,6 +416,7 @@ def triples(
     negative: Negative = None,
     no_negative: NoNegative = False,
     threshold: Threshold = None,
+    ambiguous: Ambiguous = Places.error,
     batch_size: BatchSize = 16,
     workers: Workers = 2,
     bf16: BF16 = False,
@@ -419,6 +440,7 @@ def triples(
         num_workers=workers,
         pairs=_number_or_name(pairs),
         threshold=threshold,
+        ambiguous=ambiguous.value,
         on_error=lambda error: typer.echo(f"left out: {error}", err=True),
     )
     count = write_triples(tqdm(found, unit=" triples", disable=None), output, base=base)
@@ -446,6 +468,7 @@ def prepare(
         str, typer.Option(help="Of an MNRE folder: 'none', or 'published' to import its crops.")
     ] = "none",
     spacy: Annotated[str | None, typer.Option(help="spaCy pipeline for noun phrases.", show_default="a rule")] = None,
+    ambiguous: Ambiguous = Places.error,
     image_root: Annotated[Path | None, typer.Option(help="Refuse pictures outside this folder.")] = None,
     cache: Annotated[Path | None, typer.Option(help="Where results are kept.", show_default="~/.cache/tgdi_hf")] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Pictures a run of a model.")] = 8,
@@ -493,6 +516,7 @@ def prepare(
         batch_size=batch_size,
         num_workers=workers,
         embed_images=embed_images,
+        ambiguous=ambiguous.value,
     )
     if not state.is_main_process:
         return

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from .processing.entity_mentions import text_and_spans
+from .processing.entity_mentions import check_ambiguous, text_and_spans
 from .processing.processing_tgdi import TGDIProcessor
 
 IGNORED = -100  # the label that PyTorch's cross-entropy leaves out
@@ -29,6 +29,12 @@ class TGDICollator:
             bytes, as `undecoded` leaves them.
         num_labels (`int`, *optional*):
             Of a multi-label model, whose rows have lists of relation ids as `label`: the width of `labels`.
+        ambiguous (`str`, *optional*, defaults to `"error"`):
+            What to do about an entity that is given by what it is called, and is in the text more than once: `"error"`,
+            or take the `"first"` place. (A row has one label, so it can't be for all of them.)
+
+    Raises:
+        ValueError: `ambiguous` is none of these.
 
     Example:
 
@@ -43,7 +49,9 @@ class TGDICollator:
         share_images: bool = True,
         vision_features: Callable | None = None,
         num_labels: int | None = None,
+        ambiguous: str = "error",
     ):
+        self.ambiguous = check_ambiguous(ambiguous, ("error", "first"))
         self.processor = processor
         self.share_images = share_images
         self.vision_features = vision_features
@@ -65,7 +73,7 @@ class TGDICollator:
                 refuses.
         """
         names = [_name(row, i) for i, row in enumerate(rows)]
-        heads, tails = zip(*[_spans(row, name) for row, name in zip(rows, names)])
+        heads, tails = zip(*[_spans(row, name, self.ambiguous) for row, name in zip(rows, names)])
         inputs = self.processor(
             text=[_text(row, name) for row, name in zip(rows, names)],
             head=heads,
@@ -97,9 +105,13 @@ def _text(row: Mapping[str, Any], name: str) -> str | Sequence[str]:
     raise ValueError(f"{name} has neither `text` nor `words`, only {', '.join(row) or 'nothing'}.")
 
 
-def _spans(row: Mapping[str, Any], name: str) -> tuple[Any, Any]:
-    head, tail = row.get("head"), row.get("tail")
-    return text_and_spans(row, name)[2] if isinstance(head, str) or isinstance(tail, str) else (head, tail)
+def _spans(row: Mapping[str, Any], name: str, ambiguous: str) -> tuple[Any, Any]:
+    """Head and tail as the processor takes them, which checks plain spans itself."""
+    pair = row.get("head"), row.get("tail")
+    two_texts = row.get("words") is not None and row.get("text") is not None
+    if two_texts or any(isinstance(entity, str | Mapping) for entity in pair):
+        return text_and_spans(row, name, ambiguous)[2]
+    return pair
 
 
 def _label(row: Mapping[str, Any], name: str) -> int:

@@ -90,12 +90,8 @@ def labels_with_inverses(dataset: Any, swapped_label: np.ndarray, none: int) -> 
 
 
 def _listed_pairs(dataset: Any) -> list[tuple[Any, Any, Any]]:
-    """Text, head and tail of every row."""
-    return list(zip(texts_of(dataset), map(_hashable, dataset["head"]), map(_hashable, dataset["tail"])))
-
-
-def _hashable(entity: Any) -> Any:
-    return entity if isinstance(entity, str) else tuple(entity)
+    """Text, and spans of head and tail, of every row."""
+    return [(text, head, tail) for text, (head, tail) in zip(texts_of(dataset), spans_of(dataset))]
 
 
 def with_both_orders(
@@ -152,7 +148,8 @@ def with_both_orders(
 def spans_of(rows: Any) -> Iterator[tuple[tuple[int, int], tuple[int, int]]]:
     """Head and tail of every row, in characters of its text."""
     columns = [name for name in ("text", "words", "head", "tail") if name in rows.column_names]
-    return (text_and_spans(row, f"row {i}")[1] for i, row in enumerate(rows.select_columns(columns)))
+    # Which place is meant of several is up to the collator, which asks.
+    return (text_and_spans(row, f"row {i}", "first")[1] for i, row in enumerate(rows.select_columns(columns)))
 
 
 def is_tail_first(rows: Any) -> np.ndarray:

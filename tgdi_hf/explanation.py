@@ -7,6 +7,8 @@ import numpy as np
 
 from .heat_map import heat_map, seen_picture
 from .processing.entity_markers import HEAD_END, HEAD_START, TAIL_END, TAIL_START
+from .processing.entity_mentions import PostText
+from .processing.invalid_post import InvalidPost
 from .processing.pipeline_tgdi import MultimodalRelationExtractionPipeline
 
 MOST_RELATIONS = 5
@@ -37,13 +39,16 @@ def explain(
         ValueError: A word is not in the post.
     """
     result = pipe(post, top_k=MOST_RELATIONS, evidence=True)
+    if "pairs" in result:
+        raise InvalidPost(f"A post to explain has one pair; expected one head and one tail, found {dict(post)!r:.80}.")
     evidence = result["evidence"]
     if not pipe.model.config.uses_vision:
         return result, []
+    head, tail = ((result[name]["start"], result[name]["end"]) for name in ("head", "tail"))
     inputs = pipe.processor(
-        text=[post["text"] if post.get("words") is None else list(post["words"])],
-        head=[(0, 1)],
-        tail=[(0, 1)],
+        text=[PostText(post, "post").text],
+        head=[head],
+        tail=[tail],
         images=[post.get("image")],
         objects=[post.get("objects")],
     )

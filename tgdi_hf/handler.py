@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from transformers import pipeline
 
 TASK = "multimodal-relation-extraction"
-PARAMETERS = ("top_k", "drop_none", "evidence", "pairs")
+PARAMETERS = ("top_k", "drop_none", "evidence", "pairs", "ambiguous")
 FIELDS = ("id", "text", "words", "head", "tail", "entities", "image", "objects", "caption")
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
@@ -46,8 +46,9 @@ class EndpointHandler:
             (`"http://images.local:8080"`). By default what the environment variable `TGDI_ALLOWED_HOSTS` lists,
             separated by commas, and nothing if it is not set. Redirects are not followed.
         max_posts, max_characters, max_entities, max_image_bytes (`int`, *optional*):
-            Limits of a request: its posts, the characters of a text or caption, the entities of a post, the size of a
-            picture's file. By default `TGDI_MAX_POSTS`, … or 64, 10,000, 16 and 10 MB.
+            Limits of a request: its posts, the characters of a text or caption, the entities of a post (with
+            `ambiguous` "all": the places where they are), the size of a picture's file. By default `TGDI_MAX_POSTS`, …
+            or 64, 10,000, 16 and 10 MB.
         timeout (`float`, *optional*, defaults to 5): Seconds that fetching a picture may take between two packets.
         options: Of `transformers.pipeline` (`device`, `dtype`, …).
     """
@@ -74,6 +75,8 @@ class EndpointHandler:
         self.timeout = timeout
         # The operator chose this model, and deploying its handler runs its code anyway.
         self.pipe = pipeline(TASK, model=path, trust_remote_code=True, **options)
+        # An entity may be in a text many times, and all of them wanted.
+        self.pipe.reader.max_entities = min(self.pipe.reader.max_entities, self.max_entities)
 
     @staticmethod
     def origins(hosts: Sequence[str] | str) -> set[tuple[str, str, int]]:

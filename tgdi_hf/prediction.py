@@ -17,6 +17,7 @@ def predict(
     top_k: int = 1,
     strict: bool = True,
     num_workers: int = 0,
+    ambiguous: str = "error",
     **options: Any,
 ) -> Iterator[dict[str, Any]]:
     r"""
@@ -27,7 +28,7 @@ def predict(
             evaluation mode.
         processor: Its processor.
         posts: Posts as the pipeline takes them, or one of them.
-        batch_size, top_k, strict, num_workers, options: Of a call of `MultimodalRelationExtractionPipeline`.
+        batch_size, top_k, strict, num_workers, ambiguous, options: Of a call of `MultimodalRelationExtractionPipeline`.
 
     Yields:
         For each post the result of the pipeline.
@@ -37,4 +38,12 @@ def predict(
     """
     pipe = MultimodalRelationExtractionPipeline(model=model, processor=processor, device=model.device)
     posts = [posts] if isinstance(posts, Mapping) else posts
-    return pipe(iter(posts), batch_size=batch_size, top_k=top_k, strict=strict, num_workers=num_workers, **options)
+    return pipe(
+        iter(posts),
+        batch_size=batch_size,
+        top_k=top_k,
+        strict=strict,
+        num_workers=num_workers,
+        ambiguous=ambiguous,
+        **options,
+    )

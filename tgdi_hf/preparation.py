@@ -20,6 +20,7 @@ from filelock import FileLock, Timeout
 from .prepare_join import Join, holds_crops
 from .prepare_scan import Fault, Keys, Scan, kind_of_objects
 from .prepare_work import Work
+from .processing.entity_mentions import check_ambiguous
 from .processing.image_inputs import MAX_IMAGE_PIXELS
 from .result_cache import ResultCache, default_cache
 
@@ -74,6 +75,7 @@ def prepare(
     num_workers: int = 2,
     max_image_pixels: int = MAX_IMAGE_PIXELS,
     embed_images: bool = False,
+    ambiguous: str = "error",
     progress: bool = True,
 ) -> Preparation:
     r"""
@@ -90,7 +92,8 @@ def prepare(
     Args:
         dataset: Splits with `text` or `words`; `head` and `tail`, as spans or by what they are called in the text; and
             optionally `image` (a path, bytes, or as `datasets` has images), `id`, and `caption` and `objects`, which
-            are kept where they are. Other columns are carried along.
+            are kept where they are. Other columns are carried along. Spans of posts that have `text` and `words` count
+            words in the output, and their `text` is left out.
         output: A new folder: `dataset/` for `datasets.load_from_disk`, `parquet/`, `report.jsonl` with a line a fault,
             and `prepared.json` with the settings.
         captioner: An `ImageCaptioner`, or anything that takes pictures and has `settings`; no captions by default.
@@ -105,6 +108,9 @@ def prepare(
         max_image_pixels: A picture of more pixels is refused before it is decoded.
         embed_images: Put the pictures into the output, once for every post that has them, so that it can be moved to
             another machine. Otherwise it has their paths, which `push_to_hub` follows.
+        ambiguous: What to do about an entity that is given by what it is called, and is in the text more than once:
+            `"error"` reports the post; `"first"` takes the first place; `"all"` makes a row for every place of the head
+            with every place of the tail, in the order of the text, all with the post's `id` and other columns.
         progress: Show a bar.
 
     Returns:
@@ -112,8 +118,9 @@ def prepare(
 
     Raises:
         FileExistsError: There is something in `output`, or another run is making it.
-        ValueError: The data have no column that is needed, or no post that can be used.
+        ValueError: `ambiguous` is none of these; the data have no column that is needed, or no post that can be used.
     """
+    check_ambiguous(ambiguous)
     output, state = Path(output), process_state()
     if output.exists() and any(output.iterdir()):
         raise FileExistsError(f"{output} is not empty; expected a folder to be made.")
@@ -138,7 +145,8 @@ def prepare(
         if state.is_main_process:
             shutil.rmtree(part, ignore_errors=True)
             part.mkdir(parents=True)
-            scan = Scan(results, keys, Path(image_folder or "."), image_root and Path(image_root), nlp, faults)
+            root = image_root and Path(image_root)
+            scan = Scan(results, keys, Path(image_folder or "."), root, nlp, faults, ambiguous)
             for split, rows in dataset.items():
                 scan(rows, split, part / f"{split}.arrow")
         state.wait_for_everyone()
@@ -173,7 +181,7 @@ def prepare(
     return Preparation(
         dataset=DatasetDict.load_from_disk(str(output / "dataset")),
         faults=[Fault(**json.loads(line)) for line in (output / "report.jsonl").open(encoding="utf-8")],
-        rows=sum(map(len, scanned.values())),
+        rows=sum(map(len, dataset.values())),
         pictures=len(wanted),
         captioned=sum(one["captioned"] for one in told),
         grounded=sum(one["grounded"] for one in told),

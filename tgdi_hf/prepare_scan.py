@@ -12,8 +12,9 @@ from typing import Any
 from datasets import Dataset, Features, Image, List, Value
 from datasets.arrow_writer import ArrowWriter
 
+from .entity_places import with_all_places
 from .posts import digest_of, undecoded
-from .processing.entity_mentions import text_and_spans
+from .processing.entity_mentions import PostText, head_tail_pairs
 from .processing.query_phrases import queries_for
 from .result_cache import ResultCache
 
@@ -22,7 +23,8 @@ ROWS_AT_ONCE = 1000
 READ = ("id", "text", "words", "head", "tail", "image", "caption", "objects")
 # What a picture has to be looked up for: columns that the scan adds and the output leaves out.
 QUERY, FAULT, WANTS_CAPTION, WANTS_OBJECTS = "_query", "_fault", "_wants_caption", "_wants_objects"
-HELPERS = [QUERY, FAULT, WANTS_CAPTION, WANTS_OBJECTS]
+ROW = "_row"  # the number of the post, of which there may be several rows
+HELPERS = [QUERY, FAULT, WANTS_CAPTION, WANTS_OBJECTS, ROW]
 
 
 @dataclass(frozen=True)
@@ -66,15 +68,16 @@ class Scan:
         root: Path | None,
         nlp: Callable | None,
         faults: list[Fault],
+        ambiguous: str = "error",
     ):
-        self.results, self.keys, self.faults = results, keys, faults
+        self.results, self.keys, self.faults, self.ambiguous = results, keys, faults, ambiguous
         # Posts are shared and have several pairs of entities: texts come again.
         self.query = lru_cache(100_000)(partial(_query, nlp))
         self.folder, self.root = folder.absolute(), root and root.resolve()
         self.ids: set[str] = set()
 
     def __call__(self, rows: Dataset, split: str, file: Path) -> None:
-        self.split = split
+        self.split, self.origins = split, None
         rows = self._with_objects(undecoded(rows), split)
         columns = [name for name in READ if name in rows.column_names]
         missing = [name for name in ("head", "tail") if name not in columns]
@@ -83,13 +86,15 @@ class Scan:
                 f"The split {split!r} has the columns {', '.join(rows.column_names)}; expected text (or words), head "
                 "and tail."
             )
-        self.columns, self.ids = columns, set()
+        self.columns, self.ids, self.repeated = columns, set(), None
+        if self.ambiguous == "all":
+            rows, self.origins = with_all_places(rows)
         features = rows.features.copy()
         features["head"] = features["tail"] = List(Value("int32"))
         features["image"] = Image(decode=False)
         features["image_hash"] = Value("string")
         features |= {QUERY: Value("string"), FAULT: Value("string")}
-        features |= {WANTS_CAPTION: Value("bool"), WANTS_OBJECTS: Value("bool")}
+        features |= {WANTS_CAPTION: Value("bool"), WANTS_OBJECTS: Value("bool"), ROW: Value("int64")}
         if not len(rows):  # `map` would write nothing
             with ArrowWriter(features=Features(features), path=str(file)) as writer:
                 writer.finalize()
@@ -159,27 +164,39 @@ class Scan:
         return {name: [row[name] for row in rows] for name in rows[0]}
 
     def _post(self, post: Mapping[str, Any], index: int, image: dict | None, digest: str | None) -> dict[str, Any]:
-        row = dict.fromkeys(("head", "tail", *HELPERS)) | {"image": image, "image_hash": digest}
+        number, place = self._origin(index)
+        row = dict.fromkeys(("head", "tail", *HELPERS)) | {"image": image, "image_hash": digest, ROW: number}
+        if {"text", "words"} <= set(self.columns):  # spans count words where there are words
+            row["text"] = post["text"] if post["words"] is None else None
         try:
-            text, in_text, (row["head"], row["tail"]) = text_and_spans(post, f"{self.split}, row {index}")
+            text = PostText(post, f"{self.split}, row {number}", self.ambiguous)
+            pair = head_tail_pairs(text, post["head"], post["tail"])[place]
+            row["head"], row["tail"] = (entity.units for entity in pair)
         except ValueError as error:
             row[FAULT] = self._fault(post, index, "text", str(error), kept=False)
         identity = post.get("id")
-        if identity is not None and str(identity) in self.ids:
-            reason = f"{self.split}, row {index}: a post with the id {identity!r} stands before it."
-            row[FAULT] = self._fault(post, index, "id", reason, kept=False)
-        elif identity is not None:
+        if place == 0 and identity is not None:
+            self.repeated = number if str(identity) in self.ids else None
             self.ids.add(str(identity))
+        if identity is not None and self.repeated == number:
+            reason = f"{self.split}, row {number}: a post with the id {identity!r} stands before it."
+            row[FAULT] = self._fault(post, index, "id", reason, kept=False)
         usable = digest is not None and row[FAULT] is None
         row[WANTS_CAPTION] = usable and self.keys.caption is not None and not post.get("caption")
         row[WANTS_OBJECTS] = usable and self.keys.objects is not None and not post.get("objects")
         if row[WANTS_OBJECTS]:
-            row[QUERY] = self.query(text, *sorted(in_text))
+            row[QUERY] = self.query(text.text, *sorted(entity.span for entity in pair))
         return row
 
+    def _origin(self, index: int) -> tuple[int, int]:
+        """The number of the post that a row is from, and of its pair of places."""
+        return (index, 0) if self.origins is None else tuple(self.origins[index].tolist())
+
     def _fault(self, post: Mapping[str, Any], index: int, kind: str, reason: str, kept: bool) -> str:
-        identity = None if post.get("id") is None else str(post["id"])
-        self.faults.append(Fault(self.split, index, identity, kind, reason, kept))
+        number, place = self._origin(index)
+        if place == 0:
+            identity = None if post.get("id") is None else str(post["id"])
+            self.faults.append(Fault(self.split, number, identity, kind, reason, kept))
         return reason
 
     def _images(self, posts: list[dict[str, Any]], indices: list[int]) -> list[tuple[dict | None, str | None]]:

@@ -18,6 +18,7 @@ from tgdi_hf.processing.entity_markers import (
     shorten,
     words_to_text,
 )
+from tgdi_hf.processing.invalid_post import InvalidPost
 
 from .conftest import TOKENIZERS, byte_level
 
@@ -152,11 +153,38 @@ def test_what_is_kept_of_a_long_text(entities, budget, expected):
 )
 def test_spans_that_can_not_be_are_refused(span, message):
     with pytest.raises(ValueError, match=message):
-        check_span(span, 5, "head", "words", "row 7")
+        check_span(span, ["a", "b", "c", "d", "e"], "head", "row 7")
 
 
 def test_spans_of_other_integers_are_taken():
-    assert check_span(torch.tensor([1, 3]), 5, "head", "words", "row 0") == (1, 3)
+    assert check_span(torch.tensor([1, 3]), ["a", "b", "c"], "head", "row 0") == (1, 3)
+
+
+@pytest.mark.parametrize(
+    ("span", "units", "expected"),
+    [
+        ((0, 6), " Acme ", (1, 5)),
+        ((1, 5), " Acme ", (1, 5)),
+        ((0, 7), "\u200bAcme\ufeff\n", (1, 5)),
+        ((0, 5), "Jose\u0301", (0, 5)),
+        ((1, 3), "❤\ufe0f Bob", r"\[1, 3\), has no visible character, only '.ufe0f '"),
+        ((1, 6), "❤\ufe0f Bob", (3, 6)),  # a selector is nothing to be seen, and may go
+        ((0, 1), " a", r"\[0, 1\), has no visible character, only ' '"),
+        ((0, 1), "❤\ufe0f", "cuts a character in two; the nearest whole span is"),
+        ((4, 9), "Jose\u0301 won", "cuts a character in two"),  # the accent is not trimmed off
+        ((0, 2), ["", "a"], (0, 2)),
+        ((0, 1), [" a ", "b"], (0, 1)),
+        ((0, 1), [" ", "b"], "has no visible character"),
+        ((1, 3), ["a", "\u200b", ""], "has no visible character"),
+    ],
+)
+def test_spans_are_trimmed_to_what_can_be_seen(span, units, expected):
+    if isinstance(expected, tuple):
+        assert check_span(span, units, "head", "row 7") == expected
+        return
+    with pytest.raises(InvalidPost, match=f"^row 7: the span of `head`, .*{expected}") as error:
+        check_span(span, units, "head", "row 7")
+    assert error.value.field == "head"
 
 
 # The tokenizer of text in which nothing is special

@@ -1,38 +1,96 @@
+import re
+
 import numpy as np
 import pytest
 
 from tgdi_hf import InvalidPost
-from tgdi_hf.processing.entity_mentions import Entity, PostText, find_entity, text_and_spans, type_of
+from tgdi_hf.processing.entity_mentions import Entity, PostText, head_tail_pairs, text_and_spans, type_of
 
-
-@pytest.mark.parametrize(
-    ("text", "mention", "place"),
-    [
-        ("Annual Ann", "Ann", (7, 10)),
-        ("#Obama2012 won", "Obama", (1, 6)),
-        ("AT&T and AT", "AT&T", (0, 4)),
-        ("in C++ he", "C++", (3, 6)),
-        ("JFK", " JFK ", (0, 3)),
-        ("Ärzte und Ärztekammer", "Ärzte", (0, 5)),
-    ],
-)
-def test_entities_are_found_by_what_they_are_called(text, mention, place):
-    assert find_entity(text, mention, "head", "row 1") == place
+FAMILY = "👩\u200d👩\u200d👧"
 
 
 @pytest.mark.parametrize(
     ("text", "mention", "message"),
     [
-        ("JFK", "Obama", "^row 1: `head` is 'Obama', which is not in the text: 'JFK'"),
-        ("JFK", " ", "which is not in the text"),
-        ("a b a", "a", r"2 times; say which: \[0, 1\), \[4, 5\)"),
-        ("Annual Annotated", "Ann", r"2 times; say which: \[0, 3\), \[7, 10\)"),
-        ("Bora Bora Bora", "Bora Bora", r"2 times; say which: \[0, 9\), \[5, 14\)"),
+        ("JFK", "Obama", "^row 1: `head` is 'Obama', which is not in the text: 'JFK'.$"),
+        ("jfk", "JFK", "The text has 'jfk' at [0, 3), which differs in case."),
+        ("José", "Jose", "The text has 'José' at [0, 4), which differs in accents"),
+        (
+            "a b a",
+            "a",
+            "2 times; say which: [0, 1), [4, 5); or take the first or all of them with the option `ambiguous`",
+        ),
+        ("Annual Annotated", "Ann", "2 times; say which: [0, 3), [7, 10)"),
+        ("Bora Bora Bora", "Bora Bora", "2 times; say which: [0, 9), [5, 14)"),
+        ("习近平访问，习近平讲话", "习近平", "2 times; say which: [0, 3), [6, 9)"),
+        ("오바마는 오바마", "오바마", "2 times; say which: [0, 3), [5, 8)"),
+        (
+            "a " * 20,
+            "a",
+            "20 times; say which: [0, 1), [2, 3), [4, 5), [6, 7), [8, 9), [10, 11), [12, 13), [14, 15), …;",
+        ),
     ],
 )
 def test_entities_that_are_not_there_or_not_one_are_refused(text, mention, message):
-    with pytest.raises(ValueError, match=message):
-        find_entity(text, mention, "head", "row 1")
+    with pytest.raises(InvalidPost, match=message if message.startswith("^") else re.escape(message)):
+        PostText({"text": text}, "row 1").entity(mention, "head")
+
+
+@pytest.mark.parametrize(
+    "nothing", ["", "  ", "\n", "\u200b\u200d\ufeff", "\ufffc", "\ufe0f", "\u200e\u202c", "\u0301"]
+)
+def test_entities_without_a_visible_character_are_refused(nothing):
+    text = PostText({"text": f"Ann {nothing} Bob"}, "row 1")
+    for value in (nothing, {"text": nothing, "type": "PER"}):
+        with pytest.raises(InvalidPost, match="^row 1: `head` is '.*', without a visible character"):
+            text.entity(value, "head")
+    if nothing:
+        span = [3, 3 + len(nothing)] if nothing != "\u0301" else [3, 5]
+        for value in (span, {"start": span[0], "end": span[1]}, str(span)):
+            with pytest.raises(InvalidPost, match="^row 1: the span of `head`, .* has no visible character"):
+                text.entity(value, "head")
+    words = PostText({"words": ["Ann", nothing, "Bob"]}, "row 1")
+    with pytest.raises(InvalidPost, match=r"^row 1: the span of `head`, \[1, 2\), has no visible character"):
+        words.entity([1, 2], "head")
+    with pytest.raises(InvalidPost, match="the post has no text"):
+        PostText({"text": nothing}, "row 1")
+
+
+@pytest.mark.parametrize(
+    ("text", "span", "nearest"),
+    [
+        ("Jose\u0301 won", [0, 4], "[0, 5), 'Jose\u0301'"),
+        ("Jose\u0301 won", [4, 9], "[3, 9), 'e\u0301 won'"),
+        (f"a {FAMILY} b", [2, 3], f"[2, 7), {FAMILY!r}"),
+        (f"a {FAMILY} b", [4, 7], f"[2, 7), {FAMILY!r}"),
+        ("🇫🇷🇩🇪", [1, 3], "[0, 4), '🇫🇷🇩🇪'"),
+        ("👍🏽", [0, 1], "[0, 2), '👍🏽'"),
+        ("नमस्ते", [0, 3], "[0, 6), 'नमस्ते'"),
+        ("กำ", [0, 1], "[0, 2), 'กำ'"),
+        ("Jose\u0301 won", {"start": 0, "end": 4, "text": "José"}, "[0, 5), 'Jose\u0301'"),
+    ],
+)
+def test_spans_that_cut_a_character_are_refused_with_the_nearest_whole_one(text, span, nearest):
+    with pytest.raises(InvalidPost) as error:
+        PostText({"text": text}, "row 1").entity(span, "head")
+    assert "which cuts a character in two" in str(error.value)
+    assert f"the nearest whole span is {nearest}." in str(error.value)
+
+
+@pytest.mark.parametrize("before", ["", " ", "\n", "\u200b ", "\ufeff"])
+@pytest.mark.parametrize("after", ["", " ", "\xa0", "\u200b", "\u200d", "\u202c\n"])
+def test_blanks_around_an_entity_are_no_part_of_it(before, after):
+    given = f"{before}Acme{after}"
+    text = PostText({"text": f"x {given} y"}, "row 1")
+    span = 2, 2 + len(given)
+    expected = (2 + len(before), 6 + len(before))
+    for value in (given, span, {"start": span[0], "end": span[1], "word": given}, {"text": given}):
+        assert text.entity(value, "head") == Entity(expected, expected)
+    # In words the span is that of the words, and the text that of what is seen.
+    words = PostText({"words": ["x", "", given, "y"]}, "row 1")
+    start = 3 + len(before)
+    assert words.entity([2, 3], "head") == Entity((start, start + 4), (2, 3))
+    assert words.entity([1, 3], "head") == Entity((start, start + 4), (1, 3))
 
 
 def test_entities_of_posts_in_words():
@@ -65,6 +123,15 @@ TEXT = PostText({"text": "JFK and Obama at Harvard"}, "row 1")
         ),
         ({"word": "JFK", "entity": "B-PER", "start": None, "end": None}, Entity((0, 3), (0, 3), "B-PER")),
         ({"text": "JFK", "type": "per"}, Entity((0, 3), (0, 3), "per")),
+        # GLiNER, spaCy
+        (
+            {"start": 0, "end": 3, "text": "JFK", "label": "person", "score": 0.99},
+            Entity((0, 3), (0, 3), "person"),
+        ),
+        ({"start": 17, "end": 24, "label": "ORG"}, Entity((17, 24), (17, 24), "ORG")),
+        ({"start": 17, "end": 24, "word": "har ##vard", "entity": "B-ORG"}, Entity((17, 24), (17, 24), "B-ORG")),
+        ({"start": np.int64(8), "end": np.int64(13), "word": "▁Obama"}, Entity((8, 13), (8, 13))),
+        ({"start": 7, "end": 13, "word": " Obama"}, Entity((8, 13), (8, 13))),
     ],
 )
 def test_all_ways_to_point_at_an_entity(value, entity):
@@ -89,6 +156,125 @@ def test_token_classifiers_count_characters_of_posts_in_words_too():
         text.entity({"start": 0, "end": 3, "word": "Obama"}, "head")
     with pytest.raises(InvalidPost, match="expected a span"):
         text.entity({"start": "0", "end": "3", "word": "JFK"}, "head")
+    with pytest.raises(InvalidPost, match=r"say which: \[0, 1\), \[2, 3\)"):  # of words
+        PostText({"words": ["JFK", "and", "JFK"]}, "row 1").entity("JFK", "head")
+
+
+@pytest.mark.parametrize(
+    ("text", "value", "message"),
+    [
+        (
+            "🎉 Ann joins Acme",
+            {"start": 3, "end": 6, "text": "Ann"},
+            "`head` is 'Ann' from 3 to 6, but that is 'nn ' in characters. The offsets fit in UTF-16 units, as "
+            "JavaScript and Java count; in characters (code points) the span is [2, 5).",
+        ),
+        ("🎉 Ann", {"start": 5, "end": 8, "text": "Ann"}, "The offsets fit in UTF-8 bytes, as Rust and Go count; in"),
+        ("🎉🎉", {"start": 2, "end": 4, "text": "🎉"}, "that is outside the text. The offsets fit in UTF-16 units, as"),
+        ("🎉🎉 Ann", {"start": 5, "end": 8, "word": "ann"}, "characters (code points) the span is [3, 6)."),
+        ("🎉 Ann", {"start": 9, "end": 12, "text": "Ann"}, "the span of `head`, [9, 12), lies outside the text"),
+        ("Ann and Bob", {"start": 0, "end": 3, "text": "Bob"}, "that is 'Ann' in characters. 'Bob' is at [8, 11)."),
+        ("Ann and Bob", {"start": 1, "end": 4, "word": "Ann"}, "that is 'nn ' in characters. 'Ann' is at [0, 3)."),
+        ("Ann and Bob", {"start": 0, "end": 3, "text": "Eve"}, "Mend the one or the other, or leave one out."),
+        ("in C++ he", {"start": 3, "end": 4, "text": "C++"}, "that is 'C' in characters. 'C++' is at [3, 6)."),
+        ("Ann and Bob", {"start": -3, "end": 11, "text": "Bob"}, "lies outside the text"),
+        ("Ann and Bob", {"start": 0, "end": 3, "text": " "}, "`head` is ' ' from 0 to 3, but that is 'Ann'"),
+    ],
+)
+def test_a_span_and_what_the_entity_is_called_have_to_agree(text, value, message):
+    with pytest.raises(InvalidPost, match=re.escape(message)) as error:
+        PostText({"text": text}, "row 1").entity(value, "head")
+    assert error.value.field == "head"
+
+
+BOTH = {
+    "text": "Ann, José & Bob met at A.C.M.E.",
+    "words": ["Ann", ",", "José", "&", "Bob", "met", "at", "A.C.M.E", "."],
+}
+JOINED = "Ann , José & Bob met at A.C.M.E ."
+
+
+@pytest.mark.parametrize(
+    ("value", "units"),
+    [
+        ([8, 9], "[8, 9), is '.' in words and 'é' in characters of `text`"),
+        ([2, 3], "[2, 3), is 'José' in words and 'n' in characters of `text`"),
+        ([0, 3], "[0, 3), is 'Ann , José' in words and 'Ann' in characters of `text`. Leave out `text` or `words`"),
+        ("[0, 3]", "is 'Ann , José' in words"),
+        ({"start": 0, "end": 3, "type": "PER"}, "is 'Ann , José' in words"),
+        ([5, 9], "is 'met at A.C.M.E .' in words and 'José' in characters"),
+        ([12, 15], (4, 5)),  # there are no such words
+        ([23, 31], (7, 9)),
+        ({"start": 0, "end": 3, "text": "Ann"}, (0, 1)),
+        ({"start": 0, "end": 1, "text": "Ann"}, (0, 1)),
+        ({"start": 4, "end": 5, "word": "bob"}, (4, 5)),
+        ({"start": 12, "end": 15, "word": "Bob"}, (4, 5)),
+        ({"start": 13, "end": 16, "word": "Bob"}, (4, 5)),  # of the words joined
+        ("Bob", (4, 5)),
+        ("Ann,", (0, 2)),  # as it is in the text
+        ("A.C.M.E.", (7, 9)),
+        ("Eve", "which is not in the text"),
+        ([4, 5], (4, 5)),  # a blank in the text
+        ([200, 201], "lies outside the text"),
+    ],
+)
+def test_a_post_with_text_and_words_is_never_misread(value, units):
+    text = PostText(BOTH, "row 1")
+    assert (text.text, text.units) == (JOINED, BOTH["words"])
+    if isinstance(units, str):
+        with pytest.raises(InvalidPost, match=re.escape(units)):
+            text.entity(value, "head")
+        return
+    entity = text.entity(value, "head")
+    assert entity.units == units
+    assert JOINED[slice(*entity.span)] == " ".join(BOTH["words"][slice(*units)])
+
+
+def test_a_span_that_names_the_same_in_words_and_in_characters():
+    assert PostText({"text": "a b", "words": ["a", "b"]}, "row").entity([0, 1], "head") == Entity((0, 1), (0, 1))
+
+
+def test_a_span_that_fits_what_it_is_called_in_words_and_elsewhere_in_characters():
+    post = {"words": ["x", "y", "y", "x", "a"], "text": "x y y x a"}
+    with pytest.raises(InvalidPost, match=re.escape("in words these are [1, 2) and [2, 3). Give the one")):
+        PostText(post, "row 1").entity({"start": 2, "end": 3, "text": "y"}, "head")
+
+
+@pytest.mark.parametrize("text", ["Ann met Bob", "Ann and Bob and", "1"])
+def test_text_and_words_that_differ_are_refused(text):
+    with pytest.raises(InvalidPost, match="row 1: `text` is .* have not the same letters; leave out the one") as error:
+        PostText({"text": text, "words": ["Ann", "and", "Bob"]}, "row 1")
+    assert error.value.field == "words"
+
+
+@pytest.mark.parametrize("text", [None, "", " ", float("nan")])
+def test_an_empty_cell_beside_words_is_no_text(text):
+    assert PostText({"text": text, "words": ["Ann", "and"]}, "row").entity([0, 1], "head") == Entity((0, 3), (0, 1))
+
+
+def test_all_or_the_first_of_several_places():
+    post = {"text": "Ann, Bob, Ann and Annual Bob"}
+    assert PostText(post, "row", "first").entities("Ann", "head") == [Entity((0, 3), (0, 3))]
+    every = PostText(post, "row", "all")
+    assert every.entities({"word": "Ann", "entity": "PER"}, "head") == [
+        Entity((0, 3), (0, 3), "PER"),
+        Entity((10, 13), (10, 13), "PER"),
+    ]
+    assert every.entities([0, 3], "head") == [Entity((0, 3), (0, 3))]
+    spans = [(head.span, tail.span) for head, tail in head_tail_pairs(every, "Ann", "Bob")]
+    assert spans == [((0, 3), (5, 8)), ((0, 3), (25, 28)), ((10, 13), (5, 8)), ((10, 13), (25, 28))]
+    # Where both are at one place there is no pair, unless it is the only one.
+    spans = [(head.span, tail.span) for head, tail in head_tail_pairs(every, "Ann", "Ann")]
+    assert spans == [((0, 3), (10, 13)), ((10, 13), (0, 3))]
+    assert len(head_tail_pairs(every, "Annual", "Annual")) == 1
+    words = PostText({"words": ["Ann", "met", "Ann"]}, "row", "all")
+    assert [entity.units for entity in words.entities("Ann", "head")] == [(0, 1), (2, 3)]
+    with pytest.raises(InvalidPost, match="at 5 places; expected up to 4. Give the spans") as error:
+        head_tail_pairs(PostText({"text": "a a a b b"}, "row", "all"), "a", "b", most=4)
+    assert error.value.field == "head"
+    assert text_and_spans({**post, "head": "Bob", "tail": "Ann"}, "row", "first")[1] == ((5, 8), (0, 3))
+    with pytest.raises(ValueError, match="`ambiguous` is 'last'; expected 'error' or 'first' or 'all'"):
+        PostText(post, "row", "last")
 
 
 @pytest.mark.parametrize(

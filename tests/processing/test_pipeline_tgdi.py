@@ -309,6 +309,111 @@ def test_real_captioners_and_grounders_fit(model, processor, picture, tmp_path):
     assert len(result["pairs"]) == 6
 
 
+TWICE = {"text": "Ann Lee meets Bob, Ann Lee leaves Bob", "head": "Bob", "tail": "Ann Lee"}
+
+
+def places(result):
+    return [(one["head"]["start"], one["tail"]["start"]) for one in result["pairs"]]
+
+
+def test_of_several_places_the_first_or_all_are_taken_on_request(pipe):
+    with pytest.raises(
+        InvalidPost, match=r"2 times; say which: \[14, 17\), \[34, 37\); or take the first or all of them"
+    ):
+        pipe(TWICE)
+    assert pipe(TWICE, strict=False)["field"] == "head"
+    first = pipe(TWICE, ambiguous="first")
+    assert first == pipe({**TWICE, "head": [14, 17], "tail": [0, 7]})
+    every = pipe(TWICE, ambiguous="all")
+    assert places(every) == [(14, 0), (14, 19), (34, 0), (34, 19)]
+    for one in every["pairs"]:  # head and tail as given
+        alone = pipe({**TWICE, **{name: [one[name]["start"], one[name]["end"]] for name in ("head", "tail")}})
+        close(one, alone)
+        assert (one["head"], one["tail"]) == (alone["head"], alone["tail"])
+    # One pair is a list, too, and one entity at two places is two entities.
+    assert len(pipe({**TWICE, "head": [14, 17], "tail": [0, 7]}, ambiguous="all")["pairs"]) == 1
+    assert places(pipe({**TWICE, "tail": "Bob"}, ambiguous="all")) == [(14, 34), (34, 14)]
+
+
+def test_of_entities_that_are_listed_every_place_is_one_on_request(pipe):
+    post = {"text": TWICE["text"], "entities": ["Bob", {"text": "Ann Lee", "type": "PER"}, [0, 7]]}
+    with pytest.raises(InvalidPost, match=r"`entities\[0\]` is 'Bob', which is in the text 2 times") as error:
+        pipe(post)
+    assert error.value.field == "entities"
+    (pair,) = pipe(post, ambiguous="first")["pairs"]
+    assert {pair["head"]["start"], pair["tail"]["start"]} == {0, 14}
+    pairs = pipe(post, ambiguous="all")["pairs"]
+    assert [{one["head"]["start"], one["tail"]["start"]} for one in pairs] == [
+        *({0, 14}, {0, 19}, {0, 34}, {14, 19}, {14, 34}, {19, 34}),
+    ]
+    assert {one[name].get("type") for one in pairs for name in ("head", "tail") if one[name]["text"] == "Ann Lee"} == {
+        "PER"
+    }
+    many = {"text": "a " * 70, "entities": ["a"]}
+    with pytest.raises(InvalidPost, match="`entities` has 70 different entities; expected 2 to 64"):
+        pipe(many, ambiguous="all")
+    with pytest.raises(InvalidPost, match="at 71 places; expected up to 64"):
+        pipe({"text": many["text"] + "b", "head": "a", "tail": [140, 141]}, ambiguous="all")
+
+
+def test_several_places_fit_with_the_other_options(model, processor, picture):
+    pipe = MultimodalRelationExtractionPipeline(model=model, processor=processor, ambiguous="all")
+    result = pipe({**TWICE, "id": 5, "image": picture}, evidence=True, top_k=2)
+    assert result["id"] == 5 and len(result["pairs"]) == 4
+    assert all(one["evidence"]["similarity"] is not None and len(one["relations"]) == 2 for one in result["pairs"])
+    mixed = pipe([TWICE, MANY, {**POST, "image": picture}, {"text": "x"}], strict=False, batch_size=4, rows_per_pass=3)
+    assert [len(one.get("pairs", ())) for one in mixed] == [4, 6, 1, 0]
+    for one, two in zip(mixed[0]["pairs"], pipe(TWICE)["pairs"], strict=True):
+        close(one, two)
+    model.classifier.bias.data[0] = 100.0
+    assert pipe(TWICE, drop_none=True)["pairs"] == []
+    with pytest.raises(ValueError, match="`ambiguous` is 'some'; expected 'error' or 'first' or 'all'"):
+        pipe(TWICE, ambiguous="some")
+    with pytest.raises(ValueError, match="`ambiguous` is None"):
+        MultimodalRelationExtractionPipeline(model=model, processor=processor, ambiguous=None)
+
+
+def test_blanks_around_entities_make_no_other_entities(pipe):
+    text = "Acme  and\u200b Bob "
+    expected = pipe({"text": text, "entities": ["Acme", "Bob"]})
+    assert len(expected["pairs"]) == 1
+    spans = [[0, 4], [0, 5], [9, 14], [0, 6], [11, 14], {"start": 10, "end": 15, "text": " Bob"}, "Bob "]
+    result = pipe({"text": text, "entities": spans})
+    assert result == expected
+    assert {(one["text"], one["start"], one["end"]) for one in (result["pairs"][0][n] for n in ("head", "tail"))} == {
+        *(("Acme", 0, 4), ("Bob", 11, 14)),
+    }
+    one = pipe({"text": text, "head": [0, 6], "tail": [9, 15]})
+    assert one == pipe({"text": text, "head": "Acme", "tail": "Bob"})
+    with pytest.raises(InvalidPost, match="`entities` has 1 different entities"):
+        pipe({"text": text, "entities": [[0, 4], [0, 5]]})
+
+
+@pytest.mark.parametrize(
+    ("text", "head"),
+    [
+        ("Jose\u0301 met Bob", "José"),
+        ("José met Bob", "Jose\u0301"),
+        ("📣 Jose\u0301 met Bob", {"word": "jose"} | dict(start=2, end=7)),
+    ],
+)
+def test_results_count_characters_of_the_text_as_given(pipe, text, head):
+    found = pipe({"text": text, "head": head, "tail": "Bob"})["head"]
+    assert text[found["start"] : found["end"]] == found["text"]
+    assert found["text"] in ("Jose\u0301", "José")
+
+
+def test_a_post_with_text_and_words_is_that_of_its_words(pipe):
+    words = {"words": ["Ann", ",", "meets", "Bob"], "head": "Ann", "tail": "Bob"}
+    both = {**words, "text": "Ann, meets Bob"}
+    assert pipe(both) == pipe(words)
+    assert pipe({**both, "tail": {"start": 11, "end": 14, "text": "Bob"}}) == pipe(words)
+    with pytest.raises(InvalidPost, match=r"\[0, 3\), is 'Ann , meets' in words and 'Ann' in characters"):
+        pipe({**both, "head": [0, 3]})
+    with pytest.raises(InvalidPost, match="have not the same letters"):
+        pipe({**words, "text": "Eve meets Bob"})
+
+
 BAD = [
     ({"head": "Ann", "tail": "Bob"}, "text", "no text: neither `text` nor `words`"),
     ({**POST, "text": " "}, "text", "the post has no text"),
@@ -320,7 +425,8 @@ BAD = [
     ({**POST, "words": []}, "words", "no text"),
     ({"text": "Ann meets Bob", "tail": "Bob"}, "head", "`head` is None"),
     ({**POST, "head": "Nixon"}, "head", "which is not in the text"),
-    ({**POST, "head": ""}, "head", "which is not in the text"),
+    ({**POST, "head": ""}, "head", "without a visible character"),
+    ({**POST, "head": [3, 4]}, "head", "no visible character"),
     ({**POST, "text": "Ann and Ann and Bob", "head": "Ann"}, "head", r"2 times; say which: \[0, 3\), \[8, 11\)"),
     ({**POST, "head": (0, 99)}, "head", "lies outside the text"),
     ({**POST, "head": (3, 3)}, "head", "is empty"),

@@ -13,13 +13,15 @@ import numpy as np
 import pytest
 import torch
 import transformers
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from transformers import BertConfig, BitImageProcessorPil, CLIPImageProcessorPil, RobertaConfig, SiglipImageProcessorPil
 
 from tgdi_hf.processing.entity_markers import ENTITY_MARKERS, cut_at_markers
+from tgdi_hf.processing.grapheme_clusters import characters, is_visible
 from tgdi_hf.processing.image_inputs import open_picture
+from tgdi_hf.processing.invalid_post import InvalidPost
 from tgdi_hf.processing.processing_tgdi import TGDIProcessor, logger
 
 from .conftest import TOKENIZERS, build, image_processor
@@ -147,13 +149,16 @@ def test_special_tokens_in_a_post_are_ordinary_text(any_processor, literal):
 
 @st.composite
 def posts(draw):
-    characters = st.characters(codec="utf-8") | st.sampled_from(" ab<s>/é🎉ء\u0301\u200d")
-    text = draw(st.text(characters, min_size=1, max_size=60))
+    alphabet = st.characters(codec="utf-8") | st.sampled_from(" ab<s>/é🎉ء\u0301\u200d")
+    text = draw(st.text(alphabet, min_size=1, max_size=60))
+    # Spans that begin and end where a reader sees a character begin and end.
+    seen = [span for span in characters(text) if is_visible(text[slice(*span)])]
+    assume(seen)
     spans = []
     for _ in range(2):
-        start = draw(st.integers(0, len(text) - 1))
-        spans.append((start, draw(st.integers(start + 1, len(text)))))
-    return text, *spans, draw(st.none() | st.text(characters, max_size=30))
+        first = draw(st.integers(0, len(seen) - 1))
+        spans.append((seen[first][0], seen[draw(st.integers(first, len(seen) - 1))][1]))
+    return text, *spans, draw(st.none() | st.text(alphabet, max_size=30))
 
 
 @pytest.mark.parametrize("kind", TOKENIZERS)
@@ -193,18 +198,48 @@ def is_subsequence(part, whole):
 
 
 @pytest.mark.parametrize(
-    "text", [" ", "\t\n ", "🎉", "👩\u200d👩\u200d👧", "e\u0301", "مرحبا يا عالم", "\u202eabc", "\x00", "A&amp;M"]
+    "text",
+    ["🎉", "👩\u200d👩\u200d👧", "e\u0301", "مرحبا يا عالم", "\u202eabc", " a\x00", "A&amp;M", "ན\u0f0d", "नमस्ते"],
 )
 def test_odd_texts_work(any_processor, text):
-    inputs = any_processor(text=text, head=(0, len(text)), tail=(0, 1), caption=text)
+    first = next(end for start, end in characters(text) if is_visible(text[start:end]))
+    inputs = any_processor(text=text, head=(0, len(text)), tail=(0, first), caption=text)
     ids = row_of(inputs, 0)
     assert all(ids.count(marker) == 1 for marker in marker_ids(any_processor).values())
 
 
-def test_empty_words_can_be_entities(any_processor):
-    ids = row_of(any_processor(text=[["a", "", ""]], head=[(1, 2)], tail=[(2, 3)]), 0)
-    markers = [i for i in ids if i in marker_ids(any_processor).values()]
-    assert markers == list(marker_ids(any_processor).values())
+@pytest.mark.parametrize("around", [" ", "\n", "\u200b", "\ufeff ", "\u200e"])
+def test_markers_hug_what_can_be_seen(any_processor, around):
+    """In training as in prediction, whatever of the blanks around an entity its span takes in."""
+    text = f"Ann{around}Bob{around}x"
+    narrow, start = (3 + len(around), 6 + len(around)), 3
+    inputs = any_processor(text=text, head=(0, 3), tail=narrow)
+    for tail in ((start, narrow[1]), (narrow[0], narrow[1] + len(around)), (start, narrow[1] + len(around))):
+        assert same(any_processor(text=text, head=(0, 3 + len(around)), tail=tail), inputs)
+
+
+def test_blanks_inside_of_words_stay_outside_of_markers(any_processor):
+    ids = row_of(any_processor(text=[["Ann ", "", "Bob"]], head=[(0, 2)], tail=[(1, 3)]), 0)
+    assert ids == row_of(any_processor(text="Ann   Bob", head=(0, 3), tail=(6, 9)), 0)
+
+
+@pytest.mark.parametrize(
+    ("text", "head", "message"),
+    [
+        ("a  b", (1, 3), r"row 0: the span of `head`, \[1, 3\), has no visible character"),
+        ("a\u200bb", (1, 2), "no visible character, only '.u200b'"),
+        ("a \ufffc b", (2, 3), "no visible character"),
+        ("Jose\u0301 b", (0, 4), r"cuts a character in two; the nearest whole span is \[0, 5\)"),
+        ("👍🏽", (0, 1), r"nearest whole span is \[0, 2\)"),
+        (["a", "", "b"], (1, 2), r"row 0: the span of `head`, \[1, 2\), has no visible character"),
+        (["a", " \u200d", "b"], (1, 2), "no visible character"),
+    ],
+)
+def test_entities_that_nobody_can_see_or_that_cut_a_character_are_refused(processor, text, head, message):
+    tail = (2, 3) if isinstance(text, list) else (0, len(text))
+    with pytest.raises(InvalidPost, match=message) as error:
+        processor(text=[text], head=[head], tail=[tail])
+    assert error.value.field == "head"
 
 
 def test_a_long_text_keeps_both_entities_and_loses_its_caption_first():

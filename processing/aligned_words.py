@@ -1,0 +1,45 @@
+"""The words of a text and the text itself, side by side."""
+
+import unicodedata
+from collections.abc import Callable
+
+
+class AlignedWords:
+    r"""
+    Which characters of a text are which of its words joined by spaces: without white space both have to be the same, or
+    else at least to have the same letters and digits.
+
+    Args:
+        text: As it was written.
+        joined: Its words, joined by single spaces.
+
+    Raises:
+        ValueError: They are different texts.
+    """
+
+    def __init__(self, text: str, joined: str):
+        for fold in (_without_blanks, _letters):
+            spelled, self._places = _spelled(text, fold)
+            other, self._in_joined = _spelled(joined, fold)
+            if spelled == other and spelled:
+                return
+        raise ValueError("the letters differ")
+
+    def __call__(self, start: int, end: int) -> tuple[int, int] | None:
+        """The span in the joined words of a span of the text; `None` if it has none of their characters."""
+        inside = [place for place, other in zip(self._in_joined, self._places) if start <= other < end]
+        return (inside[0], inside[-1] + 1) if inside else None
+
+
+def _spelled(text: str, fold: Callable[[str], str]) -> tuple[str, list[int]]:
+    pieces = [(piece, i) for i, character in enumerate(text) for piece in fold(character)]
+    return "".join(piece for piece, _ in pieces), [i for _, i in pieces]
+
+
+def _without_blanks(character: str) -> str:
+    return "" if character.isspace() else unicodedata.normalize("NFD", character)
+
+
+def _letters(character: str) -> str:
+    folded = unicodedata.normalize("NFKD", character.lower())
+    return "".join(letter for letter in folded if letter.isalnum())

@@ -1,0 +1,49 @@
+"""Spans that come with what the entity is called: whether the two agree, and what the span may count."""
+
+import re
+import unicodedata
+
+import regex  # transformers requires it
+
+# What tokenizers add to words: WordPiece, SentencePiece, byte-level BPE, BERTweet, XLM.
+_PIECES = re.compile(r"(?<!\S)##(?=\S)|@@(?!\S)|</w>|[▁Ġ]")
+_UNKNOWN = re.compile(r"\[UNK\]|<unk>")
+_LEFT_OUT = regex.compile(r"[\s\p{M}\p{DI}\p{Cc}]+")
+
+
+def agrees(found: str, mention: str) -> bool:
+    r"""
+    Whether a span's text is what the entity is called, whatever a tokenizer did to it: case, accents, white space,
+    compatibility characters, signs of pieces ("##", "▁"), and unknown words ("[UNK]"), which stand for any.
+    """
+    if found == mention:
+        return True
+    found, mention = (_PIECES.sub(" ", text) for text in (found, mention))
+    known = [_spelled(part) for part in _UNKNOWN.split(mention)]
+    if len(known) == 1:
+        return _spelled(found) == known[0]
+    return re.fullmatch(".+".join(map(re.escape, known)), _spelled(found), re.DOTALL) is not None
+
+
+def _spelled(text: str) -> str:
+    folded = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
+    return _LEFT_OUT.sub("", folded)
+
+
+def recount(text: str, start: int, end: int, mention: str) -> str | None:
+    """What else than characters a span counts if it counts anything: for messages, with the span in characters."""
+    if not 0 <= start < end:
+        return None
+    for encoding, width, unit in (
+        ("utf-16-le", 2, "UTF-16 units, as JavaScript and Java count"),
+        ("utf-8", 1, "UTF-8 bytes, as Rust and Go count"),
+    ):
+        units = text.encode(encoding, "surrogatepass")
+        try:
+            before, found = (units[a * width : b * width].decode(encoding) for a, b in ((0, start), (start, end)))
+        except UnicodeDecodeError:
+            continue
+        if found and end * width <= len(units) and agrees(found, mention):
+            span = f"[{len(before)}, {len(before) + len(found)})"
+            return f"The offsets fit in {unit}; in characters (code points) the span is {span}."
+    return None

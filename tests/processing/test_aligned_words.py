@@ -1,0 +1,30 @@
+import pytest
+
+from tgdi_hf.processing.aligned_words import AlignedWords
+
+
+@pytest.mark.parametrize(
+    ("text", "words", "part", "joined_part"),
+    [
+        ("Ann meets Bob", ["Ann", "meets", "Bob"], "meets", "meets"),
+        ("Ann, meets Bob!", ["Ann", ",", "meets", "Bob", "!"], "Ann,", "Ann ,"),
+        ("don't", ["do", "n't"], "don't", "do n't"),
+        ("José 🎉Obama", ["Jose\u0301", "🎉", "Obama"], "🎉Obama", "🎉 Obama"),
+        ("say “Hi” Ann", ["say", "``", "Hi", "''", "Ann"], "Ann", "Ann"),  # other quotes, the same letters
+        ("习近平访问", ["习近平", "访问"], "习近平", "习近平"),
+    ],
+)
+def test_parts_of_a_text_are_found_in_its_words(text, words, part, joined_part):
+    joined = " ".join(words)
+    start = text.index(part)
+    assert joined[slice(*AlignedWords(text, joined)(start, start + len(part)))] == joined_part
+
+
+def test_a_part_without_letters_of_words_with_other_punctuation_is_nowhere():
+    assert AlignedWords("say “Hi”", "say `` Hi ''")(4, 5) is None
+
+
+@pytest.mark.parametrize(("text", "joined"), [("Ann", "Bob"), ("Ann", "Ann Bob"), ("🎉", "🎊"), ("Ann 1", "Ann 2")])
+def test_other_texts_are_refused(text, joined):
+    with pytest.raises(ValueError):
+        AlignedWords(text, joined)
