@@ -9,6 +9,7 @@ from transformers.utils import TransformersKwargs, can_return_tuple
 
 from .branch_consistency import branch_divergence
 from .configuration_tgdi import ENTITY_MARKERS, TGDIConfig
+from .forward_arguments import refuse_unknown_arguments
 from .inverse_relations import fold_inverses
 from .matching_gate import MatchingGate, TextSelfAttention, matching_loss
 from .prefix_attention import CACHE, PrefixCache, attention_bias
@@ -231,6 +232,7 @@ class TGDIModel(TGDIPreTrainedModel):
         image_index: torch.LongTensor | None = None,
         output_hidden_states: bool | None = None,
         output_attentions: bool | None = None,
+        num_items_in_batch: torch.Tensor | int | None = None,
         **kwargs: Unpack[TransformersKwargs],
     ) -> TGDIModelOutput:
         r"""
@@ -246,13 +248,16 @@ class TGDIModel(TGDIPreTrainedModel):
             image_index (`torch.LongTensor`, *optional*): `(B, S)`, which distinct picture stands where.
             output_hidden_states, output_attentions (`bool`, *optional*): Return those of both interaction passes;
                 attentions need `attn_implementation="eager"`.
+            num_items_in_batch (*optional*): Without effect; `Trainer` passes it to every model.
 
         Returns:
             `TGDIModelOutput`.
 
         Raises:
+            TypeError: An argument that is none of these.
             ValueError: Tensors that do not belong together; the message names them and their shapes.
         """
+        refuse_unknown_arguments(self.forward, kwargs)
         if output_hidden_states is None:
             output_hidden_states = self.config.output_hidden_states
         if output_attentions is None:
@@ -480,7 +485,11 @@ class TGDIForRelationExtraction(TGDIPreTrainedModel):
 
         Returns:
             `TGDIRelationExtractionOutput`.
+
+        Raises:
+            TypeError, ValueError: As `TGDIModel.forward`.
         """
+        refuse_unknown_arguments(self.forward, kwargs)
         outputs = self.tgdi(
             input_ids=input_ids,
             attention_mask=attention_mask,
@@ -497,7 +506,6 @@ class TGDIForRelationExtraction(TGDIPreTrainedModel):
             output_hidden_states=output_hidden_states,
             output_attentions=output_attentions,
             return_dict=True,
-            **kwargs,
         )
         scores = self.classifier(self.dropout(outputs.entity_states))  # Eq. 15
         loss = None

@@ -1,16 +1,19 @@
 """What all baselines share: the inputs of `TGDIProcessor`, the classifier on two entity markers, saving and loading."""
 
+from collections.abc import Callable
 from dataclasses import fields
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from huggingface_hub.dataclasses import strict
 from torch import nn
 from transformers import AutoModel
 from transformers.loss.loss_utils import fixed_cross_entropy
+from transformers.utils import can_return_tuple
 
 from tgdi_hf import TGDIConfig
 from tgdi_hf.modeling.branch_consistency import branch_divergence
+from tgdi_hf.modeling.forward_arguments import refuse_unknown_arguments
 from tgdi_hf.modeling.inverse_relations import fold_inverses
 from tgdi_hf.modeling.modeling_tgdi import TGDIPreTrainedModel, at_markers
 from tgdi_hf.modeling.pretrained_towers import as_text_encoder, as_vision_tower, load_tower
@@ -98,6 +101,16 @@ def level_widths(vision_config) -> list[int]:
     return [vision_config.hidden_size] * (vision_config.num_hidden_layers + 1)
 
 
+def refuse_foreign_arguments(forward: Callable, kwargs: dict[str, Any]) -> None:
+    """As for TGDI; of the arguments that TGDI has and no baseline, says why."""
+    if kwargs.get("vision_features") is not None:
+        raise ValueError(
+            f"{forward.__qualname__} got `vision_features`; no baseline reads them, and without images it would be a "
+            "text model. Pass `pixel_values`, and leave `vision_features` out of the collator."
+        )
+    refuse_unknown_arguments(forward, kwargs)
+
+
 def as_tower(tower: nn.Module) -> nn.Module:
     """A vision encoder without what feeds its pooled output; a ResNet stays as it is."""
     return tower if tower.config.model_type == "resnet" else as_vision_tower(tower)
@@ -156,6 +169,7 @@ class Baseline(TGDIPreTrainedModel):
         """States of the text `(B, L, d)`."""
         raise NotImplementedError
 
+    @can_return_tuple
     def forward(
         self,
         input_ids: torch.LongTensor,
@@ -173,7 +187,14 @@ class Baseline(TGDIPreTrainedModel):
         num_items_in_batch: torch.Tensor | int | None = None,
         **kwargs,
     ) -> TGDIRelationExtractionOutput:
-        """The arguments are those of `TGDIForRelationExtraction`. Captions that are there are read with the text."""
+        r"""
+        The arguments are those of `TGDIForRelationExtraction`. Captions that are there are read with the text.
+
+        Raises:
+            TypeError: An argument that no baseline has.
+            ValueError: `vision_features`, or an `image_mask` or `image_index` without `pixel_values`.
+        """
+        refuse_foreign_arguments(self.forward, kwargs)
         if enhanced_input_ids is not None:
             input_ids, attention_mask = enhanced_input_ids, enhanced_attention_mask
             token_type_ids = enhanced_token_type_ids
@@ -202,11 +223,20 @@ class Baseline(TGDIPreTrainedModel):
         return TGDIRelationExtractionOutput(loss=loss, logits=logits, directed_logits=directed)
 
     def levels(self, pixel_values, image_mask, image_index) -> VisualLevels | None:
-        if self.vision_tower is None or pixel_values is None:
+        if self.vision_tower is None:
+            return None
+        if pixel_values is None:
+            if image_mask is not None or image_index is not None:
+                raise ValueError(
+                    "There is an `image_mask` or `image_index`, but there are no `pixel_values`: give these, or leave "
+                    "out the others where no post has an image."
+                )
             return None
         if image_index is None:  # a row a post
-            image_index = torch.arange(image_mask.numel(), device=image_mask.device).view(image_mask.shape)
+            rows, slots = pixel_values.shape[:2]
+            image_index = torch.arange(rows * slots, device=pixel_values.device).view(rows, slots)
             pixel_values = pixel_values.flatten(0, 1)
+        image_mask = torch.ones_like(image_index) if image_mask is None else image_mask
         image_mask = image_mask.bool()
         outputs = self.vision_tower(pixel_values.to(self.dtype), output_hidden_states=True, return_dict=True)
         maps = list(outputs.hidden_states)
