@@ -1,4 +1,4 @@
-"""Arguments that a model would swallow: `forward` takes `**kwargs`, as `Trainer` expects of it, but none goes unread."""
+"""Arguments that a model would swallow: `forward` takes `**kwargs`, as `Trainer` expects, but none goes unread."""
 
 import inspect
 from collections.abc import Callable

@@ -18,6 +18,7 @@ from .pretrained_towers import (
     as_vision_tower,
     install_recording_hooks,
     load_tower,
+    register_recorders,
     without_recording_hooks,
 )
 from .text_oriented import EncoderReference, TextOrientedInteraction
@@ -104,6 +105,18 @@ class TGDIPreTrainedModel(PreTrainedModel):
             self.config.auto_map = {auto_class: f"{module}.{name}" for auto_class, name in names.items()}
         super().save_pretrained(save_directory, *args, **kwargs)
 
+    def __getstate__(self) -> dict:
+        # `_modules` is a plain attribute to pickle and to `copy.deepcopy`.
+        encoders = {name: self._modules.get(name) for name in ("text_encoder", "vision_tower")}
+        bare = {name: without_recording_hooks(encoder) for name, encoder in encoders.items() if encoder is not None}
+        return {**self.__dict__, "_modules": {**self._modules, **bare}}
+
+    def __setstate__(self, state: dict) -> None:
+        super().__setstate__(state)
+        register_recorders(self)
+        if self._modules.get("vision_tower") is not None:
+            install_recording_hooks(self.vision_tower)
+
     def resize_to_tokenizer(self, tokenizer) -> None:
         r"""
         Gives every token of `tokenizer` an embedding; rows that exist are kept, none is taken away. New ones are drawn
@@ -186,17 +199,6 @@ class TGDIModel(TGDIPreTrainedModel):
         if config.use_text_oriented_interaction:
             self.text_oriented = TextOrientedInteraction(config, self.text_encoder)
         self.post_init()
-
-    def __getstate__(self) -> dict:
-        # `_modules` is a plain attribute to pickle and to `copy.deepcopy`.
-        towers = {name: self._modules[name] for name in ("text_encoder", "vision_tower")}
-        bare = {name: tower and without_recording_hooks(tower) for name, tower in towers.items()}
-        return {**self.__dict__, "_modules": {**self._modules, **bare}}
-
-    def __setstate__(self, state: dict) -> None:
-        super().__setstate__(state)
-        if self.vision_tower is not None:
-            install_recording_hooks(self.vision_tower)
 
     def get_vision_features(self, pixel_values: torch.Tensor) -> torch.Tensor:
         r"""
