@@ -17,6 +17,7 @@ from tgdi_hf.modeling.forward_arguments import refuse_unknown_arguments
 from tgdi_hf.modeling.inverse_relations import fold_inverses
 from tgdi_hf.modeling.modeling_tgdi import TGDIPreTrainedModel, at_markers
 from tgdi_hf.modeling.pretrained_towers import as_text_encoder, as_vision_tower, load_tower
+from tgdi_hf.modeling.tgdi_inputs import on_device_of
 from tgdi_hf.modeling.tgdi_outputs import TGDIRelationExtractionOutput
 
 SHARED = (
@@ -90,8 +91,9 @@ class VisualLevels(NamedTuple):
 
     def tokens_of_posts(self, tokens: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """From tokens of pictures `(N, ..., n, d)` to those of posts, `(B, ..., S n, d)`, and their mask `(B, S n)`."""
-        posts = tokens[self.index].movedim(1, -3).flatten(-3, -2)
-        return posts, self.mask.repeat_interleave(tokens.shape[-2], dim=1)
+        index, mask = on_device_of(self.index, tokens), on_device_of(self.mask, tokens)
+        posts = tokens[index].movedim(1, -3).flatten(-3, -2)
+        return posts, mask.repeat_interleave(tokens.shape[-2], dim=1)
 
 
 def level_widths(vision_config) -> list[int]:
@@ -128,6 +130,13 @@ class Baseline(TGDIPreTrainedModel):
     config_class = BaselineConfig
     base_model_prefix = "model"
     reads_resnet = False
+    _no_split_modules = [
+        "AlignedLayers",
+        "CorrelationAwareFusion",
+        "PrefixGuidedInteraction",
+        "PrefixProjection",
+        "VisualPyramid",
+    ]
 
     def __init__(self, config: BaselineConfig):
         super().__init__(config)
@@ -243,4 +252,6 @@ class Baseline(TGDIPreTrainedModel):
         if maps[0].dim() == 3:  # a vision transformer: its class and register tokens come first
             rows, columns = (size // self.config.vision_config.patch_size for size in pixel_values.shape[-2:])
             maps = [states[:, -rows * columns :].transpose(1, 2).unflatten(2, (rows, columns)) for states in maps]
-        return VisualLevels(maps, image_index.masked_fill(~image_mask, 0), image_mask)
+        maps = [on_device_of(level, maps[-1]) for level in maps]
+        image_mask = on_device_of(image_mask, maps[-1])
+        return VisualLevels(maps, on_device_of(image_index, maps[-1]).masked_fill(~image_mask, 0), image_mask)
