@@ -4,7 +4,7 @@ import torch
 from torch import nn
 from transformers.activations import ACT2FN
 
-from .tgdi_inputs import Pictures
+from .tgdi_inputs import Pictures, on_device_of
 
 
 def matching_loss(own: torch.Tensor, other: torch.Tensor, pictures: Pictures) -> torch.Tensor:
@@ -24,6 +24,7 @@ def matching_loss(own: torch.Tensor, other: torch.Tensor, pictures: Pictures) ->
     usable = pictures.mask[:, 0] & before.mask[:, 0] & ~pictures.same_as(before)  # (B,)
     p_own, p_other = (m.float().mean(dim=1).clamp(1e-6, 1 - 1e-6) for m in (own, other))
     losses = -(p_own.log() + (1 - p_other).log()) / 2
+    usable = on_device_of(usable, losses)
     return (losses * usable).sum() / usable.sum().clamp(min=1)
 
 
@@ -52,9 +53,10 @@ class TextSelfAttention(nn.Module):
         Returns:
             `torch.Tensor`: H_s, `(B, L, d)`.
         """
-        attended = nn.functional.scaled_dot_product_attention(
-            self.query(text), self.key(text), self.value(text), attn_mask=mask.bool()[:, None, :]
-        )
+        # With a dimension for the one head, since ONNX has no attention without.
+        query, key, value = (projection(text).unsqueeze(1) for projection in (self.query, self.key, self.value))
+        attended = nn.functional.scaled_dot_product_attention(query, key, value, attn_mask=mask.bool()[:, None, None])
+        attended = attended.squeeze(1)  # (B, L, d)
         return attended if self.norm is None else self.norm(text + attended)
 
 

@@ -9,6 +9,7 @@ from transformers.utils import TransformersKwargs, can_return_tuple
 from .branch_consistency import branch_divergence
 from .classification_loss import classification_loss
 from .configuration_tgdi import ENTITY_MARKERS, TGDIConfig
+from .forward_arguments import refuse_unknown_arguments
 from .inverse_relations import fold_inverses
 from .matching_gate import MatchingGate, TextSelfAttention, matching_loss
 from .prefix_attention import CACHE, PrefixCache, attention_bias
@@ -17,10 +18,11 @@ from .pretrained_towers import (
     as_vision_tower,
     install_recording_hooks,
     load_tower,
+    register_recorders,
     without_recording_hooks,
 )
-from .text_oriented import TextOrientedInteraction
-from .tgdi_inputs import Pictures, TextInputs
+from .text_oriented import EncoderReference, TextOrientedInteraction
+from .tgdi_inputs import Pictures, TextInputs, on_device_of
 from .tgdi_outputs import TGDIModelOutput, TGDIRelationExtractionOutput
 from .visual_prompts import VisualPrompts, vision_features
 
@@ -34,6 +36,8 @@ class TGDIPreTrainedModel(PreTrainedModel):
     input_modalities = ("image", "text")
     supports_gradient_checkpointing = True
     _supports_sdpa = True
+    # The names of the encoders' own blocks are added to these.
+    _no_split_modules = ["VisualPrompts", "TextSelfAttention", "MatchingGate", "PrefixProjection"]
 
     @classmethod
     def from_text_vision_pretrained(
@@ -100,6 +104,18 @@ class TGDIPreTrainedModel(PreTrainedModel):
             names = {"AutoModel": "TGDIModel", "AutoModelForSequenceClassification": "TGDIForRelationExtraction"}
             self.config.auto_map = {auto_class: f"{module}.{name}" for auto_class, name in names.items()}
         super().save_pretrained(save_directory, *args, **kwargs)
+
+    def __getstate__(self) -> dict:
+        # `_modules` is a plain attribute to pickle and to `copy.deepcopy`.
+        encoders = {name: self._modules.get(name) for name in ("text_encoder", "vision_tower")}
+        bare = {name: without_recording_hooks(encoder) for name, encoder in encoders.items() if encoder is not None}
+        return {**self.__dict__, "_modules": {**self._modules, **bare}}
+
+    def __setstate__(self, state: dict) -> None:
+        super().__setstate__(state)
+        register_recorders(self)
+        if self._modules.get("vision_tower") is not None:
+            install_recording_hooks(self.vision_tower)
 
     def resize_to_tokenizer(self, tokenizer) -> None:
         r"""
@@ -184,17 +200,6 @@ class TGDIModel(TGDIPreTrainedModel):
             self.text_oriented = TextOrientedInteraction(config, self.text_encoder)
         self.post_init()
 
-    def __getstate__(self) -> dict:
-        # `_modules` is a plain attribute to pickle and to `copy.deepcopy`.
-        towers = {name: self._modules[name] for name in ("text_encoder", "vision_tower")}
-        bare = {name: tower and without_recording_hooks(tower) for name, tower in towers.items()}
-        return {**self.__dict__, "_modules": {**self._modules, **bare}}
-
-    def __setstate__(self, state: dict) -> None:
-        super().__setstate__(state)
-        if self.vision_tower is not None:
-            install_recording_hooks(self.vision_tower)
-
     def get_vision_features(self, pixel_values: torch.Tensor) -> torch.Tensor:
         r"""
         All that the model takes from pictures, to be computed once and given to `forward` as `vision_features`.
@@ -229,6 +234,7 @@ class TGDIModel(TGDIPreTrainedModel):
         image_index: torch.LongTensor | None = None,
         output_hidden_states: bool | None = None,
         output_attentions: bool | None = None,
+        num_items_in_batch: torch.Tensor | int | None = None,
         **kwargs: Unpack[TransformersKwargs],
     ) -> TGDIModelOutput:
         r"""
@@ -244,13 +250,16 @@ class TGDIModel(TGDIPreTrainedModel):
             image_index (`torch.LongTensor`, *optional*): `(B, S)`, which distinct picture stands where.
             output_hidden_states, output_attentions (`bool`, *optional*): Return those of both interaction passes;
                 attentions need `attn_implementation="eager"`.
+            num_items_in_batch (*optional*): Without effect; `Trainer` passes it to every model.
 
         Returns:
             `TGDIModelOutput`.
 
         Raises:
+            TypeError: An argument that is none of these.
             ValueError: Tensors that do not belong together; the message names them and their shapes.
         """
+        refuse_unknown_arguments(self.forward, kwargs)
         if output_hidden_states is None:
             output_hidden_states = self.config.output_hidden_states
         if output_attentions is None:
@@ -269,7 +278,7 @@ class TGDIModel(TGDIPreTrainedModel):
         text = TextInputs(input_ids, attention_mask, token_type_ids)  # T
         enhanced = TextInputs(enhanced_input_ids, enhanced_attention_mask, enhanced_token_type_ids)  # T_e
         enhanced = text if enhanced_input_ids is None else enhanced
-        pictures = self._pictures(pixel_values, vision_features, image_mask, image_index, batch_size=len(input_ids))
+        pictures = self._pictures(pixel_values, vision_features, image_mask, image_index, batch_size=input_ids.shape[0])
 
         prompts, vision_gates = self._visual_prompts(pictures)  # Eq. 1-3, 5
         alike = enhanced is text and prompts is None  # without prompts and captions both passes are one and the same
@@ -283,12 +292,12 @@ class TGDIModel(TGDIPreTrainedModel):
         # Eq. 4, 6: Cross-Modal Interaction
         cross_modal = plain if alike and plain is not None else self._encode(enhanced, prompts, **record)
         f_1 = cross_modal.last_hidden_state  # (B, L_e, d)
-        f_2 = f_1 if gate is None else gate.unsqueeze(1) * f_1  # Eq. 11
+        f_2 = f_1 if gate is None else on_device_of(gate, f_1).unsqueeze(1) * f_1  # Eq. 11
         mismatch = self._matching_loss(gate, pictures, h_s, text.mask)
         f_3 = toi_hidden_states = toi_attentions = None
         if self.text_oriented is not None:  # Eq. 12, 13: Text-Oriented Interaction
             f_3, toi_hidden_states, toi_attentions = self.text_oriented(
-                h_s, text.mask, f_2, enhanced.mask, self.text_encoder, **record
+                h_s, text.mask, f_2, enhanced.mask, EncoderReference(self.text_encoder), **record
             )
         entity_states = self._fuse(f_1, f_2, f_3, head_index, tail_index)  # Eq. 14
 
@@ -337,11 +346,12 @@ class TGDIModel(TGDIPreTrainedModel):
             )
         features = self.get_vision_features(given) if vision_features is None else given.to(self.dtype)
         if image_index is None:
-            image_index = torch.arange(features[..., 0, 0].numel(), device=features.device).view(features.shape[:2])
+            rows, slots = features.shape[:2]
+            image_index = torch.arange(rows * slots, device=features.device).view(rows, slots)
             features = features.flatten(0, 1)
         if image_mask is None:
             image_mask = torch.ones_like(image_index)
-        if image_index.shape != image_mask.shape or len(image_index) != batch_size:
+        if image_index.shape != image_mask.shape or image_index.shape[0] != batch_size:
             raise ValueError(
                 f"The pictures of {batch_size} posts need one `image_mask` and one `image_index` entry a slot; got "
                 f"{tuple(image_mask.shape)} for the mask and {tuple(image_index.shape)} for the pictures."
@@ -351,9 +361,9 @@ class TGDIModel(TGDIPreTrainedModel):
                 f"Got {image_index.shape[1]} pictures a post; this model has `num_objects={self.config.num_objects}`, "
                 f"so at most {1 + self.config.num_objects} with the whole image."
             )
-        image_mask = image_mask.bool()
-        image_index = image_index.masked_fill(~image_mask, 0)
-        self._check_index(image_index, len(features))
+        image_mask = on_device_of(image_mask, features).bool()
+        image_index = on_device_of(image_index, features).masked_fill(~image_mask, 0)
+        self._check_index(image_index, features.shape[0])
         num_pooled = (self.config.vision_config.num_hidden_layers + 1) * self.config.prompt_grid**2
         if features.shape[1] <= num_pooled or features.shape[2] != self.config.vision_config.hidden_size:
             raise ValueError(
@@ -364,11 +374,11 @@ class TGDIModel(TGDIPreTrainedModel):
         return Pictures(pooled, features[:, num_pooled:], image_index, image_mask)
 
     def _check_index(self, image_index: torch.Tensor, count: int) -> None:
-        """Looks for pictures that are not there; not while compiling or on an accelerator, which would have to wait."""
-        if torch.compiler.is_compiling() or image_index.device.type != "cpu":
+        """Looks for pictures that are not there; not in a graph or on an accelerator, which would have to wait."""
+        if torch.compiler.is_compiling() or torch.jit.is_tracing() or image_index.device.type != "cpu":
             return
         outside = image_index[(image_index < 0) | (image_index >= count)]
-        if len(outside):
+        if outside.shape[0]:
             raise ValueError(f"`image_index` names picture {int(outside[0])}, but there are only 0 to {count - 1}.")
 
     def _visual_prompts(self, pictures: Pictures | None) -> tuple[PrefixCache | None, torch.Tensor | None]:
@@ -381,7 +391,7 @@ class TGDIModel(TGDIPreTrainedModel):
             return None, None
         if pictures is None:
             return torch.ones(
-                len(mask), self.config.text_config.hidden_size, dtype=self.dtype, device=mask.device
+                mask.shape[0], self.config.text_config.hidden_size, dtype=self.dtype, device=mask.device
             ), None
         return self.matching_gate(pictures, h_s, mask)
 
@@ -415,15 +425,14 @@ class TGDIModel(TGDIPreTrainedModel):
         r_3 = at_markers(f_3, head_index, tail_index)
         if not self.config.use_result_fusion:
             return r_3
-        weight = self.config.fusion_lambda
-        return weight * r_3 + (1 - weight) * at_markers(f_1, head_index, tail_index)
+        weight, r_1 = self.config.fusion_lambda, at_markers(f_1, head_index, tail_index)
+        return weight * on_device_of(r_3, r_1) + (1 - weight) * r_1
 
 
 def at_markers(states: torch.Tensor, head_index: torch.Tensor, tail_index: torch.Tensor) -> torch.Tensor:
     """The states `(B, L, d)` at the opening markers of head and tail, side by side: `(B, 2 d)`."""
-    markers = torch.stack([head_index, tail_index], dim=1)  # (B, 2)
-    rows = torch.arange(len(markers), device=markers.device).unsqueeze(1)
-    return states[rows, markers].flatten(1)
+    markers = on_device_of(torch.stack([head_index, tail_index], dim=1), states)  # (B, 2)
+    return states.gather(1, markers.unsqueeze(-1).expand(-1, -1, states.shape[-1])).flatten(1)
 
 
 class TGDIForRelationExtraction(TGDIPreTrainedModel):
@@ -479,7 +488,11 @@ class TGDIForRelationExtraction(TGDIPreTrainedModel):
 
         Returns:
             `TGDIRelationExtractionOutput`.
+
+        Raises:
+            TypeError, ValueError: As `TGDIModel.forward`.
         """
+        refuse_unknown_arguments(self.forward, kwargs)
         outputs = self.tgdi(
             input_ids=input_ids,
             attention_mask=attention_mask,
@@ -496,12 +509,11 @@ class TGDIForRelationExtraction(TGDIPreTrainedModel):
             output_hidden_states=output_hidden_states,
             output_attentions=output_attentions,
             return_dict=True,
-            **kwargs,
         )
         scores = self.classifier(self.dropout(outputs.entity_states))  # Eq. 15
         loss = None
         if labels is not None:
-            multi_label = self.config.thresholds is not None
+            labels, multi_label = on_device_of(labels, scores), self.config.thresholds is not None
             loss = classification_loss(scores, labels, multi_label, num_items_in_batch)  # Eq. 16
             further = []
             if outputs.matching_loss is not None:

@@ -6,6 +6,8 @@ import torch
 from torch import nn
 from transformers import BertModel, Cache
 
+from .tgdi_inputs import on_device_of
+
 # What encoders call the cache: `cache` from transformers 5.24 on. They swallow an argument of another name silently.
 CACHE = "cache" if "cache" in inspect.signature(BertModel.forward).parameters else "past_key_values"
 
@@ -31,9 +33,8 @@ class PrefixProjection(nn.Module):
         Returns:
             `torch.Tensor`: `(B, layers, P, 2 d)`, keys and values side by side.
         """
-        if features.dim() == 3:
-            return torch.stack([layer(features) for layer in self.layers], dim=1)
-        return torch.stack([layer(part) for layer, part in zip(self.layers, features.unbind(1))], dim=1)
+        parts = [features] * len(self.layers) if features.dim() == 3 else features.unbind(1)
+        return torch.stack([on_device_of(layer(part), features) for layer, part in zip(self.layers, parts)], dim=1)
 
 
 class PrefixCache(Cache):
@@ -61,13 +62,14 @@ class PrefixCache(Cache):
     def weigh_values(self, weights: torch.Tensor) -> None:
         """Multiplies the values at every position and in every layer by `weights`, `(B, d)`."""
         heads = weights.unflatten(-1, (self.prefix_values.shape[2], -1))  # (B, heads, d_h)
-        self.prefix_values = self.prefix_values * heads.unsqueeze(2)
+        self.prefix_values = self.prefix_values * on_device_of(heads, self.prefix_values).unsqueeze(2)
 
     def update(self, key_states: torch.Tensor, value_states: torch.Tensor, layer_idx: int, *args, **kwargs):
         layer = layer_idx - self.first_layer
-        keys = torch.cat([self.prefix_keys[layer].to(key_states.dtype), key_states], dim=2)  # (B, heads, P + L, d_h)
-        values = torch.cat([self.prefix_values[layer].to(value_states.dtype), value_states], dim=2)
-        return keys, values
+        prefix_keys = on_device_of(self.prefix_keys[layer], key_states).to(key_states.dtype)
+        prefix_values = on_device_of(self.prefix_values[layer], value_states).to(value_states.dtype)
+        keys = torch.cat([prefix_keys, key_states], dim=2)  # (B, heads, P + L, d_h)
+        return keys, torch.cat([prefix_values, value_states], dim=2)
 
     def get_seq_length(self, layer_idx: int = 0) -> int:
         return 0  # the text starts at position 0 whatever stands before it in the attention
@@ -86,7 +88,7 @@ def attention_bias(mask: torch.Tensor, prefix: PrefixCache | None, dtype: torch.
     Returns:
         `torch.Tensor`: `(B, 1, L, P + L)`.
     """
-    keys = mask.bool() if prefix is None else torch.cat([prefix.mask.bool(), mask.bool()], dim=1)
+    keys = mask.bool() if prefix is None else torch.cat([on_device_of(prefix.mask, mask).bool(), mask.bool()], dim=1)
     visible = keys[:, None, None, :].expand(-1, 1, mask.shape[1], -1)  # (B, 1, L, P + L)
     if implementation != "eager":
         return visible

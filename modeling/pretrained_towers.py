@@ -5,7 +5,7 @@ from pathlib import Path
 
 from torch import nn
 from transformers import AutoConfig, AutoModel, PreTrainedModel
-from transformers.utils.output_capturing import maybe_install_capturing_hooks
+from transformers.utils.output_capturing import _CAN_RECORD_REGISTRY, maybe_install_capturing_hooks
 
 from .prefix_attention import keep_prefix_when_checkpointing
 
@@ -37,6 +37,16 @@ def install_recording_hooks(tower: PreTrainedModel) -> None:
     for module in tower.modules():
         if isinstance(module, PreTrainedModel):
             maybe_install_capturing_hooks(module)
+
+
+def register_recorders(model: PreTrainedModel) -> None:
+    r"""
+    Tells transformers again which outputs the encoders of `model` can record. It learns that while a model is built,
+    and an unpickled one is not: in a process that has built none of its class hidden states would be missing.
+    """
+    for module in model.modules():
+        if isinstance(module, PreTrainedModel):
+            _CAN_RECORD_REGISTRY[module] = module._can_record_outputs
 
 
 def without_recording_hooks(module: nn.Module) -> nn.Module:

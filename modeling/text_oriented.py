@@ -6,6 +6,19 @@ from torch import nn
 from .prefix_attention import CACHE, PrefixCache, PrefixProjection, attention_bias, keep_prefix_when_checkpointing
 
 
+class EncoderReference:
+    r"""
+    A text encoder as an argument of a module. accelerate moves every argument that has a `to`; an encoder has, but its
+    weights stay where its own layers fetch them from (another device, the CPU, a disk).
+
+    Args:
+        encoder (`PreTrainedModel`): What is referred to.
+    """
+
+    def __init__(self, encoder: nn.Module):
+        self.encoder = encoder
+
+
 class TextOrientedInteraction(nn.Module):
     r"""
     Layers of the text encoder's kind whose queries come from the text and whose keys and values are prefixed with the
@@ -50,7 +63,7 @@ class TextOrientedInteraction(nn.Module):
         mask: torch.Tensor,
         gated: torch.Tensor,
         gated_mask: torch.Tensor,
-        text_encoder: nn.Module,
+        reference: EncoderReference,
         output_hidden_states: bool | None = None,
         output_attentions: bool | None = None,
     ) -> tuple[torch.Tensor, tuple[torch.Tensor, ...] | None, tuple[torch.Tensor, ...] | None]:
@@ -60,12 +73,13 @@ class TextOrientedInteraction(nn.Module):
             mask (`torch.Tensor`): `(B, L)`.
             gated (`torch.Tensor`): f_2, `(B, L_e, d)`.
             gated_mask (`torch.Tensor`): `(B, L_e)`.
-            text_encoder (`PreTrainedModel`): Owner of the layers when they are shared.
+            reference (`EncoderReference`): To the text encoder, owner of the layers when they are shared.
 
         Returns:
             `tuple`: f_3 `(B, L, d)`, and on request the hidden states (`toi_num_layers + 1` of `(B, L, d)`) and
             attentions (`toi_num_layers` of `(B, heads, L, L_e + L)`).
         """
+        text_encoder = reference.encoder
         layers = self.layers if self.layers is not None else text_encoder.encoder.layer[-self.num_layers :]
         first_layer = 0 if self.layers is not None else len(text_encoder.encoder.layer) - self.num_layers
         prefix = PrefixCache(self.prefix(gated), gated_mask, self.num_heads, first_layer)  # {β_l^k, β_l^v}

@@ -5,6 +5,12 @@ from typing import NamedTuple
 import torch
 
 
+def on_device_of(tensor: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+    """`tensor` on the device of `other`: under a `device_map` modules, and so what they return, are spread."""
+    # Not `tensor.to(...)` outright, which would write the device into every exported graph.
+    return tensor if tensor.device == other.device else tensor.to(other.device)
+
+
 class TextInputs:
     r"""
     One of the two texts of a batch, T or T_e.

@@ -5,7 +5,7 @@ from torch import nn
 from transformers.activations import ACT2FN
 
 from .prefix_attention import PrefixCache, PrefixProjection
-from .tgdi_inputs import Pictures
+from .tgdi_inputs import Pictures, on_device_of
 
 
 def grid_pool(patches: torch.Tensor, rows: int, grid: int) -> torch.Tensor:
@@ -51,7 +51,7 @@ def vision_features(tower: nn.Module, images: torch.Tensor, grid: int) -> torch.
             "patches; TGDI needs every patch in every hidden state."
         )
     patches = [states[:, -rows * columns :] for states in hidden_states]  # c of (N, n, d_v)
-    pooled = [grid_pool(states, rows, grid) for states in patches]
+    pooled = [on_device_of(grid_pool(states, rows, grid), patches[-1]) for states in patches]
     return torch.cat([*pooled, patches[-1]], dim=1)
 
 
@@ -93,6 +93,7 @@ class VisualPrompts(nn.Module):
         scores = self.activation(self.gate(features.mean(dim=(1, 2))))  # Eq. 2
         gates = scores.unflatten(-1, (self.num_text_layers, -1)).softmax(dim=-1)  # Eq. 3: (N, layers, c)
         mixed = torch.einsum("nlc,ncgd->nlgd", gates, features)  # Ṽ_l: (N, layers, G, d)
-        prompts = self.prefix(mixed)[pictures.index].transpose(1, 2).flatten(2, 3)  # Eq. 5: (B, layers, S G, 2 d)
+        prefix = on_device_of(self.prefix(mixed), mixed)
+        prompts = prefix[pictures.index].transpose(1, 2).flatten(2, 3)  # Eq. 5: (B, layers, S G, 2 d)
         mask = pictures.mask.repeat_interleave(mixed.shape[2], dim=1)  # (B, S G)
         return PrefixCache(prompts, mask, self.num_heads), gates[pictures.index]

@@ -240,3 +240,47 @@ def test_r_drop_passes_a_training_batch_twice_and_keeps_the_passes_together():
     torch.manual_seed(0)
     halved = model(**inputs, labels=labels, num_items_in_batch=torch.tensor(6)).loss
     torch.testing.assert_close(halved, loss / 2)
+
+
+EVERY = [
+    pytest.param(lambda: make(MTBForRelationExtraction, use_vision=False), id="mtb"),
+    *[pytest.param(lambda of=of: make(of), id=of.__name__) for of in VISUAL],
+    pytest.param(make_convolution, id="cnn"),
+]
+
+
+@pytest.mark.parametrize("model", EVERY)
+def test_arguments_that_no_baseline_reads_are_refused(model):
+    model = model()
+    inputs = tiny_inputs()
+    logits = model(**inputs).logits
+    features = {name: value for name, value in inputs.items() if name != "pixel_values"}
+    with pytest.raises(ValueError, match=r"got `vision_features`; no baseline reads them.*Pass `pixel_values`"):
+        model(**features, vision_features=torch.zeros(4, 3, 19, 24))
+    for name, value, hint in (
+        ("pixel_value", inputs["pixel_values"], "did you mean `pixel_values`"),
+        ("inputs_embeds", torch.zeros(4, 9, 32), "expected one of"),
+        ("output_attentions", True, "expected one of"),
+        ("output_hidden_states", True, "expected one of"),
+        ("label", torch.zeros(4, dtype=torch.long), "did you mean `labels`"),
+    ):
+        with pytest.raises(TypeError, match=rf"forward got an unexpected argument `{name}`; {hint}"):
+            model(**inputs, **{name: value})
+    # What asks for nothing, as peft passes it, and what `Trainer` passes.
+    unasked = {"inputs_embeds": None, "output_attentions": False, "output_hidden_states": None}
+    assert torch.equal(model(**inputs, **unasked).logits, logits)
+    labels = torch.tensor([0, 1, 2, 3])
+    loss, as_tuple = model(**inputs, labels=labels, num_items_in_batch=8, return_dict=False)[:2]
+    assert torch.equal(as_tuple, logits)
+    torch.testing.assert_close(loss, torch.nn.functional.cross_entropy(logits, labels) / 2)
+
+
+@pytest.mark.parametrize("model_class", VISUAL)
+def test_images_of_a_baseline_come_with_their_mask_or_all_count(model_class):
+    model, inputs = make(model_class), tiny_inputs()
+    whole = {**inputs, "image_mask": torch.ones_like(inputs["image_mask"])}
+    assert torch.equal(model(**{**inputs, "image_mask": None}).logits, model(**whole).logits)
+    for name in ("image_mask", "image_index"):
+        announced = {**tiny_inputs(pictures=False), name: torch.ones(4, 1, dtype=torch.long)}
+        with pytest.raises(ValueError, match="`image_mask` or `image_index`, but there are no `pixel_values`"):
+            model(**announced)

@@ -1,19 +1,23 @@
 """What all baselines share: the inputs of `TGDIProcessor`, the classifier on two entity markers, saving and loading."""
 
+from collections.abc import Callable
 from dataclasses import fields
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from huggingface_hub.dataclasses import strict
 from torch import nn
 from transformers import AutoModel
+from transformers.utils import can_return_tuple
 
 from tgdi_hf import TGDIConfig
 from tgdi_hf.modeling.branch_consistency import branch_divergence
 from tgdi_hf.modeling.classification_loss import classification_loss
+from tgdi_hf.modeling.forward_arguments import refuse_unknown_arguments
 from tgdi_hf.modeling.inverse_relations import fold_inverses
 from tgdi_hf.modeling.modeling_tgdi import TGDIPreTrainedModel, at_markers
 from tgdi_hf.modeling.pretrained_towers import as_text_encoder, as_vision_tower, load_tower
+from tgdi_hf.modeling.tgdi_inputs import on_device_of
 from tgdi_hf.modeling.tgdi_outputs import TGDIRelationExtractionOutput
 
 SHARED = (
@@ -93,8 +97,9 @@ class VisualLevels(NamedTuple):
 
     def tokens_of_posts(self, tokens: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """From tokens of pictures `(N, ..., n, d)` to those of posts, `(B, ..., S n, d)`, and their mask `(B, S n)`."""
-        posts = tokens[self.index].movedim(1, -3).flatten(-3, -2)
-        return posts, self.mask.repeat_interleave(tokens.shape[-2], dim=1)
+        index, mask = on_device_of(self.index, tokens), on_device_of(self.mask, tokens)
+        posts = tokens[index].movedim(1, -3).flatten(-3, -2)
+        return posts, mask.repeat_interleave(tokens.shape[-2], dim=1)
 
 
 def level_widths(vision_config) -> list[int]:
@@ -102,6 +107,16 @@ def level_widths(vision_config) -> list[int]:
     if vision_config.model_type == "resnet":
         return [vision_config.embedding_size, *vision_config.hidden_sizes]
     return [vision_config.hidden_size] * (vision_config.num_hidden_layers + 1)
+
+
+def refuse_foreign_arguments(forward: Callable, kwargs: dict[str, Any]) -> None:
+    """As for TGDI; of the arguments that TGDI has and no baseline, says why."""
+    if kwargs.get("vision_features") is not None:
+        raise ValueError(
+            f"{forward.__qualname__} got `vision_features`; no baseline reads them, and without images it would be a "
+            "text model. Pass `pixel_values`, and leave `vision_features` out of the collator."
+        )
+    refuse_unknown_arguments(forward, kwargs)
 
 
 def as_tower(tower: nn.Module) -> nn.Module:
@@ -121,6 +136,13 @@ class Baseline(TGDIPreTrainedModel):
     config_class = BaselineConfig
     base_model_prefix = "model"
     reads_resnet = False
+    _no_split_modules = [
+        "AlignedLayers",
+        "CorrelationAwareFusion",
+        "PrefixGuidedInteraction",
+        "PrefixProjection",
+        "VisualPyramid",
+    ]
 
     def __init__(self, config: BaselineConfig):
         super().__init__(config)
@@ -162,6 +184,7 @@ class Baseline(TGDIPreTrainedModel):
         """States of the text `(B, L, d)`."""
         raise NotImplementedError
 
+    @can_return_tuple
     def forward(
         self,
         input_ids: torch.LongTensor,
@@ -179,7 +202,14 @@ class Baseline(TGDIPreTrainedModel):
         num_items_in_batch: torch.Tensor | int | None = None,
         **kwargs,
     ) -> TGDIRelationExtractionOutput:
-        """The arguments are those of `TGDIForRelationExtraction`. Captions that are there are read with the text."""
+        r"""
+        The arguments are those of `TGDIForRelationExtraction`. Captions that are there are read with the text.
+
+        Raises:
+            TypeError: An argument that no baseline has.
+            ValueError: `vision_features`, or an `image_mask` or `image_index` without `pixel_values`.
+        """
+        refuse_foreign_arguments(self.forward, kwargs)
         if enhanced_input_ids is not None:
             input_ids, attention_mask = enhanced_input_ids, enhanced_attention_mask
             token_type_ids = enhanced_token_type_ids
@@ -208,15 +238,26 @@ class Baseline(TGDIPreTrainedModel):
         return TGDIRelationExtractionOutput(loss=loss, logits=logits, directed_logits=directed)
 
     def levels(self, pixel_values, image_mask, image_index) -> VisualLevels | None:
-        if self.vision_tower is None or pixel_values is None:
+        if self.vision_tower is None:
+            return None
+        if pixel_values is None:
+            if image_mask is not None or image_index is not None:
+                raise ValueError(
+                    "There is an `image_mask` or `image_index`, but there are no `pixel_values`: give these, or leave "
+                    "out the others where no post has an image."
+                )
             return None
         if image_index is None:  # a row a post
-            image_index = torch.arange(image_mask.numel(), device=image_mask.device).view(image_mask.shape)
+            rows, slots = pixel_values.shape[:2]
+            image_index = torch.arange(rows * slots, device=pixel_values.device).view(rows, slots)
             pixel_values = pixel_values.flatten(0, 1)
+        image_mask = torch.ones_like(image_index) if image_mask is None else image_mask
         image_mask = image_mask.bool()
         outputs = self.vision_tower(pixel_values.to(self.dtype), output_hidden_states=True, return_dict=True)
         maps = list(outputs.hidden_states)
         if maps[0].dim() == 3:  # a vision transformer: its class and register tokens come first
             rows, columns = (size // self.config.vision_config.patch_size for size in pixel_values.shape[-2:])
             maps = [states[:, -rows * columns :].transpose(1, 2).unflatten(2, (rows, columns)) for states in maps]
-        return VisualLevels(maps, image_index.masked_fill(~image_mask, 0), image_mask)
+        maps = [on_device_of(level, maps[-1]) for level in maps]
+        image_mask = on_device_of(image_mask, maps[-1])
+        return VisualLevels(maps, on_device_of(image_index, maps[-1]).masked_fill(~image_mask, 0), image_mask)

@@ -13,6 +13,9 @@ from torch import nn
 from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
 from transformers.loss.loss_utils import fixed_cross_entropy
 from transformers.modeling_outputs import SequenceClassifierOutput
+from transformers.utils import can_return_tuple
+
+from .baseline import refuse_foreign_arguments
 
 
 def word_tokenizer(texts: Iterable[str], min_count: int = 2) -> PreTrainedTokenizerFast:
@@ -114,16 +117,37 @@ class ConvolutionForRelationExtraction(PreTrainedModel):
         with Path(path).open(encoding="utf-8") as lines:
             return len(lines.readline().split()) - 1
 
+    @can_return_tuple
     def forward(
-        self, input_ids, attention_mask, head_index, tail_index, labels=None, num_items_in_batch=None, **kwargs
+        self,
+        input_ids,
+        attention_mask,
+        head_index,
+        tail_index,
+        labels=None,
+        num_items_in_batch=None,
+        token_type_ids=None,
+        enhanced_input_ids=None,
+        enhanced_attention_mask=None,
+        enhanced_token_type_ids=None,
+        pixel_values=None,
+        image_mask=None,
+        image_index=None,
+        **kwargs,
     ) -> SequenceClassifierOutput:
         r"""
         Args:
             input_ids, attention_mask (`torch.Tensor`): `(B, L)`.
             head_index, tail_index (`torch.LongTensor`): `(B,)`, the opening markers.
             labels (`torch.LongTensor`, *optional*): `(B,)`.
-            kwargs: The other inputs of `TGDIForRelationExtraction` are left alone.
+
+        The other inputs of `TGDIForRelationExtraction` are left alone.
+
+        Raises:
+            TypeError: An argument that no baseline has.
+            ValueError: `vision_features`.
         """
+        refuse_foreign_arguments(self.forward, kwargs)
         places = torch.arange(input_ids.shape[1], device=input_ids.device).expand_as(input_ids)  # (B, L)
         features = [self.words(input_ids)]
         for embedding, index in zip(self.positions, (head_index, tail_index)):

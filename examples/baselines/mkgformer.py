@@ -4,6 +4,7 @@ import torch
 from torch import nn
 
 from tgdi_hf.modeling.prefix_attention import attention_bias
+from tgdi_hf.modeling.tgdi_inputs import on_device_of
 
 from .baseline import Baseline
 
@@ -71,6 +72,7 @@ class MKGformerForRelationExtraction(Baseline):
         for layer, interaction, fusion in zip(layers[-len(self.fusions) :], self.interactions, self.fusions):
             patches = interaction(patches, there, text, mask)
             attended = layer.attention(text, bias)[0]
-            hidden = layer.intermediate.dense(attended) + fusion(attended, patches, there)
+            hidden = layer.intermediate.dense(attended)
+            hidden = hidden + on_device_of(fusion(attended, patches, there), hidden)
             text = layer.output(layer.intermediate.intermediate_act_fn(hidden), attended)
         return text

@@ -504,3 +504,24 @@ def test_entities_without_positions_are_refused_before_anything_is_computed(mode
     model.tgdi.text_encoder.register_forward_pre_hook(lambda *args: pytest.fail("the encoder ran"))
     with pytest.raises(ValueError, match="`head_index` and `tail_index` are needed"):
         model(**{name: value for name, value in inputs.items() if name != "tail_index"})
+
+
+@pytest.mark.parametrize("model_class", [TGDIModel, TGDIForRelationExtraction])
+def test_arguments_that_nothing_reads_are_refused(model_class, inputs):
+    model = model_class(tiny_config()).eval()
+    for name, value, hint in (
+        ("pixel_value", inputs["pixel_values"], "did you mean `pixel_values`"),
+        ("enhanced_inputs_ids", inputs["input_ids"], "did you mean `enhanced_input_ids`"),
+        ("position_ids", inputs["input_ids"], "expected one of input_ids, attention_mask"),
+        ("use_cache", True, "expected one of"),
+    ):
+        with pytest.raises(
+            TypeError, match=rf"{model_class.__name__}.forward got an unexpected argument `{name}`; {hint}"
+        ):
+            model(**inputs, **{name: value})
+    unasked = {"use_cache": False, "task_ids": None, "return_dict": True, "num_items_in_batch": None}
+    assert torch.equal(model(**inputs, **unasked)[0], model(**inputs)[0])
+
+
+def test_the_body_takes_what_trainer_passes_to_every_model(model, inputs):
+    assert torch.equal(model.tgdi(**inputs, num_items_in_batch=4)[0], model.tgdi(**inputs)[0])

@@ -2,6 +2,8 @@ import numpy as np
 import pytest
 import torch
 
+from tgdi_hf.modeling.text_oriented import EncoderReference
+
 from .conftest import tiny_model
 from .test_visual_prompts import gelu, linear
 
@@ -20,7 +22,7 @@ def test_text_oriented_interaction_is_equations_12_and_13(share):
     torch.manual_seed(1)
     text, gated = torch.randn(1, 4, 32), torch.randn(1, 6, 32)
     mask, gated_mask = torch.ones(1, 4), torch.tensor([[1, 1, 1, 1, 1, 0]])
-    got, _, _ = module(text, mask, gated, gated_mask, encoder)
+    got, _, _ = module(text, mask, gated, gated_mask, EncoderReference(encoder))
 
     h = text[0].double().numpy()
     prefix = linear(gated[0, :5].double().numpy(), module.prefix.layers[0])  # {β^k, β^v}; padding plays no part
@@ -61,5 +63,5 @@ def test_prefixes_start_as_the_keys_and_values_of_the_layers(share):
     text, mask = torch.randn(2, 5, 32), torch.ones(2, 5)
     first = encoder.encoder.layer[1]
     alone = first(text, torch.ones(2, 1, 5, 5, dtype=torch.bool))
-    _, states, _ = module(text, mask, text, mask, encoder, output_hidden_states=True)
+    _, states, _ = module(text, mask, text, mask, EncoderReference(encoder), output_hidden_states=True)
     torch.testing.assert_close(states[1], alone)
