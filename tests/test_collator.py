@@ -118,3 +118,8 @@ def test_entities_can_be_given_by_what_they_are_called(processor):
         assert all(torch.equal(got[name], expected[name]) for name in expected)
     with pytest.raises(ValueError, match="^row 1 of the batch: `tail` is 'Eve', which is not in the text"):
         collate([POST, {**POST, "tail": "Eve"}])
+
+
+def test_a_batch_of_no_rows_is_refused(processor):
+    with pytest.raises(ValueError, match="rows of a batch, at least one"):
+        TGDICollator(processor)([])
