@@ -202,6 +202,7 @@ class TGDIConfig(PreTrainedConfig):
     def validate_architecture(self):
         """Part of `@strict`-powered validation. Checks what the type annotations cannot."""
         text, vision = self.text_config, self.vision_config
+        self._check_label_maps()
         if text.model_type not in TEXT_MODEL_TYPES:
             raise ValueError(
                 f"`text_config` is of type {text.model_type!r}; TGDI injects its prompts into the attention of a "
@@ -217,6 +218,9 @@ class TGDIConfig(PreTrainedConfig):
                 f"`vision_config` of type {vision.model_type!r} has no {', '.join(missing)}; TGDI needs a vision "
                 "transformer such as clip_vision_model, vit, dinov2 or siglip_vision_model."
             )
+        if not isinstance(self.output_attentions, bool | None):
+            raise ValueError(f"`output_attentions` is {self.output_attentions!r}; expected True or False.")
+        selected_layers(self.output_hidden_states, text.num_hidden_layers + 1)
         for name, fault in REFUSED_VISION.items():
             if hasattr(vision, name):
                 raise ValueError(
@@ -228,6 +232,10 @@ class TGDIConfig(PreTrainedConfig):
             raise ValueError(f"`fusion_lambda` is {self.fusion_lambda}; it weighs f_3 in Eq. 14: from 0 to 1.")
         if not 0 <= self.classifier_dropout < 1:
             raise ValueError(f"`classifier_dropout` is {self.classifier_dropout}; expected 0 ≤ dropout < 1.")
+        if not 0 <= self.initializer_range < inf:
+            raise ValueError(
+                f"`initializer_range` is {self.initializer_range}; expected a standard deviation, 0 or more."
+            )
         if not 0 <= self.matching_loss_weight < inf or (self.matching_loss_weight and not self.use_matching_gate):
             raise ValueError(
                 f"`matching_loss_weight` is {self.matching_loss_weight}; expected 0 or more, and 0 without the gate "
@@ -263,20 +271,6 @@ class TGDIConfig(PreTrainedConfig):
                 f"{self.direction_balanced}`; expected less than there are relations, which need a {NEGATIVE!r}, and "
                 "training on both orders of every pair: `direction_balanced=True`."
             )
-        if not 0 <= self.initializer_range < inf:
-            raise ValueError(
-                f"`initializer_range` is {self.initializer_range}; expected a standard deviation, 0 or more."
-            )
-        if not isinstance(self.output_attentions, bool | None):
-            raise ValueError(f"`output_attentions` is {self.output_attentions!r}; expected True or False.")
-        selected_layers(self.output_hidden_states, text.num_hidden_layers + 1)
-        if len(set(self.id2label.values())) < self.num_labels:
-            raise ValueError(f"`id2label` names a relation twice: {list(self.id2label.values())}.")
-        if self.label2id is not None and self.label2id != {name: i for i, name in self.id2label.items()}:
-            raise ValueError(
-                f"`label2id` is {self.label2id}, which is not `id2label` {self.id2label} the other way round; pass "
-                "both, or `id2label` alone."
-            )
         if self.num_labels < 2:
             raise ValueError(f"`num_labels` is {self.num_labels}; a classifier of relations needs 2 or more.")
 
@@ -299,6 +293,15 @@ class TGDIConfig(PreTrainedConfig):
     def embedding_size(self) -> int:
         """The width of the text encoder's word embeddings; ELECTRA projects them to its hidden size."""
         return getattr(self.text_config, "embedding_size", self.text_config.hidden_size)
+
+    def _check_label_maps(self):
+        if len(set(self.id2label.values())) < self.num_labels:
+            raise ValueError(f"`id2label` names a relation twice: {list(self.id2label.values())}.")
+        if self.label2id is not None and self.label2id != {name: i for i, name in self.id2label.items()}:
+            raise ValueError(
+                f"`label2id` is {self.label2id}, which is not `id2label` {self.id2label} the other way round; pass "
+                "both, or `id2label` alone."
+            )
 
     @property
     def _attn_implementation(self) -> str | None:
