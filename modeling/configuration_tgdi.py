@@ -2,13 +2,16 @@
 
 from dataclasses import fields
 from difflib import get_close_matches
+from math import inf
 from typing import Any, ClassVar
 
 from huggingface_hub.dataclasses import strict
 from transformers import AutoConfig
 from transformers.configuration_utils import PreTrainedConfig, SubConfigSpec
 
+from .attention_support import check_attn_implementation, requested_by
 from .negative_label import AUTO, MULTI_LABEL, NEGATIVE, find_negative, negative_of
+from .output_selection import selected_layers
 
 # Their layers share one shape: they attend to whatever the cache in their arguments returns, which is how TGDI
 # injects its prefixes. Another encoder would swallow the prefixes silently, so the list is closed.
@@ -170,9 +173,13 @@ class TGDIConfig(PreTrainedConfig):
         As in transformers; `num_labels` takes precedence over relations of another number that were saved, and what
         `kwargs` change is checked like everything else.
         """
-        num_labels = kwargs.get("num_labels", len(kwargs.get("id2label") or {}) or None)
+        check_id2label(kwargs.get("id2label"))
+        num_labels = check_num_labels(kwargs.get("num_labels", len(kwargs.get("id2label") or {}) or None))
         if num_labels is not None and num_labels != len(config_dict.get("id2label") or {}):
             config_dict = {name: value for name, value in config_dict.items() if name not in OF_RELATIONS}
+        if kwargs.get("id2label") is not None:
+            kwargs["id2label"] = {int(number): name for number, name in kwargs["id2label"].items()}
+            kwargs.setdefault("label2id", {name: number for number, name in kwargs["id2label"].items()})
         if not cls.__module__.startswith("transformers_modules"):
             # The pipeline of the installed package needs nobody's leave to run code from the checkpoint.
             config_dict = {name: value for name, value in config_dict.items() if name != "custom_pipelines"}
@@ -188,12 +195,23 @@ class TGDIConfig(PreTrainedConfig):
                 similar = get_close_matches(name, known, n=1)
                 hint = f"did you mean {similar[0]!r}?" if similar else f"it has {', '.join(sorted(known))}."
                 raise ValueError(f"TGDIConfig has no field {name!r}; {hint}")
-        num_labels, id2label = kwargs.get("num_labels"), self.id2label
+        num_labels, id2label = check_num_labels(kwargs.get("num_labels")), self.id2label
+        if num_labels is None:
+            kwargs.pop("num_labels", None)
+        if id2label is None and self.label2id is not None:
+            raise ValueError(
+                f"There is a `label2id` {self.label2id} without an `id2label`; pass both, or `id2label` alone."
+            )
+        check_id2label(id2label)
         if num_labels is not None and id2label is not None and num_labels != len(id2label):
             raise ValueError(
                 f"`num_labels` is {num_labels} but `id2label` names {len(id2label)} labels: {list(id2label.values())}. "
                 "Pass one of the two, or make them agree."
             )
+        if kwargs.get("attn_implementation") is None:  # transformers would drop what the encoders ask for
+            kwargs["attn_implementation"] = {
+                name: asked for name in self.sub_configs if (asked := requested_by(getattr(self, name))) is not None
+            }
         super().__post_init__(**kwargs)
         for sub_config in (self.text_config, self.vision_config):
             # Code that a nested config asks for is never run, so the wish does not travel on either.
@@ -203,6 +221,7 @@ class TGDIConfig(PreTrainedConfig):
     def validate_architecture(self):
         """Part of `@strict`-powered validation. Checks what the type annotations cannot."""
         text, vision = self.text_config, self.vision_config
+        self._check_label_maps()
         if text.model_type not in TEXT_MODEL_TYPES:
             raise ValueError(
                 f"`text_config` is of type {text.model_type!r}; TGDI injects its prompts into the attention of a "
@@ -218,6 +237,9 @@ class TGDIConfig(PreTrainedConfig):
                 f"`vision_config` of type {vision.model_type!r} has no {', '.join(missing)}; TGDI needs a vision "
                 "transformer such as clip_vision_model, vit, dinov2 or siglip_vision_model."
             )
+        if not isinstance(self.output_attentions, bool | None):
+            raise ValueError(f"`output_attentions` is {self.output_attentions!r}; expected True or False.")
+        selected_layers(self.output_hidden_states, text.num_hidden_layers + 1)
         for name, fault in REFUSED_VISION.items():
             if hasattr(vision, name):
                 raise ValueError(
@@ -229,12 +251,16 @@ class TGDIConfig(PreTrainedConfig):
             raise ValueError(f"`fusion_lambda` is {self.fusion_lambda}; it weighs f_3 in Eq. 14: from 0 to 1.")
         if not 0 <= self.classifier_dropout < 1:
             raise ValueError(f"`classifier_dropout` is {self.classifier_dropout}; expected 0 ≤ dropout < 1.")
-        if self.matching_loss_weight < 0 or (self.matching_loss_weight and not self.use_matching_gate):
+        if not 0 <= self.initializer_range < inf:
+            raise ValueError(
+                f"`initializer_range` is {self.initializer_range}; expected a standard deviation, 0 or more."
+            )
+        if not 0 <= self.matching_loss_weight < inf or (self.matching_loss_weight and not self.use_matching_gate):
             raise ValueError(
                 f"`matching_loss_weight` is {self.matching_loss_weight}; expected 0 or more, and 0 without the gate "
                 "that it teaches (`use_matching_gate=False`)."
             )
-        if self.branch_consistency_weight < 0 or (
+        if not 0 <= self.branch_consistency_weight < inf or (
             self.branch_consistency_weight and not (self.use_text_oriented_interaction and self.use_result_fusion)
         ):
             raise ValueError(
@@ -315,15 +341,59 @@ class TGDIConfig(PreTrainedConfig):
     @property
     def max_text_length(self) -> int:
         """The longest text in tokens, special ones included, that the text encoder has positions for."""
-        text = self.text_config
-        # RoBERTa and its kin count positions from behind the padding token's id.
-        offset = 0 if text.model_type in ("bert", "electra") else text.pad_token_id + 1
-        return text.max_position_embeddings - offset
+        return self.text_config.max_position_embeddings - self.position_offset
+
+    @property
+    def position_offset(self) -> int:
+        """The position of the first token: RoBERTa and its kin count from behind the padding token's id."""
+        return 0 if self.text_config.model_type in ("bert", "electra") else self.text_config.pad_token_id + 1
+
+    @property
+    def embedding_size(self) -> int:
+        """The width of the text encoder's word embeddings; ELECTRA projects them to its hidden size."""
+        return getattr(self.text_config, "embedding_size", self.text_config.hidden_size)
+
+    def _check_label_maps(self):
+        if len(set(self.id2label.values())) < self.num_labels:
+            raise ValueError(f"`id2label` names a relation twice: {list(self.id2label.values())}.")
+        if self.label2id is not None and self.label2id != {name: i for i, name in self.id2label.items()}:
+            raise ValueError(
+                f"`label2id` is {self.label2id}, which is not `id2label` {self.id2label} the other way round; pass "
+                "both, or `id2label` alone."
+            )
+
+    @property
+    def _attn_implementation(self) -> str | None:
+        return self._attn_implementation_internal
+
+    @_attn_implementation.setter
+    def _attn_implementation(self, value: str | dict | None):
+        check_attn_implementation(value)
+        PreTrainedConfig._attn_implementation.fset(self, value)
 
     @property
     def uses_vision(self) -> bool:
         """Whether any mechanism looks at the pictures; if none does, the model has no vision encoder."""
         return self.use_cross_modal_interaction or self.use_matching_gate
+
+
+def check_num_labels(num_labels: int | None) -> int | None:
+    """Returns it, if it is a number of relations or absent."""
+    if num_labels is not None and (not isinstance(num_labels, int) or isinstance(num_labels, bool)):
+        raise ValueError(f"`num_labels` is {num_labels!r}; expected the number of relations.")
+    return num_labels
+
+
+def check_id2label(id2label: dict | None) -> None:
+    """Refuses what names no relation, or has gaps: the classifier has one output per number from 0 on."""
+    if id2label is None:
+        return
+    named = isinstance(id2label, dict) and all(isinstance(name, str) for name in id2label.values())
+    # JSON knows no numbers as keys.
+    if not named or {str(number) for number in id2label} != {str(number) for number in range(len(id2label))}:
+        raise ValueError(
+            f"`id2label` is {id2label!r}; expected the relation of each number from 0 on: {{0: 'None', 1: ...}}."
+        )
 
 
 __all__ = ["TGDIConfig"]

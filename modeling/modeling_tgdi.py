@@ -6,12 +6,15 @@ from transformers import AutoModel, PreTrainedModel
 from transformers.processing_utils import Unpack
 from transformers.utils import TransformersKwargs, can_return_tuple
 
+from .attention_support import check_attn_implementation, check_implementation_of
 from .branch_consistency import branch_divergence
 from .classification_loss import classification_loss
 from .configuration_tgdi import ENTITY_MARKERS, TGDIConfig
 from .forward_arguments import refuse_unknown_arguments
+from .input_checks import check_entities, read_text
 from .inverse_relations import fold_inverses
 from .matching_gate import MatchingGate, TextSelfAttention, matching_loss
+from .output_selection import selected_layers
 from .prefix_attention import CACHE, PrefixCache, attention_bias
 from .pretrained_towers import (
     as_text_encoder,
@@ -38,6 +41,23 @@ class TGDIPreTrainedModel(PreTrainedModel):
     _supports_sdpa = True
     # The names of the encoders' own blocks are added to these.
     _no_split_modules = ["VisualPrompts", "TextSelfAttention", "MatchingGate", "PrefixProjection"]
+
+    def __init__(self, config: TGDIConfig, *inputs, **kwargs):
+        # A sub-configuration can be changed without the configuration that holds it.
+        for part in ("text_config", "vision_config"):
+            check_implementation_of(part, getattr(getattr(config, part, None), "_attn_implementation", None))
+        super().__init__(config, *inputs, **kwargs)
+
+    def set_attn_implementation(self, attn_implementation: str | dict, *args, **kwargs):
+        r"""
+        As in transformers; the text encoder runs eager or sdpa attention only. Nothing is changed if a part of the
+        request is refused.
+
+        Raises:
+            ValueError: An implementation that TGDI does not support, or a sub-configuration that there is not.
+        """
+        check_attn_implementation(attn_implementation)
+        super().set_attn_implementation(attn_implementation, *args, **kwargs)
 
     @classmethod
     def from_text_vision_pretrained(
@@ -213,6 +233,11 @@ class TGDIModel(TGDIPreTrainedModel):
         """
         if self.vision_tower is None:
             raise ValueError("This model looks at no picture: both of its visual mechanisms are switched off.")
+        if pixel_values.dim() < 3 or 0 in pixel_values.shape:
+            raise ValueError(
+                f"`pixel_values` has shape {tuple(pixel_values.shape)}; expected (..., 3, H, W), at least one image."
+            )
+        check_implementation_of("vision_config", self.vision_tower.config._attn_implementation)
         images = pixel_values.reshape(-1, *pixel_values.shape[-3:])  # (N, 3, H, W)
         features = vision_features(self.vision_tower, images, self.config.prompt_grid)  # (N, c G + n, d_v)
         return features.view(*pixel_values.shape[:-3], *features.shape[1:])
@@ -220,7 +245,7 @@ class TGDIModel(TGDIPreTrainedModel):
     @can_return_tuple
     def forward(
         self,
-        input_ids: torch.LongTensor,
+        input_ids: torch.LongTensor | None = None,
         attention_mask: torch.Tensor | None = None,
         token_type_ids: torch.LongTensor | None = None,
         enhanced_input_ids: torch.LongTensor | None = None,
@@ -232,9 +257,11 @@ class TGDIModel(TGDIPreTrainedModel):
         vision_features: torch.FloatTensor | None = None,
         image_mask: torch.Tensor | None = None,
         image_index: torch.LongTensor | None = None,
-        output_hidden_states: bool | None = None,
+        output_hidden_states: bool | int | list[int] | None = None,
         output_attentions: bool | None = None,
         num_items_in_batch: torch.Tensor | int | None = None,
+        inputs_embeds: torch.FloatTensor | None = None,
+        enhanced_inputs_embeds: torch.FloatTensor | None = None,
         **kwargs: Unpack[TransformersKwargs],
     ) -> TGDIModelOutput:
         r"""
@@ -248,8 +275,13 @@ class TGDIModel(TGDIPreTrainedModel):
             vision_features (`torch.FloatTensor`, *optional*): `get_vision_features(pixel_values)`, instead of it.
             image_mask (`torch.Tensor`, *optional*): `(B, S)`, nonzero where there is a picture; all by default.
             image_index (`torch.LongTensor`, *optional*): `(B, S)`, which distinct picture stands where.
-            output_hidden_states, output_attentions (`bool`, *optional*): Return those of both interaction passes;
-                attentions need `attn_implementation="eager"`.
+            output_hidden_states (`bool`, `int` or `list[int]`, *optional*): Return the hidden states of both passes.
+                Numbers select states in each pass, negative ones from its end; the others are `None`.
+            output_attentions (`bool`, *optional*): Return the attention weights of both passes; needs
+                `attn_implementation="eager"`.
+            inputs_embeds, enhanced_inputs_embeds (`torch.FloatTensor`, *optional*): In the place of `input_ids` or
+                `enhanced_input_ids`, for attribution methods: `get_input_embeddings()(ids)`, `(B, L, embedding_size)`
+                and `(B, L_e, embedding_size)`. The encoder adds positions and segments.
             num_items_in_batch (*optional*): Without effect; `Trainer` passes it to every model.
 
         Returns:
@@ -260,25 +292,26 @@ class TGDIModel(TGDIPreTrainedModel):
             ValueError: Tensors that do not belong together; the message names them and their shapes.
         """
         refuse_unknown_arguments(self.forward, kwargs)
-        if output_hidden_states is None:
-            output_hidden_states = self.config.output_hidden_states
-        if output_attentions is None:
-            output_attentions = self.config.output_attentions
         if head_index is None or tail_index is None:
             raise ValueError(
                 "`head_index` and `tail_index` are needed: the positions of the entities' opening markers."
             )
-        if output_attentions and self.text_encoder.config._attn_implementation != "eager":
-            raise ValueError(
-                "Attention weights exist only in eager attention, this model runs "
-                f"{self.text_encoder.config._attn_implementation!r}: call `model.set_attn_implementation('eager')`, or "
-                "leave out `output_attentions`."
-            )
-        record = {"output_hidden_states": output_hidden_states, "output_attentions": output_attentions}
-        text = TextInputs(input_ids, attention_mask, token_type_ids)  # T
-        enhanced = TextInputs(enhanced_input_ids, enhanced_attention_mask, enhanced_token_type_ids)  # T_e
-        enhanced = text if enhanced_input_ids is None else enhanced
-        pictures = self._pictures(pixel_values, vision_features, image_mask, image_index, batch_size=input_ids.shape[0])
+        record = self._recording(output_hidden_states, output_attentions)
+        embeddings, width = self.get_input_embeddings(), self.config.embedding_size
+        text = read_text("", input_ids, inputs_embeds, attention_mask, token_type_ids, embeddings, width)  # T
+        if text is None:
+            raise ValueError("`input_ids` are needed, or `inputs_embeds` in their place.")
+        enhanced = read_text(  # T_e
+            "enhanced_", enhanced_input_ids, enhanced_inputs_embeds, enhanced_attention_mask, enhanced_token_type_ids,
+            embeddings, width,
+        )  # fmt: skip
+        enhanced = text if enhanced is None else enhanced
+        check_entities(
+            {"head_index": head_index, "tail_index": tail_index},
+            {"text": text} if enhanced is text else {"text": text, "enhanced text": enhanced},
+        )
+        posts = text.mask.shape[0]
+        pictures = self._pictures(pixel_values, vision_features, image_mask, image_index, batch_size=posts)
 
         prompts, vision_gates = self._visual_prompts(pictures)  # Eq. 1-3, 5
         alike = enhanced is text and prompts is None  # without prompts and captions both passes are one and the same
@@ -315,6 +348,27 @@ class TGDIModel(TGDIPreTrainedModel):
             text_oriented_attentions=toi_attentions,
         )
 
+    def _recording(self, output_hidden_states, output_attentions) -> dict:
+        """What to record of both interaction passes, where the configuration speaks for a caller who does not."""
+        if output_hidden_states is None:
+            output_hidden_states = self.config.output_hidden_states
+        if output_attentions is None:
+            output_attentions = self.config.output_attentions or False
+        if not isinstance(output_attentions, bool):
+            raise ValueError(
+                f"`output_attentions` is {output_attentions!r}; expected True or False: the attention weights of all "
+                "layers, or none."
+            )
+        implementation = self.text_encoder.config._attn_implementation
+        check_implementation_of("text_config", implementation)  # configurations can be changed behind the model's back
+        if output_attentions and implementation != "eager":
+            raise ValueError(
+                f"Attention weights exist only in eager attention, this model runs {implementation!r}: call "
+                "`model.set_attn_implementation('eager')`, or leave out `output_attentions`."
+            )
+        states = selected_layers(output_hidden_states, self.config.text_config.num_hidden_layers + 1)
+        return {"output_hidden_states": states, "output_attentions": output_attentions}
+
     def _pictures(self, pixel_values, vision_features, image_mask, image_index, batch_size: int) -> Pictures | None:
         """Checks the visual inputs and brings their forms to one: distinct pictures and an index into them."""
         if self.vision_tower is None:
@@ -343,6 +397,11 @@ class TGDIModel(TGDIPreTrainedModel):
                 f"`{name}` has shape {tuple(given.shape)}; expected {expected_dims} dimensions "
                 f"{'with' if image_index is not None else 'without'} `image_index`: one row a post with its pictures "
                 "in the second dimension, or the distinct pictures of the batch and an `image_index`."
+            )
+        if 0 in given.shape:
+            raise ValueError(
+                f"`{name}` has shape {tuple(given.shape)}; expected at least one image, or no `{name}` where no post "
+                "has an image."
             )
         features = self.get_vision_features(given) if vision_features is None else given.to(self.dtype)
         if image_index is None:
@@ -402,14 +461,17 @@ class TGDIModel(TGDIPreTrainedModel):
 
     def _encode(self, text: TextInputs, prefix: PrefixCache | None = None, **kwargs):
         """The text encoder on one of the two texts, with a prefix in front of the keys and values of every layer."""
-        if text.ids.shape[1] > self.config.max_text_length:
+        length = text.mask.shape[1]
+        if length > self.config.max_text_length:
             raise ValueError(
-                f"A text has {text.ids.shape[1]} tokens; this text encoder has positions for "
+                f"A text has {length} tokens; this text encoder has positions for "
                 f"{self.config.max_text_length}. Set `max_length={self.config.max_text_length}` of the processor."
             )
         bias = attention_bias(text.mask, prefix, self.dtype, self.text_encoder.config._attn_implementation)
         return self.text_encoder(
             input_ids=text.ids,
+            inputs_embeds=None if text.embeds is None else text.embeds.to(self.dtype),
+            position_ids=self._positions(text),
             # An encoder without segments embeds one, whatever segments its tokenizer has.
             token_type_ids=text.types if self.config.text_config.type_vocab_size > 1 else None,
             attention_mask=bias,
@@ -417,6 +479,13 @@ class TGDIModel(TGDIPreTrainedModel):
             **{CACHE: prefix},
             **kwargs,
         )
+
+    def _positions(self, text: TextInputs) -> torch.Tensor | None:
+        """RoBERTa and its kin count the tokens that are no padding, which they cannot see in embeddings: `(B, L)`."""
+        if text.embeds is None or self.config.position_offset == 0:
+            return None
+        real = text.mask.bool().long()
+        return real.cumsum(dim=1) * real + self.config.position_offset - 1
 
     def _fuse(self, f_1, f_2, f_3, head_index, tail_index) -> torch.Tensor:
         """R of Eq. 14 where it is read: at the opening markers of head and tail, `(B, 2 d)`."""
@@ -458,7 +527,7 @@ class TGDIForRelationExtraction(TGDIPreTrainedModel):
     @can_return_tuple
     def forward(
         self,
-        input_ids: torch.LongTensor,
+        input_ids: torch.LongTensor | None = None,
         attention_mask: torch.Tensor | None = None,
         token_type_ids: torch.LongTensor | None = None,
         enhanced_input_ids: torch.LongTensor | None = None,
@@ -471,9 +540,11 @@ class TGDIForRelationExtraction(TGDIPreTrainedModel):
         image_mask: torch.Tensor | None = None,
         image_index: torch.LongTensor | None = None,
         labels: torch.LongTensor | None = None,
-        output_hidden_states: bool | None = None,
+        output_hidden_states: bool | int | list[int] | None = None,
         output_attentions: bool | None = None,
         num_items_in_batch: torch.Tensor | int | None = None,
+        inputs_embeds: torch.FloatTensor | None = None,
+        enhanced_inputs_embeds: torch.FloatTensor | None = None,
         **kwargs: Unpack[TransformersKwargs],
     ) -> TGDIRelationExtractionOutput:
         r"""
@@ -508,6 +579,8 @@ class TGDIForRelationExtraction(TGDIPreTrainedModel):
             image_index=image_index,
             output_hidden_states=output_hidden_states,
             output_attentions=output_attentions,
+            inputs_embeds=inputs_embeds,
+            enhanced_inputs_embeds=enhanced_inputs_embeds,
             return_dict=True,
         )
         scores = self.classifier(self.dropout(outputs.entity_states))  # Eq. 15

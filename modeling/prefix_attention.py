@@ -56,6 +56,7 @@ class PrefixCache(Cache):
         super().__init__(layers=[])
         self.mask = mask
         self.first_layer = first_layer
+        self.attentions: list[torch.Tensor] | None = None  # filled in by `record_attentions` once it is a list
         heads = prefix.unflatten(-1, (2, num_heads, -1))  # (B, layers, P, 2, heads, d_h)
         self.prefix_keys, self.prefix_values = heads.permute(3, 1, 0, 4, 2, 5)  # (layers, B, heads, P, d_h) each
 
@@ -99,3 +100,18 @@ def keep_prefix_when_checkpointing(layers: nn.ModuleList) -> None:
     """Activation checkpointing drops the cache of a layer unless the layer says that it only reads it."""
     for layer in layers:
         layer._can_checkpoint_with_cache = True
+
+
+def record_attentions(layers: nn.ModuleList) -> None:
+    r"""
+    Makes the attention of `layers` write its weights into the `attentions` of the `PrefixCache` that it reads. A layer
+    returns none; the cache belongs to one call, so that calls in several threads do not mix.
+    """
+    for layer in layers:
+        layer.attention.self.register_forward_hook(_record_attention, with_kwargs=True)
+
+
+def _record_attention(module: nn.Module, args: tuple, kwargs: dict, output: tuple) -> None:
+    prefix = kwargs.get(CACHE)
+    if isinstance(prefix, PrefixCache) and prefix.attentions is not None:
+        prefix.attentions.append(output[1])

@@ -3,7 +3,15 @@
 import torch
 from torch import nn
 
-from .prefix_attention import CACHE, PrefixCache, PrefixProjection, attention_bias, keep_prefix_when_checkpointing
+from .output_selection import keep_selected
+from .prefix_attention import (
+    CACHE,
+    PrefixCache,
+    PrefixProjection,
+    attention_bias,
+    keep_prefix_when_checkpointing,
+    record_attentions,
+)
 
 
 class EncoderReference:
@@ -40,6 +48,7 @@ class TextOrientedInteraction(nn.Module):
             # The encoder's own config object: a later switch of its attention implementation reaches these layers.
             self.layers = nn.ModuleList([layer_class(text_encoder.config, layer_idx=i) for i in range(self.num_layers)])
             keep_prefix_when_checkpointing(self.layers)
+        record_attentions(text_encoder.encoder.layer[-self.num_layers :] if self.layers is None else self.layers)
 
     def init_from(self, text_encoder: nn.Module) -> None:
         r"""
@@ -64,8 +73,8 @@ class TextOrientedInteraction(nn.Module):
         gated: torch.Tensor,
         gated_mask: torch.Tensor,
         reference: EncoderReference,
-        output_hidden_states: bool | None = None,
-        output_attentions: bool | None = None,
+        output_hidden_states: bool | list[int] = False,
+        output_attentions: bool = False,
     ) -> tuple[torch.Tensor, tuple[torch.Tensor, ...] | None, tuple[torch.Tensor, ...] | None]:
         r"""
         Args:
@@ -74,6 +83,8 @@ class TextOrientedInteraction(nn.Module):
             gated (`torch.Tensor`): f_2, `(B, L_e, d)`.
             gated_mask (`torch.Tensor`): `(B, L_e)`.
             reference (`EncoderReference`): To the text encoder, owner of the layers when they are shared.
+            output_hidden_states (`bool` or `list[int]`, *optional*): As `selected_layers` returns it.
+            output_attentions (`bool`, *optional*): Whether to return the attention weights.
 
         Returns:
             `tuple`: f_3 `(B, L, d)`, and on request the hidden states (`toi_num_layers + 1` of `(B, L, d)`) and
@@ -84,17 +95,15 @@ class TextOrientedInteraction(nn.Module):
         first_layer = 0 if self.layers is not None else len(text_encoder.encoder.layer) - self.num_layers
         prefix = PrefixCache(self.prefix(gated), gated_mask, self.num_heads, first_layer)  # {β_l^k, β_l^v}
         bias = attention_bias(mask, prefix, text.dtype, text_encoder.config._attn_implementation)
-        hidden_states, attentions = (text,), []
-        # Layers return no attention weights; the hooks stand only while somebody asks for them.
-        hooks = [
-            layer.attention.self.register_forward_hook(lambda module, args, output: attentions.append(output[1]))
-            for layer in (layers if output_attentions else ())
-        ]
-        try:
-            for layer in layers:
-                text = layer(text, bias, **{CACHE: prefix})  # Eq. 12, 13
-                hidden_states += (text,)
-        finally:
-            for hook in hooks:
-                hook.remove()
-        return text, hidden_states if output_hidden_states else None, tuple(attentions) if output_attentions else None
+        prefix.attentions = [] if output_attentions else None
+        hidden_states = (text,)
+        for layer in layers:
+            text = layer(text, bias, **{CACHE: prefix})  # Eq. 12, 13
+            hidden_states += (text,)
+        # Activation checkpointing runs the layers again in the backward pass, when nobody asks for their weights.
+        attentions, prefix.attentions = prefix.attentions, None
+        return (
+            text,
+            keep_selected(hidden_states, output_hidden_states),
+            tuple(attentions) if output_attentions else None,
+        )

@@ -16,14 +16,22 @@ class TextInputs:
     One of the two texts of a batch, T or T_e.
 
     Args:
-        ids (`torch.Tensor`): `(B, L)`.
+        ids (`torch.Tensor`, *optional*): `(B, L)`.
         mask (`torch.Tensor`, *optional*): `(B, L)`, nonzero where there is a token; everywhere by default.
         types (`torch.Tensor`, *optional*): `(B, L)`, segment ids.
+        embeds (`torch.Tensor`, *optional*): `(B, L, embedding_size)`, word embeddings in the place of `ids`.
     """
 
-    def __init__(self, ids: torch.Tensor, mask: torch.Tensor | None = None, types: torch.Tensor | None = None):
-        self.ids, self.types = ids, types
-        self.mask = torch.ones_like(ids) if mask is None and ids is not None else mask
+    def __init__(
+        self,
+        ids: torch.Tensor | None,
+        mask: torch.Tensor | None = None,
+        types: torch.Tensor | None = None,
+        embeds: torch.Tensor | None = None,
+    ):
+        self.ids, self.types, self.embeds = ids, types, embeds
+        given = ids if embeds is None else embeds
+        self.mask = given.new_ones(given.shape[:2], dtype=torch.long) if mask is None else mask
 
 
 class Pictures(NamedTuple):

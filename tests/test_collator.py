@@ -156,3 +156,8 @@ def test_of_several_places_the_first_is_taken_on_request(processor):
     assert all(torch.equal(got[name], expected[name]) for name in expected)
     with pytest.raises(ValueError, match="`ambiguous` is 'all'; expected 'error' or 'first'"):
         TGDICollator(processor, ambiguous="all")
+
+
+def test_a_batch_of_no_rows_is_refused(processor):
+    with pytest.raises(ValueError, match="rows of a batch, at least one"):
+        TGDICollator(processor)([])

@@ -72,6 +72,8 @@ class TGDICollator:
             ValueError: A row that lacks what every row needs, or has a label that is none; or what the processor
                 refuses.
         """
+        if not rows:
+            raise ValueError("Expected the rows of a batch, at least one; got none.")
         names = [_name(row, i) for i, row in enumerate(rows)]
         heads, tails = zip(*[_spans(row, name, self.ambiguous) for row, name in zip(rows, names)])
         inputs = self.processor(

@@ -49,6 +49,37 @@ def test_a_nested_wish_for_remote_code_does_not_survive():
         ({"num_labels": 1}, r"num_labels.*1"),
         ({"num_labels": 3, "id2label": {0: "None", 1: "peer"}}, r"num_labels.*3.*id2label.*2 labels.*None.*peer"),
         ({"fusion_lambda": "half"}, r"fusion_lambda"),
+        ({"fusion_lambda": True}, r"fusion_lambda.*True"),
+        ({"fusion_lambda": float("nan")}, r"fusion_lambda.*nan"),
+        ({"classifier_dropout": float("nan")}, r"classifier_dropout.*nan"),
+        ({"num_objects": True}, r"num_objects.*bool"),
+        ({"num_objects": 2.0}, r"num_objects.*float"),
+        ({"toi_num_layers": True}, r"toi_num_layers.*bool"),
+        ({"use_matching_gate": 1}, r"use_matching_gate.*int"),
+        ({"toi_share_text_encoder": "false"}, r"toi_share_text_encoder.*str"),
+        ({"initializer_range": -0.02}, r"initializer_range.*-0\.02.*0 or more"),
+        ({"initializer_range": float("nan")}, r"initializer_range.*nan"),
+        ({"initializer_range": float("inf")}, r"initializer_range.*inf"),
+        ({"initializer_range": True}, r"initializer_range.*True"),
+        ({"matching_loss_weight": float("nan")}, r"matching_loss_weight.*nan"),
+        ({"matching_loss_weight": float("inf")}, r"matching_loss_weight.*inf"),
+        ({"branch_consistency_weight": float("nan")}, r"branch_consistency_weight.*nan"),
+        ({"branch_consistency_weight": float("inf")}, r"branch_consistency_weight.*inf"),
+        ({"num_labels": True}, r"num_labels.*True; expected the number"),
+        ({"num_labels": 5.0}, r"num_labels.*5\.0; expected the number"),
+        ({"num_labels": "5"}, r"num_labels.*'5'; expected the number"),
+        ({"num_labels": None, "id2label": {0: "None", 2: "peer"}}, r"id2label.*2: 'peer'.*from 0 on"),
+        ({"num_labels": None, "id2label": {1: "None", 2: "peer"}}, r"id2label.*from 0 on"),
+        ({"num_labels": None, "id2label": {"a": "None", "b": "peer"}}, r"id2label.*from 0 on"),
+        ({"num_labels": None, "id2label": ["None", "peer"]}, r"id2label.*from 0 on"),
+        ({"num_labels": None, "id2label": {0: 0, 1: 1}}, r"id2label.*from 0 on"),
+        ({"num_labels": None, "id2label": {0: "peer", 1: "peer"}}, r"id2label.*twice"),
+        ({"num_labels": None, "label2id": {"None": 0, "peer": 1}}, r"label2id.*without an `id2label`"),
+        (
+            {"num_labels": None, "id2label": {0: "None", 1: "peer"}, "label2id": {"peer": 0, "None": 1}},
+            r"label2id.*other way round",
+        ),
+        ({"output_attentions": "yes"}, r"output_attentions.*yes"),
         ({"num_label": 5}, r"no field 'num_label'; did you mean 'num_labels'\?"),
         ({"use_mathcing_gate": False}, r"did you mean 'use_matching_gate'"),
         ({"zzz": 1}, r"no field 'zzz'; it has .*fusion_lambda"),
@@ -97,7 +128,16 @@ def test_processor_and_model_mean_the_same_markers():
 
 @pytest.mark.parametrize(
     "change",
-    [{"fusion_lambda": 2.0}, {"toi_num_layers": 9}, {"num_objects": -1}, {"symmetric_relations": "peer"}],
+    [
+        {"fusion_lambda": 2.0},
+        {"toi_num_layers": 9},
+        {"num_objects": -1},
+        {"symmetric_relations": "peer"},
+        {"initializer_range": float("nan")},
+        {"num_labels": "5"},
+        {"id2label": {1: "None", 2: "peer"}},
+        {"id2label": 5},
+    ],
 )
 def test_what_loading_changes_is_checked(change, tmp_path):
     tiny_model().save_pretrained(tmp_path)
@@ -106,3 +146,15 @@ def test_what_loading_changes_is_checked(change, tmp_path):
     with pytest.raises(Exception, match=f"`?{next(iter(change))}`?"):
         TGDIConfig.from_pretrained(tmp_path, **change)
     assert TGDIConfig.from_pretrained(tmp_path, fusion_lambda=0.25, return_unused_kwargs=True)[0].fusion_lambda == 0.25
+
+
+def test_relations_that_loading_renames_agree_in_both_directions(tmp_path):
+    tiny_config(num_labels=None, id2label={0: "None", 1: "peer"}, label2id={"None": 0, "peer": 1}).save_pretrained(
+        tmp_path
+    )
+    for names in ({0: "None", 1: "siblings"}, {0: "None", 1: "peer", 2: "siblings"}, {"0": "None", "1": "siblings"}):
+        config = TGDIConfig.from_pretrained(tmp_path, id2label=names)
+        assert config.id2label == {int(i): name for i, name in names.items()}
+        assert config.label2id == {name: int(i) for i, name in names.items()}
+    with pytest.raises(Exception, match="label2id.*other way round"):
+        TGDIConfig.from_pretrained(tmp_path, label2id={"None": 0, "siblings": 1})

@@ -1,10 +1,15 @@
+import copy
+import pickle
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import torch
 
 from tgdi_hf.modeling.prefix_attention import CACHE, PrefixCache, PrefixProjection, attention_bias
 
-from .conftest import tiny_model
+from .conftest import TEXT_CONFIGS, tiny_inputs, tiny_model
 
 
 def test_projection_is_one_linear_map_a_layer():
@@ -69,3 +74,59 @@ def test_attention_over_the_prefix_is_equation_6(text):
             weights = np.exp(scores) * visible[row]
             expected[row, :, part] = weights / weights.sum(1, keepdims=True) @ value[row, :, part]
     np.testing.assert_allclose(got.detach().numpy(), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("text", TEXT_CONFIGS)
+@pytest.mark.parametrize("share", [True, False])
+def test_attentions_of_calls_in_threads_do_not_mix(text, share):
+    """A hundred calls on different posts, each compared with the same call alone."""
+    model = tiny_model(text=text, toi_share_text_encoder=share, attn_implementation="eager")
+    batches = [tiny_inputs(batch=2, length=8 + seed % 4, seed=seed) for seed in range(20)]
+
+    def run(inputs):
+        with torch.no_grad():
+            outputs = model(**inputs, output_attentions=True, output_hidden_states=[0, -1])
+        states = outputs.cross_modal_hidden_states + outputs.text_oriented_hidden_states
+        return outputs.cross_modal_attentions + outputs.text_oriented_attentions + states
+
+    alone = [run(inputs) for inputs in batches]
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        with ThreadPoolExecutor(8) as pool:
+            together = list(pool.map(run, batches * 5))
+    finally:
+        sys.setswitchinterval(interval)
+    for got, expected in zip(together, alone * 5, strict=True):
+        assert len(got) == len(expected)
+        for one, other in zip(got, expected, strict=True):
+            assert (one is None) == (other is None)
+            if one is not None:
+                torch.testing.assert_close(one, other)
+
+
+@pytest.mark.parametrize("share", [True, False])
+def test_attentions_under_activation_checkpointing(share):
+    """Recomputing layers in the backward pass adds no attentions and changes no gradient."""
+    inputs, found = tiny_inputs(), []
+    for checkpointing in (False, True):
+        model = tiny_model(toi_share_text_encoder=share, attn_implementation="eager").train()
+        if checkpointing:
+            model.activation_checkpointing_enable()
+        outputs = model(**inputs, output_attentions=True)
+        (outputs.logits.sum() + sum(a.square().sum() for a in outputs.text_oriented_attentions)).backward()
+        gradients = {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
+        found.append((outputs.text_oriented_attentions, gradients))
+    (attentions, gradients), (again, checkpointed) = found
+    assert len(attentions) == len(again) == 2
+    torch.testing.assert_close(attentions, again)
+    assert gradients.keys() == checkpointed.keys()
+    for name, gradient in gradients.items():
+        torch.testing.assert_close(checkpointed[name], gradient, msg=lambda m, n=name: f"{n}: {m}")
+
+
+def test_attentions_survive_copies_and_pickles():
+    inputs, model = tiny_inputs(), tiny_model(attn_implementation="eager")
+    expected = model(**inputs, output_attentions=True).text_oriented_attentions
+    for other in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+        torch.testing.assert_close(other(**inputs, output_attentions=True).text_oriented_attentions, expected)
