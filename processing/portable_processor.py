@@ -9,6 +9,7 @@ import copy
 from typing import Any
 
 from tokenizers import Tokenizer
+from transformers.processing_utils import ProcessorMixin
 
 # Where a component was loaded from, by which options, and what calls and saving leave in it.
 _TRACES = frozenset(
@@ -21,11 +22,23 @@ _TRACES = frozenset(
 _TOKENIZER_DEFAULTS = {"name_or_path": "", "_processor_class": None, "files_loaded": []}
 
 
-class PortableProcessor:
+class PortableProcessor(ProcessorMixin):
     r"""
-    Mix-in of a processor with `image_processor`, `tokenizer` and `_texts`, which is made from the tokenizer: pickles of
-    two processors that give the same results are the same.
+    A processor with `image_processor`, `tokenizer` and `_texts`, which is made from the tokenizer. Two processors of
+    one checkpoint have the same pickle, and saving one leaves it as it was.
     """
+
+    def save_pretrained(self, save_directory, push_to_hub: bool = False, **kwargs):
+        """As in transformers, which leaves the names of the saved code in the processor and its parts."""
+        parts = (self, self.image_processor)
+        before = [part.__dict__.get("auto_map") for part in parts]
+        try:
+            return super().save_pretrained(save_directory, push_to_hub=push_to_hub, **kwargs)
+        finally:
+            for part, auto_map in zip(parts, before):
+                part.__dict__.pop("auto_map", None)
+                if auto_map is not None:
+                    part.auto_map = auto_map
 
     def __getstate__(self) -> dict[str, Any]:
         return {

@@ -7,7 +7,7 @@ from typing import Any, TypedDict
 import numpy as np
 import torch
 from transformers import AutoConfig, AutoImageProcessor, AutoTokenizer, BatchFeature
-from transformers.processing_utils import ProcessingKwargs, ProcessorMixin, Unpack
+from transformers.processing_utils import ProcessingKwargs, Unpack
 from transformers.utils import TensorType, logging
 
 from .entity_markers import (
@@ -23,7 +23,7 @@ from .image_inputs import MAX_IMAGE_PIXELS, PictureBatch, is_box
 from .invalid_post import InvalidPost
 from .portable_processor import PortableProcessor
 from .post_columns import column, text_column
-from .processor_options import InvalidOption, checked_call, switch, whole_number
+from .processor_options import InvalidOption, checked_call, pads_to_limit, switch, whole_number
 from .text_rows import checked_caption, cut, default_limit, padded, positions_of, with_caption
 
 logger = logging.get_logger(__name__)
@@ -33,19 +33,20 @@ _HUB_OPTIONS = ("revision", "token", "cache_dir", "local_files_only")
 
 class TGDITextKwargs(TypedDict, total=False):
     max_length: int | None
+    padding: bool | str
     return_tensors: str | TensorType | None
 
 
 class TGDIProcessorKwargs(ProcessingKwargs, total=False):
     r"""
-    What a single call can change: `max_length`, `return_tensors`, and the options of the image processor (`size`,
-    `do_normalize`, …). Markers, special tokens and padding are the model's format and no options.
+    What a single call can change: `max_length`, `padding`, `return_tensors`, and the options of the image processor
+    (`size`, `do_normalize`, …). Markers, special tokens and the side of the padding are the model's format.
     """
 
     text_kwargs: TGDITextKwargs
 
 
-class TGDIProcessor(PortableProcessor, ProcessorMixin):
+class TGDIProcessor(PortableProcessor):
     r"""
     Turns posts into the tensors of a TGDI model: text with entity markers, the same text with the caption, pictures.
 
@@ -221,9 +222,10 @@ class TGDIProcessor(PortableProcessor, ProcessorMixin):
                 Filled with what the image processor makes of each picture and box, and read before one is opened: so
                 a batch that was refused for one post can be tried without it, and nothing is decoded again. For
                 calls with the same options.
-            kwargs: `max_length`, `return_tensors` (`"pt"`, the default, `"np"`, or `None` for arrays as they are), or
-                options of the image processor, for this call only; by themselves or in `text_kwargs`, `images_kwargs`
-                or `common_kwargs`.
+            kwargs: For this call only, by themselves or in `text_kwargs`, `images_kwargs` or `common_kwargs`:
+                `max_length`; `padding`, to the longest text of the batch (`True` or `"longest"`, the default) or to
+                `"max_length"`, so that every batch has one shape; `return_tensors` (`"pt"`, the default, `"np"`, or
+                `None` for arrays as they are); options of the image processor.
 
         Returns:
             `BatchFeature` with
@@ -243,7 +245,7 @@ class TGDIProcessor(PortableProcessor, ProcessorMixin):
         """
         self._check_options()
         share_images = False if share_images is None else switch("share_images", share_images)
-        max_length, tensor_type, image_options = self._options(kwargs)
+        limit, length, tensor_type, image_options = self._options(kwargs)
         if text is None:
             raise ValueError("`text` is missing: every post has a text, and pictures are optional.")
         if isinstance(text, str):
@@ -257,19 +259,20 @@ class TGDIProcessor(PortableProcessor, ProcessorMixin):
             [f"row {i}" for i in range(len(text))] if row_names is None else column("row_names", row_names, len(text))
         )
         data = {
-            **self._encode_texts(text, head, tail, caption, names, max_length),
+            **self._encode_texts(text, head, tail, caption, names, limit, length),
             **self._encode_pictures(images, objects, names, share_images, vision_features, known_pixels, image_options),
         }
         return BatchFeature(data, tensor_type=tensor_type)
 
-    def _options(self, kwargs: dict[str, Any]) -> tuple[int, str | None, dict[str, Any]]:
-        """The limit of this call in tokens, the type of its tensors, and its options for the image processor."""
+    def _options(self, kwargs: dict[str, Any]) -> tuple[int, int | None, str | None, dict[str, Any]]:
+        """For this call the limit in tokens, a fixed length, the type of tensors, and the image processor's options."""
         if not kwargs:
-            return self._limit(self.max_length), "pt", {}
+            return self._limit(self.max_length), None, "pt", {}
         kwargs, tensor_type = checked_call(kwargs, set(TGDITextKwargs.__annotations__), self.image_processor)
         options = self._merge_kwargs(TGDIProcessorKwargs, **kwargs)
         limit = self._limit(options["text_kwargs"].get("max_length", self.max_length))
-        return limit, tensor_type, options["images_kwargs"]
+        length = limit if pads_to_limit(options["text_kwargs"].get("padding", True)) else None
+        return limit, length, tensor_type, options["images_kwargs"]
 
     def _limit(self, max_length: int | None) -> int:
         max_length = whole_number("max_length", max_length, 1, "tokens", optional=True)
@@ -287,7 +290,14 @@ class TGDIProcessor(PortableProcessor, ProcessorMixin):
         return self._texts
 
     def _encode_texts(
-        self, texts: list, heads: list, tails: list, captions: list, names: list[str], limit: int
+        self,
+        texts: list,
+        heads: list,
+        tails: list,
+        captions: list,
+        names: list[str],
+        limit: int,
+        length: int | None,
     ) -> dict[str, np.ndarray]:
         tokenizer = self._current_texts()
         frame = tokenizer.frame
@@ -315,12 +325,12 @@ class TGDIProcessor(PortableProcessor, ProcessorMixin):
             plain.append([*frame.prefix, *ids, *frame.suffix])
         enhanced = [with_caption(ids, caption, frame, limit) for ids, caption in zip(plain, encoded)]
         data = {
-            **padded(plain, tokenizer.padding),
+            **padded(plain, tokenizer.padding, length),
             "head_index": np.array([ids.index(tokenizer.markers[HEAD_START]) for ids in plain]),
             "tail_index": np.array([ids.index(tokenizer.markers[TAIL_START]) for ids in plain]),
         }
         if any(len(long) > len(short) for long, short in zip(enhanced, plain)):
-            longer = padded(enhanced, tokenizer.padding, [len(ids) for ids in plain], frame.second_type)
+            longer = padded(enhanced, tokenizer.padding, length, [len(ids) for ids in plain], frame.second_type)
             data.update({f"enhanced_{name}": array for name, array in longer.items()})
         return data
 

@@ -49,6 +49,17 @@ def switch(name: str, value: Any) -> bool:
     return bool(value)
 
 
+def pads_to_limit(padding: Any) -> bool:
+    """Whether texts are padded to `max_length`, not to the longest one; `InvalidOption` for any other padding."""
+    if isinstance(padding, str):
+        padding = getattr(padding, "value", padding)  # of transformers' `PaddingStrategy`
+    if padding is not True and padding not in ("longest", "max_length"):
+        raise InvalidOption(
+            f"`padding` is {padding!r:.80}; expected True or 'longest', or 'max_length': a batch of tensors is padded."
+        )
+    return padding == "max_length"
+
+
 def checked_call(kwargs: dict[str, Any], of_text: set[str], image_processor) -> tuple[dict[str, Any], str | None]:
     r"""
     Args:
@@ -74,8 +85,8 @@ def checked_call(kwargs: dict[str, Any], of_text: set[str], image_processor) -> 
         unknown |= set(options) - known[name]
     if unknown:
         raise TypeError(
-            f"TGDIProcessor has no option {', '.join(sorted(unknown))}. A call takes `max_length`, `return_tensors` "
-            f"and what the {type(image_processor).__name__} takes; padding and special tokens are fixed."
+            f"TGDIProcessor has no option {', '.join(sorted(unknown))}. A call takes {', '.join(sorted(of_text))} and "
+            f"what the {type(image_processor).__name__} takes; special tokens and truncation are fixed."
         )
     levels = (flat, *nested.values())
     tensor_type = next((level["return_tensors"] for level in levels if "return_tensors" in level), "pt")

@@ -63,11 +63,15 @@ def with_caption(ids: list[int], caption: list[int], frame: Frame, limit: int) -
 
 
 def padded(
-    rows: list[list[int]], padding: int, first_lengths: list[int] | None = None, second_type: int = 0
+    rows: list[list[int]],
+    padding: int,
+    length: int | None,
+    first_lengths: list[int] | None = None,
+    second_type: int = 0,
 ) -> dict[str, np.ndarray]:
-    """Ids, mask and segment ids, padded on the right to the longest row."""
+    """Ids, mask and segment ids, padded on the right to `length`, or else to the longest row."""
     lengths = np.array([len(row) for row in rows])
-    longest = lengths.max()
+    longest = lengths.max() if length is None else length
     ids = np.array([row + [padding] * (longest - len(row)) for row in rows])
     places = np.arange(longest)
     mask = places < lengths[:, None]

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from transformers import TensorType
+from transformers.utils import PaddingStrategy
 
 from tgdi_hf.processing.processing_tgdi import TGDIProcessor, TGDIProcessorKwargs
 from tgdi_hf.processing.processor_options import InvalidOption
@@ -103,6 +104,47 @@ def test_common_options_reach_text_and_images(processor):
 def test_another_type_of_tensors_is_refused(processor, value):
     with pytest.raises(InvalidOption, match=r"`return_tensors` is .*; expected 'pt', 'np' or `None`"):
         processor(**POST, return_tensors=value)
+
+
+@pytest.mark.parametrize("options", [{}, {"text_kwargs": {"padding": "max_length"}}, {"padding": "max_length"}])
+def test_padding_to_a_fixed_length(processor, options):
+    posts = dict(text=["JFK and Obama", "Ann meets Bob at Harvard"], head=[(0, 3)] * 2, tail=[(8, 13)] * 2)
+    posts["caption"] = ["two men", None]
+    expected = processor(**posts)
+    longest, enhanced = expected["input_ids"].shape[1], expected["enhanced_input_ids"].shape[1]
+    found = processor(**posts, max_length=24, **options)
+    width = (24, 24) if options else (longest, enhanced)
+    assert (found["input_ids"].shape[1], found["enhanced_input_ids"].shape[1]) == width
+    for name, value in found.items():
+        part = expected[name]
+        assert torch.equal(value[:, : part.shape[1]] if value.ndim == 2 else value, part)
+        if value.ndim == 2:
+            rest = value[:, part.shape[1] :]
+            assert (rest == (processor.tokenizer.pad_token_id if name.endswith("input_ids") else 0)).all()
+    alone = processor(text="JFK and Obama", head=(0, 3), tail=(8, 13), max_length=24, **options)
+    assert alone["input_ids"].shape[1] == (24 if options else 9)  # [CLS], four markers, three words, [SEP]
+
+
+@pytest.mark.parametrize("padding", [True, "longest", PaddingStrategy.LONGEST])
+def test_padding_to_the_longest_is_the_default(processor, padding):
+    found, expected = processor(**POST, padding=padding), processor(**POST)
+    assert all(torch.equal(value, expected[name]) for name, value in found.items())
+    assert processor(**POST, padding=PaddingStrategy.MAX_LENGTH, max_length=20)["input_ids"].shape == (1, 20)
+
+
+@pytest.mark.parametrize("padding", [False, "do_not_pad", None, 1, "left", PaddingStrategy.DO_NOT_PAD])
+def test_no_padding_is_refused(processor, padding):
+    with pytest.raises(InvalidOption, match="`padding` is .*; expected True or 'longest', or 'max_length'"):
+        processor(**POST, padding=padding)
+
+
+def test_saving_leaves_a_processor_as_it_was(tmp_path):
+    build().save_pretrained(tmp_path / "one")
+    processor = TGDIProcessor.from_pretrained(tmp_path / "one")
+    before = processor.to_dict()
+    processor.save_pretrained(tmp_path / "two")
+    assert processor.to_dict() == before == TGDIProcessor.from_pretrained(tmp_path / "two").to_dict()
+    assert "auto_map" in (tmp_path / "two" / "processor_config.json").read_text()  # the code is found again
 
 
 def test_the_interface_is_that_of_transformers():
