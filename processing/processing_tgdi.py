@@ -129,8 +129,7 @@ class TGDIProcessor(PortableProcessor):
             text_name_or_path (`str`): Whose tokenizer to take, on the Hub or in a folder.
             vision_name_or_path (`str`): Whose image processor to take.
             text_kwargs, vision_kwargs (`dict`, *optional*): For loading from the one or the other checkpoint:
-                `revision`, `token`, `cache_dir`, `local_files_only`; what else there is, the tokenizer or the image
-                processor gets. The method of the model takes the same two.
+                `revision`, `token`, `cache_dir`, `local_files_only`, ..., as the model's method of this name takes.
             options: `num_objects`, `use_caption`, `max_length`, `max_image_pixels`.
 
         Raises:
