@@ -106,6 +106,11 @@ class TGDIConfig(PreTrainedConfig):
             logits. 0 makes `None` of both in training, too.
         initializer_range (`float`, *optional*, defaults to 0.02):
             Standard deviation of the initial weights outside the two encoders.
+        text_revision (`str`, *optional*):
+            The commit on the Hub that the text encoder's weights came from, under the name in `text_config`. A record
+            that `from_text_vision_pretrained` makes; `None` if they came from a folder.
+        vision_revision (`str`, *optional*):
+            The same of the vision encoder.
 
     Raises:
         StrictDataclassError: A value that no TGDI can have, as for all configurations of transformers; the message
@@ -166,6 +171,8 @@ class TGDIConfig(PreTrainedConfig):
     symmetric_relations: list[str] | None = None
     inverse_labels: int = 0
     initializer_range: float | int = 0.02
+    text_revision: str | None = None
+    vision_revision: str | None = None
 
     @classmethod
     def from_dict(cls, config_dict: dict[str, Any], **kwargs):

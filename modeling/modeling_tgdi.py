@@ -21,6 +21,7 @@ from .pretrained_towers import (
     as_vision_tower,
     install_recording_hooks,
     load_tower,
+    pinned_revision,
     register_recorders,
     without_recording_hooks,
 )
@@ -79,8 +80,9 @@ class TGDIPreTrainedModel(PreTrainedModel):
             vision_name_or_path (`str`): A vision transformer, alone or as part of a CLIP or SigLIP checkpoint.
             tokenizer: The tokenizer of the model's processor, entity markers added (`TGDIProcessor` adds them); the
                 word embeddings grow to its size.
-            text_kwargs, vision_kwargs (`dict`, *optional*): For loading the one or the other encoder (`revision`,
-                `token`, ...).
+            text_kwargs, vision_kwargs (`dict`, *optional*): For loading the one or the other encoder: `revision`,
+                `token`, `cache_dir`, `local_files_only`, ... The commits that were loaded are in the configuration
+                (`text_revision`, `vision_revision`).
             dtype (`torch.dtype` or `str`, *optional*, defaults to `torch.float32`): Type of all weights.
             config_kwargs: Fields of `TGDIConfig` (`num_labels`, `id2label`, `fusion_lambda`, ...), and
                 `attn_implementation`.
@@ -94,13 +96,25 @@ class TGDIPreTrainedModel(PreTrainedModel):
                     f"`{name}` has {', '.join(sorted(of_both))}, which the two encoders have in common: pass `dtype` "
                     "and `attn_implementation` as arguments of their own."
                 )
+            record = name.replace("kwargs", "revision")
+            if record in config_kwargs:
+                raise ValueError(
+                    f"`{record}` records what was loaded. To load the revision {config_kwargs[record]!r} pass "
+                    f"`{name}={{'revision': {config_kwargs[record]!r}}}`."
+                )
         dtype = getattr(torch, dtype, dtype) if isinstance(dtype, str) else dtype
         if not isinstance(dtype, torch.dtype):
             raise ValueError(f"`dtype` is {dtype!r}; expected one such as 'float32' or 'bfloat16', for both encoders.")
-        text_encoder = load_tower(text_name_or_path, "text", dtype=dtype, **(text_kwargs or {}))
-        vision_tower = load_tower(vision_name_or_path, "vision", dtype=dtype, **(vision_kwargs or {}))
+        text_kwargs, text_revision = pinned_revision(text_name_or_path, text_kwargs or {})
+        vision_kwargs, vision_revision = pinned_revision(vision_name_or_path, vision_kwargs or {})
+        text_encoder = load_tower(text_name_or_path, "text", dtype=dtype, **text_kwargs)
+        vision_tower = load_tower(vision_name_or_path, "vision", dtype=dtype, **vision_kwargs)
         config = cls.config_class(
-            text_config=text_encoder.config.to_dict(), vision_config=vision_tower.config.to_dict(), **config_kwargs
+            text_config=text_encoder.config.to_dict(),
+            vision_config=vision_tower.config.to_dict(),
+            text_revision=text_revision,
+            vision_revision=vision_revision,
+            **config_kwargs,
         )
         model = cls(config).to(dtype)
         model.base_model.text_encoder.load_state_dict(as_text_encoder(text_encoder).state_dict())

@@ -1,14 +1,18 @@
 """Preparing and loading the two encoders that a TGDI model is built around."""
 
 import copy
+import re
 from pathlib import Path
+from typing import Any
 
 from torch import nn
 from transformers import AutoConfig, AutoModel, PreTrainedModel
+from transformers.utils.hub import resolve_revision
 from transformers.utils.output_capturing import _CAN_RECORD_REGISTRY, maybe_install_capturing_hooks
 
 from .prefix_attention import keep_prefix_when_checkpointing
 
+HUB_OPTIONS = ("revision", "token", "cache_dir", "local_files_only")
 # What stands behind the last layer of an encoder and feeds only its pooled output, which TGDI does not use.
 UNUSED_TAILS = ("pooler", "post_layernorm", "layernorm", "norm", "head")
 
@@ -63,6 +67,25 @@ def without_recording_hooks(module: nn.Module) -> nn.Module:
     return bare
 
 
+def pinned_revision(name_or_path: str, options: dict[str, Any]) -> tuple[dict[str, Any], str | None]:
+    r"""
+    Args:
+        name_or_path (`str`): Model on the Hub or folder.
+        options (`dict`): Keyword arguments for `from_pretrained`.
+
+    Returns:
+        The same with the revision resolved, so that every file comes from one commit, and that commit; `None` for a
+        folder, and where the Hub couldn't be asked.
+    """
+    if Path(name_or_path).is_dir():
+        return options, None
+    hub = {name: options[name] for name in HUB_OPTIONS if options.get(name) is not None}
+    revision = resolve_revision(str(name_or_path), **hub)
+    commit = getattr(revision, "resolved", revision)  # a string if it was not resolved
+    is_commit = commit is not None and re.fullmatch("[0-9a-f]{40}", commit) is not None
+    return {**options, "revision": revision} if revision is not None else options, commit if is_commit else None
+
+
 def load_tower(name_or_path: str, modality: str, **kwargs) -> PreTrainedModel:
     r"""
     Loads one pretrained encoder, also out of a checkpoint that holds several (CLIP, SigLIP).
@@ -75,7 +98,7 @@ def load_tower(name_or_path: str, modality: str, **kwargs) -> PreTrainedModel:
     Raises:
         ValueError: The checkpoint lacks weights of the encoder.
     """
-    hub = {name: kwargs[name] for name in ("revision", "token", "cache_dir", "local_files_only") if name in kwargs}
+    hub = {name: kwargs[name] for name in HUB_OPTIONS if name in kwargs}
     config = AutoConfig.from_pretrained(name_or_path, trust_remote_code=False, **hub)
     config = getattr(config, f"{modality}_config", config)
     tower, report = AutoModel.from_pretrained(

@@ -9,15 +9,15 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
+from .image_frames import is_closed_unread, to_rgb
 from .invalid_post import blaming
 
 # A picture of more pixels is refused before it is decoded: where PIL begins to warn, about 0.25 GiB in memory.
 MAX_IMAGE_PIXELS = 89_478_485
 # Image processors that scale the shorter side to 224 pixels would make gigabytes of a narrower strip.
 MAX_SIDE_RATIO = 1000
-_ORIENTATION = 0x0112  # EXIF tag
 
 
 def is_box(value: Any) -> bool:
@@ -144,7 +144,8 @@ def open_picture(source: Any, where: str, max_pixels: int = MAX_IMAGE_PIXELS) ->
         max_pixels: Larger files are refused before they are decoded.
 
     Returns:
-        The picture in RGB: the first frame, upright, transparent parts on white. `source` is left as it is.
+        The picture in RGB: the first frame, upright, transparent parts on white. `source` is left as it is. A PIL image
+        that was copied, pickled or closed has one frame, the one that it showed then.
 
     Raises:
         UnreadableFile: The file can't be read.
@@ -174,8 +175,6 @@ def open_picture(source: Any, where: str, max_pixels: int = MAX_IMAGE_PIXELS) ->
         _refuse_unreadable(error, where)
         raise ValueError(f"{where} can't be opened as a picture: {error}") from error
     with image:
-        if image.format == "EPS":  # PIL has Ghostscript run it
-            raise ValueError(f"{where} is a program in PostScript and is not run; convert it to a picture.")
         return _decoded(image, where, max_pixels)
 
 
@@ -258,8 +257,15 @@ def _decoded(image: Image.Image, where: str, max_pixels: int) -> Image.Image:
             f"{where}: the picture has {image.width} × {image.height} pixels, more than the limit of {max_pixels:,}, "
             "and was not decoded. Shrink it; or, if you trust it, raise `max_image_pixels` of the processor."
         )
+    if image.format == "EPS":  # PIL has Ghostscript run it
+        raise ValueError(f"{where} is a program in PostScript and is not run; convert it to a picture.")
+    if is_closed_unread(image):
+        raise ValueError(
+            f"{where}: the file of the {image.format} image was closed before its pixels were read. Call "
+            "`image.load()` before the file is closed, or pass the path."
+        )
     try:
-        return _to_rgb(image)
+        return to_rgb(image)
     except Exception as error:  # decoders raise whatever damaged data leads them to
         _refuse_unreadable(error, where)
         raise ValueError(f"{where}: the picture is damaged, truncated or of an unknown kind: {error}") from error
@@ -269,26 +275,6 @@ def _refuse_unreadable(error: Exception, where: str) -> None:
     """Decoders raise `OSError`, too; that of the system has a number."""
     if isinstance(error, OSError) and error.errno is not None:
         raise UnreadableFile(f"{where} can't be read: {error}.") from error
-
-
-def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.tell() != 0:
-        frame = image.tell()
-        image.seek(0)
-        first = image.copy()
-        image.seek(frame)
-        image = first
-    image.load()
-    if image.getexif().get(_ORIENTATION, 1) != 1:
-        image = ImageOps.exif_transpose(image)
-    if image.mode.startswith("I;16"):
-        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-    if image.mode in ("I", "F"):
-        raise ValueError(f"mode {image.mode} has no fixed range of values; convert the picture to 8 or 16 bits.")
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def _from_array(array: np.ndarray | torch.Tensor, where: str) -> Image.Image:
@@ -320,7 +306,7 @@ def _from_array(array: np.ndarray | torch.Tensor, where: str) -> Image.Image:
         )
     if array.ndim == 3 and array.shape[-1] == 1:
         array = array[..., 0]
-    return _to_rgb(Image.fromarray(np.ascontiguousarray(array)))
+    return to_rgb(Image.fromarray(np.ascontiguousarray(array)))
 
 
 def _checked_box(box: Any, where: str) -> tuple[float, float, float, float]:

@@ -7,8 +7,8 @@ from typing import Any, TypedDict
 import numpy as np
 import torch
 from transformers import AutoConfig, AutoImageProcessor, AutoTokenizer, BatchFeature
-from transformers.processing_utils import ProcessingKwargs, ProcessorMixin, Unpack
-from transformers.utils import logging
+from transformers.processing_utils import ProcessingKwargs, Unpack
+from transformers.utils import TensorType, logging
 
 from .entity_markers import (
     ENTITY_MARKERS,
@@ -17,35 +17,36 @@ from .entity_markers import (
     TAIL_END,
     TAIL_START,
     TextTokenizer,
-    check_span,
-    cut_at_markers,
     shorten,
-    words_to_text,
 )
-from .grapheme_clusters import trim
 from .image_inputs import MAX_IMAGE_PIXELS, PictureBatch, is_box
 from .invalid_post import InvalidPost
+from .portable_processor import PortableProcessor
+from .post_columns import column, text_column
+from .processor_options import InvalidOption, checked_call, pads_to_limit, switch, whole_number
+from .text_rows import checked_caption, cut, default_limit, padded, positions_of, with_caption
 
 logger = logging.get_logger(__name__)
 
-# Tokenizers without a limit of their own report an astronomical one.
-DEFAULT_MAX_LENGTH, NO_LIMIT = 512, 10**6
+_HUB_OPTIONS = ("revision", "token", "cache_dir", "local_files_only")
 
 
 class TGDITextKwargs(TypedDict, total=False):
     max_length: int | None
+    padding: bool | str
+    return_tensors: str | TensorType | None
 
 
 class TGDIProcessorKwargs(ProcessingKwargs, total=False):
     r"""
-    What a single call can change: `max_length`, and the options of the image processor (`size`, `do_normalize`, …).
-    Markers, special tokens and padding are the model's format and no options.
+    What a single call can change: `max_length`, `padding`, `return_tensors`, and the options of the image processor
+    (`size`, `do_normalize`, …). Markers, special tokens and the side of the padding are the model's format.
     """
 
     text_kwargs: TGDITextKwargs
 
 
-class TGDIProcessor(ProcessorMixin):
+class TGDIProcessor(PortableProcessor):
     r"""
     Turns posts into the tensors of a TGDI model: text with entity markers, the same text with the caption, pictures.
 
@@ -65,6 +66,12 @@ class TGDIProcessor(ProcessorMixin):
         max_image_pixels (`int`, *optional*, defaults to 89,478,485):
             A picture of more pixels is refused before it is decoded.
 
+    Two processors of one checkpoint have the same pickle, whether they were used or not: `datasets.map` recognises a
+    function that holds one, and meets its cache.
+
+    Raises:
+        InvalidOption: A `ValueError` that names the option, its value and what is expected.
+
     Example:
 
     ```python
@@ -74,6 +81,8 @@ class TGDIProcessor(ProcessorMixin):
     >>> logits = model(**inputs).logits
     ```
     """
+
+    valid_processor_kwargs = TGDIProcessorKwargs
 
     def __init__(
         self,
@@ -85,43 +94,62 @@ class TGDIProcessor(ProcessorMixin):
         max_image_pixels: int = MAX_IMAGE_PIXELS,
     ):
         super().__init__(image_processor, tokenizer)
-        if num_objects < 0:
-            raise ValueError(f"`num_objects` is {num_objects}; expected 0 or more objects a post.")
         self.num_objects = num_objects
         self.use_caption = use_caption
         self.max_length = max_length
         self.max_image_pixels = max_image_pixels
+        self._check_options()
         # A marker that is an ordinary piece of the vocabulary becomes a special one, with the id that it has.
         missing = [marker for marker in ENTITY_MARKERS if marker not in tokenizer.all_special_tokens]
         if missing:
             tokenizer.add_special_tokens({"extra_special_tokens": missing}, replace_extra_special_tokens=False)
         self._texts = TextTokenizer(tokenizer)
-        self._limit(max_length)
+        self._limit(self.max_length)
+
+    def _check_options(self) -> None:
+        """Attributes can be set at any time, so every call checks them anew."""
+        self.num_objects = whole_number("num_objects", self.num_objects, 0, "objects per post")
+        self.use_caption = switch("use_caption", self.use_caption)
+        self.max_length = whole_number("max_length", self.max_length, 1, "tokens", optional=True)
+        self.max_image_pixels = whole_number("max_image_pixels", self.max_image_pixels, 1, "pixels")
 
     @classmethod
-    def from_text_vision_pretrained(cls, text_name_or_path: str, vision_name_or_path: str, **options):
+    def from_text_vision_pretrained(
+        cls,
+        text_name_or_path: str,
+        vision_name_or_path: str,
+        text_kwargs: dict | None = None,
+        vision_kwargs: dict | None = None,
+        **options,
+    ):
         r"""
         Builds the processor that belongs to two pretrained encoders.
 
         Args:
             text_name_or_path (`str`): Whose tokenizer to take, on the Hub or in a folder.
             vision_name_or_path (`str`): Whose image processor to take.
+            text_kwargs, vision_kwargs (`dict`, *optional*): For loading from the one or the other checkpoint:
+                `revision`, `token`, `cache_dir`, `local_files_only`, ..., as the model's method of this name takes.
             options: `num_objects`, `use_caption`, `max_length`, `max_image_pixels`.
 
         Raises:
             ValueError: `max_length` is more than the text encoder has positions for.
         """
-        tokenizer = AutoTokenizer.from_pretrained(text_name_or_path)
-        positions = _positions(AutoConfig.from_pretrained(text_name_or_path, trust_remote_code=False))
-        if (options.get("max_length") or 0) > positions:
+        text_kwargs, vision_kwargs = text_kwargs or {}, vision_kwargs or {}
+        tokenizer = AutoTokenizer.from_pretrained(text_name_or_path, **{"trust_remote_code": False, **text_kwargs})
+        hub = {name: text_kwargs[name] for name in _HUB_OPTIONS if name in text_kwargs}
+        positions = positions_of(AutoConfig.from_pretrained(text_name_or_path, trust_remote_code=False, **hub))
+        max_length = whole_number("max_length", options.get("max_length"), 1, "tokens", optional=True)
+        if (max_length or 0) > positions:
             raise ValueError(
                 f"`max_length` is {options['max_length']}; the text encoder in {text_name_or_path} has positions for "
                 f"{positions} tokens."
             )
-        if options.get("max_length") is None and positions < _default_limit(tokenizer):
+        if options.get("max_length") is None and positions < default_limit(tokenizer):
             options["max_length"] = positions
         # The PIL backend gives the same pixels whether or not torchvision is installed.
-        return cls(AutoImageProcessor.from_pretrained(vision_name_or_path, backend="pil"), tokenizer, **options)
+        vision_kwargs = {"backend": "pil", "trust_remote_code": False, **vision_kwargs}
+        return cls(AutoImageProcessor.from_pretrained(vision_name_or_path, **vision_kwargs), tokenizer, **options)
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path, **kwargs):
@@ -130,9 +158,15 @@ class TGDIProcessor(ProcessorMixin):
 
         Raises:
             ValueError: The saved tokenizer lacks the entity markers: the model's embeddings have no rows for them.
+            InvalidOption: A saved option has a value that it can't have.
         """
         kwargs.setdefault("backend", "pil")
-        return super().from_pretrained(pretrained_model_name_or_path, **kwargs)
+        try:
+            return super().from_pretrained(pretrained_model_name_or_path, **kwargs)
+        except InvalidOption as error:
+            raise InvalidOption(
+                f"{error} It comes from the arguments or from processor_config.json in {pretrained_model_name_or_path}."
+            ) from None
 
     @classmethod
     def _load_tokenizer_from_pretrained(cls, *args, backend=None, **kwargs):
@@ -157,25 +191,25 @@ class TGDIProcessor(ProcessorMixin):
         tail=None,
         objects=None,
         caption=None,
-        share_images: bool = False,
+        share_images: bool | None = None,
         row_names: Sequence[str] | None = None,
         vision_features: Callable[[Any, tuple | None, str], np.ndarray] | None = None,
         known_pixels: dict[tuple, np.ndarray] | None = None,
-        return_tensors: str | None = "pt",
         **kwargs: Unpack[TGDIProcessorKwargs],
     ) -> BatchFeature:
         r"""
         Args:
             images: A picture, or one (or `None`) for each post: a PIL image, a path, an array (height × width ×
                 channels, or channels first; bytes, or floats from 0 to 1) or a mapping with `bytes` or `path`.
-            text (`str`, `list[str]` or `list[list[str]]`): One text, several texts, or several lists of words.
+            text (`str`, `list[str]` or `list[list[str]]`): One text, several texts, or several lists of words. This and
+                the other columns may also be tuples, arrays, or columns of pandas, Arrow or `datasets`.
             head: The span `[start, end)` of the head entity, or one for each post: characters of the text, or words
                 where words are given. Blanks and invisible characters around an entity are left outside of its markers.
             tail: The same of the tail entity. The two may overlap, nest or coincide.
             objects: Up to `num_objects` parts of the picture for a post, or for each: boxes `(x0, y0, x1, y1)` in
                 pixels of the upright picture, or pictures of their own. Of more the first are taken.
             caption (`str`): What an image captioner says of the picture, or one (or `None`) for each post.
-            share_images (`bool`, *optional*, defaults to `False`):
+            share_images (`bool`, *optional*):
                 Return the distinct pictures of the batch once, with an index (what `TGDICollator` does). Pictures are
                 the same if they are one Python object or have one path or the same encoded bytes.
             row_names (`list[str]`, *optional*):
@@ -187,8 +221,10 @@ class TGDIProcessor(ProcessorMixin):
                 Filled with what the image processor makes of each picture and box, and read before one is opened: so
                 a batch that was refused for one post can be tried without it, and nothing is decoded again. For
                 calls with the same options.
-            return_tensors (`str`, *optional*, defaults to `"pt"`): `"pt"` or `"np"`.
-            kwargs: `max_length`, or options of the image processor, for this call only.
+            kwargs: For this call only, by themselves or in `text_kwargs`, `images_kwargs` or `common_kwargs`:
+                `max_length`; `padding`, to the longest text of the batch (`True` or `"longest"`, the default) or to
+                `"max_length"`, so that every batch has one shape; `return_tensors` (`"pt"`, the default, `"np"`, or
+                `None` for arrays as they are); options of the image processor.
 
         Returns:
             `BatchFeature` with
@@ -203,66 +239,69 @@ class TGDIProcessor(ProcessorMixin):
 
         Raises:
             InvalidPost: A post that can't be right; the message says what is wrong in which row, and `field` where.
-            ValueError: Columns that don't belong together.
+            ValueError: Columns that don't belong together, or an option (`InvalidOption`) that can't be right.
             TypeError: An option that there is not.
         """
-        max_length, image_options = self._options(kwargs)
+        self._check_options()
+        share_images = False if share_images is None else switch("share_images", share_images)
+        limit, length, tensor_type, image_options = self._options(kwargs)
         if text is None:
             raise ValueError("`text` is missing: every post has a text, and pictures are optional.")
         if isinstance(text, str):
             text, head, tail = [text], [head], [tail]
             row_names = [row_names] if isinstance(row_names, str) else row_names
             images, objects, caption = ([value] for value in (images, objects, caption))
-        text = list(text)
-        if not text:
-            raise ValueError("`text` is an empty list; expected at least one post.")
+        text = text_column(text)
         columns = {"head": head, "tail": tail, "caption": caption, "images": images, "objects": objects}
-        head, tail, caption, images, objects = (_one_a_row(*column, len(text)) for column in columns.items())
+        head, tail, caption, images, objects = (column(*named, len(text)) for named in columns.items())
         names = (
-            [f"row {i}" for i in range(len(text))]
-            if row_names is None
-            else _one_a_row("row_names", row_names, len(text))
+            [f"row {i}" for i in range(len(text))] if row_names is None else column("row_names", row_names, len(text))
         )
         data = {
-            **self._encode_texts(text, head, tail, caption, names, max_length),
+            **self._encode_texts(text, head, tail, caption, names, limit, length),
             **self._encode_pictures(images, objects, names, share_images, vision_features, known_pixels, image_options),
         }
-        return BatchFeature(data, tensor_type=return_tensors)
+        return BatchFeature(data, tensor_type=tensor_type)
 
-    def _options(self, kwargs: dict[str, Any]) -> tuple[int, dict[str, Any]]:
-        """The limit of this call in tokens, and its options for the image processor."""
+    def _options(self, kwargs: dict[str, Any]) -> tuple[int, int | None, str | None, dict[str, Any]]:
+        """For this call the limit in tokens, a fixed length, the type of tensors, and the image processor's options."""
         if not kwargs:
-            return self._limit(self.max_length), {}
-        of_text = set(TGDITextKwargs.__annotations__)
-        of_images = set(getattr(getattr(self.image_processor, "valid_kwargs", None), "__annotations__", {}))
-        unknown = {
-            *(set(kwargs) - of_text - of_images - {"text_kwargs", "images_kwargs"}),
-            *(set(kwargs.get("text_kwargs", {})) - of_text),
-        }
-        if unknown:
-            raise TypeError(
-                f"TGDIProcessor has no option {', '.join(sorted(unknown))}. A call takes `max_length` and what the "
-                f"{type(self.image_processor).__name__} takes; padding and special tokens are fixed."
-            )
+            return self._limit(self.max_length), None, "pt", {}
+        kwargs, tensor_type = checked_call(kwargs, set(TGDITextKwargs.__annotations__), self.image_processor)
         options = self._merge_kwargs(TGDIProcessorKwargs, **kwargs)
-        return self._limit(options["text_kwargs"].get("max_length", self.max_length)), options["images_kwargs"]
+        limit = self._limit(options["text_kwargs"].get("max_length", self.max_length))
+        length = limit if pads_to_limit(options["text_kwargs"].get("padding", True)) else None
+        return limit, length, tensor_type, options["images_kwargs"]
 
     def _limit(self, max_length: int | None) -> int:
+        max_length = whole_number("max_length", max_length, 1, "tokens", optional=True)
         if max_length is None:
-            max_length = _default_limit(self.tokenizer)
-        shortest = self._texts.frame.single + len(ENTITY_MARKERS) + 2
+            max_length = default_limit(self.tokenizer)
+        shortest = self._current_texts().frame.single + len(ENTITY_MARKERS) + 2
         if max_length < shortest:
-            raise ValueError(f"`max_length` is {max_length}; two marked entities alone need {shortest} tokens.")
+            raise InvalidOption(f"`max_length` is {max_length}; two marked entities alone need {shortest} tokens.")
         return max_length
 
-    def _encode_texts(
-        self, texts: list, heads: list, tails: list, captions: list, names: list[str], limit: int
-    ) -> dict[str, np.ndarray]:
-        if not self._texts.is_for(self.tokenizer):
+    def _current_texts(self) -> TextTokenizer:
+        """That of the tokenizer as it is now; tokens may have been added, or another one put in its place."""
+        if self._texts is None or not self._texts.is_for(self.tokenizer):
             self._texts = TextTokenizer(self.tokenizer)
-        tokenizer, frame = self._texts, self._texts.frame
-        cut_texts = [_cut(*row) for row in zip(texts, heads, tails, names)]
-        captions = [_checked_caption(*row) for row in zip(captions, names)]
+        return self._texts
+
+    def _encode_texts(
+        self,
+        texts: list,
+        heads: list,
+        tails: list,
+        captions: list,
+        names: list[str],
+        limit: int,
+        length: int | None,
+    ) -> dict[str, np.ndarray]:
+        tokenizer = self._current_texts()
+        frame = tokenizer.frame
+        cut_texts = [cut(*row) for row in zip(texts, heads, tails, names)]
+        captions = [checked_caption(*row) for row in zip(captions, names)]
         if not self.use_caption:
             captions = [""] * len(texts)
         # One call of the tokenizer for the whole batch.
@@ -283,15 +322,15 @@ class TGDIProcessor(ProcessorMixin):
                     "said once, and goes for all that follow."
                 )
             plain.append([*frame.prefix, *ids, *frame.suffix])
-        enhanced = [_with_caption(ids, caption, frame, limit) for ids, caption in zip(plain, encoded)]
+        enhanced = [with_caption(ids, caption, frame, limit) for ids, caption in zip(plain, encoded)]
         data = {
-            **_padded(plain, tokenizer.padding),
+            **padded(plain, tokenizer.padding, length),
             "head_index": np.array([ids.index(tokenizer.markers[HEAD_START]) for ids in plain]),
             "tail_index": np.array([ids.index(tokenizer.markers[TAIL_START]) for ids in plain]),
         }
         if any(len(long) > len(short) for long, short in zip(enhanced, plain)):
-            padded = _padded(enhanced, tokenizer.padding, [len(ids) for ids in plain], frame.second_type)
-            data.update({f"enhanced_{name}": array for name, array in padded.items()})
+            longer = padded(enhanced, tokenizer.padding, length, [len(ids) for ids in plain], frame.second_type)
+            data.update({f"enhanced_{name}": array for name, array in longer.items()})
         return data
 
     def _encode_pictures(
@@ -375,94 +414,6 @@ def _features(batch: PictureBatch, vision_features: Callable) -> np.ndarray:
     for source, where, parts in batch.sources():
         rows.update((number, vision_features(source, box, where)) for box, number in parts.items())
     return np.stack([rows[number] for number in range(len(batch))])
-
-
-def _default_limit(tokenizer) -> int:
-    limit = tokenizer.model_max_length
-    return limit if limit and limit < NO_LIMIT else DEFAULT_MAX_LENGTH
-
-
-def _positions(config) -> int:
-    """How many tokens a text encoder has positions for; RoBERTa and its kin count from behind the padding's id."""
-    offset = config.pad_token_id + 1 if config.model_type in ("roberta", "xlm-roberta", "camembert") else 0
-    return config.max_position_embeddings - offset
-
-
-def _one_a_row(name: str, values: Any, rows: int) -> list:
-    if values is None:
-        return [None] * rows
-    found = repr(values)
-    if not isinstance(values, str) and hasattr(values, "__len__"):
-        if len(values) == rows:
-            return list(values)
-        found = len(values)
-    raise ValueError(
-        f"`text` has {rows} rows, `{name}` {found}; expected one value (or `None`) a row. One "
-        "post given as words is `text=[words], head=[span], tail=[span]`."
-    )
-
-
-def _cut(text: Any, head: Any, tail: Any, where: str) -> tuple[list[str], list[str]]:
-    """The segments of one text, or of the words of one, and the markers between them."""
-    words = None if isinstance(text, str) else text
-    if words is not None:
-        if not isinstance(words, Sequence | np.ndarray) or not all(isinstance(word, str) for word in words):
-            raise InvalidPost(f"{where}: `text` is {text!r:.80}; expected a string or a list of words.", "text")
-        words = list(words)
-    units = text if words is None else words
-    head, tail = (check_span(span, units, name, where) for name, span in (("head", head), ("tail", tail)))
-    if words is not None:
-        text, spans = words_to_text(words, (head, tail))
-        head, tail = (trim(text, *span) for span in spans)
-    _check_unicode(text, "text", where)
-    return cut_at_markers(text, head, tail)
-
-
-def _checked_caption(caption: Any, where: str) -> str:
-    if caption is None:
-        return ""
-    if not isinstance(caption, str):
-        raise InvalidPost(f"{where}: `caption` is {caption!r:.80}; expected a string or `None`.", "caption")
-    _check_unicode(caption, "caption", where)
-    return "" if caption.isspace() else caption
-
-
-def _check_unicode(text: str, name: str, where: str) -> None:
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        raise InvalidPost(
-            f"{where}: character {error.start} of `{name}` is {text[error.start]!r}, half of a pair of surrogates, "
-            "which no tokenizer takes. Decode what it comes from as UTF-16, or replace it.",
-            name,
-        ) from None
-
-
-def _with_caption(ids: list[int], caption: list[int], frame: Any, limit: int) -> list[int]:
-    """T_e: T followed by as much of the caption as there is room for."""
-    room = max(limit - len(ids) - frame.pair, 0)
-    if len(caption) > room:
-        logger.warning_once(
-            f"A text with its caption is longer than {limit} tokens; the end of the caption was cut. This is said "
-            "once, and goes for all that follow."
-        )
-        caption = caption[:room]
-    return [*ids, *frame.middle, *caption, *frame.end] if caption else ids
-
-
-def _padded(
-    rows: list[list[int]], padding: int, first_lengths: list[int] | None = None, second_type: int = 0
-) -> dict[str, np.ndarray]:
-    """Ids, mask and segment ids, padded on the right to the longest row."""
-    lengths = np.array([len(row) for row in rows])
-    longest = lengths.max()
-    ids = np.array([row + [padding] * (longest - len(row)) for row in rows])
-    places = np.arange(longest)
-    mask = places < lengths[:, None]
-    types = np.zeros_like(ids)
-    if first_lengths is not None:
-        types[mask & (places >= np.array(first_lengths)[:, None])] = second_type
-    return {"input_ids": ids, "attention_mask": mask.astype(np.int64), "token_type_ids": types}
 
 
 __all__ = ["TGDIProcessor", "TGDIProcessorKwargs"]

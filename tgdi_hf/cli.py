@@ -71,6 +71,13 @@ Threshold = Annotated[
     ),
 ]
 BF16 = Annotated[bool, typer.Option("--bf16", help="Compute in bfloat16.")]
+Revision = Annotated[str | None, typer.Option(help="Branch, tag or commit of it on the Hub.", show_default="main")]
+CacheDir = Annotated[
+    Path | None, typer.Option(help="Where downloads from the Hub are kept.", show_default="the Hub's cache")
+]
+LocalFilesOnly = Annotated[
+    bool, typer.Option("--local-files-only", help="Take models that were downloaded before; don't ask the Hub.")
+]
 
 
 def _options(pairs: list[str]) -> dict:
@@ -141,6 +148,10 @@ def train(
     output: Annotated[Path, typer.Argument(help="Folder for checkpoints and the final model.")],
     text_model: Annotated[str, typer.Option(help="BERT-shaped encoder.")] = "bert-base-uncased",
     vision_model: Annotated[str, typer.Option(help="Vision transformer.")] = "openai/clip-vit-base-patch32",
+    text_revision: Revision = None,
+    vision_revision: Revision = None,
+    cache_dir: CacheDir = None,
+    local_files_only: LocalFilesOnly = False,
     epochs: Annotated[float, typer.Option(min=0.0)] = 6,
     learning_rate: Annotated[float, typer.Option(min=0.0)] = 3e-5,
     fusion_learning_rate: Annotated[
@@ -181,6 +192,8 @@ def train(
 ):
     """Fine-tune on a folder of posts; the best model on validation ends up in OUTPUT.
 
+    For gated or private encoders log in with `hf auth login`, or set HF_TOKEN: no token belongs on a command line.
+
     Example: tgdi train path/to/mnre runs/mnre --epochs 6 --bf16
     """
     from .training import fine_tune, load_data
@@ -204,6 +217,10 @@ def train(
         features_dtype=features_dtype,
         control=control,
         share=share,
+        text_revision=text_revision,
+        vision_revision=vision_revision,
+        cache_dir=cache_dir,
+        local_files_only=local_files_only,
         model_options={
             "use_caption": caption,
             "freeze_vision": freeze_vision,
@@ -460,6 +477,8 @@ def prepare(
     grounder: Annotated[
         str, typer.Option(help="Zero-shot object detector, or 'none'.")
     ] = "IDEA-Research/grounding-dino-tiny",
+    captioner_revision: Revision = None,
+    grounder_revision: Revision = None,
     prompt: Annotated[str | None, typer.Option(help="What the captioner is asked.", show_default="the model's")] = None,
     threshold: Annotated[
         float | None, typer.Option(help="Lowest score of an object.", show_default="the model's")
@@ -477,6 +496,9 @@ def prepare(
     vision_model: Annotated[
         str | None, typer.Option(help="Also keep what this vision encoder, frozen, makes of the pictures.")
     ] = None,
+    vision_revision: Revision = None,
+    cache_dir: CacheDir = None,
+    local_files_only: LocalFilesOnly = False,
     features_dtype: FeaturesDtype = "float16",
     bf16: BF16 = False,
 ):
@@ -497,8 +519,19 @@ def prepare(
     from .processing.object_grounder import ObjectGrounder
     from .training import keep_features
 
+    for option, model, revision in (
+        ("captioner", captioner, captioner_revision),
+        ("grounder", grounder, grounder_revision),
+        ("vision-model", vision_model or "none", vision_revision),
+    ):
+        name = f"--{option.removesuffix('-model')}-revision"
+        if revision is not None and model == "none":
+            raise typer.BadParameter(f"requires --{option}.", param_hint=name)
+        if revision is not None and Path(model).is_dir():
+            raise typer.BadParameter("a folder has no revisions.", param_hint=name)
     state, dtype = process_state(), torch.bfloat16 if bf16 else torch.float32
-    loading = {"dtype": dtype, "device": state.device}
+    hub = {"cache_dir": cache_dir, "local_files_only": local_files_only}
+    loading = {"dtype": dtype, "device": state.device, "hub": hub}
     nlp = None
     if spacy is not None:
         import spacy as spacy_library
@@ -507,8 +540,12 @@ def prepare(
     done = prepare_posts(
         read_table(data, objects=objects),
         output,
-        None if captioner == "none" else ImageCaptioner.from_pretrained(captioner, prompt=prompt, **loading),
-        None if grounder == "none" else ObjectGrounder.from_pretrained(grounder, threshold=threshold, **loading),
+        None
+        if captioner == "none"
+        else ImageCaptioner.from_pretrained(captioner, revision=captioner_revision, prompt=prompt, **loading),
+        None
+        if grounder == "none"
+        else ObjectGrounder.from_pretrained(grounder, revision=grounder_revision, threshold=threshold, **loading),
         cache=cache,
         image_folder=data if data.is_dir() else data.parent,
         image_root=image_root,
@@ -523,8 +560,10 @@ def prepare(
     typer.echo(done.summary())
     advice = f"tgdi train {output} RUN"
     if vision_model is not None:
-        keep_features(vision_model, done.dataset, output / "vision_features", features_dtype)
-        advice += f" --vision-model {vision_model} --vision-features {output / 'vision_features'}"
+        features = output / "vision_features"
+        keep_features(vision_model, done.dataset, features, features_dtype, revision=vision_revision, **hub)
+        advice += f" --vision-model {vision_model} --vision-features {features}"
+        advice += f" --vision-revision {vision_revision}" if vision_revision else ""
     typer.echo(f"prepared posts in {output}; train on them with: {advice}")
 
 

@@ -14,6 +14,7 @@ from transformers.utils import logging
 from .collator import TGDICollator
 from .controls import Controlled
 from .direction import count_inverses, with_both_orders
+from .hub_access import HUB_OPTIONS, hub_access
 from .labels import label_names, with_class_labels
 from .metric import make_compute_metrics
 from .mnre import load_mnre
@@ -281,6 +282,11 @@ def build_model(
     use_caption: bool = True,
     freeze_vision: bool = True,
     max_length: int | None = None,
+    text_revision: str | None = None,
+    vision_revision: str | None = None,
+    token: str | bool | None = None,
+    cache_dir: str | Path | None = None,
+    local_files_only: bool = False,
     **config: Any,
 ) -> tuple[TGDIForRelationExtraction, TGDIProcessor]:
     r"""
@@ -293,6 +299,10 @@ def build_model(
         use_caption: Whether the processor appends captions to the text.
         freeze_vision: Whether the vision encoder keeps its weights.
         max_length: Longest text with caption, in tokens; the tokenizer's own limit by default.
+        text_revision, vision_revision: Branch, tag or commit of the one or the other encoder on the Hub. Weights,
+            configuration, tokenizer and image processor come from one commit each, which the configuration of the model
+            records.
+        token, cache_dir, local_files_only: See `hub_access`.
         config: Fields of `TGDIConfig`. With `direction_balanced` the model learns relations from tail to head, too
             (`inverse_labels`), unless that is 0.
 
@@ -301,9 +311,15 @@ def build_model(
             `negative_label`.
     """
     config = with_label_fields(names, config)
+    hub = {"token": token, "cache_dir": cache_dir, "local_files_only": local_files_only}
+    loading = {
+        "text_kwargs": hub_access(text_model, text_revision, **hub)[0],
+        "vision_kwargs": hub_access(vision_model, vision_revision, **hub)[0],
+    }
     processor = TGDIProcessor.from_text_vision_pretrained(
         text_model,
         vision_model,
+        **loading,
         num_objects=config.get("num_objects", 3),
         use_caption=use_caption,
         max_length=max_length,
@@ -314,6 +330,7 @@ def build_model(
         tokenizer=processor.tokenizer,
         id2label=dict(enumerate(names)),
         label2id={name: i for i, name in enumerate(names)},
+        **loading,
         **config,
     )
     if freeze_vision:
@@ -343,12 +360,31 @@ def features_for(
 
 
 def keep_features(
-    vision_model: str, dataset: Mapping[str, Dataset], folder: str | Path, dtype: str = "float16"
+    vision_model: str,
+    dataset: Mapping[str, Dataset],
+    folder: str | Path,
+    dtype: str = "float16",
+    *,
+    revision: str | None = None,
+    token: str | bool | None = None,
+    cache_dir: str | Path | None = None,
+    local_files_only: bool = False,
 ) -> VisionFeatures:
-    """`compute_vision_features` for a pretrained vision encoder of which no TGDI model has been made yet."""
-    tower = as_vision_tower(load_tower(vision_model, "vision", dtype=torch.float32)).requires_grad_(False).eval()
+    r"""
+    `compute_vision_features` for a pretrained vision encoder of which no TGDI model has been made yet.
+
+    Args:
+        vision_model: Name on the Hub, or a folder.
+        dataset, folder, dtype: See `compute_vision_features`.
+        revision, token, cache_dir, local_files_only: See `hub_access`.
+    """
+    hub, _ = hub_access(vision_model, revision, token, cache_dir, local_files_only)
+    tower = load_tower(vision_model, "vision", dtype=torch.float32, **hub)
+    tower = as_vision_tower(tower).requires_grad_(False).eval()
     tower.to(torch.accelerator.current_accelerator(check_available=True) or "cpu")
-    image_processor = AutoImageProcessor.from_pretrained(vision_model, backend="pil")
+    image_processor = AutoImageProcessor.from_pretrained(
+        vision_model, backend="pil", **{"trust_remote_code": False, **hub}
+    )
     return compute_vision_features(tower, image_processor, dataset, folder, dtype=dtype)
 
 
@@ -381,8 +417,9 @@ def claim(folder: str | Path, identity: Mapping[str, Any]) -> None:
     """
     file, said = Path(folder, "run.json"), json.loads(json.dumps(identity))
     found = json.loads(file.read_text(encoding="utf-8")) if file.exists() else None
-    if found != said and last_checkpoint(folder) is not None:
-        differs = [name for name in {**said, **(found or {})} if found is None or found.get(name) != said.get(name)]
+    # What an older version did not write down is nothing that differs, if there is nothing to say of it now.
+    differs = [name for name in {**said, **(found or {})} if found is None or found.get(name) != said.get(name)]
+    if differs and last_checkpoint(folder) is not None:
         raise ValueError(
             f"{folder} has checkpoints of a run with another {' and '.join(differs)}. Go on with that one as it was "
             "started, train in another folder, or delete them."
@@ -431,6 +468,11 @@ def fine_tune(
     model_options: dict[str, Any] | None = None,
     control: str | None = None,
     share: float = 1.0,
+    text_revision: str | None = None,
+    vision_revision: str | None = None,
+    token: str | bool | None = None,
+    cache_dir: str | Path | None = None,
+    local_files_only: bool = False,
     **arguments: Any,
 ) -> dict[str, float]:
     r"""
@@ -447,20 +489,33 @@ def fine_tune(
         features_dtype: Of those features, see `compute_vision_features`.
         model_options: Passed to `build_model`: fields of `TGDIConfig`, `use_caption`, `freeze_vision`, `max_length`.
         control, share: See `make_trainer`.
+        text_revision, vision_revision: Branch, tag or commit of the one or the other encoder on the Hub. `run.json`
+            names the commits, and a run is resumed with the same ones only.
+        token, cache_dir, local_files_only: See `hub_access`; no part of `run.json`.
         arguments: Fields of `TrainingArguments` (`num_train_epochs`, `learning_rate`, `bf16`, ...).
 
     Returns:
         The validation metrics of the best epoch.
 
     Raises:
-        ValueError: The checkpoints in `output_dir` are those of another model, other rows or another recipe; or kept
-            features, and a control that draws pictures.
+        ValueError: The checkpoints in `output_dir` are those of another model, other rows or another recipe; kept
+            features, and a control that draws pictures; or a revision of a folder.
     """
+    if misplaced := {"text_revision", "vision_revision", *HUB_OPTIONS} & set(model_options or {}):
+        raise ValueError(
+            f"`model_options` has {', '.join(sorted(misplaced))}; pass it as an argument of `fine_tune`, since the "
+            "options of the model are written to run.json."
+        )
+    hub = {"token": token, "cache_dir": cache_dir, "local_files_only": local_files_only}
+    text_access, text_commit = hub_access(text_model, text_revision, **hub)
+    vision_access, vision_commit = hub_access(vision_model, vision_revision, **hub)
     names, multi_label = label_names(dataset)
     model_options = with_label_fields(names, model_options or {}, multi_label)
     identity = {
         "text_model": str(text_model),
         "vision_model": str(vision_model),
+        "text_revision": text_commit or text_revision,
+        "vision_revision": vision_commit or vision_revision,
         "model_options": model_options,
         "seed": seed,
         "fusion_learning_rate": fusion_learning_rate,
@@ -476,7 +531,8 @@ def fine_tune(
         )
     claim(output_dir, identity)
     set_seed(seed)
-    model, processor = build_model(names, text_model, vision_model, **model_options)
+    revisions = {"text_revision": text_access.get("revision"), "vision_revision": vision_access.get("revision")}
+    model, processor = build_model(names, text_model, vision_model, **revisions, **hub, **model_options)
     training = training_arguments(output_dir, seed=seed, **arguments)
     features = None
     if vision_features is not None:

@@ -1,0 +1,236 @@
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from safetensors.torch import load_file, save_file
+from transformers import AutoConfig, AutoImageProcessor, AutoModel, AutoTokenizer
+from typer.testing import CliRunner
+
+from tgdi_hf import TGDIForRelationExtraction, TGDIProcessor
+from tgdi_hf.cli import app
+from tgdi_hf.hub_access import hub_access
+from tgdi_hf.training import build_model, claim, fine_tune, keep_features
+
+from .hub_server import Hub
+from .test_hub import run as run_with_hub
+
+NAMES = ["None", "friend of"]
+TEXT, VISION = "some/text", "some/vision"
+
+
+def files_of(folder):
+    return {path.name: path.read_bytes() for path in Path(folder).iterdir()}
+
+
+def publish(hub, repo, folder, other):
+    """`folder` as the commit `v1`, and `other` as what `main` has now."""
+    first = hub.add(repo, "main", "one", files_of(folder))
+    hub.repositories[repo]["v1"] = [first]
+    return first.oid, hub.add(repo, "main", "two", files_of(other)).oid
+
+
+@pytest.fixture
+def later(encoders, tmp_path):
+    """What became of the two encoders: other weights, a larger vocabulary, larger images."""
+    text, vision = (Path(shutil.copytree(folder, tmp_path / Path(folder).name)) for folder in encoders)
+    for folder in (text, vision):
+        weights = load_file(folder / "model.safetensors")
+        save_file({name: value + 1 for name, value in weights.items()}, folder / "model.safetensors", {"format": "pt"})
+    tokenizer = AutoTokenizer.from_pretrained(text)
+    tokenizer.add_tokens(["xyzzy"])
+    tokenizer.save_pretrained(text)
+    image_processor = AutoImageProcessor.from_pretrained(vision, backend="pil")
+    image_processor.image_mean = [0.25, 0.25, 0.25]
+    image_processor.save_pretrained(vision)
+    return text, vision
+
+
+LOAD = """
+import json, sys
+from tgdi_hf.training import build_model
+
+def show(model, processor):
+    state = model.state_dict()
+    text = next(v for k, v in state.items() if "text_encoder.encoder.layer.0" in k and k.endswith("weight"))
+    print(json.dumps({
+        "revisions": [model.config.text_revision, model.config.vision_revision],
+        "names": [model.config.text_config._name_or_path, model.config.vision_config._name_or_path],
+        "text": float(text.mean()),
+        "vision": float(next(v for k, v in state.items() if "vision_tower" in k and "patch" in k).mean()),
+        "vocabulary": "xyzzy" in processor.tokenizer.get_vocab(),
+        "mean": list(processor.image_processor.image_mean),
+    }))
+
+for options in json.loads(sys.argv[1]):
+    show(*build_model(["None", "friend of"], "me/text", "me/vision", **options))
+"""
+
+
+@pytest.mark.slow  # a process of its own, which loads four models
+def test_a_revision_is_loaded_from_the_hub_and_recorded(encoders, later, tmp_path):
+    """Over HTTP, from a small Hub with two commits; then from the cache alone."""
+    with Hub() as hub:
+        commits = [publish(hub, f"me/{Path(old).name}", old, new) for old, new in zip(encoders, later)]
+        (old_text, new_text), (old_vision, new_vision) = commits
+        (tmp_path / "home").mkdir()
+        options = [
+            {},
+            {"text_revision": old_text, "vision_revision": "v1"},
+            {"text_revision": "v1", "cache_dir": str(tmp_path / "cache")},
+            {"text_revision": "v1", "cache_dir": str(tmp_path / "cache"), "local_files_only": True},
+        ]
+        where = {"home": tmp_path / "home", "endpoint": hub.url}
+        newest, oldest, here, there = map(
+            json.loads, run_with_hub(LOAD, json.dumps(options), **where).splitlines()[-4:]
+        )
+    assert newest["revisions"] == [new_text, new_vision]
+    assert oldest["revisions"] == [old_text, old_vision]
+    assert here["revisions"] == [old_text, new_vision]
+    assert (newest["vocabulary"], oldest["vocabulary"], here["vocabulary"]) == (True, False, False)
+    assert [one["mean"] == [0.25] * 3 for one in (newest, oldest, here)] == [True, False, True]
+    assert [round(newest[part] - oldest[part], 3) for part in ("text", "vision")] == [1, 1]
+    assert (here["text"], here["vision"]) == (oldest["text"], newest["vision"])
+    assert newest["names"] == ["me/text", "me/vision"]
+    assert here == there
+    assert (tmp_path / "cache" / "models--me--text").is_dir()
+
+
+@pytest.fixture
+def asked(encoders, monkeypatch):
+    """What is asked for of two names on the Hub, which are folders here; `(loader, name, options of the Hub)`."""
+    folders, calls = dict(zip((TEXT, VISION), encoders)), []
+    for loader in (AutoConfig, AutoImageProcessor, AutoModel, AutoTokenizer):
+
+        def from_pretrained(name, *args, loader=loader, original=loader.from_pretrained, **kwargs):
+            hub = {
+                key: kwargs.pop(key) for key in ("revision", "token", "cache_dir", "local_files_only") if key in kwargs
+            }
+            if name in folders:
+                calls.append((loader.__name__, name, hub))
+            return original(folders.get(name, name), *args, **kwargs)
+
+        monkeypatch.setattr(loader, "from_pretrained", from_pretrained)
+    return calls
+
+
+def test_the_options_reach_everything_that_is_loaded(asked):
+    of_all = {"token": "hf_secret", "cache_dir": "cache", "local_files_only": True}
+    model, processor = build_model(NAMES, TEXT, VISION, text_revision="v1", vision_revision="v2", **of_all)
+    expected = {TEXT: {"revision": "v1", **of_all}, VISION: {"revision": "v2", **of_all}}
+    assert all(hub == expected[name] for _, name, hub in asked), asked
+    assert {(loader, name) for loader, name, _ in asked} == {
+        *[(loader, TEXT) for loader in ("AutoTokenizer", "AutoConfig", "AutoModel")],
+        *[(loader, VISION) for loader in ("AutoImageProcessor", "AutoConfig", "AutoModel")],
+    }
+    assert "hf_secret" not in model.config.to_json_string() + processor.to_json_string()
+    # Without a connection a branch can't be told from another commit; nothing is recorded that is not known.
+    assert (model.config.text_revision, model.config.vision_revision) == (None, None)
+
+
+def test_the_processor_takes_what_the_model_takes(asked):
+    loading = {"text_kwargs": {"revision": "v1", "token": "t"}, "vision_kwargs": {"revision": "v2", "cache_dir": "c"}}
+    processor = TGDIProcessor.from_text_vision_pretrained(TEXT, VISION, **loading, num_objects=2)
+    assert processor.num_objects == 2
+    TGDIForRelationExtraction.from_text_vision_pretrained(TEXT, VISION, processor.tokenizer, **loading)
+    expected = {TEXT: loading["text_kwargs"], VISION: loading["vision_kwargs"]}
+    assert len(asked) >= 7
+    assert all(hub == expected[name] for _, name, hub in asked), asked
+
+
+def test_a_commit_is_recorded_and_survives_saving(asked, tmp_path):
+    commit = "0123456789" * 4
+    model, _ = build_model(NAMES, TEXT, VISION, text_revision=commit)
+    assert (model.config.text_revision, model.config.vision_revision) == (commit, None)
+    model.save_pretrained(tmp_path)
+    again = TGDIForRelationExtraction.from_pretrained(tmp_path)
+    assert (again.config.text_revision, again.config.vision_revision) == (commit, None)
+
+
+def test_a_folder_has_no_revision(encoders, corpus, tmp_path):
+    for options in ({"text_revision": "v1"}, {"vision_revision": "v1"}):
+        with pytest.raises(ValueError, match="The revision 'v1' is for the Hub, but .* is a folder"):
+            build_model(NAMES, *encoders, **options)
+        with pytest.raises(ValueError, match="The revision 'v1' is for the Hub, but .* is a folder"):
+            fine_tune(corpus, tmp_path / "run", *encoders, **options)
+    with pytest.raises(ValueError, match="is a folder"):
+        keep_features(encoders[1], corpus, tmp_path / "features", revision="v1")
+    assert hub_access(encoders[0], cache_dir="c") == ({"cache_dir": "c"}, None)
+    assert build_model(NAMES, *encoders)[0].config.text_revision is None
+    with pytest.raises(ValueError, match=r"pass `text_kwargs=\{'revision': 'v1'\}`"):
+        TGDIForRelationExtraction.from_text_vision_pretrained(*encoders, None, text_revision="v1")
+
+
+def test_features_are_those_of_the_revision(asked, corpus, tmp_path):
+    rows = {"train": corpus["train"].select(range(4))}
+    keep_features(VISION, rows, tmp_path / "features", revision="v2", token="t", cache_dir="c")
+    assert {loader for loader, *_ in asked} == {"AutoConfig", "AutoModel", "AutoImageProcessor"}
+    assert all(hub == {"revision": "v2", "token": "t", "cache_dir": "c"} for *_, hub in asked)
+
+
+def test_a_run_is_known_by_the_revisions(corpus, asked, tmp_path):
+    corpus = type(corpus)({split: rows.select(range(8)) for split, rows in corpus.items()})
+    options = {"num_train_epochs": 1, "report_to": "none", "dataloader_num_workers": 0, "disable_tqdm": True}
+    fine_tune(corpus, tmp_path / "run", TEXT, VISION, text_revision="v1", token="hf_secret", **options)
+    text = (tmp_path / "run" / "run.json").read_text()
+    identity = json.loads(text)
+    assert (identity["text_revision"], identity["vision_revision"]) == ("v1", None)
+    assert "hf_secret" not in "".join(path.read_text() for path in (tmp_path / "run").rglob("*.json"))
+    with pytest.raises(ValueError, match="checkpoints of a run with another text_revision"):
+        fine_tune(corpus, tmp_path / "run", TEXT, VISION, text_revision="v2", **options)
+    with pytest.raises(ValueError, match="`model_options` has token; pass it as an argument of `fine_tune`"):
+        fine_tune(corpus, tmp_path / "run", TEXT, VISION, model_options={"token": "hf_secret"}, **options)
+    # A run that an older version began said nothing of revisions.
+    claim(tmp_path / "run", {**identity, "text_revision": "v1", "something_new": None})
+
+
+def test_revisions_on_the_command_line(corpus, asked, tmp_path):
+    small = type(corpus)({split: rows.select(range(8)) for split, rows in corpus.items()})
+    small.save_to_disk(tmp_path / "data")
+    arguments = [
+        "train", tmp_path / "data", tmp_path / "run", "--text-model", TEXT, "--vision-model", VISION, "--epochs", 1,
+        "--text-revision", "v1", "--vision-revision", "v2", "--cache-dir", tmp_path / "cache", "--local-files-only",
+    ]  # fmt: skip
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    assert result.exit_code == 0, result.output + str(result.exception)
+    expected = {"cache_dir": tmp_path / "cache", "local_files_only": True}
+    for name, revision in ((TEXT, "v1"), (VISION, "v2")):
+        found = [hub for _, asked_for, hub in asked if asked_for == name]
+        assert len(found) >= 3 and all(hub == {"revision": revision, **expected} for hub in found)
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["vision_revision"] == "v2"
+
+
+def test_revisions_of_what_prepares(corpus, monkeypatch, tmp_path):
+    asked = {}
+
+    class Stop(Exception):
+        pass
+
+    def load(cls, name, revision=None, hub=None, **_):
+        asked[cls.__name__] = name, revision, hub
+        if len(asked) == 2:
+            raise Stop
+
+    for cls in ("image_captioner.ImageCaptioner", "object_grounder.ObjectGrounder"):
+        monkeypatch.setattr(f"tgdi_hf.processing.{cls}.from_pretrained", classmethod(load))
+    (tmp_path / "posts.jsonl").write_text(json.dumps({"text": "a b", "head": [0, 1], "tail": [2, 3]}) + "\n")
+    arguments = ["prepare", str(tmp_path / "posts.jsonl"), str(tmp_path / "out")]
+    more = ["--captioner-revision", "c1", "--grounder-revision", "g1", "--local-files-only"]
+    assert isinstance(CliRunner().invoke(app, [*arguments, *more]).exception, Stop)
+    hub = {"cache_dir": None, "local_files_only": True}
+    assert asked["ImageCaptioner"] == ("Salesforce/blip2-opt-2.7b", "c1", hub)
+    assert asked["ObjectGrounder"] == ("IDEA-Research/grounding-dino-tiny", "g1", hub)
+    for wrong, option in (
+        (["--vision-revision", "v1"], "--vision-model"),
+        (["--captioner", "none", "--captioner-revision", "v1"], "--captioner"),
+    ):
+        result = CliRunner().invoke(app, [*arguments, *wrong])
+        assert result.exit_code == 2 and f"requires {option}" in result.output
+    result = CliRunner().invoke(app, [*arguments, "--grounder", str(tmp_path), "--grounder-revision", "v1"])
+    assert result.exit_code == 2 and "a folder has no revisions" in result.output
+
+
+def test_no_option_takes_a_token():
+    for command in ("train", "prepare"):
+        output = CliRunner().invoke(app, [command, "--help"]).output
+        assert "--token" not in output
