@@ -12,6 +12,7 @@ from PIL.Image import Image
 from .entity_mentions import Entity, PostText
 from .image_inputs import open_picture, picture_key
 from .invalid_post import InvalidPost, blaming
+from .post_keys import checked_post, is_missing, meant_keys, without_nan
 from .query_phrases import queries_for
 
 MAX_ENTITIES = 64  # of one post, which make 4,032 ordered pairs
@@ -53,6 +54,8 @@ class PostReader:
         processor (`TGDIProcessor`): The model's.
         captioner, grounder (*optional*): See `MultimodalRelationExtractionPipeline`.
     """
+
+    expected_keys = staticmethod(meant_keys)  # for what has no other way to this module: the handler of an endpoint
 
     def __init__(self, processor, captioner: Callable | None = None, grounder: Callable | None = None):
         self.processor, self.captioner, self.grounder = processor, captioner, grounder
@@ -137,7 +140,8 @@ class PostReader:
 def _read(number: int, given: Any, strict: bool) -> Post:
     where = f"post {number}"
     if isinstance(given, Mapping):
-        post = Post(given, where if given.get("where") is None else str(given["where"]))
+        post = Post(given, where if is_missing(given.get("where")) else str(given["where"]))
+        _catching(post, strict, _check_keys)
         _catching(post, strict, _find_entities)
         return post
     if not isinstance(given, InvalidPost):  # such comes from a reader of files that could not make a post of a row
@@ -145,6 +149,11 @@ def _read(number: int, given: Any, strict: bool) -> Post:
     if strict:
         raise given
     return Post({"id": given.id}, where, error=given)
+
+
+def _check_keys(post: Post) -> None:
+    given, post.given = post.given, without_nan(post.given)  # a post that is refused answers with its id
+    post.given = checked_post(given, post.where)
 
 
 def _catching(post: Post, strict: bool, step: Callable[[Post], Any]) -> None:
