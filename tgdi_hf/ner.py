@@ -116,6 +116,8 @@ def _entities(found: Any, text: str, where: str) -> list[dict[str, Any]]:
     spans: dict[tuple[int, int], tuple[float, str | None]] = {}
     for one in found:
         start, end = _span(one, text, where)
+        if start == end:
+            continue
         # Windows overlap, and a word may have been cut into pieces.
         if (start, end) not in spans or spans[start, end][0] < one.get("score", 0):
             spans[start, end] = one.get("score", 0), _label(one)
@@ -127,6 +129,7 @@ def _label(one: Mapping[str, Any]) -> str | None:
 
 
 def _span(one: Mapping[str, Any], text: str, where: str) -> tuple[int, int]:
+    """Where an entity stands, in whole words; empty if it is a space, which is a token of byte-level vocabularies."""
     try:
         start, end = index(one["start"]), index(one["end"])
     except (KeyError, TypeError):
@@ -135,16 +138,18 @@ def _span(one: Mapping[str, Any], text: str, where: str) -> tuple[int, int]:
             "in characters. Tokenizers in plain Python have none: choose a model with a fast one.",
             "text",
         ) from None
-    if not 0 <= start <= end <= len(text) or not text[start:end].strip():
+    if not 0 <= start <= end <= len(text):
         raise InvalidPost(
             f"{where}: the NER model found an entity at [{start}, {end}), which is no part of the text; expected 0 ≤ "
             f"start < end ≤ {len(text)}, its number of characters.",
             "text",
         )
-    while text[start].isspace():  # byte-level vocabularies hold words with the space before them
+    while start < end and text[start].isspace():  # these vocabularies hold words with the space before them
         start += 1
-    while text[end - 1].isspace():
+    while start < end and text[end - 1].isspace():
         end -= 1
+    if start == end:
+        return start, end
     while start > 0 and _is_inside_word(text, start):
         start -= 1
     while end < len(text) and _is_inside_word(text, end):

@@ -211,8 +211,8 @@ def make_trainer(
     if model_init is not None:
         if fusion_learning_rate is not None:
             raise ValueError(
-                "`fusion_learning_rate` makes an optimizer for one model, and `model_init` a model for every run. Leave "
-                "out one of the two."
+                "`fusion_learning_rate` makes an optimizer for one model, and `model_init` a model for every run. "
+                "Leave out one of the two."
             )
         model_init = checked_model_init(model_init)
     model_config = (model_init or model).config
