@@ -60,7 +60,8 @@ def test_a_name_may_be_meant_for_either_of_two_keys():
     [
         *POST_KEYS, "user", "created_at", "lang", "relation", "label", "score", "test", "lead", "mail", "source",
         "title", "url", "media", "image_id", "image_hash", "caption_by", "objects_by", "object_scores",
-        "object_phrases", "relevance", "context", "row", "split", "tweet_id", "text_length", "image_width", "gate", 7, None,
+        "object_phrases", "relevance", "context", "row", "split", "tweet_id", "text_length", "image_width", "gate",
+        7, None,
     ],
 )  # fmt: skip
 def test_other_columns_are_free(key):
