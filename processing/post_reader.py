@@ -12,6 +12,7 @@ from PIL.Image import Image
 from .entity_mentions import MAX_ENTITIES, Entity, PostText, head_tail_pairs
 from .image_inputs import open_picture, picture_key
 from .invalid_post import InvalidPost, blaming
+from .post_keys import checked_post, is_missing, meant_keys, without_nan
 from .query_phrases import queries_for
 
 
@@ -58,6 +59,8 @@ class PostReader:
         captioner, grounder (*optional*): See `MultimodalRelationExtractionPipeline`.
         max_entities: The most entities of a post, all places at which they are wanted included.
     """
+
+    expected_keys = staticmethod(meant_keys)  # for what has no other way to this module: the handler of an endpoint
 
     def __init__(
         self,
@@ -153,7 +156,8 @@ class PostReader:
 def _read(number: int, given: Any, strict: bool, find: Callable[[Post], Any]) -> Post:
     where = f"post {number}"
     if isinstance(given, Mapping):
-        post = Post(given, where if given.get("where") is None else str(given["where"]))
+        post = Post(given, where if is_missing(given.get("where")) else str(given["where"]))
+        _catching(post, strict, _check_keys)
         _catching(post, strict, find)
         return post
     if not isinstance(given, InvalidPost):  # such comes from a reader of files that could not make a post of a row
@@ -161,6 +165,11 @@ def _read(number: int, given: Any, strict: bool, find: Callable[[Post], Any]) ->
     if strict:
         raise given
     return Post({"id": given.id}, where, error=given)
+
+
+def _check_keys(post: Post) -> None:
+    given, post.given = post.given, without_nan(post.given)  # a post that is refused answers with its id
+    post.given = checked_post(given, post.where)
 
 
 def _catching(post: Post, strict: bool, step: Callable[[Post], Any]) -> None:

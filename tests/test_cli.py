@@ -1,13 +1,18 @@
 import json
+import subprocess
 import sys
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import typer
 from datasets import load_from_disk
 from transformers import BertModel, ViTModel
 from typer.testing import CliRunner
 
-from tgdi_hf import TGDIForRelationExtraction
-from tgdi_hf.cli import app, main
+from tgdi_hf import TGDIForRelationExtraction, __version__
+from tgdi_hf.bulk_prediction import predict_file
+from tgdi_hf.cli import _expect_input, app, main
 from tgdi_hf.tiny import tiny_image_processor, tiny_text_config, tiny_tokenizer, tiny_vision_config
 
 from .processing.tiny_checkpoints import blip2, grounding_dino
@@ -177,3 +182,115 @@ def test_triples_from_the_command_line(checkpoint, tmp_path):
     assert "left out: " in output and "line 2: expected a JSON object" in output
     assert "3 triples in" in output
     assert len((tmp_path / "triples.csv").read_text().splitlines()) == 4
+
+
+POST = {"id": 7, "text": "Ann meets Bob", "head": "Ann", "tail": "Bob"}
+
+
+def invoke(*arguments, **options):
+    return CliRunner().invoke(app, [str(argument) for argument in arguments], **options)
+
+
+def test_the_version_and_help_that_are_typed_first():
+    assert run("--version") == f"tgdi_hf {__version__}\n"
+    assert "predict" in run("help") and "tgdi prepare" in run("help", "prepare")
+    assert run("help", "predict").split() == run("predict", "--help").split()
+    wrong = invoke("help", "predikt")
+    assert wrong.exit_code == 2 and "There is no command 'predikt'" in wrong.output
+
+
+def test_the_package_is_the_command():
+    done = subprocess.run([sys.executable, "-m", "tgdi_hf", "--version"], capture_output=True, text=True)
+    assert done.stdout == f"tgdi_hf {__version__}\n", done.stderr
+
+
+@pytest.mark.parametrize("arguments", [("-", "-"), ("-",), ()])
+@pytest.mark.parametrize("text", [json.dumps(POST), json.dumps([POST]), json.dumps(POST, indent=1)])
+def test_posts_come_by_the_standard_input(checkpoint, text, arguments):
+    result = invoke("predict", checkpoint, *arguments, input=text)
+    assert result.exit_code == 0, result.output
+    (found,) = [json.loads(line) for line in result.stdout.splitlines()]
+    assert (found["id"], found["row"], found["head"]["text"]) == (7, 0, "Ann")
+
+
+def test_what_came_by_the_standard_input_goes_to_files(checkpoint, tmp_path):
+    lines = json.dumps(POST) + "\n{\n"
+    result = invoke("predict", checkpoint, "-", tmp_path / "out.jsonl", input=lines)
+    assert result.exit_code == 0 and "1 of 2 posts can't be used" in result.output
+    assert "standard input, line 2" in (tmp_path / "out.jsonl.errors.jsonl").read_text()
+    result = invoke("triples", checkpoint, "-", tmp_path / "out.csv", input=lines)
+    assert result.exit_code == 0 and (tmp_path / "out.csv").read_text().startswith("id,head,relation")
+    (tmp_path / "posts.jsonl").write_text(json.dumps(POST))
+    printed = invoke("predict", checkpoint, tmp_path / "posts.jsonl")
+    assert json.loads(printed.stdout)["id"] == 7
+
+
+def test_images_of_the_standard_input_lie_in_the_working_directory(checkpoint, tmp_path, monkeypatch, picture):
+    monkeypatch.chdir(tmp_path)
+    picture.save("a.png")
+    result = invoke("predict", checkpoint, input=json.dumps({**POST, "image": "a.png"}))
+    assert json.loads(result.stdout)["gate"] is not None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("-", "out.jsonl", "--resume"), "--resume can't be used with POSTS '-'"),
+        (("-", "-", "--resume"), "--resume and --errors can't be used with OUTPUT '-'"),
+        (("-", "-", "--errors", "e.jsonl"), "--resume and --errors can't be used with OUTPUT '-'"),
+        (("nothing.jsonl", "out.jsonl"), "nothing.jsonl: there is no such file or folder"),
+    ],
+)
+def test_what_can_not_be_is_refused_before_a_model_is_loaded(tmp_path, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    result = invoke("predict", "no-model", *arguments, input="")
+    assert result.exit_code == 2
+    assert message in " ".join(result.output.replace("│", " ").split())
+    assert [*tmp_path.iterdir()] == []
+
+
+def test_nobody_waits_for_posts_at_a_terminal(monkeypatch):
+    monkeypatch.setattr("sys.stdin", SimpleNamespace(isatty=lambda: True))
+    with pytest.raises(typer.BadParameter, match="pass them on the standard input: tgdi predict CHECKPOINT < posts"):
+        _expect_input(Path("-"))
+
+
+def test_streams_are_not_resumed(pipe, tmp_path):
+    with pytest.raises(ValueError, match="came by the standard input is gone"):
+        predict_file(pipe, "-", tmp_path / "out.jsonl", resume=True)
+
+
+@pytest.mark.parametrize("command", ["predict", "triples"])
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("./missing", "./missing: there is no such folder; expected a fine-tuned model"),
+        ("missing", "missing: there is no such folder, and no model of that name could be loaded from the Hub"),
+        ("runs/missing", "runs/missing: there is no such folder, and no model of that name"),
+        ("runs/missing/more", "runs/missing/more: there is no such folder; expected"),
+        ("posts.jsonl", "posts.jsonl is a file; expected the folder"),
+        ("empty", "empty has no config.json; expected the folder of a fine-tuned model"),
+        ("run", "The newest checkpoint in it is run/checkpoint-9."),
+    ],
+)
+def test_a_model_that_is_not_there_is_a_message(tmp_path, monkeypatch, capsys, command, name, message):
+    monkeypatch.chdir(tmp_path)
+    Path("posts.jsonl").write_text(json.dumps(POST))
+    Path("empty").mkdir()
+    Path("run/checkpoint-9").mkdir(parents=True)
+    Path("run/checkpoint-9/config.json").write_text("{}")
+    monkeypatch.setattr(sys, "argv", ["tgdi", command, name, "posts.jsonl", "out.csv"])
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    error = capsys.readouterr().err
+    assert stopped.value.code == 1 and f"Error: {message}" in error if name != "run" else message in error
+    assert "Traceback" not in error and len(error) < 700
+    assert not Path("out.csv").exists()
+
+
+def test_near_misses_are_named_once_per_command(checkpoint, tmp_path):
+    (tmp_path / "posts.jsonl").write_text("\n".join([json.dumps({**POST, "images": "a.png"})] * 5))
+    command = [sys.executable, "-m", "tgdi_hf", "predict", str(checkpoint), str(tmp_path / "posts.jsonl")]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0 and len(done.stdout.splitlines()) == 5
+    assert done.stderr.count("the key 'images' is not read; did you mean `image`?") == 1

@@ -82,7 +82,7 @@ MADE = {
 
 
 def test_every_command_is_run_here():
-    assert {*MADE, "app", "demo"} == set(COMMANDS)
+    assert {*MADE, "app", "demo", "help"} == set(COMMANDS)
 
 
 @pytest.mark.parametrize("command", MADE)

@@ -235,3 +235,15 @@ def test_limits_come_from_the_environment(checkpoint, monkeypatch):
     handler = EndpointHandler(str(checkpoint))
     assert handler.allowed_origins == {("https", "pbs.twimg.com", 443), ("http", "images.local", 8080)}
     assert handler({"inputs": [POST] * 3})["error"] == "`inputs` has 3 posts; expected 1 to 2."
+
+
+def test_near_misses_and_empty_cells_of_a_request(handler):
+    answer = ask(handler, {"inputs": {**POST, "images": "aGk="}}, conforming=False)
+    assert answer["field"] == "images" and answer["error"].endswith("Did you mean image?")
+    answer = ask(handler, {"inputs": {**POST, "object": "Bob"}}, conforming=False)
+    assert answer["error"].endswith("Did you mean tail or objects?")
+    empty = dict.fromkeys(("id", "image", "objects", "caption", "entities"), float("nan"))
+    answer = ask(handler, {"inputs": {**POST, **empty}}, conforming=False)
+    assert "error" not in answer and "id" not in answer
+    answer = ask(handler, {"inputs": {**POST, "text": float("nan")}}, conforming=False)
+    assert answer["field"] == "text" and "`text` is NaN: the cell is empty" in answer["error"]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from filelock import FileLock, Timeout
 
-from .post_files import RowWriter, read_posts, table_of
+from .post_files import STANDARD_INPUT, RowWriter, read_posts, table_of
 from .processing.invalid_post import InvalidPost
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def predict_file(
 
     Args:
         pipe: A `MultimodalRelationExtractionPipeline`.
-        posts: See `read_posts`.
+        posts: See `read_posts`; what comes by the standard input (`"-"`) can't be resumed.
         output: A `.jsonl`, `.csv` or `.parquet` file. Each row has `row`, the number of the post in the file, from 0.
             In CSV and Parquet `head` and `tail` are the entities' names, and `relations`, `pairs` and `evidence` JSON.
         errors: Where rows that can't be used go, with the reason; by default the output's name with `.errors.jsonl`
@@ -96,6 +96,10 @@ def predict_file(
             `identity` names something as the run itself does.
     """
     posts, output = Path(posts), Path(output)
+    if resume and str(posts) == STANDARD_INPUT:
+        raise ValueError(
+            "What came by the standard input is gone, so such a run can't be resumed. Save the posts in a file."
+        )
     errors = output.with_name(output.name + ".errors.jsonl") if errors is None else Path(errors)
     if same := {posts.resolve()} & {output.resolve(), errors.resolve()}:
         raise ValueError(f"{same.pop()} is the file of posts; the relations need another one.")
@@ -228,6 +232,8 @@ class Journal:
 
 def _identity(posts: Path, *outputs: Path) -> dict[str, Any]:
     """Names a file, or all files of a folder but what is made of them, by their sizes and when they were changed."""
+    if str(posts) == STANDARD_INPUT:
+        return {"posts": STANDARD_INPUT, "size": None, "changed": None}
     if not posts.exists():
         raise ValueError(f"{posts}: there is no such file or folder.")
     files = [posts] if posts.is_file() else sorted(path for path in posts.rglob("*") if path.is_file())

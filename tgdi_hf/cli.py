@@ -10,7 +10,6 @@ from typing import Annotated
 import typer
 
 app = typer.Typer(
-    help="TGDI: multimodal relation extraction in social media posts.",
     no_args_is_help=True,
     pretty_exceptions_show_locals=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -27,7 +26,12 @@ Control = Annotated[
 ]
 Share = Annotated[float, typer.Option(min=0.0, max=1.0, help="Of the rows that a control changes.")]
 Posts = Annotated[
-    Path, typer.Argument(help="A .jsonl, .csv or .parquet file of posts, or a folder that `tgdi prepare` made.")
+    Path,
+    typer.Argument(
+        help="A .jsonl, .json, .csv or .parquet file of posts, or a folder that `tgdi prepare` made; '-' reads JSON "
+        "from the standard input.",
+        allow_dash=True,
+    ),
 ]
 BatchSize = Annotated[int, typer.Option(min=1, help="Posts that are read together.")]
 Pairs = Annotated[
@@ -80,6 +84,40 @@ LocalFilesOnly = Annotated[
 ]
 
 
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from . import __version__
+
+        typer.echo(f"tgdi_hf {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _about(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+):
+    """TGDI: multimodal relation extraction in social media posts."""
+
+
+@app.command(name="help")
+def help_(context: typer.Context, command: Annotated[str | None, typer.Argument(show_default="all commands")] = None):
+    """Show the help of a command.
+
+    Example: tgdi help predict
+    """
+    group = context.parent
+    if command is None:
+        typer.echo(group.get_help())
+        return
+    found = group.command.get_command(group, command)
+    if found is None:
+        names = ", ".join(group.command.list_commands(group))
+        raise typer.BadParameter(f"There is no command {command!r}; there are {names}.", param_hint="COMMAND")
+    typer.echo(found.get_help(type(context)(found, info_name=command, parent=group)))
+
+
 def _options(pairs: list[str]) -> dict:
     """`["toi_num_layers=1", "use_matching_gate=false"]` as a dict; values are JSON."""
     options = {}
@@ -106,11 +144,14 @@ def _pipeline(checkpoint: str, bf16: bool, negative: str | None = "auto"):
     import torch
     from transformers import pipeline
 
+    from .checkpoints import check_checkpoint, explaining
     from .processing.pipeline_tgdi import TASK
 
     device = torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
     dtype = torch.bfloat16 if bf16 else torch.float32
-    return pipeline(TASK, model=checkpoint, dtype=dtype, device=device, negative_label=negative)
+    check_checkpoint(checkpoint)
+    with explaining(checkpoint):
+        return pipeline(TASK, model=checkpoint, dtype=dtype, device=device, negative_label=negative)
 
 
 def _number_or_name(text: str) -> str | float:
@@ -124,6 +165,18 @@ def _make_way_for(output: Path | None) -> None:
     """Before anything takes its time."""
     if output is not None:
         output.parent.mkdir(parents=True, exist_ok=True)
+
+
+def _expect_input(posts: Path) -> None:
+    """Refuses to wait for posts that nobody knows have to be typed, and names a file that is not there at once."""
+    if str(posts) != "-":
+        if not posts.exists():
+            raise typer.BadParameter(f"{posts}: there is no such file or folder.", param_hint="POSTS")
+    elif sys.stdin is None or sys.stdin.isatty():
+        raise typer.BadParameter(
+            "Name a file of posts, or pass them on the standard input: tgdi predict CHECKPOINT < posts.jsonl",
+            param_hint="POSTS",
+        )
 
 
 def _report(done, output: Path) -> None:
@@ -267,11 +320,13 @@ def evaluate(
 
     Example: tgdi evaluate runs/mnre path/to/mnre --split validation --report report
     """
+    from .checkpoints import check_checkpoint
     from .controls import Controlled
     from .evaluation import errors_of, evaluation_report, metrics_of
     from .evaluation import evaluate as score
     from .training import load_data
 
+    check_checkpoint(checkpoint)
     if compare is not None and report is None:
         raise typer.BadParameter("The comparison is part of the report: name a folder for it.", param_hint="--report")
     chosen = _negative(negative, no_negative)
@@ -354,10 +409,10 @@ def audit(
 @app.command()
 def predict(
     checkpoint: Checkpoint,
-    posts: Posts,
+    posts: Posts = Path("-"),
     output: Annotated[
         Path, typer.Argument(help="A .jsonl, .csv or .parquet file; '-' prints JSON Lines.", allow_dash=True)
-    ],
+    ] = Path("-"),
     batch_size: BatchSize = 16,
     top_k: Annotated[
         int | None, typer.Option(min=1, help="The most relations to list.", show_default="1; multi-label: all")
@@ -381,14 +436,19 @@ def predict(
 
     A post has text (or words), head and tail, or a list of entities for all pairs; and maybe image, objects, caption.
 
+    One post: echo '{"text": "Ann meets Bob", "head": "Ann", "tail": "Bob"}' | tgdi predict runs/demo
+
     Example: tgdi predict runs/demo posts.jsonl relations.jsonl --top-k 3
     """
     from functools import partial
 
     from tqdm.auto import tqdm
 
+    _expect_input(posts)
     if str(output) == "-" and (resume or errors is not None):
-        raise typer.BadParameter("What is printed can't be resumed, and its errors are printed.", param_hint="OUTPUT")
+        raise typer.BadParameter("--resume and --errors can't be used with OUTPUT '-'.", param_hint="OUTPUT")
+    if str(posts) == "-" and resume:
+        raise typer.BadParameter("--resume can't be used with POSTS '-': what was read is gone.", param_hint="POSTS")
     chosen = _negative(negative, no_negative)
     pipe = _pipeline(checkpoint, bf16, chosen)
     options = {
@@ -447,11 +507,12 @@ def triples(
     from .post_files import read_posts
     from .triples import extract_triples, token_classifier, write_triples
 
+    _expect_input(posts)
     pipe = _pipeline(checkpoint, bf16, _negative(negative, no_negative))
     found = extract_triples(
         pipe,
         read_posts(posts, strict=False, need_entities=ner is None),
-        ner=None if ner is None else token_classifier(ner),
+        ner=None if ner is None else token_classifier(ner, device=pipe.device),
         min_score=min_score,
         batch_size=batch_size,
         num_workers=workers,
@@ -468,7 +529,9 @@ def triples(
 def prepare(
     data: Annotated[
         Path,
-        typer.Argument(help="Posts: a .jsonl, .csv or .parquet file, a folder of them by split, or an MNRE folder."),
+        typer.Argument(
+            help="Posts: a .jsonl, .json, .csv or .parquet file, a folder of them by split, or an MNRE folder."
+        ),
     ],
     output: Annotated[Path, typer.Argument(help="A new folder for the prepared posts.")],
     captioner: Annotated[
@@ -620,12 +683,14 @@ def push(
 
     Example: tgdi push runs/demo me/tgdi-demo --to upload
     """
+    from .checkpoints import check_checkpoint
     from .hub import push_to_hub, save_for_hub
     from .model_card import model_card
     from .modeling.modeling_tgdi import TGDIForRelationExtraction
     from .processing.processing_tgdi import TGDIProcessor
     from .training import control_of
 
+    check_checkpoint(checkpoint)
     model, processor = TGDIForRelationExtraction.from_pretrained(checkpoint), TGDIProcessor.from_pretrained(checkpoint)
     model.config.negative_label = model.config.find_negative(_negative(negative, no_negative))
     if trained_under := control_of(checkpoint):

@@ -8,7 +8,10 @@ from typing import Any
 import torch
 
 from .processing.entity_mentions import check_ambiguous, text_and_spans
+from .processing.invalid_post import InvalidPost
+from .processing.post_keys import checked_post, is_missing
 from .processing.processing_tgdi import TGDIProcessor
+from .shared_batch import SharedBatch
 
 IGNORED = -100  # the label that PyTorch's cross-entropy leaves out
 
@@ -22,8 +25,9 @@ class TGDICollator:
         processor (`TGDIProcessor`): The model's processor.
         share_images (`bool`, *optional*, defaults to `True`):
             Return each distinct picture of the batch once, with an index. Such a batch can't be cut along its first
-            dimension, as `nn.DataParallel` and accelerate's `dispatch_batches` do: they need `False`, which gives
-            every row its pictures. (Distributed training by one process a device shares them.)
+            dimension, as `nn.DataParallel` and accelerate's `dispatch_batches`, with or without `split_batches`, do:
+            they need `False`, which gives every row its pictures. (Distributed training by one process a device shares
+            them.)
         vision_features (`VisionFeatures`, *optional*):
             What the frozen vision encoder makes of the pictures, instead of the pictures; rows have to hold paths or
             bytes, as `undecoded` leaves them.
@@ -61,8 +65,9 @@ class TGDICollator:
         r"""
         Args:
             rows: Mappings with `text` or `words`; `head` and `tail`, as spans or by what they are called in the text;
-                and optionally `image`, `objects`, `caption` and `label`; `where` or `id` names the row in messages;
-                other keys are ignored.
+                and optionally `image`, `objects`, `caption` and `label`; `where` or `id` names the row in messages.
+                `None` and NaN are missing values. Other keys are ignored; one that is probably a misspelling of these
+                is named in a warning.
 
         Returns:
             The processor's tensors, distinct pictures in `pixel_values`, and `labels` if the rows have them: `(B,)`, or
@@ -75,9 +80,10 @@ class TGDICollator:
         if not rows:
             raise ValueError("Expected the rows of a batch, at least one; got none.")
         names = [_name(row, i) for i, row in enumerate(rows)]
+        rows = [_checked(row, name) for row, name in zip(rows, names)]
         heads, tails = zip(*[_spans(row, name, self.ambiguous) for row, name in zip(rows, names)])
         inputs = self.processor(
-            text=[_text(row, name) for row, name in zip(rows, names)],
+            text=[_text(row) for row in rows],
             head=heads,
             tail=tails,
             images=[row.get("image") for row in rows],
@@ -91,20 +97,32 @@ class TGDICollator:
         if any("label" in row for row in rows):
             label = _label if self.num_labels is None else partial(_label_set, num_labels=self.num_labels)
             inputs["labels"] = torch.tensor([label(row, name) for row, name in zip(rows, names)])
-        return inputs
+        return SharedBatch(inputs.data) if self.share_images else inputs
 
 
 def _name(row: Mapping[str, Any], number: int) -> str:
-    if row.get("where") is not None:
+    if not is_missing(row.get("where")):
         return str(row["where"])
-    return f"row {number} of the batch" + (f" (id {row['id']})" if row.get("id") is not None else "")
+    return f"row {number} of the batch" + ("" if is_missing(row.get("id")) else f" (id {row['id']})")
 
 
-def _text(row: Mapping[str, Any], name: str) -> str | Sequence[str]:
-    for key in ("words", "text"):
-        if row.get(key) is not None:
-            return row[key]
-    raise ValueError(f"{name} has neither `text` nor `words`, only {', '.join(row) or 'nothing'}.")
+def _checked(row: Mapping[str, Any], name: str) -> dict[str, Any]:
+    found = checked_post(row, name)
+    if all(found.get(key) is None for key in ("text", "words")):
+        advice = ""
+        if not any(key in found for key in ("head", "tail", "image")):
+            advice = (
+                " `Trainer` drops the columns that the model's `forward` does not name unless its arguments have "
+                "`remove_unused_columns=False`."
+            )
+        raise InvalidPost(
+            f"{name} has neither `text` nor `words`, only {', '.join(found) or 'nothing'}.{advice}", "text"
+        )
+    return found
+
+
+def _text(row: Mapping[str, Any]) -> str | Sequence[str]:
+    return row["text"] if row.get("words") is None else row["words"]
 
 
 def _spans(row: Mapping[str, Any], name: str, ambiguous: str) -> tuple[Any, Any]:
@@ -128,9 +146,12 @@ def _label(row: Mapping[str, Any], name: str) -> int:
     except TypeError:
         label = None
     if label is None or (label < 0 and label != IGNORED):
+        advice = "Rows without any label are for prediction."
+        if isinstance(row.get("label"), str):
+            advice = "Turn names into numbers: `dataset.cast_column('label', datasets.ClassLabel(names=[...]))`."
         raise ValueError(
             f"{name}: `label` is {row.get('label')!r}; expected the number of a relation, 0 or more, or {IGNORED} for "
-            "a row that the loss leaves out. Rows without any label are for prediction."
+            f"a row that the loss leaves out. {advice}"
         )
     return label
 

@@ -148,7 +148,12 @@ class EndpointHandler:
         unknown = post.keys() - set(FIELDS)
         if unknown:
             name = min(map(str, unknown))
-            raise BadRequest(f"A post has no {_short(name)}; it has {', '.join(FIELDS)}.", name)
+            meant = " or ".join(self.pipe.reader.expected_keys(name))
+            advice = f" Did you mean {meant}?" if meant else ""
+            raise BadRequest(f"A post has no {_short(name)}; it has {', '.join(FIELDS)}.{advice}", name)
+        # Python's JSON has NaN, which clients send for empty cells. Of a required key the pipeline says so.
+        post = {name: None if name in ("id", "image", "objects") and value != value else value
+                for name, value in post.items()}  # fmt: skip
         for name in ("text", "words", "caption"):
             value = post.get(name)
             size = sum(len(str(part)) for part in (value if isinstance(value, list | str) else ()))

@@ -1,20 +1,26 @@
 """Files of posts, read and written row by row, whatever their size."""
 
+import codecs
 import csv
+import io
 import json
 import os
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .posts import read_table, undecoded
+from .json_rows import Parsed, json_rows
+from .posts import format_of, opened, read_table, undecoded
 from .processing.invalid_post import InvalidPost
+from .processing.post_keys import checked_post, is_missing
 
 if TYPE_CHECKING:
     import pyarrow
 
 JSON_LINES, CSV, PARQUET = (".jsonl", ".json"), (".csv",), (".parquet",)
+STANDARD_INPUT = "-"
 ROWS_AT_A_TIME = 256  # of a Parquet file
 LONGEST_CELL = 2**20  # a quote that is never closed would take in the rest of the file
 ANEW = "Delete it and the .journal beside it to begin anew."
@@ -29,18 +35,20 @@ def read_posts(
     Streams posts as the pipeline takes them, at constant memory.
 
     Args:
-        path: A `.jsonl`, `.csv` or `.parquet` file, or a folder that `prepare` or `save_to_disk` made. Relative paths
-            of pictures start at its folder. In CSV files empty cells are missing values, and lists are JSON.
+        path: A `.jsonl`, `.json`, `.csv` or `.parquet` file; all but the last may be compressed (`.jsonl.gz`). Or a
+            folder that `prepare` or `save_to_disk` made; or `"-"`, JSON on the standard input. `.json` files may have
+            one object per line, an array of objects, or one object. Relative paths of images start at the file's
+            folder. In CSV files empty cells are missing values, and lists are JSON.
         strict: Stop at a bad row; `False` yields the `InvalidPost` in its place, which the pipeline passes on.
         start: How many rows to skip.
         need_entities: Whether a post has to have head and tail, or entities.
 
     Yields:
-        The posts, with `where` naming file and line for later messages.
+        The posts, with `where` naming file and line for later messages. NaN is `None`.
 
     Raises:
         InvalidPost: A row that is no post; the message names file and line.
-        ValueError: A file of another kind.
+        ValueError: A file of another kind, or one that can't be read on.
     """
     path = Path(path)
     folder = path if path.is_dir() else path.parent
@@ -60,22 +68,26 @@ def read_posts(
 
 
 def _rows(path: Path) -> Iterator[tuple[str, Any]]:
-    """Name and content of each row: a mapping, or the bytes of a line of JSON."""
-    suffix = path.suffix.lower()
+    """Name and content of each row: a mapping of cells, or JSON, parsed or as the bytes of a line."""
+    if str(path) == STANDARD_INPUT:
+        yield from json_rows(sys.stdin.buffer, "standard input")
+        return
+    suffix = format_of(path)
     if path.is_dir():
         for split, rows in read_table(path).items():
             for i, row in enumerate(undecoded(rows)):
                 yield f"{path}, {split}, row {i}", row
     elif suffix in JSON_LINES:
-        with path.open("rb") as lines:
-            for number, line in enumerate(lines, start=1):
-                if line.strip():
-                    yield f"{path}, line {number}", line
+        with opened(path) as file:
+            yield from json_rows(file, str(path))
     elif suffix in CSV:
         csv.field_size_limit(LONGEST_CELL)
-        # What is no UTF-8 goes on as surrogates, and the row that has them is refused.
-        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-            yield from _csv_rows(path, csv.DictReader(file, strict=True))
+        with opened(path) as file:
+            if file.peek(2)[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+                raise ValueError(f"{path} is in UTF-16; expected UTF-8. Save it in that encoding.")
+            # What is no UTF-8 goes on as surrogates, and the row that has them is refused.
+            lines = io.TextIOWrapper(file, encoding="utf-8-sig", errors="surrogateescape", newline="")
+            yield from _csv_rows(path, csv.DictReader(lines, strict=True))
     elif suffix in PARQUET:
         import pyarrow.parquet as parquet
 
@@ -85,7 +97,10 @@ def _rows(path: Path) -> Iterator[tuple[str, Any]]:
             for number, row in enumerate(rows):
                 yield f"{path}, row {number}", row
     else:
-        raise ValueError(f"{path}: expected a .jsonl, .csv or .parquet file, or a folder that `tgdi prepare` made.")
+        raise ValueError(
+            f"{path}: expected a .jsonl, .csv or .parquet file, or a folder that `tgdi prepare` made. (.json may be "
+            "JSON Lines or an array; .jsonl, .json and .csv may be compressed, .gz.)"
+        )
 
 
 def _csv_rows(path: Path, rows: csv.DictReader) -> Iterator[tuple[str, Any]]:
@@ -117,7 +132,7 @@ def _csv_rows(path: Path, rows: csv.DictReader) -> Iterator[tuple[str, Any]]:
 
 def _identity(value: Any) -> str | int | float | None:
     """What a post is called, as JSON has it. Tables may have dates or decimals for it."""
-    if value is None or value != value:  # NaN
+    if is_missing(value):
         return None
     return value if isinstance(value, str | int | float) else str(value)
 
@@ -125,7 +140,7 @@ def _identity(value: Any) -> str | int | float | None:
 def _as_mapping(row: Any, where: str) -> dict[str, Any]:
     if isinstance(row, InvalidPost):
         raise row
-    if isinstance(row, bytes):
+    if isinstance(row, bytes | Parsed):
         return _from_json(row, where)
     if None in row:
         raise InvalidPost(f"{where} has {len(row[None])} cells more than the first line has names.")
@@ -133,6 +148,7 @@ def _as_mapping(row: Any, where: str) -> dict[str, Any]:
 
 
 def _post(row: dict[str, Any], where: str, folder: Path, need_entities: bool) -> dict[str, Any]:
+    row = checked_post(row, where, need_entities)
     for name in JSON_CELLS:
         if isinstance(row.get(name), str):
             row[name] = _cell(row[name], f"{where}, {name}", name)
@@ -156,12 +172,15 @@ def _post(row: dict[str, Any], where: str, folder: Path, need_entities: bool) ->
     return row
 
 
-def _from_json(line: bytes, where: str) -> dict[str, Any]:
-    try:
-        post = json.loads(line)
-    except (ValueError, RecursionError) as error:  # not UTF-8, not JSON, or nested without end
-        found = line.decode(errors="replace").strip()[:80]
-        raise InvalidPost(f"{where}: expected a JSON object, found {found!r} ({error}).") from None
+def _from_json(line: bytes | Parsed, where: str) -> dict[str, Any]:
+    if isinstance(line, Parsed):
+        post = line.value
+    else:
+        try:
+            post = json.loads(line)
+        except (ValueError, RecursionError) as error:  # not UTF-8, not JSON, or nested without end
+            found = line.decode(errors="replace").strip()[:80]
+            raise InvalidPost(f"{where}: expected a JSON object, found {found!r} ({error}).") from None
     if not isinstance(post, dict):
         raise InvalidPost(f"{where}: expected an object with text, head and tail, found {post!r:.80}.")
     return post

@@ -1,13 +1,25 @@
 """Posts of one's own: files of them, and their pictures."""
 
+import gzip
 import hashlib
+import json
+import os
+import re
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
-from datasets import Dataset, DatasetDict, Image, List, load_dataset, load_from_disk
+from datasets import Dataset, DatasetDict, Features, Image, List, config, load_dataset, load_from_disk
 
+from .json_rows import Parsed, json_rows
 from .mnre import load_mnre
+from .processing.post_keys import without_nan
 
 READERS = {".jsonl": "json", ".json": "json", ".csv": "csv", ".parquet": "parquet"}
+COMPRESSED = ".gz"
+NAN = re.compile(rb"[:,[]\s*NaN\b")
 SPLITS = ("train", "validation", "test")
 
 
@@ -16,8 +28,9 @@ def read_table(path: str | Path, objects: str = "none", cache_dir: str | Path | 
     Reads posts as they are.
 
     Args:
-        path: A JSON Lines, CSV or Parquet file; a folder with `train.*`, and if need be `validation.*` and `test.*`, of
-            one of these kinds; a folder made by `prepare` or `save_to_disk`; or an MNRE folder.
+        path: A JSON, CSV or Parquet file, the first two maybe compressed (`.gz`); a folder with `train.*`, and if need
+            be `validation.*` and `test.*`, of one of these kinds; a folder made by `prepare` or `save_to_disk`; or an
+            MNRE folder. JSON is one object per line, an array of objects, or one object.
         objects: See `load_mnre`.
         cache_dir: Where `datasets` keeps what it has read.
 
@@ -36,7 +49,7 @@ def read_table(path: str | Path, objects: str = "none", cache_dir: str | Path | 
     if (path / "txt").is_dir():
         return load_mnre(path, objects=objects)
     files = {"train": path} if path.is_file() else _split_files(path)
-    kinds = {READERS.get(file.suffix.lower()) for file in files.values()}
+    kinds = {READERS.get(format_of(file)) for file in files.values()}
     if not files or len(kinds) > 1 or None in kinds:
         raise ValueError(
             f"{path}: expected a .jsonl, .csv or .parquet file; a folder with train, validation and test files of one "
@@ -47,6 +60,9 @@ def read_table(path: str | Path, objects: str = "none", cache_dir: str | Path | 
     kind = kinds.pop()
     # pandas would take the relation `None`, and an entity called NA, for cells that are empty.
     options = {"keep_default_na": False, "na_values": [""]} if kind == "csv" else {}
+    if kind == "json":
+        kept = Path(cache_dir or config.HF_DATASETS_CACHE) / "json_lines"
+        files = {split: _as_json_lines(file, kept) for split, file in files.items()}
     try:
         return load_dataset(
             kind, data_files={split: str(file) for split, file in files.items()}, cache_dir=cache_dir, **options
@@ -56,8 +72,65 @@ def read_table(path: str | Path, objects: str = "none", cache_dir: str | Path | 
         raise ValueError(f"{', '.join(map(str, files.values()))} can't be read: {cause!r}") from error
 
 
+def format_of(path: Path) -> str:
+    """The suffix that says what a file is, in lower case; `".jsonl"` for `posts.jsonl.gz`, which is compressed."""
+    suffix = path.suffix.lower()
+    packed = Path(path.stem).suffix.lower() if suffix == COMPRESSED else None
+    return packed if packed in READERS and packed != ".parquet" else suffix
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[BinaryIO]:
+    """A file as bytes, unpacked if its name says that it is compressed."""
+    with gzip.open(path) if path.suffix.lower() == COMPRESSED else path.open("rb") as file:
+        try:
+            yield file
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            raise ValueError(f"{path} is damaged, or was not compressed with gzip: {error}.") from error
+
+
+def _as_json_lines(path: Path, folder: Path) -> Path:
+    """
+    A file of JSON Lines with the posts of one: itself, if that is what it is. `datasets` would read an array at once
+    into memory, knows no NaN, and takes an object that wraps the posts for a post.
+    """
+    with opened(path) as file:
+        first = next(json_rows(file, str(path)), (None, None))[1]
+    if first is None:
+        raise ValueError(f"{path} is empty; expected posts.")
+    if not isinstance(first, Parsed) and not _has_nan(path):
+        return path
+    status = path.stat()
+    name = hashlib.sha256(f"{path.resolve()} {status.st_size} {status.st_mtime_ns}".encode()).hexdigest()[:32]
+    made = folder / f"{name}.jsonl"
+    if made.exists():
+        return made
+    folder.mkdir(parents=True, exist_ok=True)
+    part = made.with_name(f"{name}.{os.getpid()}")
+    try:
+        with opened(path) as file, part.open("w", encoding="utf-8", errors="surrogateescape") as lines:
+            for where, row in json_rows(file, str(path)):
+                try:
+                    row = row.value if isinstance(row, Parsed) else json.loads(row)
+                except ValueError as error:
+                    raise ValueError(f"{where} can't be read: {error}") from None
+                if not isinstance(row, dict):
+                    raise ValueError(f"{where}: expected an object with text, head and tail, found {row!r:.80}.")
+                lines.write(json.dumps(without_nan(row), ensure_ascii=False) + "\n")
+        part.replace(made)
+    finally:
+        part.unlink(missing_ok=True)
+    return made
+
+
+def _has_nan(path: Path) -> bool:
+    """Whether NaN may stand somewhere in JSON Lines."""
+    with opened(path) as file:
+        return any(b"NaN" in line and NAN.search(line) for line in file)
+
+
 def _split_files(folder: Path) -> dict[str, Path]:
-    found = {split: [file for file in folder.glob(f"{split}.*") if file.suffix.lower() in READERS] for split in SPLITS}
+    found = {split: [file for file in folder.glob(f"{split}.*") if format_of(file) in READERS] for split in SPLITS}
     several = [split for split, files in found.items() if len(files) > 1]
     if several:
         names = ", ".join(file.name for file in found[several[0]])
@@ -66,11 +139,20 @@ def _split_files(folder: Path) -> dict[str, Path]:
 
 
 def undecoded(dataset):
-    """Leaves images to the collator, which decodes each distinct picture of a batch once, in the dataloader workers."""
-    for name, feature in dataset.features.items():
-        if isinstance(feature, Image):
+    """
+    Leaves images to the collator, which decodes each distinct picture of a batch once, in the dataloader workers.
+
+    Args:
+        dataset: Of `datasets`, or a dictionary of splits. What declares no features, such as a stream that was mapped,
+            a list or a dataset of torch, has no images that are decoded when they are read, and is returned as it is.
+    """
+    if isinstance(dataset, Mapping):
+        return type(dataset)({split: undecoded(rows) for split, rows in dataset.items()})
+    features = getattr(dataset, "features", None)
+    for name, feature in features.items() if isinstance(features, Features) else ():
+        if isinstance(feature, Image) and feature.decode:
             dataset = dataset.cast_column(name, Image(decode=False))
-        elif isinstance(feature, List) and isinstance(feature.feature, Image):
+        elif isinstance(feature, List) and isinstance(feature.feature, Image) and feature.feature.decode:
             dataset = dataset.cast_column(name, List(Image(decode=False)))
     return dataset
 

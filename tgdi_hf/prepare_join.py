@@ -8,6 +8,7 @@ from datasets import Dataset, Features, Image, List, Value
 
 from .prepare_scan import FAULT, HELPERS, QUERY, ROW, ROWS_AT_ONCE, Fault, Keys
 from .processing.image_inputs import check_box
+from .processing.post_keys import without_nan
 from .result_cache import Item, ResultCache
 
 GIVEN = "given"  # what `caption_by` and `objects_by` say of what the posts brought with them
@@ -71,6 +72,7 @@ class Join:
             self._fault(post, "image", reason)
             digest = None
         row = {"image": post["image"] if digest else None, "image_hash": digest}
+        post = without_nan(post)
         given = post.get("caption") or None
         row["caption"], row["caption_by"] = given, GIVEN if given else None
         if digest and not given and self.keys.caption:

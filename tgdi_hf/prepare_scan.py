@@ -15,11 +15,14 @@ from datasets.arrow_writer import ArrowWriter
 from .entity_places import with_all_places
 from .posts import digest_of, undecoded
 from .processing.entity_mentions import PostText, head_tail_pairs
+from .processing.invalid_post import InvalidPost
+from .processing.post_keys import FILE_NAME, checked_post, hint, is_missing, meant_keys, without_nan
 from .processing.query_phrases import queries_for
 from .result_cache import ResultCache
 
 ROWS_AT_ONCE = 1000
-# All that is ever read of a post. A relation, under whatever name, is not among it.
+# All that is ever read of a post; of columns that are probably meant for one of these (`images`), only whether they are
+# filled. A relation, under whatever name, is not among it.
 READ = ("id", "text", "words", "head", "tail", "image", "caption", "objects")
 # What a picture has to be looked up for: columns that the scan adds and the output leaves out.
 QUERY, FAULT, WANTS_CAPTION, WANTS_OBJECTS = "_query", "_fault", "_wants_caption", "_wants_objects"
@@ -81,11 +84,16 @@ class Scan:
         rows = self._with_objects(undecoded(rows), split)
         columns = [name for name in READ if name in rows.column_names]
         missing = [name for name in ("head", "tail") if name not in columns]
-        if missing or not {"text", "words"} & set(columns):
+        wanted = {"text", "words"} if not {"text", "words"} & set(columns) else set()
+        if missing or wanted:
             raise ValueError(
                 f"The split {split!r} has the columns {', '.join(rows.column_names)}; expected text (or words), head "
-                "and tail."
+                f"and tail{hint(rows.column_names, wanted or missing)}."
             )
+        if "image" not in columns and FILE_NAME in rows.column_names:
+            columns.append(FILE_NAME)
+        read = {"image", "objects", "caption"}
+        columns += [name for name in rows.column_names if name not in columns and read & set(meant_keys(name))]
         self.columns, self.ids, self.repeated = columns, set(), None
         if self.ambiguous == "all":
             rows, self.origins = with_all_places(rows)
@@ -158,19 +166,31 @@ class Scan:
 
     def _batch(self, *values) -> dict[str, list]:
         *values, indices = values
-        posts = [dict(zip(self.columns, row)) for row in zip(*values)]
+        posts, wrong = [], []
+        for *row, index in zip(*values, indices):
+            post, error = dict(zip(self.columns, row)), None
+            try:
+                post = checked_post(post, f"{self.split}, row {self._origin(index)[0]}")
+            except InvalidPost as found:
+                post, error = without_nan(post), found
+            posts.append(post)
+            wrong.append(error)
         images = self._images(posts, indices)
-        rows = [self._post(post, index, *image) for post, index, image in zip(posts, indices, images)]
+        rows = [self._post(*row, *image) for *row, image in zip(posts, indices, wrong, images)]
         return {name: [row[name] for row in rows] for name in rows[0]}
 
-    def _post(self, post: Mapping[str, Any], index: int, image: dict | None, digest: str | None) -> dict[str, Any]:
+    def _post(
+        self, post: Mapping[str, Any], index: int, wrong: InvalidPost | None, image: dict | None, digest: str | None
+    ) -> dict[str, Any]:
         number, place = self._origin(index)
         row = dict.fromkeys(("head", "tail", *HELPERS)) | {"image": image, "image_hash": digest, ROW: number}
         if {"text", "words"} <= set(self.columns):  # spans count words where there are words
-            row["text"] = post["text"] if post["words"] is None else None
+            row["text"] = post.get("text") if post.get("words") is None else None
         try:
+            if wrong is not None:
+                raise wrong
             text = PostText(post, f"{self.split}, row {number}", self.ambiguous)
-            pair = head_tail_pairs(text, post["head"], post["tail"])[place]
+            pair = head_tail_pairs(text, post.get("head"), post.get("tail"))[place]
             row["head"], row["tail"] = (entity.units for entity in pair)
         except ValueError as error:
             row[FAULT] = self._fault(post, index, "text", str(error), kept=False)
@@ -287,6 +307,8 @@ def kind_of_objects(rows: Dataset) -> str | None:
 
 def parsed_cell(cell: Any, where: str) -> list | None:
     """The objects of a post, which may be a cell of JSON; `None` where there is nothing."""
+    if is_missing(cell):
+        return None
     if isinstance(cell, str):
         try:
             cell = json.loads(cell)

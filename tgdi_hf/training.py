@@ -2,12 +2,12 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from datasets import Dataset, DatasetDict, IterableDataset, load_from_disk
+from datasets import Dataset, DatasetDict, load_from_disk
 from transformers import AutoImageProcessor, PreTrainedModel, Trainer, TrainingArguments, set_seed
 from transformers.utils import logging
 
@@ -23,14 +23,13 @@ from .modeling.negative_label import AUTO, MULTI_LABEL, NEGATIVE, find_negative,
 from .modeling.pretrained_towers import as_vision_tower, load_tower
 from .posts import digest_of, texts_of, undecoded
 from .processing.processing_tgdi import TGDIProcessor
+from .trainer_setup import EXTRA_LOSSES, checked_model_init, cuts_batches, relation_names
 from .vision_features import VisionFeatures, compute_vision_features
 
 logger = logging.get_logger(__name__)
 
 # What may differ when a run goes on.
 NO_PART_OF_A_RUN = ("report_to", "logging_steps", "dataloader_num_workers", "save_total_limit", "disable_tqdm")
-# Fields of a configuration that ask for more than the cross-entropy of the logits.
-EXTRA_LOSSES = ("matching_loss_weight", "branch_consistency_weight", "r_drop_weight", "inverse_labels")
 
 
 def load_data(path: str | Path, objects: str = "none", strict: bool = True, negative: str | None = AUTO) -> DatasetDict:
@@ -151,14 +150,15 @@ def token_counts(dataset: Dataset, processor: TGDIProcessor) -> list[int]:
 
 
 def make_trainer(
-    model: PreTrainedModel,
+    model: PreTrainedModel | None,
     processor: TGDIProcessor,
-    dataset: Mapping[str, Dataset | IterableDataset],
+    dataset: Mapping[str, Any],
     arguments: TrainingArguments,
     fusion_learning_rate: float | None = None,
     vision_features: VisionFeatures | None = None,
     control: str | None = None,
     share: float = 1.0,
+    model_init: Callable[..., PreTrainedModel] | None = None,
     **kwargs: Any,
 ) -> Trainer:
     r"""
@@ -167,29 +167,64 @@ def make_trainer(
     Args:
         model: `TGDIForRelationExtraction`, or anything with the same inputs. One with `config.direction_balanced` is
             trained on both orders of every pair, see `with_both_orders`; `config.symmetric_relations` hold both ways.
+            `None` with `model_init`.
         processor: The model's processor; saved with every checkpoint.
-        dataset: Splits `train` and `validation` are used where they exist; streams (`IterableDataset`) will do.
+        dataset: Splits `train` and `validation` are used where they exist: of `datasets`, streams (`IterableDataset`)
+            included, lists of rows, or datasets of torch. Relations are named by the `ClassLabel` of a split, or if no
+            split declares one by the model's configuration.
         arguments: From `training_arguments`, or your own with `remove_unused_columns=False`. With
-            `train_sampling_strategy="group_by_length"` the lengths are counted here.
+            `train_sampling_strategy="group_by_length"` the lengths are counted here. Where accelerate is told to cut
+            batches (`dispatch_batches`, `split_batches`), every row has its own images.
         fusion_learning_rate: See `optimizer_for`; that of the encoders by default.
         vision_features: Of all pictures in the dataset, from `compute_vision_features`, for a frozen vision encoder.
         control, share: Train and validate on changed rows, see `Controlled`; drawn with the arguments' seed.
+        model_init: Makes a new model for every run of `Trainer.hyperparameter_search`, from a trial or from nothing;
+            `None` as the trial stands for the defaults. All have to want the same of the data.
         kwargs: Passed to `Trainer` (`callbacks`, ...).
+
+    Raises:
+        ValueError: What can't go together, or data that say nothing of the relations; the message names the fix.
     """
-    names, multi_label = label_names(dataset)
-    thresholds = _thresholds_of(model.config, multi_label)
-    negative = negative_of(model.config, names)
+    if (model is None) == (model_init is None):
+        raise ValueError("`make_trainer` needs either a `model` or, with `model=None`, a `model_init`.")
+    if arguments.remove_unused_columns:
+        raise ValueError(
+            "With `remove_unused_columns=True` `Trainer` drops text, head, tail and image before the collator sees "
+            "them: pass `remove_unused_columns=False` to `TrainingArguments`."
+        )
+    if model_init is not None:
+        if fusion_learning_rate is not None:
+            raise ValueError(
+                "`fusion_learning_rate` makes an optimizer for one model, and `model_init` a model for every run. "
+                "Leave out one of the two."
+            )
+        model_init = checked_model_init(model_init)
+    model_config = (model_init or model).config
+    names, multi_label = relation_names(dataset, model_config)
+    thresholds = _thresholds_of(model_config, multi_label)
+    negative = negative_of(model_config, names)
     if negative is None and not multi_label:
         logger.warning("No label stands for no relation: all %d count in precision, recall and F1.", len(names))
 
-    both_orders = getattr(model.config, "direction_balanced", False)
+    both_orders = getattr(model_config, "direction_balanced", False)
     by_length = arguments.train_sampling_strategy == "group_by_length"
     if by_length and control is not None:
         raise ValueError(
             "`train_sampling_strategy='group_by_length'` is for rows as they are; `Trainer` can't see the lengths of "
             "rows under a control. Leave it out."
         )
-    extra = [name for name in EXTRA_LOSSES if getattr(model.config, name, 0)]
+    others = [split for split in ("train", "validation") if not isinstance(dataset.get(split), Dataset | None)]
+    if control is not None and others:
+        raise ValueError(
+            f"A control changes the rows of a `datasets.Dataset`; the split {others[0]!r} is a "
+            f"{type(dataset[others[0]]).__name__}."
+        )
+    if by_length and "train" in others:
+        raise ValueError(
+            "`train_sampling_strategy='group_by_length'` needs the lengths of all rows of a `datasets.Dataset`; the "
+            f"split 'train' is a {type(dataset['train']).__name__}. Leave it out."
+        )
+    extra = [name for name in EXTRA_LOSSES if getattr(model_config, name, 0)]
     outside = "label_smoothing_factor" if arguments.label_smoothing_factor else "compute_loss_func"
     if extra and (arguments.label_smoothing_factor or kwargs.get(outside) is not None):
         raise ValueError(
@@ -202,10 +237,10 @@ def make_trainer(
             return None
         found, column = dataset[split], arguments.length_column_name
         if split == "train" and both_orders:
-            symmetric = getattr(model.config, "symmetric_relations", None)
-            inverse_labels = getattr(model.config, "inverse_labels", 0)
+            symmetric = getattr(model_config, "symmetric_relations", None)
+            inverse_labels = getattr(model_config, "inverse_labels", 0)
             if inverse_labels:
-                known = [name for _, name in sorted(model.config.id2label.items())]
+                known = [name for _, name in sorted(model_config.id2label.items())]
                 expected = count_inverses(names, symmetric, negative)
                 if known != names or inverse_labels != expected:
                     raise ValueError(
@@ -221,6 +256,8 @@ def make_trainer(
             found = found.add_column(column, token_counts(found, processor))
         return found
 
+    # `Trainer` falls back on `nn.DataParallel`, which cuts batches, for several GPUs in one process.
+    cuts = arguments.n_gpu > 1 or cuts_batches(arguments, dataset)
     # Trainer makes its own optimizer unless it is given one, and refuses one under DeepSpeed or FSDP.
     optimizer = None if fusion_learning_rate is None else optimizer_for(model, arguments, fusion_learning_rate)
     return Trainer(
@@ -228,13 +265,13 @@ def make_trainer(
         args=arguments,
         train_dataset=rows("train"),
         eval_dataset=rows("validation"),
-        # `Trainer` falls back on `nn.DataParallel`, which cuts batches, for several GPUs in one process.
         data_collator=TGDICollator(
-            processor, arguments.n_gpu <= 1, vision_features, num_labels=len(names) if multi_label else None
+            processor, not cuts, vision_features, num_labels=len(names) if multi_label else None
         ),
         processing_class=processor,
         compute_metrics=make_compute_metrics(names, negative, thresholds=thresholds),
         optimizers=(optimizer, None),
+        model_init=model_init,
         **kwargs,
     )
 

@@ -1,14 +1,15 @@
 """From posts to rows of head, relation, tail."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from itertools import islice
+from itertools import count, islice
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from .ner import token_classifier, with_entities
 from .post_files import RowWriter
-from .processing.entity_mentions import PostText
 from .processing.invalid_post import InvalidPost
+from .processing.post_keys import is_missing
 
 COLUMNS = {
     "id": str,
@@ -22,49 +23,6 @@ COLUMNS = {
     "tail_end": int,
 }
 ROWS_AT_A_TIME = 1024
-
-
-def token_classifier(name_or_path: str, **options: Any) -> Callable:
-    """A token-classification pipeline that puts the pieces of an entity together."""
-    from transformers import pipeline
-
-    return pipeline("token-classification", model=name_or_path, aggregation_strategy="simple", **options)
-
-
-def with_entities(
-    posts: Iterable[Mapping[str, Any] | InvalidPost], ner: Callable, batch_size: int = 16
-) -> Iterator[Mapping[str, Any] | InvalidPost]:
-    r"""
-    Adds `entities` to posts that have neither these nor head and tail.
-
-    Args:
-        posts: As the pipeline takes them.
-        ner: A token-classification pipeline with an `aggregation_strategy`, or what is called like one: with a list of
-            texts, for a list of entities each, with `start` and `end` in characters and `entity_group`.
-        batch_size: Texts a call.
-    """
-    posts = iter(posts)
-    while batch := list(islice(posts, batch_size)):
-        texts = {i: text for i, post in enumerate(batch) if (text := _text_without_entities(post)) is not None}
-        found = dict(zip(texts, ner(list(texts.values())))) if texts else {}
-        for i, post in enumerate(batch):
-            if i not in found:
-                yield post
-                continue
-            entities = [
-                {"start": int(one["start"]), "end": int(one["end"]), "type": one["entity_group"]} for one in found[i]
-            ]
-            # Spans of a token classifier are characters.
-            yield {**post, "words": None, "text": texts[i], "entities": entities}
-
-
-def _text_without_entities(post: Any) -> str | None:
-    if not isinstance(post, Mapping) or any(post.get(name) is not None for name in ("head", "tail", "entities")):
-        return None
-    try:
-        return PostText(post, "post").text
-    except InvalidPost:  # the pipeline will say so
-        return None
 
 
 def extract_triples(
@@ -83,7 +41,7 @@ def extract_triples(
         pipe: A `MultimodalRelationExtractionPipeline`.
         posts: As the pipeline takes them.
         ner: Finds the entities of posts without, see `with_entities`. A post in which it finds fewer than two has no
-            relation.
+            relation; one on which it fails, or in which it finds more than the pipeline takes, can't be used.
         min_score: Rows that are less likely are left out.
         batch_size: Posts that are read together.
         on_error: Called with what is wrong with a post that can't be used; without it such a post is an error.
@@ -96,7 +54,8 @@ def extract_triples(
         InvalidPost: A post that can't be used, where there is no `on_error`.
     """
     if ner is not None:
-        posts = with_entities(posts, ner, batch_size)
+        # Posts that are left out must not change the numbers of those that follow.
+        posts = with_entities(map(_numbered, count(), posts), ner, batch_size)
         posts = (post for post in posts if not isinstance(post, Mapping) or _has_a_pair(post))
     strict = on_error is None
     for result in pipe(iter(posts), drop_none=True, strict=strict, batch_size=batch_size, **options):
@@ -107,6 +66,12 @@ def extract_triples(
             for one in pair["relations"]:
                 if one["score"] >= min_score:
                     yield _row(result.get("id"), pair | one)
+
+
+def _numbered(number: int, post: Any) -> Any:
+    if not isinstance(post, Mapping) or not is_missing(post.get("where")):
+        return post
+    return {**post, "where": f"post {number}"}
 
 
 def _has_a_pair(post: Mapping[str, Any]) -> bool:
@@ -142,13 +107,13 @@ def write_triples(rows: Iterable[Mapping[str, Any]], path: str | Path, base: str
     path, rows = Path(path), iter(rows)
     if path.suffix.lower() == ".nt":
         return _write_n_triples(rows, path, base)
-    writer, count = RowWriter(path, COLUMNS), 0
+    writer, written = RowWriter(path, COLUMNS), 0
     while part := list(islice(rows, ROWS_AT_A_TIME)):
         writer.write(part)
-        count += len(part)
+        written += len(part)
     writer.finish()
     writer.discard()
-    return count
+    return written
 
 
 def _write_n_triples(rows: Iterator[Mapping[str, Any]], path: Path, base: str) -> int:
@@ -156,13 +121,13 @@ def _write_n_triples(rows: Iterator[Mapping[str, Any]], path: Path, base: str) -
         from rdflib import RDF, RDFS, XSD, BNode, Graph, Literal, URIRef
     except ImportError:
         raise ImportError("N-Triples are written by rdflib: pip install 'tgdi_hf[rdf]'") from None
-    count, part = 0, path.with_name(path.name + ".part")
+    written, part = 0, path.with_name(path.name + ".part")
     part.parent.mkdir(parents=True, exist_ok=True)
     score, post = URIRef(f"{base}score"), URIRef(f"{base}post")
     with part.open("w", encoding="utf-8") as file:
-        for count, row in enumerate(rows, start=1):
+        for written, row in enumerate(rows, start=1):
             head, tail = (URIRef(f"{base}entity/{quote(row[name], safe='')}") for name in ("head", "tail"))
-            relation, said = URIRef(f"{base}relation/{quote(row['relation'].strip('/'))}"), BNode(f"s{count}")
+            relation, said = URIRef(f"{base}relation/{quote(row['relation'].strip('/'))}"), BNode(f"s{written}")
             triples = [
                 (head, RDFS.label, Literal(row["head"])),
                 (tail, RDFS.label, Literal(row["tail"])),
@@ -178,4 +143,7 @@ def _write_n_triples(rows: Iterator[Mapping[str, Any]], path: Path, base: str) -
             # One graph each: they have no order.
             file.writelines(Graph().add(triple).serialize(format="nt") for triple in triples)
     part.replace(path)
-    return count
+    return written
+
+
+__all__ = ["COLUMNS", "extract_triples", "token_classifier", "with_entities", "write_triples"]
