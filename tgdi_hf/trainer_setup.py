@@ -14,8 +14,6 @@ from .modeling.negative_label import MULTI_LABEL
 EXTRA_LOSSES = ("matching_loss_weight", "branch_consistency_weight", "r_drop_weight", "inverse_labels")
 # Fields by which data and trainer are set up, and which all models of a search have to share.
 _SHARED_FIELDS = (
-    "id2label", "problem_type", "negative_label", "direction_balanced", "symmetric_relations", *EXTRA_LOSSES,
-)  # fmt: skip
     "id2label",
     "problem_type",
     "negative_label",
