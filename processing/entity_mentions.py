@@ -1,5 +1,6 @@
 """Entities of a post, in all the ways in which people point at them."""
 
+import json
 import operator
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -81,7 +82,8 @@ class PostText:
 
     def _read_written(self, written: Any) -> None:
         """The text that a post has beside its words; an empty cell is none."""
-        if written is None or written != written or (isinstance(written, str) and not is_visible(written)):
+        is_nan = isinstance(written, float) and written != written
+        if written is None or is_nan or (isinstance(written, str) and not is_visible(written)):
             return
         if not isinstance(written, str):
             raise InvalidPost(f"{self.where}: `text` is {written!r:.80}; expected a string.", "text")
@@ -120,6 +122,7 @@ class PostText:
             InvalidPost: It is not in the text, or is there more than once; it has no visible character; or it is given
                 in two ways that contradict each other.
         """
+        value = _mapping_in(value)
         span, mention, kind = value, None, None
         try:
             if isinstance(value, Mapping):
@@ -207,15 +210,20 @@ class PostText:
             texts = {"words": (self.words, self._from_units), **texts}
         if self._written is not None and self._written != self.text:
             texts["characters of `text`"] = self._written, self._from_written
-        said, readings = {}, set()
+        said, readings, faults = {}, set(), []
         for unit, (units, read) in texts.items():
             if 0 <= start < end <= len(units):
                 found = units[start:end] if isinstance(units, str) else " ".join(units[start:end])
                 said[unit] = f"{found!r:.80} in {unit}"
                 if agrees(found, mention):
-                    readings.add(read((start, end), name))
+                    try:
+                        readings.add(read((start, end), name))
+                    except InvalidPost as error:
+                        faults.append(error)
         if len(readings) == 1:
             return readings.pop()
+        if faults and not readings:
+            raise faults[0]
         if readings:
             spans = " and ".join(f"[{units[0]}, {units[1]})" for _, units in sorted(readings))
             raise InvalidPost(
@@ -319,6 +327,17 @@ def type_of(label: str | None) -> str | None:
         return None
     label = re.sub(r"^[BIESLU]-", "", label).lower()
     return ENTITY_TYPES.get(label, label)
+
+
+def _mapping_in(value: Any) -> Any:
+    """Tables of strings have mappings as JSON; what is none is what an entity is called."""
+    if not isinstance(value, str) or not value.lstrip().startswith("{"):
+        return value
+    try:
+        found = json.loads(value)
+    except (ValueError, RecursionError):
+        return value
+    return found if isinstance(found, dict) else value
 
 
 def _span_or_mention(value: str) -> tuple[Span | None, str | None]:

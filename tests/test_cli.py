@@ -294,3 +294,29 @@ def test_near_misses_are_named_once_per_command(checkpoint, tmp_path):
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0 and len(done.stdout.splitlines()) == 5
     assert done.stderr.count("the key 'images' is not read; did you mean `image`?") == 1
+
+
+@pytest.mark.parametrize("command", ["predict", "triples", "prepare"])
+def test_the_choice_among_places_is_checked_first(command, tmp_path):
+    result = CliRunner().invoke(app, [command, *["nothing"] * (2 if command == "prepare" else 3), "--ambiguous", "any"])
+    assert result.exit_code == 2
+    assert all(choice in result.output for choice in ("error", "first", "all"))
+
+
+def test_the_choice_among_places_from_the_command_line(checkpoint, tmp_path):
+    post = {"id": 1, "text": "Ann meets Bob, Ann leaves", "head": "Ann", "tail": "Bob"}
+    (tmp_path / "posts.jsonl").write_text(json.dumps(post) + "\n")
+    result = CliRunner().invoke(
+        app, ["predict", str(checkpoint), str(tmp_path / "posts.jsonl"), str(tmp_path / "a.jsonl")]
+    )
+    assert result.exit_code == 1 and "can't be used" in result.output
+    assert "--ambiguous" in (tmp_path / "a.jsonl.errors.jsonl").read_text()
+    run("predict", checkpoint, tmp_path / "posts.jsonl", tmp_path / "b.jsonl", "--ambiguous", "first")
+    assert json.loads((tmp_path / "b.jsonl").read_text())["head"] == {"text": "Ann", "start": 0, "end": 3}
+    run("predict", checkpoint, tmp_path / "posts.jsonl", tmp_path / "c.jsonl", "--ambiguous", "all")
+    assert len(json.loads((tmp_path / "c.jsonl").read_text())["pairs"]) == 2
+    printed = run(
+        "prepare", tmp_path / "posts.jsonl", tmp_path / "out", "--captioner", "none", "--grounder", "none",
+        "--cache", tmp_path / "cache", "--ambiguous", "all",
+    )  # fmt: skip
+    assert "1 posts, 0 distinct pictures" in printed and "train: 2 posts" in printed

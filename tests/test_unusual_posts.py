@@ -15,7 +15,7 @@ from tgdi_hf.handler import EndpointHandler
 from tgdi_hf.post_files import read_posts
 from tgdi_hf.triples import extract_triples
 
-from .unusual_posts import ANN, CASES, EVERY, write_images
+from .unusual_posts import CASES, EVERY, write_images
 
 ACCEPTED = object()  # by an entry point that gives tensors, not answers
 

@@ -240,6 +240,13 @@ def test_a_span_that_fits_what_it_is_called_in_words_and_elsewhere_in_characters
         PostText(post, "row 1").entity({"start": 2, "end": 3, "text": "y"}, "head")
 
 
+def test_a_reading_that_cuts_a_character_does_not_hide_one_that_does_not():
+    text = PostText({"words": ["e\u0301", "e\u0301"]}, "row 1")
+    assert text.entity({"start": 0, "end": 1, "text": "é"}, "head").units == (0, 1)
+    with pytest.raises(InvalidPost, match=r"nearest whole span is \[0, 2\)"):
+        PostText({"text": "e\u0301 x"}, "row 1").entity({"start": 0, "end": 1, "text": "é"}, "head")
+
+
 @pytest.mark.parametrize("text", ["Ann met Bob", "Ann and Bob and", "1"])
 def test_text_and_words_that_differ_are_refused(text):
     with pytest.raises(InvalidPost, match="row 1: `text` is .* have not the same letters; leave out the one") as error:

@@ -101,7 +101,9 @@ def test_words_in_a_column_of_pandas(processor):
 
 
 @pytest.mark.parametrize(
-    "empty", [[], (), np.array([]), np.array([], dtype=str), pd.Series([], dtype=object), pa.array([])], ids=repr
+    "empty",
+    [[], (), np.array([]), np.array([], dtype=str), pd.Series([], dtype=object), pa.array([])],
+    ids=lambda empty: type(empty).__name__,
 )
 def test_an_empty_batch_is_refused(processor, empty):
     with pytest.raises(ValueError, match="`text` is an empty list; expected at least one post"):

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from transformers import BertConfig, BitImageProcessorPil, CLIPImageProcessorPil, RobertaConfig, SiglipImageProcessorPil
 
-from tgdi_hf.processing.entity_markers import ENTITY_MARKERS, cut_at_markers
+from tgdi_hf.processing.entity_markers import ENTITY_MARKERS, check_span, cut_at_markers, words_to_text
 from tgdi_hf.processing.grapheme_clusters import characters, is_visible
 from tgdi_hf.processing.image_inputs import open_picture
 from tgdi_hf.processing.invalid_post import InvalidPost
@@ -632,6 +632,18 @@ def test_every_row_of_mnre(processors_by_kind, kind):
         assert [[i for i in row if i not in other] for row in ids.tolist()] == texts
         overlapping += sum(max(h[0], t[0]) < min(h[1], t[1]) for h, t in zip(heads, tails))
     assert overlapping == 62
+
+
+@needs_mnre
+def test_entities_of_mnre_stay_as_they_are():
+    """Nothing of ordinary posts is trimmed or refused, so that checkpoints answer as ever."""
+    files = [MNRE / f"txt/ours_{split}.txt" for split in ("train", "val")]
+    rows = [ast.literal_eval(line) for file in files for line in file.read_text(encoding="utf-8").splitlines()]
+    for row in rows:
+        spans = [tuple(row[key]["pos"]) for key in "ht"]
+        text, places = words_to_text(row["token"], spans)
+        assert [check_span(span, row["token"], "head", "row") for span in spans] == spans
+        assert [check_span(place, text, "head", "row") for place in places] == places
 
 
 @needs_mnre
