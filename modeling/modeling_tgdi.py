@@ -7,6 +7,7 @@ from transformers.processing_utils import Unpack
 from transformers.utils import TransformersKwargs, can_return_tuple
 
 from .attention_support import check_attn_implementation, check_implementation_of
+from .blank_images import blank_image, trains_with_other_processes
 from .branch_consistency import branch_divergence
 from .classification_loss import classification_loss
 from .configuration_tgdi import ENTITY_MARKERS, TGDIConfig
@@ -393,7 +394,7 @@ class TGDIModel(TGDIPreTrainedModel):
                     "There is an `image_mask` or `image_index`, but there are neither `pixel_values` nor "
                     "`vision_features`: give these, or leave out the others where no post has a picture."
                 )
-            return None
+            return self._blank_pictures(batch_size) if trains_with_other_processes(self) else None
         if image_index is not None and getattr(self, "_is_replica", False):
             raise ValueError(
                 "`nn.DataParallel` cuts a batch into pieces, which can't share pictures by `image_index`. Start one "
@@ -437,14 +438,32 @@ class TGDIModel(TGDIPreTrainedModel):
         image_mask = on_device_of(image_mask, features).bool()
         image_index = on_device_of(image_index, features).masked_fill(~image_mask, 0)
         self._check_index(image_index, features.shape[0])
-        num_pooled = (self.config.vision_config.num_hidden_layers + 1) * self.config.prompt_grid**2
+        num_pooled = self._num_pooled
         if features.shape[1] <= num_pooled or features.shape[2] != self.config.vision_config.hidden_size:
             raise ValueError(
                 f"`{name}` gave features of shape {tuple(features.shape)}; expected (N, more than {num_pooled}, "
                 f"{self.config.vision_config.hidden_size}). Features come from `get_vision_features` of this model."
             )
-        pooled = features[:, :num_pooled].unflatten(1, (-1, self.config.prompt_grid**2))  # (N, c, G, d_v)
-        return Pictures(pooled, features[:, num_pooled:], image_index, image_mask)
+        return self._from_features(features, image_index, image_mask)
+
+    @property
+    def _num_pooled(self) -> int:
+        """How many of the features of an image are pooled ones, c · G; the others are patches."""
+        return (self.config.vision_config.num_hidden_layers + 1) * self.config.prompt_grid**2
+
+    def _from_features(self, features: torch.Tensor, index: torch.Tensor, mask: torch.Tensor) -> Pictures:
+        pooled = features[:, : self._num_pooled].unflatten(1, (-1, self.config.prompt_grid**2))  # (N, c, G, d_v)
+        return Pictures(pooled, features[:, self._num_pooled :], index, mask)
+
+    def _blank_pictures(self, batch_size: int) -> Pictures:
+        """One image that no post has: every visual weight gets a gradient, and each of them is zero."""
+        if any(parameter.requires_grad for parameter in self.vision_tower.parameters()):
+            features = self.get_vision_features(blank_image(self.config.vision_config, self.device))
+        else:  # nobody waits for a frozen encoder
+            width = self.config.vision_config.hidden_size
+            features = torch.zeros(1, self._num_pooled + 1, width, dtype=self.dtype, device=self.device)
+        index = torch.zeros(batch_size, 1, dtype=torch.long, device=self.device)
+        return self._from_features(features, index, index.bool())
 
     def _check_index(self, image_index: torch.Tensor, count: int) -> None:
         """Looks for pictures that are not there; not in a graph or on an accelerator, which would have to wait."""

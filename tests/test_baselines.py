@@ -284,3 +284,22 @@ def test_images_of_a_baseline_come_with_their_mask_or_all_count(model_class):
         announced = {**tiny_inputs(pictures=False), name: torch.ones(4, 1, dtype=torch.long)}
         with pytest.raises(ValueError, match="`image_mask` or `image_index`, but there are no `pixel_values`"):
             model(**announced)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::torch.jit.TracerWarning")
+@pytest.mark.parametrize("model_class", [MTBForRelationExtraction, *VISUAL])
+def test_a_traced_baseline_takes_every_batch_size(model_class):
+    model = make(model_class, use_vision=model_class in VISUAL)
+
+    class Positional(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.model = model
+
+        def forward(self, *tensors):
+            return self.model(**dict(zip(tiny_inputs(), tensors)))[0]
+
+    traced = torch.jit.trace(Positional(), tuple(tiny_inputs(batch=1).values()), check_trace=False)
+    for batch, length in ((1, 9), (4, 9), (3, 12)):
+        inputs = tiny_inputs(batch=batch, length=length)
+        torch.testing.assert_close(traced(*inputs.values()), model(**inputs).logits, atol=1e-5, rtol=0)

@@ -11,6 +11,7 @@ from transformers import AutoModel
 from transformers.utils import can_return_tuple
 
 from tgdi_hf import TGDIConfig
+from tgdi_hf.modeling.blank_images import blank_image, trains_with_other_processes
 from tgdi_hf.modeling.branch_consistency import branch_divergence
 from tgdi_hf.modeling.classification_loss import classification_loss
 from tgdi_hf.modeling.forward_arguments import refuse_unknown_arguments
@@ -214,6 +215,8 @@ class Baseline(TGDIPreTrainedModel):
             input_ids, attention_mask = enhanced_input_ids, enhanced_attention_mask
             token_type_ids = enhanced_token_type_ids
         pictures = self.levels(pixel_values, image_mask, image_index)
+        if pictures is None and self.vision_tower is not None and trains_with_other_processes(self):
+            pictures = self.blank_levels(input_ids.shape[0])
         text = (input_ids, attention_mask, token_type_ids)
         outputs = self.classify(self.entities(*text, pictures, head_index, tail_index), labels, num_items_in_batch)
         if self.training and self.config.r_drop_weight and labels is not None:
@@ -253,11 +256,25 @@ class Baseline(TGDIPreTrainedModel):
             pixel_values = pixel_values.flatten(0, 1)
         image_mask = torch.ones_like(image_index) if image_mask is None else image_mask
         image_mask = image_mask.bool()
-        outputs = self.vision_tower(pixel_values.to(self.dtype), output_hidden_states=True, return_dict=True)
-        maps = list(outputs.hidden_states)
-        if maps[0].dim() == 3:  # a vision transformer: its class and register tokens come first
-            rows, columns = (size // self.config.vision_config.patch_size for size in pixel_values.shape[-2:])
-            maps = [states[:, -rows * columns :].transpose(1, 2).unflatten(2, (rows, columns)) for states in maps]
+        maps = self.maps(pixel_values)
         maps = [on_device_of(level, maps[-1]) for level in maps]
         image_mask = on_device_of(image_mask, maps[-1])
         return VisualLevels(maps, on_device_of(image_index, maps[-1]).masked_fill(~image_mask, 0), image_mask)
+
+    def maps(self, images: torch.Tensor) -> list[torch.Tensor]:
+        """The maps of `VisualLevels` of images `(N, 3, H, W)`."""
+        outputs = self.vision_tower(images.to(self.dtype), output_hidden_states=True, return_dict=True)
+        maps = list(outputs.hidden_states)
+        if maps[0].dim() == 3:  # a vision transformer: its class and register tokens come first
+            rows, columns = (size // self.config.vision_config.patch_size for size in images.shape[-2:])
+            maps = [states[:, -rows * columns :].transpose(1, 2).unflatten(2, (rows, columns)) for states in maps]
+        return maps
+
+    def blank_levels(self, batch_size: int) -> VisualLevels:
+        """As in TGDI, one image that no post has; the statistics of a ResNet's normalisation do not see it."""
+        training = self.vision_tower.training
+        self.vision_tower.eval()
+        maps = self.maps(blank_image(self.config.vision_config, self.device))
+        self.vision_tower.train(training)
+        index = torch.zeros(batch_size, 1, dtype=torch.long, device=self.device)
+        return VisualLevels(maps, index, index.bool())

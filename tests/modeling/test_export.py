@@ -9,7 +9,7 @@ from tgdi_hf import TGDIModel
 
 from .conftest import IMAGE, tiny_config, tiny_inputs, tiny_model
 
-SIZES = [(1, 9, 5), (3, 9, 5), (4, 9, 5), (2, 12, 7)]  # posts, tokens, tokens of the caption
+SIZES = [(1, 9, 5, 3), (3, 9, 5, 2), (4, 9, 5, 3), (2, 12, 7, 1)]  # posts, tokens, those of the caption, images a post
 VARIANTS = [
     ("roberta", "vit", {"attn_implementation": "eager"}),
     ("electra", "dinov2", {"toi_share_text_encoder": False, "prompt_grid": 2, "gate_visual_prompts": True}),
@@ -31,13 +31,13 @@ def make(text="bert", vision="clip_vision_model", **options):
     return tiny_model(text=text, vision=vision, **options)
 
 
-def inputs_of(form, batch, length=9, caption=5):
-    inputs = tiny_inputs(batch=batch, length=length, caption=caption, pictures=form != "no images")
+def inputs_of(form, batch, length=9, caption=5, slots=3):
+    inputs = tiny_inputs(batch, length, caption, slots, pictures=form != "no images")
     if form == "features":
         inputs["vision_features"] = tiny_model().get_vision_features(inputs.pop("pixel_values")).detach()
     if form == "shared images":
         inputs["pixel_values"] = torch.randn(batch + 2, 3, IMAGE, IMAGE, generator=torch.Generator().manual_seed(3))
-        inputs["image_index"] = torch.arange(3 * batch).view(batch, 3) % (batch + 2)
+        inputs["image_index"] = torch.arange(slots * batch).view(batch, slots) % (batch + 2)
     if form == "no captions":
         inputs = {name: value for name, value in inputs.items() if not name.startswith("enhanced")}
     if form == "no masks":
@@ -63,8 +63,8 @@ def dynamic_shapes(inputs, kind):
 
 
 def assert_equal_at_every_size(run, model, form):
-    for batch, length, caption in SIZES:
-        inputs = inputs_of(form, batch, length, caption)
+    for size in SIZES:
+        inputs = inputs_of(form, *size)
         with torch.no_grad():
             torch.testing.assert_close(run(**inputs), model(**inputs)[0], atol=1e-5, rtol=0)
 
