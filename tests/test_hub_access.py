@@ -155,7 +155,7 @@ def test_a_folder_has_no_revision(encoders, corpus, tmp_path):
             fine_tune(corpus, tmp_path / "run", *encoders, **options)
     with pytest.raises(ValueError, match="is a folder"):
         keep_features(encoders[1], corpus, tmp_path / "features", revision="v1")
-    assert hub_access(encoders[0], cache_dir="c") == ({"cache_dir": "c"}, None)
+    assert hub_access(encoders[0], cache_dir="c", token=False) == ({"cache_dir": "c", "token": False}, None)
     assert build_model(NAMES, *encoders)[0].config.text_revision is None
     with pytest.raises(ValueError, match=r"pass `text_kwargs=\{'revision': 'v1'\}`"):
         TGDIForRelationExtraction.from_text_vision_pretrained(*encoders, None, text_revision="v1")

@@ -1,4 +1,5 @@
 import io
+import json
 import pickle
 
 import numpy as np
@@ -157,6 +158,16 @@ def test_the_fingerprint_survives_saving_and_loading(checkpoint, frozen, process
     model, again = TGDIForRelationExtraction.from_pretrained(checkpoint), TGDIProcessor.from_pretrained(checkpoint)
     one = fingerprint_of(frozen.tgdi.vision_tower, processor.image_processor, 1)
     assert one == fingerprint_of(model.tgdi.vision_tower, again.image_processor, 1)
+
+
+def test_the_name_of_saved_code_is_no_setting(frozen, processor, pictures, tmp_path):
+    """Features were kept with it where the processor had been loaded from a file."""
+    compute(frozen, processor, pictures, tmp_path / "kept")
+    file = tmp_path / "kept" / "features.json"
+    meta = json.loads(file.read_text())
+    meta["fingerprint"]["image_processor"]["auto_map"] = {"AutoProcessor": "processing_tgdi.TGDIProcessor"}
+    file.write_text(json.dumps(meta))
+    VisionFeatures(tmp_path / "kept", fingerprint_of(frozen.tgdi.vision_tower, processor.image_processor, 1))
 
 
 def test_what_can_not_be_right_is_refused(model, processor, pictures, tmp_path, caplog):

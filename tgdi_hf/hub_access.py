@@ -20,7 +20,8 @@ def hub_access(
     Args:
         model: Name on the Hub, or a folder.
         revision: Branch, tag or commit on the Hub.
-        token: Access token; by default that of `hf auth login` or of the environment variable `HF_TOKEN`.
+        token: Access token; by default that of `hf auth login` or of the environment variable `HF_TOKEN`. `False` sends
+            none.
         cache_dir: Where downloads are kept; the cache of `huggingface_hub` by default.
         local_files_only: Take what the cache has, and don't ask the Hub.
 
@@ -33,6 +34,6 @@ def hub_access(
     """
     if revision is not None and Path(model).is_dir():
         raise ValueError(f"The revision {revision!r} is for the Hub, but {model} is a folder: leave the revision out.")
-    given = {"revision": revision, "token": token, "cache_dir": cache_dir, "local_files_only": local_files_only}
-    options = {name: value for name, value in given.items() if value not in (None, False)}
+    given = {"revision": revision, "token": token, "cache_dir": cache_dir, "local_files_only": local_files_only or None}
+    options = {name: value for name, value in given.items() if value is not None}
     return pinned_revision(model, options)
