@@ -1,12 +1,16 @@
 """TGDI model configuration."""
 
+from collections.abc import Callable
 from dataclasses import fields
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any, ClassVar
 
 from huggingface_hub.dataclasses import strict
 from transformers import AutoConfig
 from transformers.configuration_utils import PreTrainedConfig, SubConfigSpec
+
+from .checkpoint_names import auto_map, custom_pipelines
 
 # Their layers share one shape: they attend to whatever the cache in their arguments returns, which is how TGDI
 # injects its prefixes. Another encoder would swallow the prefixes silently, so the list is closed.
@@ -122,6 +126,10 @@ class TGDIConfig(PreTrainedConfig):
         "directed_logits",
     ]
 
+    # Writes the code of all that travels with a checkpoint, and is set where the package is installed. As remote code,
+    # transformers copies the files, which import each other in a checkpoint.
+    _write_code: ClassVar[Callable[[str], None] | None] = None
+
     text_config: PreTrainedConfig | dict | None = None
     vision_config: PreTrainedConfig | dict | None = None
     num_objects: int = 3
@@ -153,12 +161,36 @@ class TGDIConfig(PreTrainedConfig):
         num_labels = kwargs.get("num_labels", len(kwargs.get("id2label") or {}) or None)
         if num_labels is not None and num_labels != len(config_dict.get("id2label") or {}):
             config_dict = {name: value for name, value in config_dict.items() if name not in OF_RELATIONS}
-        if not cls.__module__.startswith("transformers_modules"):
-            # The pipeline of the installed package needs nobody's leave to run code from the checkpoint.
-            config_dict = {name: value for name, value in config_dict.items() if name != "custom_pipelines"}
+        if "custom_pipelines" in config_dict:
+            config_dict = {**config_dict, "custom_pipelines": custom_pipelines(cls._is_remote())}
         found = super().from_dict(config_dict, **kwargs)
         (found[0] if isinstance(found, tuple) else found).validate()
         return found
+
+    @classmethod
+    def _is_remote(cls) -> bool:
+        """Whether this class was loaded from a checkpoint, with `trust_remote_code=True`."""
+        return cls.__module__.startswith("transformers_modules.")
+
+    def save_pretrained(self, save_directory, push_to_hub: bool = False, **kwargs):
+        r"""
+        As in transformers, with the code of model, processor and pipeline, so that the folder loads with
+        `trust_remote_code=True` where `tgdi_hf` is not installed.
+
+        Args:
+            save_directory (`str` or `os.PathLike`): Where to write `config.json`; made if it does not exist.
+            push_to_hub (`bool`, *optional*, defaults to `False`): Upload as well, to `repo_id`, by default the
+                folder's name.
+            kwargs: Of `push_to_hub` (`repo_id`, `token`, `private`, `revision`, `commit_message`, ...).
+        """
+        if of_tgdi := self.model_type == TGDIConfig.model_type:  # not that of another model which inherits this one
+            self.auto_map = auto_map(getattr(self, "auto_map", None), save_directory)
+            self.custom_pipelines = custom_pipelines(self._is_remote())
+        super().save_pretrained(save_directory)
+        if of_tgdi and self._write_code is not None:
+            self._write_code(save_directory)
+        if push_to_hub:
+            self.push_to_hub(kwargs.pop("repo_id", Path(save_directory).name), **kwargs)
 
     def __post_init__(self, **kwargs):
         # A file says of which type it is; it may come from a later version, with fields that this one lacks.

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Sequence
 from itertools import chain
-from typing import Any, TypedDict
+from pathlib import Path
+from typing import Any, ClassVar, TypedDict
 
 import numpy as np
 import torch
@@ -24,6 +25,7 @@ from .entity_markers import (
 )
 from .image_inputs import MAX_IMAGE_PIXELS, PictureBatch, is_box
 from .invalid_post import InvalidPost
+from .loading_options import processor_options
 
 logger = logging.get_logger(__name__)
 
@@ -73,6 +75,9 @@ class TGDIProcessor(ProcessorMixin):
     >>> logits = model(**inputs).logits
     ```
     """
+
+    # As in `TGDIConfig`: set where the package is installed.
+    _write_code: ClassVar[Callable[[str], None] | None] = None
 
     def __init__(
         self,
@@ -125,13 +130,35 @@ class TGDIProcessor(ProcessorMixin):
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path, **kwargs):
         r"""
-        Loads a saved processor; the image processor with PIL as its backend unless `backend` says otherwise.
+        Loads a saved processor; the image processor with PIL as its backend unless `backend` says otherwise. Options
+        of a model (`dtype`, `device_map`, `quantization_config`, ...) have no meaning here and are left out.
 
         Raises:
             ValueError: The saved tokenizer lacks the entity markers: the model's embeddings have no rows for them.
         """
         kwargs.setdefault("backend", "pil")
-        return super().from_pretrained(pretrained_model_name_or_path, **kwargs)
+        return super().from_pretrained(pretrained_model_name_or_path, **processor_options(kwargs))
+
+    def save_pretrained(self, save_directory, push_to_hub: bool = False, **kwargs):
+        r"""
+        As in transformers, with the code of model, processor and pipeline, so that the folder loads with
+        `trust_remote_code=True` where `tgdi_hf` is not installed.
+
+        Args:
+            save_directory (`str` or `os.PathLike`): Where to write; made if it does not exist.
+            push_to_hub (`bool`, *optional*, defaults to `False`): Upload as well, to `repo_id`, by default the
+                folder's name.
+            kwargs: Of `push_to_hub` (`repo_id`, `token`, `private`, `revision`, `commit_message`, ...).
+
+        Returns:
+            `list[str]`: The configuration file that was written.
+        """
+        written = super().save_pretrained(save_directory)
+        if self._write_code is not None:
+            self._write_code(save_directory)
+        if push_to_hub:
+            self.push_to_hub(kwargs.pop("repo_id", Path(save_directory).name), **kwargs)
+        return written
 
     @classmethod
     def _load_tokenizer_from_pretrained(cls, *args, backend=None, **kwargs):

@@ -49,8 +49,6 @@ def save_for_hub(
     for module, mode in training:  # the pipeline has put all of it into evaluation mode
         module.training = mode
     _forget_folders(folder / "config.json")
-    # The processor's own file has all of it.
-    (folder / "preprocessor_config.json").unlink(missing_ok=True)
     if handler:
         shutil.copyfile(Path(__file__).with_name("handler.py"), folder / "handler.py")
     card.save(folder / "README.md")
