@@ -1,4 +1,4 @@
-"""What `config.json` of a checkpoint names: the classes that load it and the files in the checkpoint that define them."""
+"""What `config.json` names: the classes that load a checkpoint, and the files beside it that define them."""
 
 from pathlib import Path
 from typing import Any

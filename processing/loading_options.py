@@ -4,18 +4,20 @@ from collections.abc import Mapping
 from typing import Any
 
 # Where to look for files, and how to load them.
-OF_FILES = frozenset(
-    "backend cache_dir code_revision force_download local_files_only proxies revision subfolder token tqdm_class "
-    "trust_remote_code use_fast user_agent _commit_hash _from_auto _from_pipeline".split()
-)
+OF_FILES = {
+    *("backend", "cache_dir", "code_revision", "force_download", "local_files_only", "proxies", "revision"),
+    *("subfolder", "token", "tqdm_class", "trust_remote_code", "use_fast", "user_agent", "_commit_hash"),
+    *("_from_auto", "_from_pipeline"),
+}
 # Those of `PreTrainedModel.from_pretrained` that no processor has.
-OF_MODELS = frozenset(
-    "adapter_kwargs adapter_name allow_all_kernels attn_implementation config device device_map device_mesh "
-    "disable_mmap distributed_config dtype experts_implementation fusion_config generation_config gguf_file "
-    "ignore_mismatched_sizes kernel_config key_mapping load_in_4bit load_in_8bit low_cpu_mem_usage max_memory "
-    "offload_buffers offload_folder offload_state_dict output_loading_info quantization_config state_dict torch_dtype "
-    "tp_plan tp_size use_kernels use_safetensors variant weights_only".split()
-)
+OF_MODELS = {
+    *("adapter_kwargs", "adapter_name", "allow_all_kernels", "attn_implementation", "config", "device", "device_map"),
+    *("device_mesh", "disable_mmap", "distributed_config", "dtype", "experts_implementation", "fusion_config"),
+    *("generation_config", "gguf_file", "ignore_mismatched_sizes", "kernel_config", "key_mapping", "load_in_4bit"),
+    *("load_in_8bit", "low_cpu_mem_usage", "max_memory", "offload_buffers", "offload_folder", "offload_state_dict"),
+    *("output_loading_info", "quantization_config", "state_dict", "torch_dtype", "tp_plan", "tp_size", "use_kernels"),
+    *("use_safetensors", "variant", "weights_only"),
+}
 
 
 def processor_options(options: Mapping[str, Any]) -> dict[str, Any]:

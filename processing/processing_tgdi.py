@@ -135,9 +135,18 @@ class TGDIProcessor(ProcessorMixin):
 
         Raises:
             ValueError: The saved tokenizer lacks the entity markers: the model's embeddings have no rows for them.
+            OSError: There is no processor, for example where a model was saved alone.
         """
         kwargs.setdefault("backend", "pil")
-        return super().from_pretrained(pretrained_model_name_or_path, **processor_options(kwargs))
+        try:
+            return super().from_pretrained(pretrained_model_name_or_path, **processor_options(kwargs))
+        except OSError as error:
+            raise OSError(
+                f"{error}\nThe processor of {pretrained_model_name_or_path} could not be loaded. If a model was saved "
+                "there alone, add its processor: `processor.save_pretrained(folder)`, `processor.push_to_hub(name)` or "
+                "`Trainer(processing_class=processor)`. `pipe.save_pretrained`, `pipe.push_to_hub` and "
+                "`tgdi_hf.push_to_hub` save both."
+            ) from error
 
     def save_pretrained(self, save_directory, push_to_hub: bool = False, **kwargs):
         r"""
@@ -164,6 +173,8 @@ class TGDIProcessor(ProcessorMixin):
     def _load_tokenizer_from_pretrained(cls, *args, backend=None, **kwargs):
         # `backend` is meant for the image processor; tokenizers have an attribute of that name.
         tokenizer = super()._load_tokenizer_from_pretrained(*args, **kwargs)
+        for option in ("is_local", "local_files_only"):  # of this load, and no part of what is saved again
+            tokenizer.init_kwargs.pop(option, None)
         unknown = (None, tokenizer.unk_token_id)
         missing = [marker for marker in ENTITY_MARKERS if tokenizer.convert_tokens_to_ids(marker) in unknown]
         if missing:

@@ -1,5 +1,6 @@
 import copy
 import io
+import json
 import random
 
 import numpy as np
@@ -73,6 +74,8 @@ def test_saving_keeps_the_processor_and_the_code(pipe, tmp_path, corpus):
     again.processor.save_pretrained(tmp_path / "model")
     saved, alone = ({path.name: path for path in (tmp_path / name).iterdir()} for name in ("saved", "model"))
     assert saved.keys() == alone.keys()
+    configs = [json.loads(files.pop("config.json").read_text()) for files in (saved, alone)]
+    assert all(configs[0][key] == configs[1][key] for key in ("auto_map", "custom_pipelines", "dtype", "architectures"))
     for name, path in saved.items():
         assert path.read_bytes() == alone[name].read_bytes(), name
 
