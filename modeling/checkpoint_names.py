@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+from huggingface_hub.utils import HFValidationError, validate_repo_id
+
 TASK = "multimodal-relation-extraction"
 AUTO_MAP = {
     "AutoConfig": "configuration_tgdi.TGDIConfig",
@@ -25,19 +27,22 @@ class CustomPipelines(dict):
         return dict(super().__getitem__(task))
 
 
-class RegisteredPipelines(dict):
+class RegisteredPipelines(CustomPipelines):
     """
     `custom_pipelines` where the package is installed: the task can be inferred (`pipeline(model=...)`), but its class
     is the registered one, which needs no `trust_remote_code`.
     """
 
     def __contains__(self, task: object) -> bool:
-        return False
+        return task != TASK and super().__contains__(task)
 
 
-def custom_pipelines(remote: bool) -> dict[str, dict[str, Any]]:
-    """The pipeline of a checkpoint, for a configuration that runs as remote code or one that is installed."""
-    return (CustomPipelines if remote else RegisteredPipelines)({TASK: dict(PIPELINE)})
+def custom_pipelines(remote: bool, found: dict[str, Any] | None = None) -> dict[str, dict[str, Any]]:
+    """
+    The pipeline of a checkpoint, for a configuration that runs as remote code or one that is installed, beside those
+    of other tasks in `found`.
+    """
+    return (CustomPipelines if remote else RegisteredPipelines)({**(found or {}), TASK: dict(PIPELINE)})
 
 
 def auto_map(found: dict[str, str] | None, folder: str | Path) -> dict[str, str]:
@@ -47,3 +52,14 @@ def auto_map(found: dict[str, str] | None, folder: str | Path) -> dict[str, str]
     """
     own = {name: value for name, value in (found or {}).items() if Path(folder, f"{value.split('.')[0]}.py").is_file()}
     return AUTO_MAP | own
+
+
+def is_hub_name(name: str | None) -> bool:
+    """Whether a model may be called so on the Hub, and is no folder here."""
+    if not name or Path(name).exists():
+        return False
+    try:
+        validate_repo_id(name)
+    except HFValidationError:
+        return False
+    return True

@@ -10,7 +10,7 @@ from huggingface_hub.dataclasses import strict
 from transformers import AutoConfig
 from transformers.configuration_utils import PreTrainedConfig, SubConfigSpec
 
-from .checkpoint_names import auto_map, custom_pipelines
+from .checkpoint_names import auto_map, custom_pipelines, is_hub_name
 
 # Their layers share one shape: they attend to whatever the cache in their arguments returns, which is how TGDI
 # injects its prefixes. Another encoder would swallow the prefixes silently, so the list is closed.
@@ -162,7 +162,8 @@ class TGDIConfig(PreTrainedConfig):
         if num_labels is not None and num_labels != len(config_dict.get("id2label") or {}):
             config_dict = {name: value for name, value in config_dict.items() if name not in OF_RELATIONS}
         if "custom_pipelines" in config_dict:
-            config_dict = {**config_dict, "custom_pipelines": custom_pipelines(cls._is_remote())}
+            found = custom_pipelines(cls._is_remote(), config_dict["custom_pipelines"])
+            config_dict = {**config_dict, "custom_pipelines": found}
         found = super().from_dict(config_dict, **kwargs)
         (found[0] if isinstance(found, tuple) else found).validate()
         return found
@@ -186,6 +187,10 @@ class TGDIConfig(PreTrainedConfig):
         if of_tgdi := self.model_type == TGDIConfig.model_type:  # not that of another model which inherits this one
             self.auto_map = auto_map(getattr(self, "auto_map", None), save_directory)
             self.custom_pipelines = custom_pipelines(self._is_remote())
+        for encoder in (self.text_config, self.vision_config):
+            # A folder of this machine means nothing on another one, and says who works where.
+            if not is_hub_name(getattr(encoder, "_name_or_path", None)):
+                encoder.__dict__.pop("_name_or_path", None)
         super().save_pretrained(save_directory)
         if of_tgdi and self._write_code is not None:
             self._write_code(save_directory)

@@ -1,5 +1,6 @@
 """The TGDI processor: posts in, tensors out."""
 
+import inspect
 from collections.abc import Callable, Sequence
 from itertools import chain
 from pathlib import Path
@@ -171,8 +172,10 @@ class TGDIProcessor(ProcessorMixin):
 
     @classmethod
     def _load_tokenizer_from_pretrained(cls, *args, backend=None, **kwargs):
-        # `backend` is meant for the image processor; tokenizers have an attribute of that name.
-        tokenizer = super()._load_tokenizer_from_pretrained(*args, **kwargs)
+        # `backend` is meant for the image processor; tokenizers have an attribute of that name. They keep, and save,
+        # every option that they are loaded with.
+        own = {name: value for name, value in kwargs.items() if name not in inspect.signature(cls.__init__).parameters}
+        tokenizer = super()._load_tokenizer_from_pretrained(*args, **own)
         for option in ("is_local", "local_files_only"):  # of this load, and no part of what is saved again
             tokenizer.init_kwargs.pop(option, None)
         unknown = (None, tokenizer.unk_token_id)

@@ -14,7 +14,7 @@ if not JOB.get("package"):
 else:
     import tgdi_hf
 
-from transformers import (
+from transformers import (  # noqa: E402
     AutoModel,
     AutoModelForSequenceClassification,
     AutoProcessor,

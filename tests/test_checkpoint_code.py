@@ -1,3 +1,5 @@
+import copy
+import importlib
 import json
 import os
 import re
@@ -7,11 +9,19 @@ import sys
 from pathlib import Path
 
 import pytest
+from transformers import pipeline
+from transformers.pipelines import PIPELINE_REGISTRY, clean_custom_task
 
+import tgdi_hf
+from examples.baselines.mtb import MTBForRelationExtraction
+from tgdi_hf import TGDIForRelationExtraction
 from tgdi_hf.checkpoint_code import ENTRIES, IMPORTS, code_files, write_code
+from tgdi_hf.modeling.checkpoint_names import AUTO_MAP, PIPELINE, TASK, auto_map, custom_pipelines
+from tgdi_hf.processing import pipeline_tgdi
 
 from .hub_server import TOKEN, Hub
 
+THE_MODEL = AUTO_MAP["AutoModelForSequenceClassification"]
 WAYS = Path(__file__).with_name("saving_ways.py")
 
 
@@ -116,3 +126,79 @@ def test_the_code_is_that_of_the_entries_and_what_they_import(tmp_path):
     before = {path: path.read_bytes() for path in tmp_path.iterdir()}
     write_code(tmp_path)
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+SUBCLASS = """
+from tgdi_hf import TGDIForRelationExtraction
+
+
+class Calibrated(TGDIForRelationExtraction):
+    pass
+
+
+Calibrated.register_for_auto_class("AutoModelForSequenceClassification")
+"""
+
+
+def test_a_model_of_ones_own_brings_its_file(model, tmp_path, monkeypatch):
+    (tmp_path / "calibrated.py").write_text(SUBCLASS)
+    monkeypatch.syspath_prepend(tmp_path)
+    Calibrated = importlib.import_module("calibrated").Calibrated
+    Calibrated(model.config).save_pretrained(tmp_path / "own")
+    names = json.loads((tmp_path / "own" / "config.json").read_text())["auto_map"]
+    assert names["AutoModelForSequenceClassification"] == "calibrated.Calibrated"
+    assert names["AutoModel"] == "modeling_tgdi.TGDIModel"
+    assert (tmp_path / "own" / "calibrated.py").read_text() == SUBCLASS
+    # What is saved from it as a TGDI model again is one.
+    TGDIForRelationExtraction.from_pretrained(tmp_path / "own").save_pretrained(tmp_path / "again")
+    again = {path.name: path.read_text() for path in (tmp_path / "again").glob("*.[jp][sy]*")}
+    assert json.loads(again["config.json"])["auto_map"] == {**names, "AutoModelForSequenceClassification": THE_MODEL}
+    assert again.keys() & {"calibrated.py", "pipeline_tgdi.py"} == {"pipeline_tgdi.py"}
+
+
+def test_another_model_on_the_same_configuration_names_no_pipeline(tmp_path):
+    config = MTBForRelationExtraction.config_class(use_vision=False)
+    config.save_pretrained(tmp_path)
+    assert not {"pipeline_tgdi.py", "modeling_tgdi.py"} & {path.name for path in tmp_path.iterdir()}
+    assert "custom_pipelines" not in json.loads((tmp_path / "config.json").read_text())
+
+
+def test_names_agree_with_the_classes():
+    for reference in (*AUTO_MAP.values(), PIPELINE["impl"]):
+        module, name = reference.split(".")
+        found = getattr(tgdi_hf, name)
+        assert found.__module__.endswith(f".{module}")
+    registered = PIPELINE_REGISTRY.supported_tasks[TASK]
+    assert pipeline_tgdi.TASK == TASK
+    assert PIPELINE["pt"] == [auto_class.__name__ for auto_class in registered["pt"]]
+    assert PIPELINE["type"] == registered["type"]
+
+
+def test_transformers_may_change_what_it_gets_of_a_remote_pipeline():
+    """It puts classes in place of names, and the configuration is saved and printed afterwards."""
+    found = custom_pipelines(remote=True)
+    clean_custom_task(found[TASK])
+    assert json.loads(json.dumps(copy.deepcopy(found))) == {TASK: PIPELINE}
+
+
+def test_the_task_is_inferred_and_its_class_is_the_registered_one(checkpoint):
+    config = json.loads((checkpoint / "config.json").read_text())
+    config["custom_pipelines"]["another"] = {"impl": "another.Pipeline", "pt": ["AutoModel"]}
+    config["custom_pipelines"][TASK]["impl"] = "evil.Pipeline"
+    found = tgdi_hf.TGDIConfig.from_dict(config).custom_pipelines
+    assert list(found) == [TASK, "another"] and found[TASK] == PIPELINE
+    assert TASK not in found and "another" in found
+    for options in ({}, {"trust_remote_code": True}, {"task": TASK}):
+        assert type(pipeline(model=str(checkpoint), **options)) is tgdi_hf.MultimodalRelationExtractionPipeline
+
+
+@pytest.mark.parametrize("file", ["there", "not there"])
+@pytest.mark.parametrize("reference", ["modeling_tgdi.TGDIModel", "own.Model", "me/tiny--own.Model"])
+def test_references_to_files_that_are_not_there_are_dropped(file, reference, tmp_path):
+    if file == "there":
+        (tmp_path / "own.py").touch()
+    found = auto_map({"AutoModel": reference, "AutoModelForMaskedLM": reference}, tmp_path)
+    if reference == "own.Model" and file == "there":
+        assert found == {**AUTO_MAP, "AutoModel": reference, "AutoModelForMaskedLM": reference}
+    else:
+        assert found == AUTO_MAP
