@@ -126,8 +126,8 @@ class TGDIConfig(PreTrainedConfig):
         "directed_logits",
     ]
 
-    # Writes the code of all that travels with a checkpoint, and is set where the package is installed. As remote code,
-    # transformers copies the files, which import each other in a checkpoint.
+    # Writes the code of model, processor and pipeline into a folder. The installed package sets it; remote code needs
+    # none, since transformers copies its files, and in a checkpoint each of them leads to all others.
     _write_code: ClassVar[Callable[[str], None] | None] = None
 
     text_config: PreTrainedConfig | dict | None = None

@@ -45,5 +45,5 @@ def _move(new: Path, folder: Path) -> None:
             if WEIGHTS.fullmatch(path.name) and Path(path.name) not in files:
                 path.unlink()
     for file in sorted(files, key=lambda file: file == Path(CONFIG)):
-        (folder / file).parent.mkdir(exist_ok=True)
+        (folder / file).parent.mkdir(parents=True, exist_ok=True)
         (new / file).replace(folder / file)
