@@ -1,8 +1,10 @@
 """TGDI model configuration."""
 
+from collections.abc import Callable
 from dataclasses import fields
 from difflib import get_close_matches
 from math import inf
+from pathlib import Path
 from typing import Any, ClassVar
 
 from huggingface_hub.dataclasses import strict
@@ -10,6 +12,7 @@ from transformers import AutoConfig
 from transformers.configuration_utils import PreTrainedConfig, SubConfigSpec
 
 from .attention_support import check_attn_implementation, requested_by
+from .checkpoint_names import auto_map, custom_pipelines, is_hub_name
 from .negative_label import AUTO, MULTI_LABEL, NEGATIVE, find_negative, negative_of
 from .output_selection import selected_layers
 
@@ -148,6 +151,10 @@ class TGDIConfig(PreTrainedConfig):
         "directed_logits",
     ]
 
+    # Writes the code of model, processor and pipeline into a folder. The installed package sets it; remote code needs
+    # none, since transformers copies its files, and in a checkpoint each of them leads to all others.
+    _write_code: ClassVar[Callable[[str], None] | None] = None
+
     text_config: PreTrainedConfig | dict | None = None
     vision_config: PreTrainedConfig | dict | None = None
     num_objects: int = 3
@@ -187,12 +194,41 @@ class TGDIConfig(PreTrainedConfig):
         if kwargs.get("id2label") is not None:
             kwargs["id2label"] = {int(number): name for number, name in kwargs["id2label"].items()}
             kwargs.setdefault("label2id", {name: number for number, name in kwargs["id2label"].items()})
-        if not cls.__module__.startswith("transformers_modules"):
-            # The pipeline of the installed package needs nobody's leave to run code from the checkpoint.
-            config_dict = {name: value for name, value in config_dict.items() if name != "custom_pipelines"}
+        if "custom_pipelines" in config_dict:
+            found = custom_pipelines(cls._is_remote(), config_dict["custom_pipelines"])
+            config_dict = {**config_dict, "custom_pipelines": found}
         found = super().from_dict(config_dict, **kwargs)
         (found[0] if isinstance(found, tuple) else found).validate()
         return found
+
+    @classmethod
+    def _is_remote(cls) -> bool:
+        """Whether this class was loaded from a checkpoint, with `trust_remote_code=True`."""
+        return cls.__module__.startswith("transformers_modules.")
+
+    def save_pretrained(self, save_directory, push_to_hub: bool = False, **kwargs):
+        r"""
+        As in transformers, with the code of model, processor and pipeline, so that the folder loads with
+        `trust_remote_code=True` where `tgdi_hf` is not installed.
+
+        Args:
+            save_directory (`str` or `os.PathLike`): Where to write `config.json`; made if it does not exist.
+            push_to_hub (`bool`, *optional*, defaults to `False`): Upload as well, to `repo_id`, by default the
+                folder's name.
+            kwargs: Of `push_to_hub` (`repo_id`, `token`, `private`, `revision`, `commit_message`, ...).
+        """
+        if of_tgdi := self.model_type == TGDIConfig.model_type:  # not that of another model which inherits this one
+            self.auto_map = auto_map(getattr(self, "auto_map", None), save_directory)
+            self.custom_pipelines = custom_pipelines(self._is_remote())
+        for encoder in (self.text_config, self.vision_config):
+            # A folder of this machine means nothing on another one, and says who works where.
+            if not is_hub_name(getattr(encoder, "_name_or_path", None)):
+                encoder.__dict__.pop("_name_or_path", None)
+        super().save_pretrained(save_directory)
+        if of_tgdi and self._write_code is not None:
+            self._write_code(save_directory)
+        if push_to_hub:
+            self.push_to_hub(kwargs.pop("repo_id", Path(save_directory).name), **kwargs)
 
     def __post_init__(self, **kwargs):
         # A file says of which type it is; it may come from a later version, with fields that this one lacks.

@@ -133,11 +133,6 @@ class TGDIPreTrainedModel(PreTrainedModel):
         back as it stands, would pass over weights saved under them.
         """
         kwargs.setdefault("save_original_format", False)
-        if self._auto_class is not None:
-            # transformers names only the class that is saved; the other one loads from the same files.
-            module = type(self).__module__.rpartition(".")[2]
-            names = {"AutoModel": "TGDIModel", "AutoModelForSequenceClassification": "TGDIForRelationExtraction"}
-            self.config.auto_map = {auto_class: f"{module}.{name}" for auto_class, name in names.items()}
         super().save_pretrained(save_directory, *args, **kwargs)
 
     def __getstate__(self) -> dict:

@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -18,6 +19,7 @@ from .evidence import branch_shares, gate_summary, similarity_maps
 from .invalid_post import InvalidPost
 from .post_reader import Post, PostReader
 from .relation_labels import RelationLabels
+from .whole_folder import whole_folder
 
 logger = logging.get_logger(__name__)
 
@@ -28,6 +30,8 @@ TEXT_INPUTS = (
     "tail_index",
 )
 NO_RELATION = {"relation": None, "score": None}
+# Options of `push_to_hub` that saving takes as well.
+OF_PUSH = ("repo_id", "commit_message", "commit_description", "private", "token", "revision", "create_pr", "tags")
 DEFAULTS = {
     "batch_size": 16,
     "rows_per_pass": 64,
@@ -431,14 +435,31 @@ class MultimodalRelationExtractionPipeline(Pipeline):
         tokens = tokenizer.convert_ids_to_tokens(ids)
         return [tokenizer.convert_tokens_to_string([token]).strip() or token for token in tokens]
 
-    def save_pretrained(self, save_directory, **kwargs: Any) -> None:
-        """Saves the model, its processor, and the code of all three, for `trust_remote_code=True`."""
-        try:
-            super().save_pretrained(save_directory, **kwargs)
-        finally:
-            # A folder that the model alone is saved in later has no code of a pipeline.
-            self.model.config.__dict__.pop("custom_pipelines", None)
-        self.processor.save_pretrained(save_directory)
+    def save_pretrained(self, save_directory, push_to_hub: bool = False, **kwargs: Any) -> None:
+        r"""
+        Saves the model in the dtype that it has, its processor, and the code of all three, for
+        `trust_remote_code=True`. The options of this pipeline, its captioner and its grounder are not saved: pass them
+        again when it is loaded.
+
+        Args:
+            save_directory (`str` or `os.PathLike`): A folder; made if it does not exist. A failure leaves it as it
+                was.
+            push_to_hub (`bool`, *optional*, defaults to `False`): Upload as well, in one commit, to `repo_id`, by
+                default the folder's name.
+            kwargs: For saving the model (`max_shard_size`, `variant`); with `push_to_hub` those of that method.
+
+        Raises:
+            NotADirectoryError: `save_directory` is a file.
+        """
+        of_push = {name: kwargs.pop(name) for name in OF_PUSH if name in kwargs}
+        if of_push and not push_to_hub:
+            raise TypeError(f"`{'`, `'.join(of_push)}` would have no effect: pass `push_to_hub=True` as well.")
+        with whole_folder(save_directory) as folder:
+            self.model.save_pretrained(folder, **kwargs)
+            self.processor.save_pretrained(folder)
+        if push_to_hub:
+            options = {"max_shard_size": kwargs["max_shard_size"]} if "max_shard_size" in kwargs else {}
+            self.push_to_hub(of_push.pop("repo_id", Path(save_directory).name), **of_push, **options)
 
 
 def _check_numbers(options: Mapping[str, Any]) -> None:

@@ -123,9 +123,15 @@ class PostReader:
                 names.append(post.where)
         if not names:
             return None
-        return self.processor(
-            **columns, row_names=names, share_images=True, known_pixels=known_pixels, return_tensors="pt"
-        )
+        try:
+            return self.processor(
+                **columns, row_names=names, share_images=True, known_pixels=known_pixels, return_tensors="pt"
+            )
+        except ValueError as error:
+            # Loaded from a folder as remote code, processor and pipeline have a copy of this package's classes each.
+            if type(error).__name__ == InvalidPost.__name__ and not isinstance(error, InvalidPost):
+                raise InvalidPost(str(error), error.field) from error
+            raise
 
     def _open(self, post: Post, opened: dict[Any, Image]) -> None:
         """Posts with the same picture get the same object, by which the processor knows it again."""

@@ -1,8 +1,10 @@
 """The TGDI processor: posts in, tensors out."""
 
+import inspect
 from collections.abc import Callable, Sequence
 from itertools import chain
-from typing import Any, TypedDict
+from pathlib import Path
+from typing import Any, ClassVar, TypedDict
 
 import numpy as np
 import torch
@@ -21,6 +23,7 @@ from .entity_markers import (
 )
 from .image_inputs import MAX_IMAGE_PIXELS, PictureBatch, is_box
 from .invalid_post import InvalidPost
+from .loading_options import processor_options
 from .portable_processor import PortableProcessor
 from .post_columns import column, text_column
 from .processor_options import InvalidOption, checked_call, pads_to_limit, switch, whole_number
@@ -83,6 +86,8 @@ class TGDIProcessor(PortableProcessor):
     """
 
     valid_processor_kwargs = TGDIProcessorKwargs
+    # As in `TGDIConfig`: set where the package is installed.
+    _write_code: ClassVar[Callable[[str], None] | None] = None
 
     def __init__(
         self,
@@ -154,24 +159,58 @@ class TGDIProcessor(PortableProcessor):
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path, **kwargs):
         r"""
-        Loads a saved processor; the image processor with PIL as its backend unless `backend` says otherwise.
+        Loads a saved processor; the image processor with PIL as its backend unless `backend` says otherwise. Options
+        of a model (`dtype`, `device_map`, `quantization_config`, ...) have no meaning here and are left out.
 
         Raises:
             ValueError: The saved tokenizer lacks the entity markers: the model's embeddings have no rows for them.
             InvalidOption: A saved option has a value that it can't have.
+            OSError: There is no processor, for example where a model was saved alone.
         """
         kwargs.setdefault("backend", "pil")
         try:
-            return super().from_pretrained(pretrained_model_name_or_path, **kwargs)
+            return super().from_pretrained(pretrained_model_name_or_path, **processor_options(kwargs))
         except InvalidOption as error:
             raise InvalidOption(
                 f"{error} It comes from the arguments or from processor_config.json in {pretrained_model_name_or_path}."
             ) from None
+        except OSError as error:
+            raise OSError(
+                f"{error}\nThe processor of {pretrained_model_name_or_path} could not be loaded. If a model was saved "
+                "there alone, add its processor: `processor.save_pretrained(folder)`, `processor.push_to_hub(name)` or "
+                "`Trainer(processing_class=processor)`. `pipe.save_pretrained`, `pipe.push_to_hub` and "
+                "`tgdi_hf.push_to_hub` save both."
+            ) from error
+
+    def save_pretrained(self, save_directory, push_to_hub: bool = False, **kwargs):
+        r"""
+        As in transformers, with the code of model, processor and pipeline, so that the folder loads with
+        `trust_remote_code=True` where `tgdi_hf` is not installed.
+
+        Args:
+            save_directory (`str` or `os.PathLike`): Where to write; made if it does not exist.
+            push_to_hub (`bool`, *optional*, defaults to `False`): Upload as well, to `repo_id`, by default the
+                folder's name.
+            kwargs: Of `push_to_hub` (`repo_id`, `token`, `private`, `revision`, `commit_message`, ...).
+
+        Returns:
+            `list[str]`: The configuration file that was written.
+        """
+        written = super().save_pretrained(save_directory)
+        if self._write_code is not None:
+            self._write_code(save_directory)
+        if push_to_hub:
+            self.push_to_hub(kwargs.pop("repo_id", Path(save_directory).name), **kwargs)
+        return written
 
     @classmethod
     def _load_tokenizer_from_pretrained(cls, *args, backend=None, **kwargs):
-        # `backend` is meant for the image processor; tokenizers have an attribute of that name.
-        tokenizer = super()._load_tokenizer_from_pretrained(*args, **kwargs)
+        # `backend` is meant for the image processor; tokenizers have an attribute of that name. They keep, and save,
+        # every option that they are loaded with.
+        own = {name: value for name, value in kwargs.items() if name not in inspect.signature(cls.__init__).parameters}
+        tokenizer = super()._load_tokenizer_from_pretrained(*args, **own)
+        for option in ("is_local", "local_files_only"):  # of this load, and no part of what is saved again
+            tokenizer.init_kwargs.pop(option, None)
         unknown = (None, tokenizer.unk_token_id)
         missing = [marker for marker in ENTITY_MARKERS if tokenizer.convert_tokens_to_ids(marker) in unknown]
         if missing:

@@ -146,12 +146,23 @@ def test_a_training_goes_on_as_before(model, processor, tmp_path):
     assert [module.training for module in model.modules()] == before and len(set(before)) == 2
 
 
-def test_paths_of_this_machine_stay_here(model, processor, tmp_path):
-    model.config.text_config._name_or_path = str(tmp_path / "gone" / "bert")
+@pytest.mark.parametrize(
+    "save",
+    [
+        lambda folder, model, processor: save_for_hub(folder, model, processor, model_card(model, "me/tiny")),
+        lambda folder, model, processor: model.save_pretrained(folder),
+        lambda folder, model, processor: model.config.save_pretrained(folder),
+        lambda folder, model, processor: MultimodalRelationExtractionPipeline(model, processor).save_pretrained(folder),
+    ],
+    ids=["for the Hub", "model", "configuration", "pipeline"],
+)
+@pytest.mark.parametrize("name", ["gone/bert", "gone", "."])
+def test_paths_of_this_machine_stay_here(save, name, model, processor, tmp_path):
+    model.config.text_config._name_or_path = str(tmp_path / name)
     model.config.vision_config._name_or_path = "google/vit-base-patch16-224"
-    card = model_card(model, "me/tiny")
-    folder = save_for_hub(tmp_path / "new", model, processor, card)
-    assert card.data.base_model == ["google/vit-base-patch16-224"]
+    assert model_card(model, "me/tiny").data.base_model == ["google/vit-base-patch16-224"]
+    folder = tmp_path / "new"
+    save(folder, model, processor)
     assert not [path for path in folder.iterdir() if str(tmp_path).encode() in path.read_bytes()]
     config = TGDIConfig.from_pretrained(folder)
     assert config.vision_config._name_or_path == "google/vit-base-patch16-224"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification, AutoProcessor
+from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification, AutoProcessor, pipeline
 
 import tgdi_hf
 from tgdi_hf import TGDICollator, TGDIForRelationExtraction, TGDIModel, TGDIProcessor
@@ -88,7 +88,7 @@ REMOTE = """
 import sys
 sys.modules["tgdi_hf"] = None  # a machine without the package
 import torch
-from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification, AutoProcessor
+from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification, AutoProcessor, pipeline
 folder, saved = sys.argv[1:]
 options = {"trust_remote_code": True}
 config = AutoConfig.from_pretrained(folder, **options)
@@ -101,6 +101,15 @@ text = processor(text="Ann meets Bob", head=(0, 3), tail=(10, 13))
 assert text["input_ids"].shape[0] == 1
 assert torch.equal(body(**inputs).entity_states, model.tgdi(**inputs).entity_states)
 torch.save(model(**inputs).logits.detach(), saved + ".logits")
+# Only the model's files were loaded so far, and it brings those of the pipeline all the same.
+model.bfloat16().save_pretrained(saved + "-again")
+processor.save_pretrained(saved + "-again")
+pipe = pipeline(model=saved + "-again", **options)
+assert type(pipe).__name__ == "MultimodalRelationExtractionPipeline" and pipe.dtype == torch.bfloat16
+repr(pipe.model.config)
+pipe.save_pretrained(saved + "-once-more")
+post = {"text": "Ann meets Bob", "head": "Ann", "tail": "Bob", "image": "nowhere.jpg"}
+assert pipe([post], strict=False)[0]["field"] == "image"
 """
 
 
@@ -117,6 +126,13 @@ def test_a_checkpoint_carries_its_code(checkpoint, corpus, model, processor, tmp
     environment = {**os.environ, "HF_MODULES_CACHE": str(tmp_path / "modules")}
     python(REMOTE, checkpoint, tmp_path / "inputs.pt", env=environment)
     assert torch.equal(torch.load(tmp_path / "inputs.pt.logits", weights_only=True), model(**inputs).logits)
+    for name in ("inputs.pt-again", "inputs.pt-once-more"):
+        assert {path.name for path in (tmp_path / name).iterdir()} == {path.name for path in checkpoint.iterdir()}
+        for path in checkpoint.glob("*.py"):
+            assert (tmp_path / name / path.name).read_bytes() == path.read_bytes(), path
+        found = json.loads((tmp_path / name / "config.json").read_text())
+        assert found["auto_map"] == auto_map and found["dtype"] == "bfloat16"
+    assert pipeline(model=str(tmp_path / "inputs.pt-once-more")).dtype == torch.bfloat16
 
 
 def test_what_travels_to_the_hub_stands_on_its_own():

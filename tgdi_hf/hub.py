@@ -1,6 +1,5 @@
 """Sharing a model on the Hub: everything that it takes to run it, in one commit."""
 
-import json
 import shutil
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -9,7 +8,7 @@ from typing import Any
 from huggingface_hub import CommitInfo, CommitOperationAdd, HfApi, ModelCard
 from transformers import PreTrainedModel
 
-from .model_card import is_hub_name, model_card
+from .model_card import model_card
 from .processing.pipeline_tgdi import MultimodalRelationExtractionPipeline
 from .processing.processing_tgdi import TGDIProcessor
 
@@ -48,22 +47,10 @@ def save_for_hub(
     pipe.save_pretrained(folder)
     for module, mode in training:  # the pipeline has put all of it into evaluation mode
         module.training = mode
-    _forget_folders(folder / "config.json")
-    # The processor's own file has all of it.
-    (folder / "preprocessor_config.json").unlink(missing_ok=True)
     if handler:
         shutil.copyfile(Path(__file__).with_name("handler.py"), folder / "handler.py")
     card.save(folder / "README.md")
     return folder
-
-
-def _forget_folders(config_file: Path) -> None:
-    """Takes out what the folders on this machine are called that the encoders came from."""
-    config = json.loads(config_file.read_text(encoding="utf-8"))
-    for encoder in (config["text_config"], config["vision_config"]):
-        if not is_hub_name(encoder.get("_name_or_path")):
-            encoder.pop("_name_or_path", None)
-    config_file.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def push_to_hub(

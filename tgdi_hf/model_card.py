@@ -9,9 +9,9 @@ from statistics import mean, stdev
 from typing import Any
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
-from huggingface_hub.utils import HFValidationError, validate_repo_id
 from transformers import PreTrainedModel
 
+from .modeling.checkpoint_names import is_hub_name
 from .modeling.negative_label import negative_of
 from .processing.pipeline_tgdi import TASK
 
@@ -116,17 +116,6 @@ def model_card(
         notes=notes,
         co2=co2 if isinstance(co2, str) else None,
     )
-
-
-def is_hub_name(name: str | None) -> bool:
-    """Whether a model may be called so on the Hub, and is no folder here."""
-    if not name or Path(name).exists():
-        return False
-    try:
-        validate_repo_id(name)
-    except HFValidationError:
-        return False
-    return True
 
 
 def recorded_versions() -> dict[str, str]:

@@ -10,6 +10,7 @@ def register() -> None:
     from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification, AutoProcessor
     from transformers.pipelines import PIPELINE_REGISTRY
 
+    from .checkpoint_code import write_code
     from .modeling.configuration_tgdi import TGDIConfig
     from .modeling.modeling_tgdi import TGDIForRelationExtraction, TGDIModel
     from .processing.pipeline_tgdi import TASK, MultimodalRelationExtractionPipeline
@@ -32,6 +33,7 @@ def register() -> None:
     TGDIModel.register_for_auto_class("AutoModel")
     TGDIForRelationExtraction.register_for_auto_class("AutoModelForSequenceClassification")
     TGDIProcessor.register_for_auto_class()
+    TGDIConfig._write_code = TGDIProcessor._write_code = staticmethod(write_code)
 
 
 def register_with_transformers() -> None:

@@ -1,0 +1,78 @@
+import json
+
+import pytest
+import torch
+from transformers import AutoProcessor, BitsAndBytesConfig, pipeline
+
+from tgdi_hf import TGDIProcessor
+from tgdi_hf.processing.loading_options import processor_options
+
+TASK = "multimodal-relation-extraction"
+POST = {"text": "Ann meets Bob", "head": "Ann", "tail": "Bob"}
+
+
+def json_files(folder):
+    return {path.name: json.loads(path.read_text()) for path in folder.glob("*.json")}
+
+
+@pytest.mark.parametrize(
+    ("options", "dtype"),
+    [
+        ({"dtype": torch.bfloat16}, torch.bfloat16),
+        ({"dtype": "float16"}, torch.float16),
+        ({"model_kwargs": {"dtype": torch.bfloat16}}, torch.bfloat16),
+        ({"model_kwargs": {"torch_dtype": torch.float16}}, torch.float16),
+        ({"dtype": torch.bfloat16, "device_map": "cpu"}, torch.bfloat16),
+        ({"model_kwargs": {"device_map": {"": "cpu"}, "attn_implementation": "eager"}}, torch.float32),
+        ({"model_kwargs": {"fusion_lambda": 0.25, "max_memory": {"cpu": "1GB"}}}, torch.float32),
+        ({"device": "cpu", "top_k": 2, "batch_size": 3, "drop_none": True}, torch.float32),
+        ({"captioner": lambda images: ["a cat"] * len(images), "grounder": lambda *_: []}, torch.float32),
+    ],
+    ids=repr,
+)
+def test_a_pipeline_is_saved_as_it_was_loaded(options, dtype, checkpoint, tmp_path):
+    pipe = pipeline(TASK, model=str(checkpoint), **options)
+    pipe.save_pretrained(tmp_path / "saved")
+    again = pipeline(TASK, model=str(tmp_path / "saved"))
+    assert again.model.dtype == pipe.model.dtype == dtype
+    assert again.model.config.fusion_lambda == pipe.model.config.fusion_lambda
+    # Nothing of how it was loaded gets into the processor's files, nor into another pipeline.
+    saved, first = json_files(tmp_path / "saved"), json_files(checkpoint)
+    assert saved.keys() == first.keys()
+    for name in saved.keys() - {"config.json"}:
+        assert saved[name] == first[name], name
+    assert len(again(POST)["relations"]) == 1
+    assert again.reader.captioner is None
+
+
+@pytest.mark.parametrize("load", [TGDIProcessor.from_pretrained, AutoProcessor.from_pretrained])
+def test_options_of_models_are_not_those_of_a_processor(load, checkpoint, tmp_path):
+    options = {
+        "dtype": torch.bfloat16,
+        "torch_dtype": "auto",
+        "device_map": {"": torch.device("cpu")},
+        "quantization_config": BitsAndBytesConfig(load_in_8bit=True),
+        "attn_implementation": "sdpa",
+        "token": "hf_secret",
+    }
+    processor = load(checkpoint, num_objects=2, **options)
+    processor.save_pretrained(tmp_path / "saved")
+    saved, first = json_files(tmp_path / "saved"), json_files(checkpoint)
+    assert saved.pop("processor_config.json") == {**first["processor_config.json"], "num_objects": 2}
+    for name in saved:
+        assert saved[name] == first[name], name
+
+
+def test_what_is_taken_from_a_pipeline_is_where_to_look():
+    found = processor_options({"_from_pipeline": TASK, "num_labels": 3, "cache_dir": "x", "dtype": "auto"})
+    assert found == {"_from_pipeline": TASK, "cache_dir": "x"}
+    assert processor_options({"num_objects": 3, "dtype": "auto", "size": 8}) == {"num_objects": 3, "size": 8}
+
+
+def test_a_model_alone_is_said_to_lack_its_processor(model, tmp_path):
+    model.save_pretrained(tmp_path)
+    for load in (TGDIProcessor.from_pretrained, AutoProcessor.from_pretrained):
+        with pytest.raises(OSError, match=r"If a model was saved there alone, add its processor: `processor.save_pre"):
+            load(tmp_path)
+    with pytest.raises(OSError, match="If a model was saved there alone"):
+        pipeline(TASK, model=str(tmp_path))
