@@ -97,16 +97,18 @@ def test_good_and_bad_posts_stand_in_their_places(handler):
 def test_several_places_are_taken_on_request_and_within_the_limit(handler):
     twice = {"text": "Ann meets Bob, Ann leaves", "head": "Ann", "tail": "Bob"}
     ask_for = {"inputs": twice, "parameters": {"ambiguous": "first"}}
-    assert ask(handler, ask_for, conforming=False)["head"]["start"] == 0
-    answer = ask(handler, {"inputs": twice, "parameters": {"ambiguous": "all"}}, conforming=False)
+    assert ask(handler, ask_for)["head"]["start"] == 0
+    answer = ask(handler, {"inputs": twice, "parameters": {"ambiguous": "all"}})
     assert [one["head"]["start"] for one in answer["pairs"]] == [0, 15]
     # The operator's limit of 5 holds for places, too.
     for many, field in (
         ({"text": "a a a a a b", "head": "a", "tail": "b"}, "head"),
         ({"text": "a a a a a b", "entities": ["a", "b"]}, "entities"),
     ):
-        answer = ask(handler, {"inputs": many, "parameters": {"ambiguous": "all"}}, conforming=False)
+        answer = ask(handler, {"inputs": many, "parameters": {"ambiguous": "all"}})
         assert answer["field"] == field and "5" in answer["error"]
+    wrong = ask(handler, {"inputs": POST, "parameters": {"threshold": 0.3}})
+    assert wrong["field"] == "parameters" and "for multi-label models" in wrong["error"]
     for wrong in ("any", None, True):
         answer = ask(handler, {"inputs": twice, "parameters": {"ambiguous": wrong}}, conforming=False)
         assert answer["field"] == "parameters" and "expected 'error' or 'first' or 'all'" in answer["error"]

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from transformers import pipeline
 
 TASK = "multimodal-relation-extraction"
-PARAMETERS = ("top_k", "drop_none", "evidence", "pairs", "ambiguous")
+PARAMETERS = ("top_k", "drop_none", "evidence", "pairs", "ambiguous", "threshold")
 FIELDS = ("id", "text", "words", "head", "tail", "entities", "image", "objects", "caption")
 DEFAULT_PORTS = {"http": 80, "https": 443}
 

@@ -28,7 +28,7 @@ def json_files(folder):
         ({"device": "cpu", "top_k": 2, "batch_size": 3, "drop_none": True}, torch.float32),
         ({"captioner": lambda images: ["a cat"] * len(images), "grounder": lambda *_: []}, torch.float32),
     ],
-    ids=repr,
+    ids=lambda given: ", ".join(given) if isinstance(given, dict) else str(given),
 )
 def test_a_pipeline_is_saved_as_it_was_loaded(options, dtype, checkpoint, tmp_path):
     pipe = pipeline(TASK, model=str(checkpoint), **options)
