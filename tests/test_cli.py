@@ -320,3 +320,27 @@ def test_the_choice_among_places_from_the_command_line(checkpoint, tmp_path):
         "--cache", tmp_path / "cache", "--ambiguous", "all",
     )  # fmt: skip
     assert "1 posts, 0 distinct pictures" in printed and "train: 2 posts" in printed
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("predict", "me/model", "posts.jsonl", "out.jsonl"),
+        ("triples", "me/model", "posts.jsonl", "out.csv"),
+        ("explain", "me/model", "why.png", "--text", "Ann meets Bob", "--head", "Ann", "--tail", "Bob"),
+        ("app", "me/model"),
+        ("evaluate", "me/model", "data"),
+    ],
+    ids=lambda command: command[0],
+)
+def test_a_revision_of_the_model_reaches_the_hub(command, corpus, tmp_path, monkeypatch):
+    def asked(*arguments, revision=None, **options):
+        raise ValueError(f"asked for revision {revision}")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("transformers.pipeline", asked)
+    monkeypatch.setattr("tgdi_hf.TGDIConfig.get_config_dict", asked)
+    (tmp_path / "posts.jsonl").write_text(json.dumps(POST))
+    corpus.save_to_disk("data")
+    result = invoke(*command, "--revision", "v1")
+    assert result.exit_code == 1 and "asked for revision v1" in str(result.exception)

@@ -139,7 +139,7 @@ def _negative(label: str | None, none: bool) -> str | None:
     return None if none else "auto" if label is None else label
 
 
-def _pipeline(checkpoint: str, bf16: bool, negative: str | None = "auto"):
+def _pipeline(checkpoint: str, bf16: bool, negative: str | None = "auto", revision: str | None = None):
     """The pipeline of a checkpoint, on the accelerator if there is one."""
     import torch
     from transformers import pipeline
@@ -151,7 +151,7 @@ def _pipeline(checkpoint: str, bf16: bool, negative: str | None = "auto"):
     dtype = torch.bfloat16 if bf16 else torch.float32
     check_checkpoint(checkpoint)
     with explaining(checkpoint):
-        return pipeline(TASK, model=checkpoint, dtype=dtype, device=device, negative_label=negative)
+        return pipeline(TASK, model=checkpoint, revision=revision, dtype=dtype, device=device, negative_label=negative)
 
 
 def _number_or_name(text: str) -> str | float:
@@ -309,6 +309,7 @@ def evaluate(
     seed: Annotated[int, typer.Option(help="Of controls and the bootstrap.")] = 0,
     negative: Negative = None,
     no_negative: NoNegative = False,
+    revision: Revision = None,
     bf16: BF16 = False,
     output: Annotated[Path | None, typer.Option(help="Write all scores, each relation's too, as JSON.")] = None,
     report: Annotated[
@@ -342,6 +343,7 @@ def evaluate(
     rows, train = dataset[split], dataset["train"] if listed_order else None
     options = {
         "per_device_eval_batch_size": batch_size, "bf16_full_eval": bf16, "train": train, "negative": chosen,
+        "revision": revision,
     }  # fmt: skip
     changed = None if control is None else Controlled(rows, control, share, seed)
     scored = {
@@ -362,7 +364,7 @@ def evaluate(
         drawn = write_report({**found, "scored": scored}, report)
         wrong = errors_of(answers, rows if changed is None else changed)
         total = int((answers["probabilities"].argmax(axis=1) != answers["labels"]).sum())
-        count = write_errors(_pipeline(checkpoint, bf16, chosen), wrong, report / "errors.html", total=total)
+        count = write_errors(_pipeline(checkpoint, bf16, chosen, revision), wrong, report / "errors.html", total=total)
         typer.echo(f"{report} has report.json, report.md and errors.html with {count} of the {total} errors")
         if not drawn:
             typer.echo("Figures are drawn by matplotlib, which is not here: pip install 'tgdi_hf[viz]'", err=True)
@@ -430,6 +432,7 @@ def predict(
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was interrupted.")] = False,
     workers: Workers = 2,
+    revision: Revision = None,
     bf16: BF16 = False,
 ):
     """Name the relations in a file of posts of any size; image paths are relative to the file.
@@ -450,7 +453,7 @@ def predict(
     if str(posts) == "-" and resume:
         raise typer.BadParameter("--resume can't be used with POSTS '-': what was read is gone.", param_hint="POSTS")
     chosen = _negative(negative, no_negative)
-    pipe = _pipeline(checkpoint, bf16, chosen)
+    pipe = _pipeline(checkpoint, bf16, chosen, revision)
     options = {
         "top_k": top_k, "drop_none": drop_none, "evidence": evidence, "pairs": _number_or_name(pairs),
         "negative_label": chosen, "threshold": threshold, "ambiguous": ambiguous.value, "batch_size": batch_size,
@@ -472,7 +475,7 @@ def predict(
         errors,
         resume=resume,
         progress=lambda found, rows: tqdm(found, initial=rows, unit=" posts", disable=None),
-        identity={**model_identity(checkpoint), "bf16": bf16},
+        identity={**model_identity(checkpoint), **({"revision": revision} if revision else {}), "bf16": bf16},
         **options,
     )
     _report(done, output)
@@ -496,6 +499,7 @@ def triples(
     ambiguous: Ambiguous = Places.error,
     batch_size: BatchSize = 16,
     workers: Workers = 2,
+    revision: Revision = None,
     bf16: BF16 = False,
 ):
     """Turn posts into rows of head, relation, tail, score and the post's id; pairs without relation are left out.
@@ -508,7 +512,7 @@ def triples(
     from .triples import extract_triples, token_classifier, write_triples
 
     _expect_input(posts)
-    pipe = _pipeline(checkpoint, bf16, _negative(negative, no_negative))
+    pipe = _pipeline(checkpoint, bf16, _negative(negative, no_negative), revision)
     found = extract_triples(
         pipe,
         read_posts(posts, strict=False, need_entities=ner is None),
@@ -639,6 +643,7 @@ def explain_(
     tail: str = typer.Option(),
     image: Annotated[Path | None, typer.Option(help="The post's picture.")] = None,
     caption: Annotated[str | None, typer.Option(help="What an image captioner says of it.")] = None,
+    revision: Revision = None,
     words: Annotated[
         list[str], typer.Option("--word", help="Another word to look for in the picture; may be repeated.")
     ] = [],  # noqa: B006 - typer copies it
@@ -650,7 +655,7 @@ def explain_(
     from .explanation import explain, figure, said
 
     post = {"text": text, "head": head, "tail": tail, "image": image, "caption": caption}
-    result, pictures = explain(_pipeline(checkpoint, bf16=False), post, words)
+    result, pictures = explain(_pipeline(checkpoint, bf16=False, revision=revision), post, words)
     output.parent.mkdir(parents=True, exist_ok=True)
     figure(result, pictures).savefig(output, dpi=150)
     typer.echo(f"{said(result, digits=3)}, drawn in {output}")
@@ -718,6 +723,7 @@ def app_(
     checkpoint: Checkpoint,
     host: Annotated[str, typer.Option(help="'0.0.0.0' shows the page to other machines.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="The first free one from here on.", show_default="7860")] = 0,
+    revision: Revision = None,
     bf16: BF16 = False,
 ):
     """Serve a page to try a model on. Needs gradio: the extra `demo`.
@@ -731,7 +737,13 @@ def app_(
     from .app import run_app
 
     with TemporaryDirectory() as folder:
-        run_app(_pipeline(checkpoint, bf16), str(checkpoint), folder, server_name=host, server_port=port or None)
+        run_app(
+            _pipeline(checkpoint, bf16, revision=revision),
+            str(checkpoint),
+            folder,
+            server_name=host,
+            server_port=port or None,
+        )
 
 
 @app.command()

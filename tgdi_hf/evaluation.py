@@ -52,7 +52,7 @@ SCORES = ("accuracy", "precision", "recall", "f1")
 
 
 def load_for_evaluation(
-    checkpoint: str | Path, dataset: Dataset, negative: str | None = AUTO
+    checkpoint: str | Path, dataset: Dataset, negative: str | None = AUTO, revision: str | None = None
 ) -> tuple[Any, TGDIProcessor, list[str], Dataset]:
     r"""
     Args:
@@ -60,6 +60,7 @@ def load_for_evaluation(
         dataset: Rows with `label`; its names are the model's relations, or some of them, in any order.
         negative: The label that stands for no relation, which the model's configuration has afterwards; see
             `negative_of`.
+        revision: Branch, tag or commit of the checkpoint on the Hub.
 
     Returns:
         Model, processor, the names of the relations, and the dataset with the model's ids of them.
@@ -68,14 +69,15 @@ def load_for_evaluation(
         ValueError: The checkpoint is no TGDI, the data has a relation that the model does not know, or rows with one
             label each and the model several, or the other way round; or see `negative_of`.
     """
-    kind = TGDIConfig.get_config_dict(checkpoint)[0].get("model_type")
+    at = {} if revision is None else {"revision": revision}
+    kind = TGDIConfig.get_config_dict(checkpoint, **at)[0].get("model_type")
     if kind != TGDIConfig.model_type:
         raise ValueError(
             f"{checkpoint} is a model of type {kind!r}; expected {TGDIConfig.model_type!r}. Loaded as a TGDI it would "
             "have random weights wherever the two differ."
         )
-    model = TGDIForRelationExtraction.from_pretrained(checkpoint)
-    processor = TGDIProcessor.from_pretrained(checkpoint)
+    model = TGDIForRelationExtraction.from_pretrained(checkpoint, **at)
+    processor = TGDIProcessor.from_pretrained(checkpoint, **at)
     names = [model.config.id2label[i] for i in range(model.config.num_labels)]
     if label_names(dataset)[1] != (model.config.thresholds is not None):
         raise ValueError(
@@ -126,6 +128,7 @@ def evaluate(
     control: Controlled | None = None,
     train: Dataset | None = None,
     negative: str | None = AUTO,
+    revision: str | None = None,
     **arguments: Any,
 ) -> dict[str, float]:
     r"""
@@ -139,6 +142,7 @@ def evaluate(
         train: The training rows of a model that was trained on both orders, to answer as on rows that are listed like
             these, see `listed_order_weights`.
         negative: The label that stands for no relation, or `None`; by default as the model's configuration says.
+        revision: Branch, tag or commit of `checkpoint` on the Hub.
         arguments: Fields of `TrainingArguments` (`per_device_eval_batch_size`, `bf16_full_eval`, ...).
 
     Returns:
@@ -148,7 +152,7 @@ def evaluate(
     Raises:
         ValueError: The checkpoint is no TGDI, or the data has a relation that the model does not know.
     """
-    model, processor, names, dataset = load_for_evaluation(checkpoint, dataset, negative)
+    model, processor, names, dataset = load_for_evaluation(checkpoint, dataset, negative, revision)
     if train is not None:
         train, rows = _balanced_rows(model, names, train, checkpoint), _rows(dataset, control)
         probabilities = _listed_probabilities(model, processor, names, rows, dataset, train, **arguments)
@@ -275,6 +279,7 @@ def evaluation_report(
     seed: int = 0,
     train: Dataset | None = None,
     negative: str | None = AUTO,
+    revision: str | None = None,
     **arguments: Any,
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     r"""
@@ -288,7 +293,7 @@ def evaluation_report(
         rounds, seed: Of the bootstrap.
         train: As in `evaluate`. `direction` is without it, and so is another checkpoint that was not trained on both
             orders.
-        negative: As in `evaluate`.
+        negative, revision: As in `evaluate`.
         arguments: Fields of `TrainingArguments`.
 
     Returns:
@@ -302,7 +307,7 @@ def evaluation_report(
             trained on both orders.
     """
     as_given = dataset
-    model, processor, names, dataset = load_for_evaluation(checkpoint, as_given, negative)
+    model, processor, names, dataset = load_for_evaluation(checkpoint, as_given, negative, revision)
     if model.config.thresholds is not None:
         raise ValueError(
             f"The model in {checkpoint} may give a row several labels; the report is about rows with one. `evaluate` "
