@@ -92,8 +92,6 @@ def training_arguments(output_dir: str | Path, **overrides: Any) -> TrainingArgu
         use_cpu=not torch.accelerator.is_available(),
         # A batch of shared pictures can't be cut for other processes: each reads its own rows of a stream.
         accelerator_config={"dispatch_batches": False},
-        # A batch without any picture gives the visual modules no gradient.
-        ddp_find_unused_parameters=True,
     )
     return TrainingArguments(output_dir=str(output_dir), **{**recipe, **overrides})
 
