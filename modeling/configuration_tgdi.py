@@ -222,8 +222,8 @@ class TGDIConfig(PreTrainedConfig):
             self.custom_pipelines = custom_pipelines(self._is_remote())
         for encoder in (self.text_config, self.vision_config):
             # A folder of this machine means nothing on another one, and says who works where.
-            if not is_hub_name(getattr(encoder, "_name_or_path", None)):
-                encoder.__dict__.pop("_name_or_path", None)
+            if not is_hub_name(encoder.name_or_path):
+                encoder.name_or_path = ""
         super().save_pretrained(save_directory)
         if of_tgdi and self._write_code is not None:
             self._write_code(save_directory)

@@ -114,7 +114,17 @@ def test_what_was_saved_in_any_way_loads_in_every_way(checkpoint, model, process
 
 def test_a_checkpoint_needs_no_more_than_transformers_and_pillow():
     """Before any file of a checkpoint runs, transformers asks for what all of them import outside of `try`."""
-    required = {"PIL", "huggingface_hub", "numpy", "torch", "tqdm", "transformers"}
+    required = {
+        "PIL",
+        "huggingface_hub",
+        "numpy",
+        "regex",
+        "safetensors",
+        "tokenizers",
+        "torch",
+        "tqdm",
+        "transformers",
+    }
     for path in code_files().values():
         assert set(get_imports(path)) - sys.stdlib_module_names <= required, path
 
