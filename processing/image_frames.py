@@ -1,7 +1,8 @@
 """From an image as PIL has opened it, or as it came through a copy or another process, to upright RGB pixels."""
 
 import numpy as np
-from PIL import Image, ImageFile, ImageOps
+
+from .pillow import Image, ImageFile, ImageOps
 
 _ORIENTATION = 0x0112  # EXIF tag
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
 
 from .image_frames import is_closed_unread, to_rgb
 from .invalid_post import blaming
+from .pillow import Image, UnidentifiedImageError
 
 # A picture of more pixels is refused before it is decoded: where PIL begins to warn, about 0.25 GiB in memory.
 MAX_IMAGE_PIXELS = 89_478_485

@@ -7,11 +7,11 @@ from itertools import chain, combinations
 from typing import Any
 
 import torch
-from PIL.Image import Image
 
 from .entity_mentions import MAX_ENTITIES, Entity, PostText, head_tail_pairs
 from .image_inputs import open_picture, picture_key
 from .invalid_post import InvalidPost, blaming
+from .pillow import Image
 from .post_keys import checked_post, is_missing, meant_keys, without_nan
 from .query_phrases import queries_for
 
@@ -91,7 +91,7 @@ class PostReader:
         find = partial(_find_entities, ambiguous=ambiguous, most=self.max_entities)
         posts = [_read(number, post, strict, find) for number, post in posts]
         if self.captioner or self.grounder:
-            opened: dict[Any, Image] = {}
+            opened: dict[Any, Image.Image] = {}
             for post in posts:
                 _catching(post, strict, partial(self._open, opened=opened))
             self._add_captions(posts)
@@ -133,7 +133,7 @@ class PostReader:
                 raise InvalidPost(str(error), error.field) from error
             raise
 
-    def _open(self, post: Post, opened: dict[Any, Image]) -> None:
+    def _open(self, post: Post, opened: dict[Any, Image.Image]) -> None:
         """Posts with the same picture get the same object, by which the processor knows it again."""
         if post.given.get("image") is not None:
             with blaming("image"):

@@ -112,10 +112,9 @@ def test_what_was_saved_in_any_way_loads_in_every_way(checkpoint, model, process
     assert not (tmp_path / "last" / "home" / "modules").exists()  # the package runs nothing of a checkpoint
 
 
-def test_a_checkpoint_needs_no_more_than_transformers_and_pillow():
+def test_a_checkpoint_asks_for_no_more_than_transformers_does():
     """Before any file of a checkpoint runs, transformers asks for what all of them import outside of `try`."""
     required = {
-        "PIL",
         "huggingface_hub",
         "numpy",
         "regex",
