@@ -45,6 +45,7 @@ class TGDIPreTrainedModel(PreTrainedModel):
     _no_split_modules = ["VisualPrompts", "TextSelfAttention", "MatchingGate", "PrefixProjection"]
 
     def __init__(self, config: TGDIConfig, *inputs, **kwargs):
+        config.validate()  # it may have been changed since it was made
         # A sub-configuration can be changed without the configuration that holds it.
         for part in ("text_config", "vision_config"):
             check_implementation_of(part, getattr(getattr(config, part, None), "_attn_implementation", None))

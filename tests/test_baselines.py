@@ -167,6 +167,7 @@ def test_options_that_mean_nothing_to_a_baseline():
         ({"fusion_lambda": 0.1}, "`fusion_lambda` is 0.1; no baseline has it"),
         ({"branch_consistency_weight": 1.0}, "`branch_consistency_weight` is 1.0"),
         ({"r_drop_weight": -1.0}, "`r_drop_weight` is -1.0; expected 0 or more"),
+        ({"r_drop_weight": float("nan")}, "`r_drop_weight` is nan; expected 0 or more"),
     ):
         with pytest.raises(StrictDataclassClassValidationError, match=message):
             make(MTBForRelationExtraction, **options)

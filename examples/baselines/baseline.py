@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import fields
+from math import inf
 from typing import Any, NamedTuple
 
 import torch
@@ -68,8 +69,8 @@ class BaselineConfig(TGDIConfig):
         """Part of `@strict`-powered validation. A ResNet has no patches, and needs none here."""
         if foreign := [name for name, default in OF_TGDI_ALONE.items() if getattr(self, name) != default]:
             raise ValueError(f"`{foreign[0]}` is {getattr(self, foreign[0])!r}; no baseline has it, leave it out.")
-        if self.r_drop_weight < 0:
-            raise ValueError(f"`r_drop_weight` is {self.r_drop_weight}; expected 0 or more.")
+        if not 0 <= self.r_drop_weight < inf:
+            raise ValueError(f"`r_drop_weight` is {self.r_drop_weight}; expected 0 or more, and finite.")
         if self.r_drop_weight and self.thresholds is not None:
             raise ValueError(
                 "`r_drop_weight` needs labels that exclude each other; leave it out of a multi-label model."

@@ -1,6 +1,6 @@
 import pytest
 
-from tgdi_hf import TGDIConfig
+from tgdi_hf import TGDIConfig, TGDIForRelationExtraction
 from tgdi_hf.modeling.negative_label import find_negative, likely_negatives, negative_of
 
 from .conftest import tiny_config
@@ -91,3 +91,14 @@ def test_what_a_problem_type_cannot_have(options, message):
         tiny_config(**labels("a", "b"), **options)
     with pytest.raises(Exception, match="says so by naming none"):
         tiny_config(**labels("a", "None"), problem_type="multi_label_classification")
+
+
+@pytest.mark.parametrize(("name", "value"), [("problem_type", "regression"), ("decision_thresholds", [2.0] * 5)])
+def test_a_configuration_that_was_changed_is_checked_again(name, value):
+    config = tiny_config()
+    try:
+        setattr(config, name, value)
+    except ValueError:  # as soon as it is set
+        return
+    with pytest.raises(Exception, match=name):
+        TGDIForRelationExtraction(config)
