@@ -85,10 +85,15 @@ def whole_span(text: str, start: int, end: int) -> tuple[int, int]:
     return start, end
 
 
+def _is_plain(character: str) -> bool:
+    """Whether one code point can be seen by itself."""
+    return "!" <= character <= "~" or _VISIBLE.match(character) is not None
+
+
 def trim(text: str, start: int = 0, end: int | None = None) -> tuple[int, int]:
     """The part of a span from its first visible character to its last; an empty span if there is none."""
     end = len(text) if end is None else end
-    if start < end and _VISIBLE.match(text[start]) and _VISIBLE.match(text[end - 1]):
+    if start < end and _is_plain(text[start]) and _is_plain(text[end - 1]):
         return start, end
     part = text[start:end]
     visible = [(first, last) for first, last in characters(part) if is_visible(part[first:last])]

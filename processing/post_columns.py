@@ -38,11 +38,11 @@ def column(name: str, values: Any, rows: int) -> list:
     """
     if values is None:
         return [None] * rows
-    found = f"{values!r:.80}"
-    if not isinstance(values, str | bytes | bytearray | Mapping | Set) and hasattr(values, "__len__"):
-        if getattr(values, "ndim", 1) and len(values) == rows:
-            return _as_list(values)
-        found = len(values) if getattr(values, "ndim", 1) else found
+    is_column = not isinstance(values, str | bytes | bytearray | Mapping | Set) and hasattr(values, "__len__")
+    is_column = is_column and getattr(values, "ndim", 1) != 0
+    if is_column and len(values) == rows:
+        return _as_list(values)
+    found = len(values) if is_column else f"{values!r:.80}"
     raise ValueError(
         f"`text` has {rows} rows, `{name}` {found}; expected one value (or `None`) a row. One "
         "post given as words is `text=[words], head=[span], tail=[span]`."

@@ -32,11 +32,14 @@ SYNONYMS = {
 # How `datasets` calls the image in the metadata of an imagefolder.
 FILE_NAME = "file_name"
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".jfif", ".png", ".gif", ".webp", ".bmp", ".tif", ".tiff", ".avif", ".heic")
+_NEVER_MISSING = frozenset((str, int, bool, bytes, list, tuple, dict))
 _named: set[str] = set()
 
 
 def is_missing(value: Any) -> bool:
     """Whether a value stands for an empty cell: `None`, NaN of any kind of float, `pandas.NA` or `NaT`."""
+    if type(value) in _NEVER_MISSING:  # nearly all there is, and asking abstract classes takes its time
+        return False
     if value is None or type(value).__name__ in ("NAType", "NaTType"):
         return True
     return isinstance(value, Number | np.generic) and bool(value != value)
@@ -50,6 +53,8 @@ def without_nan(post: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _none_if_missing(value: Any, nested: bool) -> Any:
+    if value is None or type(value) is str:
+        return value
     if nested and isinstance(value, Mapping):
         return {key: _none_if_missing(part, nested=False) for key, part in value.items()}
     is_list = isinstance(value, list | tuple) or (isinstance(value, np.ndarray) and value.dtype == object)

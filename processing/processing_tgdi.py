@@ -304,7 +304,7 @@ class TGDIProcessor(PortableProcessor):
 
     def _options(self, kwargs: dict[str, Any]) -> tuple[int, int | None, str | None, dict[str, Any]]:
         """For this call the limit in tokens, a fixed length, the type of tensors, and the image processor's options."""
-        if not kwargs:
+        if not kwargs or kwargs == {"return_tensors": "pt"}:
             return self._limit(self.max_length), None, "pt", {}
         kwargs, tensor_type = checked_call(kwargs, set(TGDITextKwargs.__annotations__), self.image_processor)
         options = self._merge_kwargs(TGDIProcessorKwargs, **kwargs)
