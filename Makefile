@@ -17,7 +17,7 @@ test: $(VENV)/.installed-test
 	$(PYTEST) -n 2
 
 test-slow: $(VENV)/.installed-test
-	$(PYTEST) -m slow
+	$(PYTEST) -m slow -o verbosity_subtests=0
 
 # transformers' own common tests, against the model, configuration, processor and pipeline of this package. pip fetches
 # them once, with the source distribution of the installed version, into the environment or the folder that

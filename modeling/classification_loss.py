@@ -32,8 +32,8 @@ def classification_loss(
         if labels.shape != scores.shape[:1] or labels.is_floating_point() or labels.dtype == torch.bool:
             raise ValueError(
                 f"`labels` has shape {tuple(labels.shape)} and type {labels.dtype}; a single-label model expects "
-                f"integer ids of shape {tuple(scores.shape[:1])}. For several relations per entity pair build the model with "
-                "`problem_type='multi_label_classification'`."
+                f"integer ids of shape {tuple(scores.shape[:1])}. For several relations per entity pair build the "
+                "model with `problem_type='multi_label_classification'`."
             )
         return fixed_cross_entropy(scores.float(), labels.long(), num_items_in_batch=num_items_in_batch)
     if labels.shape != scores.shape:

@@ -64,7 +64,7 @@ class TGDIModelTest(WithSkips, ModelTesterMixin, unittest.TestCase):
         "test_multimodal_outputs_are_returned": "a test of models that generate text",
         "test_generation_tester_mixin_inheritance": "a test of models that generate text",
         "test_feed_forward_chunking": "TGDI chunks no feed-forward layers of its own",
-        "test_reverse_loading_mapping": "TGDI saves weights by their names in the model, not by an encoder's older ones",
+        "test_reverse_loading_mapping": "weights are saved by their names in the model, not by an encoder's older ones",
     }
 
     def setUp(self):
