@@ -8,7 +8,7 @@ CONSTRAINTS ?= $(if $(shell command -v nvidia-smi 2>/dev/null),,-c constraints-c
 # Each of two test processes computes with one thread.
 PYTEST := OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/python -m pytest
 
-.PHONY: demo test test-slow test-browser style format clean
+.PHONY: demo test test-slow test-common test-browser style format clean
 
 demo: $(VENV)/.installed
 	$(BIN)/tgdi demo --output runs/demo
@@ -17,7 +17,14 @@ test: $(VENV)/.installed-test
 	$(PYTEST) -n 2
 
 test-slow: $(VENV)/.installed-test
-	$(PYTEST) -m slow
+	$(PYTEST) -m slow -o verbosity_subtests=0
+
+# transformers' own common tests, against the model, configuration, processor and pipeline of this package. pip fetches
+# them once, with the source distribution of the installed version, into the environment or the folder that
+# TRANSFORMERS_TESTS names. `make test-slow` skips them where they are missing.
+test-common: $(VENV)/.installed-test
+	$(BIN)/python -m tests.common.upstream
+	$(PYTEST) -m slow -n 2 -p no:cacheprovider -o verbosity_subtests=0 tests/common
 
 # The page of `tgdi app` in Chromium, which the system has to have (Debian: apt install chromium).
 test-browser: $(VENV)/.installed-test $(VENV)/.installed-browser

@@ -42,6 +42,7 @@ EXTRAS = {
         "hypothesis>=6.100",
         "jsonschema>=4.20",
         "matplotlib>=3.9",
+        "parameterized>=0.9",  # transformers' common tests
         "peft>=0.21",
         "pytest>=9.0",
         "pytest-xdist>=3.6",

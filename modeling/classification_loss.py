@@ -25,10 +25,17 @@ def classification_loss(
             of all batches that are accumulated to one step. By default those of this batch.
 
     Raises:
-        ValueError: With `multi_label`, labels of another shape than the scores.
+        ValueError: Labels of another shape or kind than these.
     """
     if not multi_label:
-        return fixed_cross_entropy(scores.float(), labels, num_items_in_batch=num_items_in_batch)
+        # PyTorch takes floating-point targets of the scores' shape for probabilities, so flags would pass unnoticed.
+        if labels.shape != scores.shape[:1] or labels.is_floating_point() or labels.dtype == torch.bool:
+            raise ValueError(
+                f"`labels` has shape {tuple(labels.shape)} and type {labels.dtype}; a single-label model expects "
+                f"integer ids of shape {tuple(scores.shape[:1])}. For several relations per entity pair build the "
+                "model with `problem_type='multi_label_classification'`."
+            )
+        return fixed_cross_entropy(scores.float(), labels.long(), num_items_in_batch=num_items_in_batch)
     if labels.shape != scores.shape:
         raise ValueError(
             f"`labels` has shape {tuple(labels.shape)}; a multi-label model expects {tuple(scores.shape)}: 1 for each "

@@ -220,11 +220,17 @@ class TGDIConfig(PreTrainedConfig):
         if of_tgdi := self.model_type == TGDIConfig.model_type:  # not that of another model which inherits this one
             self.auto_map = auto_map(getattr(self, "auto_map", None), save_directory)
             self.custom_pipelines = custom_pipelines(self._is_remote())
-        for encoder in (self.text_config, self.vision_config):
-            # A folder of this machine means nothing on another one, and says who works where.
-            if not is_hub_name(encoder.name_or_path):
-                encoder.name_or_path = ""
-        super().save_pretrained(save_directory)
+        # A folder of this machine means nothing on another one, and says who works where: it is kept out of the file.
+        folders = [
+            (encoder.__dict__, encoder.__dict__.pop("_name_or_path"))
+            for encoder in (self.text_config, self.vision_config)
+            if "_name_or_path" in encoder.__dict__ and not is_hub_name(encoder._name_or_path)
+        ]
+        try:
+            super().save_pretrained(save_directory)
+        finally:
+            for attributes, folder in folders:
+                attributes["_name_or_path"] = folder
         if of_tgdi and self._write_code is not None:
             self._write_code(save_directory)
         if push_to_hub:

@@ -26,6 +26,30 @@ def test_labels_of_another_shape_are_refused():
         classification_loss(SCORES, torch.tensor([0, 1]), True)
 
 
+@pytest.mark.parametrize(
+    "labels",
+    [
+        torch.tensor([0.0, 1.0]),
+        torch.tensor([[0], [1]]),
+        HELD,
+        HELD.long(),
+        torch.tensor([False, True]),
+        torch.tensor(1),
+    ],
+    ids=["floats", "a column", "probabilities", "flags", "bools", "one id"],
+)
+def test_labels_of_a_single_label_model_are_ids(labels):
+    with pytest.raises(ValueError, match=r"a single-label model expects integer ids of shape \(2,\)"):
+        classification_loss(SCORES, labels)
+
+
+@pytest.mark.parametrize("dtype", [torch.int64, torch.int32, torch.int8, torch.uint8])
+def test_ids_may_have_any_integer_type(dtype):
+    # -log of 3/4 for the second score of the first row, and of 1/4 for that of the second.
+    loss = classification_loss(SCORES, torch.tensor([1, 1], dtype=dtype))
+    assert loss.item() == pytest.approx((math.log(4 / 3) + math.log(4)) / 2)
+
+
 def test_a_multi_label_model_learns_sets(inputs):
     model = tiny_model(problem_type="multi_label_classification").train()
     held = torch.tensor([[1.0, 1, 0, 0, 0], [0, 0, 0, 0, 0], [0, 0, 1, 0, 1], [1, 0, 0, 0, 0]])

@@ -1,3 +1,4 @@
+import copy
 import json
 
 import pytest
@@ -27,6 +28,29 @@ def test_round_trip_through_a_folder(tmp_path):
     assert again.text_config.model_type == "roberta"
     assert again.vision_config.model_type == "dinov2"
     assert again.num_labels == 7
+
+
+@pytest.mark.parametrize(
+    "names", [("", ""), ("/home/ann/bert", "google/vit-base-patch16-224"), ("./bert", "/home/ann/vit")]
+)
+def test_saving_leaves_a_configuration_as_it_was(tmp_path, names):
+    config = tiny_config()
+    config.text_config._name_or_path, config.vision_config._name_or_path = names
+    config.save_pretrained(tmp_path / "first")  # adds where its code is
+    before = copy.deepcopy(config.to_dict())
+    config.save_pretrained(tmp_path / "second")
+    assert config.to_dict() == before
+    assert (config.text_config._name_or_path, config.vision_config._name_or_path) == names
+    assert "/home/ann" not in (tmp_path / "second" / "config.json").read_text()
+
+
+def test_a_failed_save_leaves_a_configuration_as_it_was(tmp_path):
+    config = tiny_config()
+    config.text_config._name_or_path = "/home/ann/bert"
+    (tmp_path / "file").write_text("")
+    with pytest.raises(AssertionError, match="should be a directory"):
+        config.save_pretrained(tmp_path / "file")
+    assert config.text_config._name_or_path == "/home/ann/bert"
 
 
 def test_a_nested_wish_for_remote_code_does_not_survive():
