@@ -17,6 +17,7 @@ from .entity_mentions import Entity, check_ambiguous
 from .entity_pairs import allowed_relations, symmetric_relations, tail_first_bias
 from .evidence import branch_shares, gate_summary, similarity_maps
 from .invalid_post import InvalidPost
+from .post_containers import as_mapping_hint
 from .post_reader import Post, PostReader
 from .relation_labels import RelationLabels
 from .whole_folder import whole_folder
@@ -122,7 +123,7 @@ class MultimodalRelationExtractionPipeline(Pipeline):
                 - `head` and `tail`: spans `[start, end)` of characters (or words), or what the entities are called
                   where they are in the text once (or see `ambiguous`), or mappings as token-classification pipelines
                   give them; or instead `entities`, a list of such, for all pairs among them;
-                - and if there are any `image` (path, PIL image, array or `{"bytes": …}`), `objects` (boxes on the
+                - and if there are any `image` (path, PIL image, array, or the bytes of a file), `objects` (boxes on the
                   image, or pictures) and `caption`; and `id`, which is passed on.
             batch_size (`int`, defaults to 16): Posts that are read together.
             rows_per_pass (`int`, defaults to 64): The most pairs in one run of the text encoder; the pictures of a
@@ -173,6 +174,8 @@ class MultimodalRelationExtractionPipeline(Pipeline):
         one = isinstance(posts, Mapping)
         # Datasets of torch have places and a length, and need not say how they are iterated over.
         many = isinstance(posts, Iterable) or (hasattr(posts, "__getitem__") and hasattr(posts, "__len__"))
+        if not one and (expected := as_mapping_hint(posts)):
+            raise InvalidPost(f"The posts are a {type(posts).__name__}; expected {expected}.")
         if isinstance(posts, str | bytes) or not (one or many):
             raise InvalidPost(
                 f"The post is {posts!r:.80}; expected a mapping with text, head and tail, or a list of such."
@@ -289,9 +292,12 @@ class MultimodalRelationExtractionPipeline(Pipeline):
         top_k: int | None,
         drop_none: bool,
         evidence: bool,
+        strict: bool,
         **settings,
     ):
         """From the model's outputs to a result for each post."""
+        for post in batch["posts"]:
+            _refuse_nan(post, batch, strict)
         return [self._result(post, batch, labels, top_k, drop_none, evidence) for post in batch["posts"]]
 
     def _result(
@@ -474,6 +480,18 @@ def _check_numbers(options: Mapping[str, Any]) -> None:
         raise ValueError(f"`threshold` is {threshold!r}; expected a probability between 0 and 1.")
 
 
+def _refuse_nan(post: Post, batch: Mapping[str, Any], strict: bool) -> None:
+    """NaN is neither larger nor smaller than anything, so that any relation could come out as the best."""
+    if post.error is not None or not batch["probabilities"][post.rows].isnan().any():
+        return
+    post.error = InvalidPost(
+        f"{post.where}: the model's scores are NaN. Its weights are, or half precision has overflowed: load it in "
+        "float32 or bfloat16 (`dtype`)."
+    )
+    if strict:
+        raise post.error
+
+
 def _batches(posts: Iterable, settings: Mapping[str, Any]) -> Iterator[list[tuple[int, Any]]]:
     numbered = iter(enumerate(posts))
     while batch := list(islice(numbered, settings["batch_size"])):
@@ -487,12 +505,22 @@ def _ahead(function: Callable, items: Iterable, workers: int) -> Iterator:
         return
     with ThreadPoolExecutor(workers) as pool:
         coming: deque[Future] = deque()
-        for item in items:
+        items, failure = iter(items), None
+        while True:
+            try:
+                item = next(items)
+            except StopIteration:
+                break
+            except BaseException as error:  # an interrupt, too: what was read before it is not lost
+                failure = error
+                break
             coming.append(pool.submit(function, item))
             if len(coming) > workers:
                 yield coming.popleft().result()
         while coming:
             yield coming.popleft().result()
+        if failure is not None:
+            raise failure
 
 
 def _described(text: str, entity: Entity) -> dict[str, Any]:

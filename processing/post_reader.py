@@ -12,6 +12,7 @@ from PIL.Image import Image
 from .entity_mentions import MAX_ENTITIES, Entity, PostText, head_tail_pairs
 from .image_inputs import open_picture, picture_key
 from .invalid_post import InvalidPost, blaming
+from .post_containers import as_mapping_hint
 from .post_keys import checked_post, is_missing, meant_keys, without_nan
 from .query_phrases import queries_for
 
@@ -167,7 +168,10 @@ def _read(number: int, given: Any, strict: bool, find: Callable[[Post], Any]) ->
         _catching(post, strict, find)
         return post
     if not isinstance(given, InvalidPost):  # such comes from a reader of files that could not make a post of a row
-        given = InvalidPost(f"{where} is {given!r:.80}; expected a mapping with text, head and tail.")
+        if hint := as_mapping_hint(given):
+            given = InvalidPost(f"{where} is a {type(given).__name__}; expected {hint}.")
+        else:
+            given = InvalidPost(f"{where} is {given!r:.80}; expected a mapping with text, head and tail.")
     if strict:
         raise given
     return Post({"id": given.id}, where, error=given)

@@ -766,6 +766,9 @@ def _invalid_configuration() -> type[Exception]:
 
 def main() -> None:
     """The entry point: what is wrong with the input is a message, not a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # posts have characters that ASCII and Windows' code pages lack
+            stream.reconfigure(errors="backslashreplace")
     try:
         app()
     except BrokenPipeError:  # `| head` has seen enough

@@ -9,6 +9,7 @@ import torch
 
 from .processing.entity_mentions import check_ambiguous, text_and_spans
 from .processing.invalid_post import InvalidPost
+from .processing.post_containers import as_mapping_hint
 from .processing.post_keys import checked_post, is_missing
 from .processing.processing_tgdi import TGDIProcessor
 from .shared_batch import SharedBatch
@@ -79,6 +80,10 @@ class TGDICollator:
         """
         if not rows:
             raise ValueError("Expected the rows of a batch, at least one; got none.")
+        for i, row in enumerate(rows):
+            if not isinstance(row, Mapping):
+                expected = as_mapping_hint(row) or "a mapping with text, head and tail"
+                raise InvalidPost(f"Row {i} of the batch is a {type(row).__name__}; expected {expected}.")
         names = [_name(row, i) for i, row in enumerate(rows)]
         rows = [_checked(row, name) for row, name in zip(rows, names)]
         heads, tails = zip(*[_spans(row, name, self.ambiguous) for row, name in zip(rows, names)])

@@ -20,6 +20,7 @@ from .processing.post_keys import without_nan
 READERS = {".jsonl": "json", ".json": "json", ".csv": "csv", ".parquet": "parquet"}
 COMPRESSED = ".gz"
 NAN = re.compile(rb"[:,[]\s*NaN\b")
+_FORMATS_OF_TABLES = ("pandas", "arrow", "polars")
 SPLITS = ("train", "validation", "test")
 
 
@@ -145,9 +146,12 @@ def undecoded(dataset):
     Args:
         dataset: Of `datasets`, or a dictionary of splits. What declares no features, such as a stream that was mapped,
             a list or a dataset of torch, has no images that are decoded when they are read, and is returned as it is.
+            A dataset whose rows are tables (`with_format("pandas")`, …) gets rows that are mappings.
     """
     if isinstance(dataset, Mapping):
         return type(dataset)({split: undecoded(rows) for split, rows in dataset.items()})
+    if getattr(dataset, "format", {}).get("type") in _FORMATS_OF_TABLES:
+        dataset = dataset.with_format(None, columns=dataset.format["columns"])
     features = getattr(dataset, "features", None)
     for name, feature in features.items() if isinstance(features, Features) else ():
         if isinstance(feature, Image) and feature.decode:

@@ -601,3 +601,27 @@ def test_the_order_of_a_pair_is_not_taken_for_a_relation(listed_in_one_order):
     # What is said clearly is still found.
     clear = [{"text": f"Ann {verb} Bob", "entities": ["Ann", "Bob"]} for verb in ("quotes", "praises")]
     assert share(result["pairs"][0] for result in pipe(clear)) == 1
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, OSError])
+@pytest.mark.parametrize("workers", [0, 1, 3])
+def test_what_was_read_before_the_source_failed_is_not_lost(pipe, workers, error):
+    def posts():
+        yield from [POST] * 6
+        raise error
+
+    results = pipe(posts(), batch_size=2, num_workers=workers)
+    for _ in range(6):
+        next(results)
+    with pytest.raises(error):
+        next(results)
+
+
+@pytest.mark.parametrize("posts", [POST, MANY])
+def test_nan_is_no_score(pipe, posts):
+    """As from float16 that overflows: any relation would come out as the best."""
+    with torch.no_grad():
+        pipe.model.classifier.bias[0] = torch.nan
+    with pytest.raises(InvalidPost, match="post 0: the model's scores are NaN.*float32 or bfloat16"):
+        pipe(posts)
+    assert pipe([{**posts, "id": 7}], strict=False)[0].keys() == {"id", "error", "field"}
