@@ -21,7 +21,7 @@ from .mnre import load_mnre
 from .modeling.modeling_tgdi import TGDIForRelationExtraction
 from .modeling.negative_label import AUTO, MULTI_LABEL, NEGATIVE, find_negative, negative_of
 from .modeling.pretrained_towers import as_vision_tower, load_tower
-from .posts import digest_of, texts_of, undecoded
+from .posts import digest_of, find_splits, texts_of, undecoded
 from .processing.processing_tgdi import TGDIProcessor
 from .trainer_setup import EXTRA_LOSSES, check_best_metric, checked_model_init, cuts_batches, relation_names
 from .vision_features import VisionFeatures, compute_vision_features
@@ -48,10 +48,16 @@ def load_data(path: str | Path, objects: str = "none", strict: bool = True, nega
         `DatasetDict` whose `label` is a `ClassLabel`, or a list of such.
 
     Raises:
-        ValueError: Options of an MNRE folder for a saved `DatasetDict`, or what `load_mnre` refuses.
+        ValueError: Options of an MNRE folder for a saved `DatasetDict`; posts that were not prepared; or what
+            `load_mnre` refuses.
     """
     path = Path(path)
     saved = next((place for place in (path, path / "dataset") if (place / "dataset_dict.json").is_file()), None)
+    if saved is None and not (path / "txt").exists() and (path.is_file() or find_splits(path)):
+        raise ValueError(
+            f"{path} has posts as they are; what is trained or scored on has to be prepared: tgdi prepare {path} "
+            "PREPARED (with --captioner none --grounder none it only checks the posts and finds their images)."
+        )
     if saved is None:
         return load_mnre(path, objects=objects, strict=strict)
     if objects != "none" or not strict:
