@@ -46,6 +46,7 @@ DEFAULTS = {
     "negative_label": "auto",
     "threshold": None,
     "ambiguous": "error",
+    "truncation": True,
 }
 
 
@@ -110,6 +111,8 @@ class MultimodalRelationExtractionPipeline(Pipeline):
             )
         _check_numbers(options)
         check_ambiguous(options.get("ambiguous", "error"))
+        if not isinstance(options.get("truncation", True), bool):
+            raise ValueError(f"`truncation` is {options['truncation']!r}; expected True or False.")
         # Every stage takes its own from one set of options.
         return options, {}, {}
 
@@ -147,6 +150,8 @@ class MultimodalRelationExtractionPipeline(Pipeline):
                 is in the text more than once: `"error"` says where; `"first"` takes the first place; `"all"` takes
                 every place as an entity of its own. A post with head and tail then gives `{"pairs": […]}`, too, with
                 a result for every place of the head with every place of the tail, as given, in the order of the text.
+            truncation (`bool`, defaults to `True`): Cut a text that is too long for the model around its entities;
+                `False`: such a post can't be used.
 
         Returns:
             For one post a result, for a list a list, else an iterator that reads on as results are taken. A result has
@@ -155,7 +160,8 @@ class MultimodalRelationExtractionPipeline(Pipeline):
             `score` are `None`), and `gate`: the mean of the matching gate, how much of the
             fused states the text let through, `None` without picture or gate. That of a post with `entities` is
             `{"pairs": […]}`, with one such result for every two; head and tail are in the order of the
-            relation, or if that holds both ways in the order of the text.
+            relation, or if that holds both ways in the order of the text. Where something was too long for the model
+            and was cut, `truncated` says what: `["text"]`, `["caption"]` or both.
 
             `evidence` adds to each a mapping of what there was when head and tail were read in the order of the result:
             - `matching_gate`: `mean`, `std`, `quantiles` of Eq. 10; `None` without picture;
@@ -224,9 +230,11 @@ class MultimodalRelationExtractionPipeline(Pipeline):
                 bar.update(len(results))
                 yield from results
 
-    def preprocess(self, posts: list[tuple[int, Any]], strict: bool, ambiguous: str, **settings: Any) -> dict[str, Any]:
+    def preprocess(
+        self, posts: list[tuple[int, Any]], strict: bool, ambiguous: str, truncation: bool, **settings: Any
+    ) -> dict[str, Any]:
         """See `PostReader`."""
-        return self.reader(posts, strict, ambiguous)
+        return self.reader(posts, strict, ambiguous, truncation)
 
     def _forward(
         self, batch: dict[str, Any], rows_per_pass: int, evidence: bool, labels: RelationLabels, **settings: Any
@@ -314,6 +322,8 @@ class MultimodalRelationExtractionPipeline(Pipeline):
             return {**result, "error": str(post.error), "field": post.error.field}
         if post.added:
             result["added"] = post.added
+        if post.truncated:
+            result["truncated"] = post.truncated
         scores, places = self._scores(post, batch["probabilities"], labels)
         alone = [None] * len(places)
         if evidence:

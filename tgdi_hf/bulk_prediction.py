@@ -30,6 +30,7 @@ COLUMNS = {
     "relations": str,
     "pairs": str,
     "evidence": str,
+    "truncated": str,
 }
 ERROR_COLUMNS = {"row": int, "id": str, "field": str, "error": str}
 ROWS_BETWEEN_SAVES = 1024

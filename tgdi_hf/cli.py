@@ -424,6 +424,9 @@ def predict(
     no_negative: NoNegative = False,
     threshold: Threshold = None,
     ambiguous: Ambiguous = Places.error,
+    truncation: Annotated[
+        bool, typer.Option(help="Cut texts that are too long for the model around their entities, or report them.")
+    ] = True,
     strict: Annotated[bool, typer.Option(help="Stop at a post that can't be used.")] = False,
     errors: Annotated[
         Path | None, typer.Option(help="Where such posts go, with the reason.", show_default="OUTPUT.errors.jsonl")
@@ -454,7 +457,7 @@ def predict(
     options = {
         "top_k": top_k, "drop_none": drop_none, "evidence": evidence, "pairs": _number_or_name(pairs),
         "negative_label": chosen, "threshold": threshold, "ambiguous": ambiguous.value, "batch_size": batch_size,
-        "strict": strict,
+        "strict": strict, "truncation": truncation,
     }  # fmt: skip
     if str(output) == "-":
         from .bulk_prediction import print_predictions

@@ -625,3 +625,34 @@ def test_nan_is_no_score(pipe, posts):
     with pytest.raises(InvalidPost, match="post 0: the model's scores are NaN.*float32 or bfloat16"):
         pipe(posts)
     assert pipe([{**posts, "id": 7}], strict=False)[0].keys() == {"id", "error", "field"}
+
+
+LONG = " and so on" * 200
+
+
+@pytest.mark.parametrize(
+    ("post", "cut"),
+    [
+        (POST, None),
+        ({**POST, "text": POST["text"] + LONG}, ["text"]),
+        ({**POST, "caption": "two men" + LONG}, ["caption"]),
+        ({**POST, "text": POST["text"] + LONG, "caption": "two men"}, ["text", "caption"]),
+        ({**MANY, "text": MANY["text"] + LONG}, ["text"]),
+        ({**MANY, "caption": "two men" + LONG}, ["caption"]),
+    ],
+)
+def test_results_say_what_was_cut(pipe, post, cut):
+    """Each result, not a warning that is said once for all."""
+    assert [one.get("truncated") for one in pipe([post, POST, post], batch_size=2)] == [cut, None, cut]
+
+
+def test_a_text_that_is_too_long_can_be_refused(pipe):
+    long = {**POST, "text": POST["text"] + LONG, "id": 1}
+    with pytest.raises(InvalidPost, match="post 1: the text has 8.. tokens with its markers, more than the limit of"):
+        pipe([POST, long], truncation=False)
+    found = pipe([POST, long, {**POST, "caption": LONG}], truncation=False, strict=False)
+    assert [("error" in one, one.get("field")) for one in found] == [(False, None), (True, "text"), (False, None)]
+    with pytest.raises(ValueError, match="`truncation` is 'error'; expected True or False"):
+        pipe(POST, truncation="error")
+    with pytest.raises(InvalidPost, match="row 0 of the batch.*more than the limit"):
+        TGDICollator(pipe.processor, truncation=False)([long])
