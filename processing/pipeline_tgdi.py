@@ -521,7 +521,7 @@ def _ahead(function: Callable, items: Iterable, workers: int) -> Iterator:
                 item = next(items)
             except StopIteration:
                 break
-            except BaseException as error:  # an interrupt, too: what was read before it is not lost
+            except Exception as error:  # what was read before it is not lost; an interrupt stops at once
                 failure = error
                 break
             coming.append(pool.submit(function, item))

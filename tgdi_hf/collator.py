@@ -70,9 +70,9 @@ class TGDICollator:
         r"""
         Args:
             rows: Mappings with `text` or `words`; `head` and `tail`, as spans or by what they are called in the text;
-                and optionally `image`, `objects`, `caption` and `label` (or `labels`); `where` or `id` names the row in messages.
-                `None` and NaN are missing values. Other keys are ignored; one that is probably a misspelling of these
-                is named in a warning.
+                and optionally `image`, `objects`, `caption` and `label` (or `labels`); `where` or `id` names the row in
+                messages. `None` and NaN are missing values. Other keys are ignored; one that is probably a misspelling
+                of these is named in a warning.
 
         Returns:
             The processor's tensors, distinct pictures in `pixel_values`, and `labels` if the rows have them: `(B,)`, or
