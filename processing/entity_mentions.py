@@ -12,6 +12,7 @@ from .grapheme_clusters import is_visible, trim
 from .invalid_post import InvalidPost
 from .mention_search import Span, near_miss, occurrences
 from .named_spans import agrees, recount
+from .post_containers import several_posts_hint
 
 AMBIGUOUS = ("error", "first", "all")  # ways to treat an entity that is in the text more than once
 MAX_ENTITIES = 64  # of one post, which make 4,032 ordered pairs
@@ -73,10 +74,12 @@ class PostText:
             self.text, self._places = words_to_text(self.words, [(i, i + 1) for i in range(len(self.words))])
         elif self.text is None:
             keys = ", ".join(map(str, post)) or "nothing"
-            raise InvalidPost(f"{where}: the post has no text: neither `text` nor `words`, only {keys}.", "text")
+            hint = several_posts_hint(post)
+            raise InvalidPost(f"{where}: the post has no text: neither `text` nor `words`, only {keys}.{hint}", "text")
         if not isinstance(self.text, str) or not is_visible(self.text):
             field, found = ("text", self.text) if self.words is None else ("words", self.words)
-            raise InvalidPost(f"{where}: the post has no text: `{field}` is {found!r:.80}.", field)
+            hint = several_posts_hint(post) if self.words is None else ""
+            raise InvalidPost(f"{where}: the post has no text: `{field}` is {found!r:.80}.{hint}", field)
         if self.words is not None:
             self._read_written(written)
 

@@ -1,5 +1,6 @@
 """Opening, checking and cutting pictures, whatever form they come in."""
 
+import errno
 import hashlib
 import io
 import math
@@ -11,6 +12,7 @@ import numpy as np
 import torch
 
 from .image_frames import is_closed_unread, to_rgb
+from .image_sources import as_source, is_open_file, path_advice, short_name
 from .invalid_post import blaming
 from .pillow import Image, UnidentifiedImageError
 
@@ -50,9 +52,9 @@ class PictureBatch:
     def add(self, source: Any, where: str, field: str = "image") -> tuple[Hashable, int]:
         r"""
         Args:
-            source: A PIL image; a path; an array of shape (height, width), (height, width, channels) or (channels,
-                height, width), unsigned bytes or floats from 0 to 1; or a mapping with `bytes` or `path` as `datasets`
-                stores images.
+            source: A PIL image; a path; the bytes of a file; an array of shape (height, width), (height, width,
+                channels) or (channels, height, width), unsigned bytes or floats from 0 to 1; or a mapping with `bytes`
+                or `path` as `datasets` stores images.
             where: Names the picture in messages.
             field: The key of the post that it comes from.
 
@@ -151,6 +153,7 @@ def open_picture(source: Any, where: str, max_pixels: int = MAX_IMAGE_PIXELS) ->
         UnreadableFile: The file can't be read.
         ValueError: What is there is not a picture, is damaged or too large.
     """
+    source = as_source(source)
     if isinstance(source, np.ndarray | torch.Tensor):
         return _from_array(source, where)
     if isinstance(source, Image.Image):
@@ -163,7 +166,7 @@ def open_picture(source: Any, where: str, max_pixels: int = MAX_IMAGE_PIXELS) ->
     try:
         image = Image.open(file)
     except FileNotFoundError:
-        raise UnreadableFile(f"{where}: there is no such file. Where a picture is missing, pass `None`.") from None
+        raise UnreadableFile(f"{where}: there is no such file. {path_advice(file)}") from None
     except UnidentifiedImageError:
         raise ValueError(f"{where} is not a picture in any format that PIL knows.") from None
     except Image.DecompressionBombError as error:
@@ -172,6 +175,8 @@ def open_picture(source: Any, where: str, max_pixels: int = MAX_IMAGE_PIXELS) ->
             f"processor, now {max_pixels:,}, and `PIL.Image.MAX_IMAGE_PIXELS`."
         ) from None
     except Exception as error:  # decoders raise whatever a damaged header leads them to
+        if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+            raise UnreadableFile(f"{where}: the path is too long. {path_advice(file)}") from None
         _refuse_unreadable(error, where)
         raise ValueError(f"{where} can't be opened as a picture: {error}") from error
     with image:
@@ -226,6 +231,7 @@ def _pixels_of(box: tuple[float, float, float, float], size: Sequence[int], wher
 
 def picture_key(source: Any, where: str) -> tuple:
     """Equal for pictures that are the same Python object, have the same path or the same encoded bytes."""
+    source = as_source(source)
     if isinstance(source, Image.Image | np.ndarray | torch.Tensor):
         return "object", _TheSame(source)
     if isinstance(source, Mapping):
@@ -237,9 +243,12 @@ def picture_key(source: Any, where: str) -> tuple:
         source = source.get("path")
     if isinstance(source, str | os.PathLike):
         return "path", os.fspath(source)
+    found = type(source).__name__
+    if is_open_file(source):
+        found += ", an open file: pass the bytes, `file.read()`, or the path"
     raise ValueError(
-        f"{where}: expected a picture as PIL image, path, array or mapping with `bytes` or `path` (or, among objects, "
-        f"a box of four numbers), found {type(source).__name__}."
+        f"{where}: expected a picture as PIL image, path, array, bytes of a file or mapping with `bytes` or `path` "
+        f"(or, among objects, a box of four numbers), found {found}."
     )
 
 
@@ -248,7 +257,7 @@ def _file(source: Any, where: str) -> tuple[Any, str]:
     content = None
     if isinstance(source, Mapping):
         content, source = source.get("bytes"), source.get("path")
-    return (source if content is None else io.BytesIO(content)), f"{where}, {source}" if source else where
+    return (source if content is None else io.BytesIO(content)), f"{where}, {short_name(source)}" if source else where
 
 
 def _decoded(image: Image.Image, where: str, max_pixels: int) -> Image.Image:

@@ -17,6 +17,7 @@ from .entity_mentions import Entity, check_ambiguous
 from .entity_pairs import allowed_relations, symmetric_relations, tail_first_bias
 from .evidence import branch_shares, gate_summary, similarity_maps
 from .invalid_post import InvalidPost
+from .post_containers import as_mapping_hint
 from .post_reader import Post, PostReader
 from .relation_labels import RelationLabels
 from .whole_folder import whole_folder
@@ -45,6 +46,7 @@ DEFAULTS = {
     "negative_label": "auto",
     "threshold": None,
     "ambiguous": "error",
+    "truncation": True,
 }
 
 
@@ -109,6 +111,8 @@ class MultimodalRelationExtractionPipeline(Pipeline):
             )
         _check_numbers(options)
         check_ambiguous(options.get("ambiguous", "error"))
+        if not isinstance(options.get("truncation", True), bool):
+            raise ValueError(f"`truncation` is {options['truncation']!r}; expected True or False.")
         # Every stage takes its own from one set of options.
         return options, {}, {}
 
@@ -122,7 +126,7 @@ class MultimodalRelationExtractionPipeline(Pipeline):
                 - `head` and `tail`: spans `[start, end)` of characters (or words), or what the entities are called
                   where they are in the text once (or see `ambiguous`), or mappings as token-classification pipelines
                   give them; or instead `entities`, a list of such, for all pairs among them;
-                - and if there are any `image` (path, PIL image, array or `{"bytes": …}`), `objects` (boxes on the
+                - and if there are any `image` (path, PIL image, array, or the bytes of a file), `objects` (boxes on the
                   image, or pictures) and `caption`; and `id`, which is passed on.
             batch_size (`int`, defaults to 16): Posts that are read together.
             rows_per_pass (`int`, defaults to 64): The most pairs in one run of the text encoder; the pictures of a
@@ -146,6 +150,8 @@ class MultimodalRelationExtractionPipeline(Pipeline):
                 is in the text more than once: `"error"` says where; `"first"` takes the first place; `"all"` takes
                 every place as an entity of its own. A post with head and tail then gives `{"pairs": […]}`, too, with
                 a result for every place of the head with every place of the tail, as given, in the order of the text.
+            truncation (`bool`, defaults to `True`): Cut a text that is too long for the model around its entities;
+                `False`: such a post can't be used.
 
         Returns:
             For one post a result, for a list a list, else an iterator that reads on as results are taken. A result has
@@ -154,7 +160,8 @@ class MultimodalRelationExtractionPipeline(Pipeline):
             `score` are `None`), and `gate`: the mean of the matching gate, how much of the
             fused states the text let through, `None` without picture or gate. That of a post with `entities` is
             `{"pairs": […]}`, with one such result for every two; head and tail are in the order of the
-            relation, or if that holds both ways in the order of the text.
+            relation, or if that holds both ways in the order of the text. Where something was too long for the model
+            and was cut, `truncated` says what: `["text"]`, `["caption"]` or both.
 
             `evidence` adds to each a mapping of what there was when head and tail were read in the order of the result:
             - `matching_gate`: `mean`, `std`, `quantiles` of Eq. 10; `None` without picture;
@@ -173,6 +180,8 @@ class MultimodalRelationExtractionPipeline(Pipeline):
         one = isinstance(posts, Mapping)
         # Datasets of torch have places and a length, and need not say how they are iterated over.
         many = isinstance(posts, Iterable) or (hasattr(posts, "__getitem__") and hasattr(posts, "__len__"))
+        if not one and (expected := as_mapping_hint(posts)):
+            raise InvalidPost(f"The posts are a {type(posts).__name__}; expected {expected}.")
         if isinstance(posts, str | bytes) or not (one or many):
             raise InvalidPost(
                 f"The post is {posts!r:.80}; expected a mapping with text, head and tail, or a list of such."
@@ -221,9 +230,11 @@ class MultimodalRelationExtractionPipeline(Pipeline):
                 bar.update(len(results))
                 yield from results
 
-    def preprocess(self, posts: list[tuple[int, Any]], strict: bool, ambiguous: str, **settings: Any) -> dict[str, Any]:
+    def preprocess(
+        self, posts: list[tuple[int, Any]], strict: bool, ambiguous: str, truncation: bool, **settings: Any
+    ) -> dict[str, Any]:
         """See `PostReader`."""
-        return self.reader(posts, strict, ambiguous)
+        return self.reader(posts, strict, ambiguous, truncation)
 
     def _forward(
         self, batch: dict[str, Any], rows_per_pass: int, evidence: bool, labels: RelationLabels, **settings: Any
@@ -289,9 +300,12 @@ class MultimodalRelationExtractionPipeline(Pipeline):
         top_k: int | None,
         drop_none: bool,
         evidence: bool,
+        strict: bool,
         **settings,
     ):
         """From the model's outputs to a result for each post."""
+        for post in batch["posts"]:
+            _refuse_nan(post, batch, strict)
         return [self._result(post, batch, labels, top_k, drop_none, evidence) for post in batch["posts"]]
 
     def _result(
@@ -308,6 +322,8 @@ class MultimodalRelationExtractionPipeline(Pipeline):
             return {**result, "error": str(post.error), "field": post.error.field}
         if post.added:
             result["added"] = post.added
+        if post.truncated:
+            result["truncated"] = post.truncated
         scores, places = self._scores(post, batch["probabilities"], labels)
         alone = [None] * len(places)
         if evidence:
@@ -474,6 +490,18 @@ def _check_numbers(options: Mapping[str, Any]) -> None:
         raise ValueError(f"`threshold` is {threshold!r}; expected a probability between 0 and 1.")
 
 
+def _refuse_nan(post: Post, batch: Mapping[str, Any], strict: bool) -> None:
+    """NaN is neither larger nor smaller than anything, so that any relation could come out as the best."""
+    if post.error is not None or not batch["probabilities"][post.rows].isnan().any():
+        return
+    post.error = InvalidPost(
+        f"{post.where}: the model's scores are NaN. Its weights are, or half precision has overflowed: load it in "
+        "float32 or bfloat16 (`dtype`)."
+    )
+    if strict:
+        raise post.error
+
+
 def _batches(posts: Iterable, settings: Mapping[str, Any]) -> Iterator[list[tuple[int, Any]]]:
     numbered = iter(enumerate(posts))
     while batch := list(islice(numbered, settings["batch_size"])):
@@ -487,12 +515,22 @@ def _ahead(function: Callable, items: Iterable, workers: int) -> Iterator:
         return
     with ThreadPoolExecutor(workers) as pool:
         coming: deque[Future] = deque()
-        for item in items:
+        items, failure = iter(items), None
+        while True:
+            try:
+                item = next(items)
+            except StopIteration:
+                break
+            except Exception as error:  # what was read before it is not lost; an interrupt stops at once
+                failure = error
+                break
             coming.append(pool.submit(function, item))
             if len(coming) > workers:
                 yield coming.popleft().result()
         while coming:
             yield coming.popleft().result()
+        if failure is not None:
+            raise failure
 
 
 def _described(text: str, entity: Entity) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from .entity_mentions import MAX_ENTITIES, Entity, PostText, head_tail_pairs
 from .image_inputs import open_picture, picture_key
 from .invalid_post import InvalidPost, blaming
 from .pillow import Image
+from .post_containers import as_mapping_hint
 from .post_keys import checked_post, is_missing, meant_keys, without_nan
 from .query_phrases import queries_for
 
@@ -34,6 +35,7 @@ class Post:
         rows: Where its rows are in the batch; `None` where it can't be used.
         error: Why it can't.
         added: Caption and objects that models have made.
+        truncated: What was too long for the model, in any of its rows, and was cut: `"text"`, `"caption"`.
     """
 
     given: Mapping[str, Any]
@@ -47,6 +49,7 @@ class Post:
     rows: slice | None = None
     error: InvalidPost | None = None
     added: dict[str, Any] = field(default_factory=dict)
+    truncated: list[str] = field(default_factory=list)
 
 
 class PostReader:
@@ -73,13 +76,14 @@ class PostReader:
         self.max_entities = max_entities
 
     def __call__(
-        self, posts: Iterable[tuple[int, Any]], strict: bool = True, ambiguous: str = "error"
+        self, posts: Iterable[tuple[int, Any]], strict: bool = True, ambiguous: str = "error", truncation: bool = True
     ) -> dict[str, Any]:
         r"""
         Args:
             posts: One batch: numbers, for messages, and posts as the pipeline takes them.
             strict: Whether a post that can't be used is an error; otherwise it has one.
             ambiguous: See `PostText`.
+            truncation: Whether a text that is too long is cut around its entities; otherwise its post can't be used.
 
         Returns:
             `posts`: a `Post` each; `inputs`: the tensors of the rows of all that can be used, distinct pictures once,
@@ -98,16 +102,18 @@ class PostReader:
             self._add_objects(posts)
         pixels = None if strict else {}  # each picture is decoded once, however often its batch is tried
         try:
-            inputs = self._encode(posts, pixels)
+            inputs = self._encode(posts, pixels, truncation)
         except InvalidPost:
             if strict:
                 raise
             for post in posts:  # which of them was it?
-                _catching(post, strict, lambda post: self._encode([post], pixels))
-            inputs = self._encode(posts, pixels)
+                _catching(post, strict, lambda post: self._encode([post], pixels, truncation))
+            inputs = self._encode(posts, pixels, truncation)
         return {"posts": posts, "inputs": inputs}
 
-    def _encode(self, posts: list[Post], known_pixels: dict | None) -> Mapping[str, torch.Tensor] | None:
+    def _encode(
+        self, posts: list[Post], known_pixels: dict | None, truncation: bool
+    ) -> Mapping[str, torch.Tensor] | None:
         columns: dict[str, list] = {name: [] for name in ("text", "head", "tail", "images", "objects", "caption")}
         names = []
         for post in posts:
@@ -123,15 +129,27 @@ class PostReader:
                 names.append(post.where)
         if not names:
             return None
+        truncated: list[list[str]] = []
         try:
-            return self.processor(
-                **columns, row_names=names, share_images=True, known_pixels=known_pixels, return_tensors="pt"
+            inputs = self.processor(
+                **columns,
+                row_names=names,
+                share_images=True,
+                known_pixels=known_pixels,
+                truncated=truncated,
+                truncation=truncation,
+                return_tensors="pt",
             )
         except ValueError as error:
             # Loaded from a folder as remote code, processor and pipeline have a copy of this package's classes each.
             if type(error).__name__ == InvalidPost.__name__ and not isinstance(error, InvalidPost):
                 raise InvalidPost(str(error), error.field) from error
             raise
+        for post in posts:
+            if post.error is None:
+                cut = {part for parts in truncated[post.rows] for part in parts}
+                post.truncated = [part for part in ("text", "caption") if part in cut]
+        return inputs
 
     def _open(self, post: Post, opened: dict[Any, Image.Image]) -> None:
         """Posts with the same picture get the same object, by which the processor knows it again."""
@@ -167,7 +185,10 @@ def _read(number: int, given: Any, strict: bool, find: Callable[[Post], Any]) ->
         _catching(post, strict, find)
         return post
     if not isinstance(given, InvalidPost):  # such comes from a reader of files that could not make a post of a row
-        given = InvalidPost(f"{where} is {given!r:.80}; expected a mapping with text, head and tail.")
+        if hint := as_mapping_hint(given):
+            given = InvalidPost(f"{where} is a {type(given).__name__}; expected {hint}.")
+        else:
+            given = InvalidPost(f"{where} is {given!r:.80}; expected a mapping with text, head and tail.")
     if strict:
         raise given
     return Post({"id": given.id}, where, error=given)

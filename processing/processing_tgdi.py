@@ -37,13 +37,14 @@ _HUB_OPTIONS = ("revision", "token", "cache_dir", "local_files_only")
 class TGDITextKwargs(TypedDict, total=False):
     max_length: int | None
     padding: bool | str
+    truncation: bool
     return_tensors: str | TensorType | None
 
 
 class TGDIProcessorKwargs(ProcessingKwargs, total=False):
     r"""
-    What a single call can change: `max_length`, `padding`, `return_tensors`, and the options of the image processor
-    (`size`, `do_normalize`, …). Markers, special tokens and the side of the padding are the model's format.
+    What a single call can change: `max_length`, `padding`, `truncation`, `return_tensors`, and the options of the image
+    processor (`size`, `do_normalize`, …). Markers, special tokens and the side of the padding are the model's format.
     """
 
     text_kwargs: TGDITextKwargs
@@ -234,6 +235,7 @@ class TGDIProcessor(PortableProcessor):
         row_names: Sequence[str] | None = None,
         vision_features: Callable[[Any, tuple | None, str], np.ndarray] | None = None,
         known_pixels: dict[tuple, np.ndarray] | None = None,
+        truncated: list[list[str]] | None = None,
         **kwargs: Unpack[TGDIProcessorKwargs],
     ) -> BatchFeature:
         r"""
@@ -260,8 +262,11 @@ class TGDIProcessor(PortableProcessor):
                 Filled with what the image processor makes of each picture and box, and read before one is opened: so
                 a batch that was refused for one post can be tried without it, and nothing is decoded again. For
                 calls with the same options.
+            truncated (*optional*):
+                Filled with a list per post of what was cut: `"text"`, `"caption"`, both or nothing.
             kwargs: For this call only, by themselves or in `text_kwargs`, `images_kwargs` or `common_kwargs`:
-                `max_length`; `padding`, to the longest text of the batch (`True` or `"longest"`, the default) or to
+                `max_length`; `truncation`, `False` to refuse a text that is too long instead of cutting it; `padding`,
+                to the longest text of the batch (`True` or `"longest"`, the default) or to
                 `"max_length"`, so that every batch has one shape; `return_tensors` (`"pt"`, the default, `"np"`, or
                 `None` for arrays as they are); options of the image processor.
 
@@ -283,7 +288,7 @@ class TGDIProcessor(PortableProcessor):
         """
         self._check_options()
         share_images = False if share_images is None else switch("share_images", share_images)
-        limit, length, tensor_type, image_options = self._options(kwargs)
+        limit, length, cuts, tensor_type, image_options = self._options(kwargs)
         if text is None:
             raise ValueError("`text` is missing: every post has a text, and pictures are optional.")
         if isinstance(text, str):
@@ -297,20 +302,22 @@ class TGDIProcessor(PortableProcessor):
             [f"row {i}" for i in range(len(text))] if row_names is None else column("row_names", row_names, len(text))
         )
         data = {
-            **self._encode_texts(text, head, tail, caption, names, limit, length),
+            **self._encode_texts(text, head, tail, caption, names, limit, length, cuts, truncated),
             **self._encode_pictures(images, objects, names, share_images, vision_features, known_pixels, image_options),
         }
         return BatchFeature(data, tensor_type=tensor_type)
 
-    def _options(self, kwargs: dict[str, Any]) -> tuple[int, int | None, str | None, dict[str, Any]]:
-        """For this call the limit in tokens, a fixed length, the type of tensors, and the image processor's options."""
+    def _options(self, kwargs: dict[str, Any]) -> tuple[int, int | None, bool, str | None, dict[str, Any]]:
+        """For this call the limit in tokens, a fixed length, whether longer texts are cut, the type of tensors, and the
+        image processor's options."""
         if not kwargs or kwargs == {"return_tensors": "pt"}:
-            return self._limit(self.max_length), None, "pt", {}
+            return self._limit(self.max_length), None, True, "pt", {}
         kwargs, tensor_type = checked_call(kwargs, set(TGDITextKwargs.__annotations__), self.image_processor)
         options = self._merge_kwargs(TGDIProcessorKwargs, **kwargs)
         limit = self._limit(options["text_kwargs"].get("max_length", self.max_length))
         length = limit if pads_to_limit(options["text_kwargs"].get("padding", True)) else None
-        return limit, length, tensor_type, options["images_kwargs"]
+        cuts = switch("truncation", options["text_kwargs"].get("truncation", True))
+        return limit, length, cuts, tensor_type, options["images_kwargs"]
 
     def _limit(self, max_length: int | None) -> int:
         max_length = whole_number("max_length", max_length, 1, "tokens", optional=True)
@@ -336,6 +343,8 @@ class TGDIProcessor(PortableProcessor):
         names: list[str],
         limit: int,
         length: int | None,
+        cuts: bool,
+        truncated: list[list[str]] | None,
     ) -> dict[str, np.ndarray]:
         tokenizer = self._current_texts()
         frame = tokenizer.frame
@@ -345,8 +354,8 @@ class TGDIProcessor(PortableProcessor):
             captions = [""] * len(texts)
         # One call of the tokenizer for the whole batch.
         encoded = iter(tokenizer([*chain.from_iterable(segments for segments, _ in cut_texts), *captions]))
-        plain = []
-        for _, markers in cut_texts:
+        plain, parts = [], [[] for _ in texts]  # and what of each post is cut
+        for (_, markers), name, cut_parts in zip(cut_texts, names, parts):
             ids, places = [], {}
             for marker in markers:
                 ids += next(encoded)
@@ -354,6 +363,13 @@ class TGDIProcessor(PortableProcessor):
                 ids.append(tokenizer.markers[marker])
             ids += next(encoded)
             if len(ids) + frame.single > limit:
+                if not cuts:
+                    raise InvalidPost(
+                        f"{name}: the text has {len(ids) + frame.single} tokens with its markers, more than the limit "
+                        f"of {limit}; shorten it, or let it be cut around its entities (`truncation=True`).",
+                        "text",
+                    )
+                cut_parts.append("text")
                 entities = (places[HEAD_START], places[HEAD_END]), (places[TAIL_START], places[TAIL_END])
                 ids = shorten(ids, entities, limit - frame.single)
                 logger.warning_once(
@@ -361,7 +377,13 @@ class TGDIProcessor(PortableProcessor):
                     "said once, and goes for all that follow."
                 )
             plain.append([*frame.prefix, *ids, *frame.suffix])
-        enhanced = [with_caption(ids, caption, frame, limit) for ids, caption in zip(plain, encoded)]
+        enhanced = []
+        for ids, caption, cut_parts in zip(plain, encoded, parts):
+            enhanced.append(with_caption(ids, caption, frame, limit))
+            if len(caption) > max(limit - len(ids) - frame.pair, 0):
+                cut_parts.append("caption")
+        if truncated is not None:
+            truncated[:] = parts
         data = {
             **padded(plain, tokenizer.padding, length),
             "head_index": np.array([ids.index(tokenizer.markers[HEAD_START]) for ids in plain]),

@@ -86,7 +86,7 @@ def checked_call(kwargs: dict[str, Any], of_text: set[str], image_processor) -> 
     if unknown:
         raise TypeError(
             f"TGDIProcessor has no option {', '.join(sorted(unknown))}. A call takes {', '.join(sorted(of_text))} and "
-            f"what the {type(image_processor).__name__} takes; special tokens and truncation are fixed."
+            f"what the {type(image_processor).__name__} takes; special tokens are fixed."
         )
     levels = (flat, *nested.values())
     tensor_type = next((level["return_tensors"] for level in levels if "return_tensors" in level), "pt")

@@ -1,3 +1,4 @@
+import io
 import json
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from transformers import BertModel, ViTModel
 from typer.testing import CliRunner
 
 from tgdi_hf import TGDIForRelationExtraction, __version__
-from tgdi_hf.bulk_prediction import predict_file
+from tgdi_hf.bulk_prediction import predict_file, print_predictions
 from tgdi_hf.cli import _expect_input, app, main
 from tgdi_hf.tiny import tiny_image_processor, tiny_text_config, tiny_tokenizer, tiny_vision_config
 
@@ -344,3 +345,19 @@ def test_a_revision_of_the_model_reaches_the_hub(command, corpus, tmp_path, monk
     corpus.save_to_disk("data")
     result = invoke(*command, "--revision", "v1")
     assert result.exit_code == 1 and "asked for revision v1" in str(result.exception)
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-8", "latin-1"])
+def test_what_is_printed_is_json_in_every_encoding(monkeypatch, tmp_path, pipe, encoding):
+    """As under LC_ALL=C, or in a Windows console."""
+    post = {"text": "Zoë met Łukasz 🎉", "head": "Zoë", "tail": "Łukasz"}
+    posts = tmp_path / "posts.jsonl"
+    posts.write_text(json.dumps(post) + "\n" + json.dumps({**post, "head": "🎉🎉"}), encoding="utf-8")
+    out, err = (io.TextIOWrapper(io.BytesIO(), encoding=encoding) for _ in range(2))
+    monkeypatch.setattr(sys, "stdout", out)
+    monkeypatch.setattr(sys, "stderr", err)
+    print_predictions(pipe, posts, strict=False)
+    for stream in (out, err):
+        stream.flush()
+    assert json.loads(out.buffer.getvalue().decode(encoding))["tail"]["text"] == "Łukasz"
+    assert "🎉🎉" in json.loads(err.buffer.getvalue().decode(encoding))["error"]

@@ -161,3 +161,13 @@ def test_of_several_places_the_first_is_taken_on_request(processor):
 def test_a_batch_of_no_rows_is_refused(processor):
     with pytest.raises(ValueError, match="rows of a batch, at least one"):
         TGDICollator(processor)([])
+
+
+@pytest.mark.parametrize("num_labels", [None, 9])
+def test_the_column_may_be_called_labels(corpus, processor, num_labels):
+    rows = [
+        {**row, "label": row["label"] if num_labels is None else [row["label"]]} for row in rows_of(corpus["train"], 4)
+    ]
+    renamed = [{("labels" if name == "label" else name): value for name, value in row.items()} for row in rows]
+    collate = TGDICollator(processor, num_labels=num_labels)
+    assert torch.equal(collate(renamed)["labels"], collate(rows)["labels"])

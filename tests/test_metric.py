@@ -206,7 +206,7 @@ def test_make_compute_metrics_takes_other_relations_and_adds_each():
     assert scores["support None"] == 2.0
     assert len(scores) == 4 + 4 * len(NAMES)
     assert all(type(value) is float for value in scores.values())
-    assert pickle.loads(pickle.dumps(function)).keywords == function.keywords
+    assert pickle.loads(pickle.dumps(function)).options == function.options
 
 
 def test_make_compute_metrics_refuses_wrong_names_before_training():

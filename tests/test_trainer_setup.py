@@ -70,7 +70,7 @@ def test_every_kind_of_rows_trains_and_is_scored(corpus, tiny, tmp_path, kind):
     metrics = trainer.evaluate()
     assert 0 <= metrics["eval_f1"] <= 1
     names = corpus["train"].features["label"].names
-    assert relation_names(data, trainer.model.config) == names
+    assert relation_names(data, trainer.model.config) == (names, False)
 
 
 @pytest.mark.parametrize("kind", ["mapped stream", "list", "torch dataset", "generator"])
@@ -234,3 +234,26 @@ def test_a_search_has_one_kind_of_model(corpus, tiny, tmp_path):
     )  # fmt: skip
     with pytest.raises(ValueError, match="with `direction_balanced=True`, and the data were set up for False"):
         trainer.call_model_init({"both": 1})
+
+
+def test_a_metric_of_ones_own_takes_the_place_of_the_packages(corpus, tiny, tmp_path):
+    arguments = training_arguments(tmp_path, metric_for_best_model="macro", max_steps=1, dataloader_num_workers=0)
+    trainer = make_trainer(*tiny, corpus, arguments, compute_metrics=lambda evaluation: {"macro": 0.5})
+    assert trainer.evaluate()["eval_macro"] == 0.5
+    collator = TGDICollator(tiny[1], share_images=False)
+    assert make_trainer(*tiny, corpus, training_arguments(tmp_path), data_collator=collator).data_collator is collator
+    with pytest.raises(ValueError, match="makes an optimizer, and another one is passed"):
+        make_trainer(*tiny, corpus, training_arguments(tmp_path), 1e-3, optimizers=(None, None))
+
+
+@pytest.mark.parametrize("options", [{}, {"save_strategy": "best", "load_best_model_at_end": False}])
+@pytest.mark.parametrize("name", ["macro", "eval_F1", "f1_score"])
+def test_a_metric_that_will_not_be_there_is_refused_before_the_first_epoch(corpus, tiny, tmp_path, name, options):
+    arguments = training_arguments(tmp_path, metric_for_best_model=name, **options)
+    with pytest.raises(ValueError, match=f"`metric_for_best_model` is '{name}'; expected f1, .*`compute_metrics`"):
+        make_trainer(*tiny, corpus, arguments)
+
+
+@pytest.mark.parametrize("name", ["f1", "eval_recall", "loss"])
+def test_metrics_that_will_be_there(corpus, tiny, tmp_path, name):
+    make_trainer(*tiny, corpus, training_arguments(tmp_path, metric_for_best_model=name))

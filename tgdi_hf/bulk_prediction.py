@@ -1,5 +1,6 @@
 """From a file of posts of any size to a file of relations, whatever interrupts."""
 
+import codecs
 import json
 import os
 import sys
@@ -7,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import chain, islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 
 from filelock import FileLock, Timeout
 
@@ -29,6 +30,7 @@ COLUMNS = {
     "relations": str,
     "pairs": str,
     "evidence": str,
+    "truncated": str,
 }
 ERROR_COLUMNS = {"row": int, "id": str, "field": str, "error": str}
 ROWS_BETWEEN_SAVES = 1024
@@ -263,13 +265,24 @@ def as_table(results: Iterable[Mapping[str, Any]]) -> "pyarrow.Table":
 
 
 def print_predictions(pipe: Callable, posts: str | Path, strict: bool, **options: Any) -> BulkPrediction:
-    """Prints results as JSON Lines; those of posts that can't be used go to the standard error."""
+    r"""
+    Prints results as JSON Lines; those of posts that can't be used go to the standard error. Where the locale's
+    encoding is another one than UTF-8, what is not ASCII is escaped, so that the lines are JSON in every encoding.
+    """
+    escaped = {stream: not is_utf8(stream) for stream in (sys.stdout, sys.stderr)}
     rows = bad = 0
     for result in map(_without_maps, pipe(read_posts(posts, strict), strict=strict, **options)):
-        text = json.dumps({"row": rows, **result}, ensure_ascii=False).encode("utf-8", "backslashreplace").decode()
-        print(text, file=sys.stderr if "error" in result else sys.stdout)
+        stream = sys.stderr if "error" in result else sys.stdout
+        text = json.dumps({"row": rows, **result}, ensure_ascii=escaped[stream])
+        print(text.encode("utf-8", "backslashreplace").decode(), file=stream)
         rows, bad = rows + 1, bad + ("error" in result)
     return BulkPrediction(rows, bad, None)
+
+
+def is_utf8(stream: TextIO) -> bool:
+    """Whether text is written to a stream as UTF-8; a stream without an encoding keeps text as it is."""
+    encoding = getattr(stream, "encoding", None)
+    return encoding is None or codecs.lookup(encoding).name == "utf-8"
 
 
 def model_identity(checkpoint: str | Path) -> dict[str, Any]:

@@ -426,6 +426,9 @@ def predict(
     no_negative: NoNegative = False,
     threshold: Threshold = None,
     ambiguous: Ambiguous = Places.error,
+    truncation: Annotated[
+        bool, typer.Option(help="Cut texts that are too long for the model around their entities, or report them.")
+    ] = True,
     strict: Annotated[bool, typer.Option(help="Stop at a post that can't be used.")] = False,
     errors: Annotated[
         Path | None, typer.Option(help="Where such posts go, with the reason.", show_default="OUTPUT.errors.jsonl")
@@ -457,7 +460,7 @@ def predict(
     options = {
         "top_k": top_k, "drop_none": drop_none, "evidence": evidence, "pairs": _number_or_name(pairs),
         "negative_label": chosen, "threshold": threshold, "ambiguous": ambiguous.value, "batch_size": batch_size,
-        "strict": strict,
+        "strict": strict, "truncation": truncation,
     }  # fmt: skip
     if str(output) == "-":
         from .bulk_prediction import print_predictions
@@ -778,6 +781,9 @@ def _invalid_configuration() -> type[Exception]:
 
 def main() -> None:
     """The entry point: what is wrong with the input is a message, not a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # posts have characters that ASCII and Windows' code pages lack
+            stream.reconfigure(errors="backslashreplace")
     try:
         app()
     except BrokenPipeError:  # `| head` has seen enough

@@ -9,6 +9,7 @@ import torch
 
 from .processing.entity_mentions import check_ambiguous, text_and_spans
 from .processing.invalid_post import InvalidPost
+from .processing.post_containers import as_mapping_hint
 from .processing.post_keys import checked_post, is_missing
 from .processing.processing_tgdi import TGDIProcessor
 from .shared_batch import SharedBatch
@@ -36,6 +37,8 @@ class TGDICollator:
         ambiguous (`str`, *optional*, defaults to `"error"`):
             What to do about an entity that is given by what it is called, and is in the text more than once: `"error"`,
             or take the `"first"` place. (A row has one label, so it can't be for all of them.)
+        truncation (`bool`, *optional*, defaults to `True`):
+            Whether a text that is too long is cut around its entities, or refused.
 
     Raises:
         ValueError: `ambiguous` is none of these.
@@ -54,20 +57,22 @@ class TGDICollator:
         vision_features: Callable | None = None,
         num_labels: int | None = None,
         ambiguous: str = "error",
+        truncation: bool = True,
     ):
         self.ambiguous = check_ambiguous(ambiguous, ("error", "first"))
         self.processor = processor
         self.share_images = share_images
         self.vision_features = vision_features
         self.num_labels = num_labels
+        self.truncation = truncation
 
     def __call__(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, torch.Tensor]:
         r"""
         Args:
             rows: Mappings with `text` or `words`; `head` and `tail`, as spans or by what they are called in the text;
-                and optionally `image`, `objects`, `caption` and `label`; `where` or `id` names the row in messages.
-                `None` and NaN are missing values. Other keys are ignored; one that is probably a misspelling of these
-                is named in a warning.
+                and optionally `image`, `objects`, `caption` and `label` (or `labels`); `where` or `id` names the row in
+                messages. `None` and NaN are missing values. Other keys are ignored; one that is probably a misspelling
+                of these is named in a warning.
 
         Returns:
             The processor's tensors, distinct pictures in `pixel_values`, and `labels` if the rows have them: `(B,)`, or
@@ -79,6 +84,10 @@ class TGDICollator:
         """
         if not rows:
             raise ValueError("Expected the rows of a batch, at least one; got none.")
+        for i, row in enumerate(rows):
+            if not isinstance(row, Mapping):
+                expected = as_mapping_hint(row) or "a mapping with text, head and tail"
+                raise InvalidPost(f"Row {i} of the batch is a {type(row).__name__}; expected {expected}.")
         names = [_name(row, i) for i, row in enumerate(rows)]
         rows = [_checked(row, name) for row, name in zip(rows, names)]
         heads, tails = zip(*[_spans(row, name, self.ambiguous) for row, name in zip(rows, names)])
@@ -92,8 +101,11 @@ class TGDICollator:
             share_images=self.share_images,
             row_names=names,
             vision_features=self.vision_features,
+            truncation=self.truncation,
             return_tensors="pt",
         )
+        # `labels` is the model's argument, and what many data sets call the column for that reason.
+        rows = [{**row, "label": row["labels"]} if "labels" in row and "label" not in row else row for row in rows]
         if any("label" in row for row in rows):
             label = _label if self.num_labels is None else partial(_label_set, num_labels=self.num_labels)
             inputs["labels"] = torch.tensor([label(row, name) for row, name in zip(rows, names)])

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from transformers import pipeline
 
 TASK = "multimodal-relation-extraction"
-PARAMETERS = ("top_k", "drop_none", "evidence", "pairs", "ambiguous", "threshold")
+PARAMETERS = ("top_k", "drop_none", "evidence", "pairs", "ambiguous", "threshold", "truncation")
 FIELDS = ("id", "text", "words", "head", "tail", "entities", "image", "objects", "caption")
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
@@ -119,7 +119,7 @@ class EndpointHandler:
                 f"There is no parameter {_short(min(map(str, unknown)))}; there are {', '.join(PARAMETERS)}.",
                 "parameters",
             )
-        for name in ("drop_none", "evidence"):
+        for name in ("drop_none", "evidence", "truncation"):
             if not isinstance(parameters.get(name, False), bool):
                 raise BadRequest(f"`{name}` is {_short(parameters[name])}; expected true or false.", "parameters")
         return inputs, parameters

@@ -1,7 +1,6 @@
 """The MNRE metric: accuracy over all rows; micro precision, recall and F1 without the relation `None`."""
 
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from typing import Any
 
 import datasets
@@ -10,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from transformers import EvalPrediction
 
+from .evaluation_batches import joined
 from .mnre import RELATIONS
 from .modeling.negative_label import NEGATIVE, likely_negatives
 
@@ -256,7 +256,8 @@ def compute_metrics(
     for the scores of each relation, see `make_compute_metrics`.
 
     Args:
-        evaluation: Has logits `(rows, labels)`, or a tuple that begins with them, and `label_ids` `(rows,)`.
+        evaluation: Has logits `(rows, labels)`, or a tuple that begins with them, and `label_ids` `(rows,)`; or a list
+            of each, one per batch.
         names: As for `relation_scores`.
         negative: As for `relation_scores`.
         per_relation: Whether to add the scores of each relation.
@@ -268,24 +269,83 @@ def compute_metrics(
         `precision`, `recall`, `f1` and `support` of every name.
 
     Raises:
-        ValueError: What is predicted is not one logit for each of `names`, or as in `relation_scores`.
+        ValueError: What is predicted is not one logit for each of `names`, a logit is NaN, or as in `relation_scores`.
     """
-    logits = evaluation.predictions[0] if isinstance(evaluation.predictions, tuple) else evaluation.predictions
-    if np.ndim(logits) != 2 or np.shape(logits)[1] != len(names):
+    logits, labels = joined(evaluation)
+    return _metrics(_predicted(logits, names, thresholds), labels, names, negative, per_relation, thresholds)
+
+
+def _predicted(logits: np.ndarray, names: Sequence[str], thresholds: Sequence[float] | None) -> np.ndarray:
+    """Ids, `(rows,)`; of a multi-label model which relations hold, `(rows, labels)`."""
+    if logits.ndim != 2 or logits.shape[1] != len(names):
         raise ValueError(
-            f"The predictions have shape {np.shape(logits)}; expected (rows, {len(names)}), one logit for each of "
+            f"The predictions have shape {logits.shape}; expected (rows, {len(names)}), one logit for each of "
             "`names`. `make_compute_metrics` takes the relations of another model."
         )
+    if wrong := int(np.isnan(logits).any(axis=1).sum()):
+        raise ValueError(
+            f"The logits of {wrong} of {len(logits)} rows are NaN, so nothing is predicted for them. Training has "
+            "diverged, or half precision has overflowed: lower the learning rate, or compute in bfloat16 or float32."
+        )
     if thresholds is None:
-        scores = relation_scores(np.argmax(logits, axis=-1), evaluation.label_ids, names, negative)
+        return logits.argmax(axis=-1)
+    # The same side of a threshold, without the rounding of a sigmoid.
+    return logits.astype(float) >= np.log(np.asarray(thresholds) / (1 - np.asarray(thresholds)))
+
+
+def _metrics(
+    predicted: np.ndarray,
+    labels: ArrayLike,
+    names: Sequence[str],
+    negative: str | None,
+    per_relation: bool,
+    thresholds: Sequence[float] | None,
+) -> dict[str, float]:
+    if thresholds is None:
+        scores = relation_scores(predicted, labels, names, negative)
     else:
-        # The same side of a threshold, without the rounding of a sigmoid.
-        cut = np.log(np.asarray(thresholds) / (1 - np.asarray(thresholds)))
-        scores = multi_label_scores(np.asarray(logits, dtype=float) >= cut, evaluation.label_ids, names)
+        scores = multi_label_scores(predicted, labels, names)
     by_name = scores.pop("per_relation")
     if per_relation:
         scores |= {f"{kind} {name}": float(value) for name, of in by_name.items() for kind, value in of.items()}
     return scores
+
+
+class TrainerMetrics:
+    r"""
+    `compute_metrics` for given relations, over a whole split or, with `TrainingArguments(batch_eval_metrics=True)`,
+    batch by batch: then only predicted and true ids are kept, not the logits.
+
+    Args:
+        options: Those of `compute_metrics`.
+    """
+
+    def __init__(self, **options: Any):
+        self.options = options
+        self.reset()
+
+    def reset(self) -> None:
+        """Forgets the batches of an evaluation that was interrupted."""
+        self._predicted: list[np.ndarray] = []
+        self._labels: list[np.ndarray] = []
+
+    def __call__(self, evaluation: EvalPrediction, compute_result: bool | None = None) -> dict[str, float]:
+        r"""
+        Args:
+            evaluation: See `compute_metrics`.
+            compute_result: `None` for a whole split. `False` for a batch that is followed by others, which gives no
+                metrics yet; `True` for the last one, which gives those of all batches.
+        """
+        if compute_result is None:
+            return compute_metrics(evaluation, **self.options)
+        logits, labels = joined(evaluation)
+        self._predicted.append(_predicted(logits, self.options["names"], self.options["thresholds"]))
+        self._labels.append(labels)
+        if not compute_result:
+            return {}
+        predicted, labels = np.concatenate(self._predicted), np.concatenate(self._labels)
+        self.reset()
+        return _metrics(predicted, labels, **self.options)
 
 
 def make_compute_metrics(
@@ -293,7 +353,7 @@ def make_compute_metrics(
     negative: str | None = NEGATIVE,
     per_relation: bool = False,
     thresholds: Sequence[float] | None = None,
-) -> Callable[[EvalPrediction], dict[str, float]]:
+) -> TrainerMetrics:
     r"""
     `compute_metrics` for other relations, or with the scores of each.
 
@@ -304,7 +364,8 @@ def make_compute_metrics(
         thresholds: Of a multi-label model, see `compute_metrics`; `negative` has no meaning then.
 
     Returns:
-        A function of an `EvalPrediction`, for `Trainer`.
+        For `Trainer`: called with an `EvalPrediction`. It also takes batches one by one (`batch_eval_metrics`) and
+        batches that were not concatenated (`eval_do_concat_batches=False`).
 
     Raises:
         ValueError: No relation is called `negative`, or a name occurs twice.
@@ -316,9 +377,7 @@ def make_compute_metrics(
     ```
     """
     _check_names(names, negative if thresholds is None else None)
-    return partial(
-        compute_metrics, names=tuple(names), negative=negative, per_relation=per_relation, thresholds=thresholds
-    )
+    return TrainerMetrics(names=tuple(names), negative=negative, per_relation=per_relation, thresholds=thresholds)
 
 
 __all__ = [

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .json_rows import Parsed, json_rows
+from .post_folders import check_separator
 from .posts import format_of, opened, read_table, undecoded
 from .processing.invalid_post import InvalidPost
 from .processing.post_keys import checked_post, is_missing
@@ -110,6 +111,7 @@ def _csv_rows(path: Path, rows: csv.DictReader) -> Iterator[tuple[str, Any]]:
         raise ValueError(f"{path}, line 1: {error}; expected the names of the columns.") from None
     if not names:
         return
+    check_separator(path, names)
     while True:
         before = rows.reader.line_num
         try:

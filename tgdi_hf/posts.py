@@ -15,12 +15,13 @@ from datasets import Dataset, DatasetDict, Features, Image, List, config, load_d
 
 from .json_rows import Parsed, json_rows
 from .mnre import load_mnre
+from .post_folders import check_separator, split_files, with_images_below
 from .processing.post_keys import without_nan
 
 READERS = {".jsonl": "json", ".json": "json", ".csv": "csv", ".parquet": "parquet"}
 COMPRESSED = ".gz"
 NAN = re.compile(rb"[:,[]\s*NaN\b")
-SPLITS = ("train", "validation", "test")
+_FORMATS_OF_TABLES = ("pandas", "arrow", "polars")
 
 
 def read_table(path: str | Path, objects: str = "none", cache_dir: str | Path | None = None) -> DatasetDict:
@@ -28,9 +29,9 @@ def read_table(path: str | Path, objects: str = "none", cache_dir: str | Path | 
     Reads posts as they are.
 
     Args:
-        path: A JSON, CSV or Parquet file, the first two maybe compressed (`.gz`); a folder with `train.*`, and if need
-            be `validation.*` and `test.*`, of one of these kinds; a folder made by `prepare` or `save_to_disk`; or an
-            MNRE folder. JSON is one object per line, an array of objects, or one object.
+        path: A JSON, CSV or Parquet file, the first two maybe compressed (`.gz`); a folder of splits or an imagefolder
+            of one of these kinds, see `split_files`; a folder made by `prepare` or `save_to_disk`; or an MNRE folder.
+            JSON is one object per line, an array of objects, or one object.
         objects: See `load_mnre`.
         cache_dir: Where `datasets` keeps what it has read.
 
@@ -48,28 +49,37 @@ def read_table(path: str | Path, objects: str = "none", cache_dir: str | Path | 
         return DatasetDict(train=load_from_disk(str(path)))
     if (path / "txt").is_dir():
         return load_mnre(path, objects=objects)
-    files = {"train": path} if path.is_file() else _split_files(path)
-    kinds = {READERS.get(format_of(file)) for file in files.values()}
+    files = {"train": [path]} if path.is_file() else find_splits(path)
+    kinds = {READERS.get(format_of(file)) for shards in files.values() for file in shards}
     if not files or len(kinds) > 1 or None in kinds:
         raise ValueError(
             f"{path}: expected a .jsonl, .csv or .parquet file; a folder with train, validation and test files of one "
-            "of these kinds, one made by `save_to_disk`, or one in MNRE's layout."
+            "of these kinds, or metadata.jsonl beside images; one made by `save_to_disk`, or one in MNRE's layout."
         )
-    if empty := [file for file in files.values() if not file.stat().st_size]:
+    every = [file for shards in files.values() for file in shards]
+    if empty := [file for file in every if not file.stat().st_size]:
         raise ValueError(f"{empty[0]} is empty; expected posts.")
     kind = kinds.pop()
     # pandas would take the relation `None`, and an entity called NA, for cells that are empty.
     options = {"keep_default_na": False, "na_values": [""]} if kind == "csv" else {}
+    prefixes = {split: shards[0].parent.relative_to(path) for split, shards in files.items() if path.is_dir()}
     if kind == "json":
         kept = Path(cache_dir or config.HF_DATASETS_CACHE) / "json_lines"
-        files = {split: _as_json_lines(file, kept) for split, file in files.items()}
+        files = {split: [_as_json_lines(file, kept) for file in shards] for split, shards in files.items()}
     try:
-        return load_dataset(
-            kind, data_files={split: str(file) for split, file in files.items()}, cache_dir=cache_dir, **options
-        )
+        data_files = {split: [str(file) for file in shards] for split, shards in files.items()}
+        found = load_dataset(kind, data_files=data_files, cache_dir=cache_dir, **options)
     except Exception as error:  # builders raise whatever the parsers do, wrapped
         cause = error.__cause__ or error
-        raise ValueError(f"{', '.join(map(str, files.values()))} can't be read: {cause!r}") from error
+        reason = f"can't be read: {cause!r}"
+        if isinstance(cause, UnicodeDecodeError):
+            reason = f"is in another encoding than UTF-8 ({cause.reason}); save it in that one."
+        raise ValueError(f"{', '.join(map(str, every))} {reason}") from error
+    for split, rows in found.items():
+        if kind == "csv":
+            check_separator(files[split][0], rows.column_names)
+        found[split] = with_images_below(rows, prefixes.get(split, Path()))
+    return found
 
 
 def format_of(path: Path) -> str:
@@ -129,13 +139,10 @@ def _has_nan(path: Path) -> bool:
         return any(b"NaN" in line and NAN.search(line) for line in file)
 
 
-def _split_files(folder: Path) -> dict[str, Path]:
-    found = {split: [file for file in folder.glob(f"{split}.*") if format_of(file) in READERS] for split in SPLITS}
-    several = [split for split, files in found.items() if len(files) > 1]
-    if several:
-        names = ", ".join(file.name for file in found[several[0]])
-        raise ValueError(f"{folder} has several files of the split {several[0]!r}: {names}. Leave one.")
-    return {split: files[0] for split, files in found.items() if files}
+def find_splits(folder: Path) -> dict[str, list[Path]]:
+    """The files of each split, see `split_files`; none in a folder that has no posts."""
+    near = (file for pattern in ("*", "*/*") for file in folder.glob(pattern) if file.is_file())
+    return split_files(folder, sorted(file for file in near if format_of(file) in READERS))
 
 
 def undecoded(dataset):
@@ -145,9 +152,12 @@ def undecoded(dataset):
     Args:
         dataset: Of `datasets`, or a dictionary of splits. What declares no features, such as a stream that was mapped,
             a list or a dataset of torch, has no images that are decoded when they are read, and is returned as it is.
+            A dataset whose rows are tables (`with_format("pandas")`, …) gets rows that are mappings.
     """
     if isinstance(dataset, Mapping):
         return type(dataset)({split: undecoded(rows) for split, rows in dataset.items()})
+    if getattr(dataset, "format", {}).get("type") in _FORMATS_OF_TABLES:
+        dataset = dataset.with_format(None, columns=dataset.format["columns"])
     features = getattr(dataset, "features", None)
     for name, feature in features.items() if isinstance(features, Features) else ():
         if isinstance(feature, Image) and feature.decode:

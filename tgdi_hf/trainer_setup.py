@@ -7,9 +7,11 @@ from typing import Any
 from datasets import ClassLabel, Features, IterableDataset, List
 from torch.utils.data import IterableDataset as TorchIterableDataset
 from transformers import PreTrainedConfig, PreTrainedModel, TrainingArguments
+from transformers.trainer_utils import SaveStrategy
 
 from .modeling.negative_label import MULTI_LABEL
 
+METRICS = ("f1", "precision", "recall", "accuracy", "loss")  # what an evaluation gives
 # Fields of a configuration that ask for more than the cross-entropy of the logits.
 EXTRA_LOSSES = ("matching_loss_weight", "branch_consistency_weight", "r_drop_weight", "inverse_labels")
 # Fields by which data and trainer are set up, and which all models of a search have to share.
@@ -65,6 +67,22 @@ def relation_names(dataset: Any, config: PreTrainedConfig) -> tuple[list[str], b
             "`Features({..., 'label': ClassLabel(names=[...])})`), or give the model `id2label`."
         )
     return names, getattr(config, "problem_type", None) == MULTI_LABEL
+
+
+def check_best_metric(arguments: TrainingArguments) -> None:
+    r"""
+    Refuses a `metric_for_best_model` that the package's metric does not give: `Trainer` finds out after an epoch.
+
+    Raises:
+        ValueError: The best model is wanted, by a metric of another name.
+    """
+    wanted = arguments.load_best_model_at_end or arguments.save_strategy == SaveStrategy.BEST
+    metric = (arguments.metric_for_best_model or "loss").removeprefix("eval_")
+    if wanted and metric not in METRICS:
+        raise ValueError(
+            f"`metric_for_best_model` is {arguments.metric_for_best_model!r}; expected {', '.join(METRICS)}. For a "
+            "metric of your own pass `compute_metrics`, a function that returns it."
+        )
 
 
 def cuts_batches(arguments: TrainingArguments, dataset: Mapping[str, Any]) -> bool:

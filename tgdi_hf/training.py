@@ -21,9 +21,9 @@ from .mnre import load_mnre
 from .modeling.modeling_tgdi import TGDIForRelationExtraction
 from .modeling.negative_label import AUTO, MULTI_LABEL, NEGATIVE, find_negative, negative_of
 from .modeling.pretrained_towers import as_vision_tower, load_tower
-from .posts import digest_of, texts_of, undecoded
+from .posts import digest_of, find_splits, texts_of, undecoded
 from .processing.processing_tgdi import TGDIProcessor
-from .trainer_setup import EXTRA_LOSSES, checked_model_init, cuts_batches, relation_names
+from .trainer_setup import EXTRA_LOSSES, check_best_metric, checked_model_init, cuts_batches, relation_names
 from .vision_features import VisionFeatures, compute_vision_features
 
 logger = logging.get_logger(__name__)
@@ -48,10 +48,16 @@ def load_data(path: str | Path, objects: str = "none", strict: bool = True, nega
         `DatasetDict` whose `label` is a `ClassLabel`, or a list of such.
 
     Raises:
-        ValueError: Options of an MNRE folder for a saved `DatasetDict`, or what `load_mnre` refuses.
+        ValueError: Options of an MNRE folder for a saved `DatasetDict`; posts that were not prepared; or what
+            `load_mnre` refuses.
     """
     path = Path(path)
     saved = next((place for place in (path, path / "dataset") if (place / "dataset_dict.json").is_file()), None)
+    if saved is None and not (path / "txt").exists() and (path.is_file() or find_splits(path)):
+        raise ValueError(
+            f"{path} has posts as they are; what is trained or scored on has to be prepared: tgdi prepare {path} "
+            "PREPARED (with --captioner none --grounder none it only checks the posts and finds their images)."
+        )
     if saved is None:
         return load_mnre(path, objects=objects, strict=strict)
     if objects != "none" or not strict:
@@ -178,7 +184,8 @@ def make_trainer(
         control, share: Train and validate on changed rows, see `Controlled`; drawn with the arguments' seed.
         model_init: Makes a new model for every run of `Trainer.hyperparameter_search`, from a trial or from nothing;
             `None` as the trial stands for the defaults. All have to want the same of the data.
-        kwargs: Passed to `Trainer` (`callbacks`, ...).
+        kwargs: Passed to `Trainer` (`callbacks`, ...), in place of what is made here where it is the same argument
+            (`compute_metrics`, `data_collator`, `optimizers`, ...).
 
     Raises:
         ValueError: What can't go together, or data that say nothing of the relations; the message names the fix.
@@ -256,22 +263,28 @@ def make_trainer(
 
     # `Trainer` falls back on `nn.DataParallel`, which cuts batches, for several GPUs in one process.
     cuts = arguments.n_gpu > 1 or cuts_batches(arguments, dataset)
-    # Trainer makes its own optimizer unless it is given one, and refuses one under DeepSpeed or FSDP.
-    optimizer = None if fusion_learning_rate is None else optimizer_for(model, arguments, fusion_learning_rate)
-    return Trainer(
-        model=model,
-        args=arguments,
-        train_dataset=rows("train"),
-        eval_dataset=rows("validation"),
-        data_collator=TGDICollator(
+    if "compute_metrics" not in kwargs:
+        check_best_metric(arguments)
+    if fusion_learning_rate is not None:
+        if {"optimizers", "optimizer_cls_and_kwargs"} & kwargs.keys():
+            raise ValueError(
+                "`fusion_learning_rate` makes an optimizer, and another one is passed. Leave out one of the two."
+            )
+        # Trainer makes its own optimizer unless it is given one, and refuses one under DeepSpeed or FSDP.
+        kwargs["optimizers"] = (optimizer_for(model, arguments, fusion_learning_rate), None)
+    of_trainer = {
+        "model": model,
+        "args": arguments,
+        "train_dataset": rows("train"),
+        "eval_dataset": rows("validation"),
+        "data_collator": TGDICollator(
             processor, not cuts, vision_features, num_labels=len(names) if multi_label else None
         ),
-        processing_class=processor,
-        compute_metrics=make_compute_metrics(names, negative, thresholds=thresholds),
-        optimizers=(optimizer, None),
-        model_init=model_init,
-        **kwargs,
-    )
+        "processing_class": processor,
+        "compute_metrics": make_compute_metrics(names, negative, thresholds=thresholds),
+        "model_init": model_init,
+    }
+    return Trainer(**{**of_trainer, **kwargs})
 
 
 def _thresholds_of(config: Any, multi_label: bool) -> list[float] | None:

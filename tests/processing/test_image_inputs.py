@@ -180,7 +180,7 @@ def test_what_is_not_a_picture_is_named(tmp_path, make, message):
 
 @pytest.mark.parametrize("source", [5, {"bytes": None, "path": None}, {}, [RED], object()])
 def test_what_can_not_be_a_picture_is_refused(source):
-    with pytest.raises(ValueError, match=r"row 2, image: expected a picture as PIL image, path, array or mapping"):
+    with pytest.raises(ValueError, match=r"row 2, image: expected a picture as PIL image, path, array, bytes of"):
         PictureBatch().add(source, "row 2, image")
 
 

@@ -601,3 +601,58 @@ def test_the_order_of_a_pair_is_not_taken_for_a_relation(listed_in_one_order):
     # What is said clearly is still found.
     clear = [{"text": f"Ann {verb} Bob", "entities": ["Ann", "Bob"]} for verb in ("quotes", "praises")]
     assert share(result["pairs"][0] for result in pipe(clear)) == 1
+
+
+@pytest.mark.parametrize("error", [ValueError, OSError])
+@pytest.mark.parametrize("workers", [0, 1, 3])
+def test_what_was_read_before_the_source_failed_is_not_lost(pipe, workers, error):
+    def posts():
+        yield from [POST] * 6
+        raise error
+
+    results = pipe(posts(), batch_size=2, num_workers=workers)
+    for _ in range(6):
+        next(results)
+    with pytest.raises(error):
+        next(results)
+
+
+@pytest.mark.parametrize("posts", [POST, MANY])
+def test_nan_is_no_score(pipe, posts):
+    """As from float16 that overflows: any relation would come out as the best."""
+    with torch.no_grad():
+        pipe.model.classifier.bias[0] = torch.nan
+    with pytest.raises(InvalidPost, match="post 0: the model's scores are NaN.*float32 or bfloat16"):
+        pipe(posts)
+    assert pipe([{**posts, "id": 7}], strict=False)[0].keys() == {"id", "error", "field"}
+
+
+LONG = " and so on" * 200
+
+
+@pytest.mark.parametrize(
+    ("post", "cut"),
+    [
+        (POST, None),
+        ({**POST, "text": POST["text"] + LONG}, ["text"]),
+        ({**POST, "caption": "two men" + LONG}, ["caption"]),
+        ({**POST, "text": POST["text"] + LONG, "caption": "two men"}, ["text", "caption"]),
+        ({**MANY, "text": MANY["text"] + LONG}, ["text"]),
+        ({**MANY, "caption": "two men" + LONG}, ["caption"]),
+    ],
+)
+def test_results_say_what_was_cut(pipe, post, cut):
+    """Each result, not a warning that is said once for all."""
+    assert [one.get("truncated") for one in pipe([post, POST, post], batch_size=2)] == [cut, None, cut]
+
+
+def test_a_text_that_is_too_long_can_be_refused(pipe):
+    long = {**POST, "text": POST["text"] + LONG, "id": 1}
+    with pytest.raises(InvalidPost, match="post 1: the text has 8.. tokens with its markers, more than the limit of"):
+        pipe([POST, long], truncation=False)
+    found = pipe([POST, long, {**POST, "caption": LONG}], truncation=False, strict=False)
+    assert [("error" in one, one.get("field")) for one in found] == [(False, None), (True, "text"), (False, None)]
+    with pytest.raises(ValueError, match="`truncation` is 'error'; expected True or False"):
+        pipe(POST, truncation="error")
+    with pytest.raises(InvalidPost, match="row 0 of the batch.*more than the limit"):
+        TGDICollator(pipe.processor, truncation=False)([long])
