@@ -15,7 +15,7 @@ from .forward_arguments import refuse_unknown_arguments
 from .input_checks import check_entities, read_text
 from .inverse_relations import fold_inverses
 from .matching_gate import MatchingGate, TextSelfAttention, matching_loss
-from .output_selection import selected_layers
+from .output_selection import keep_selected, selected_layers
 from .prefix_attention import CACHE, PrefixCache, attention_bias
 from .pretrained_towers import (
     as_text_encoder,
@@ -353,7 +353,8 @@ class TGDIModel(TGDIPreTrainedModel):
             matching_loss=mismatch,
             cross_modal_last_hidden_state=f_1,
             text_oriented_last_hidden_state=f_3,
-            cross_modal_hidden_states=cross_modal.hidden_states,
+            # Not every transformers that this runs with selects by itself.
+            cross_modal_hidden_states=keep_selected(cross_modal.hidden_states, record["output_hidden_states"]),
             cross_modal_attentions=cross_modal.attentions,
             text_oriented_hidden_states=toi_hidden_states,
             text_oriented_attentions=toi_attentions,

@@ -28,11 +28,11 @@ class TGDIModelOutput(ModelOutput):
         text_oriented_last_hidden_state (`torch.Tensor` of shape `(B, L, d)`, *optional*):
             f_3 of Eq. 13. Absent when the text-oriented interaction is switched off.
         cross_modal_hidden_states (`tuple` of `layers + 1` `torch.Tensor` of shape `(B, L_e, d)`, *optional*):
-            With `output_hidden_states=True`.
+            With `output_hidden_states`; `None` in the place of each state that its numbers do not select.
         cross_modal_attentions (`tuple` of `layers` `torch.Tensor` of shape `(B, heads, L_e, P + L_e)`, *optional*):
             With `output_attentions=True`; the first P keys are the visual prompts.
         text_oriented_hidden_states (`tuple` of `toi_num_layers + 1` `torch.Tensor` of shape `(B, L, d)`, *optional*):
-            With `output_hidden_states=True`; the first is H_s of Eq. 7.
+            With `output_hidden_states`, selected likewise; the first is H_s of Eq. 7.
         text_oriented_attentions (`tuple` of `toi_num_layers` `torch.Tensor` of shape `(B, heads, L, L_e + L)`, \
 *optional*):
             With `output_attentions=True`; the first L_e keys are the gated fusion f_2.
