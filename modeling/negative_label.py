@@ -3,20 +3,26 @@
 import re
 from collections.abc import Sequence
 
+from transformers.utils import logging
+
+logger = logging.get_logger(__name__)
+
 NEGATIVE = "None"  # MNRE's
 AUTO = "auto"
 MULTI_LABEL = "multi_label_classification"
 # What other data sets call it, without case and punctuation.
 _USUAL = """
 background empty false n na nan negative negativelabel neither nil no noclass none nonrelated nonrelation
-noneoftheabove norel norelation norelationship nota notarelation notrelated nothing null o other others unrelated
+noneoftheabove norel norelation norelationship nota notarelation notapplicable notrelated nothing null o other others
+undefined unknown unrelated 无 无关系 没有关系 其他 未知
 """
 _USUAL_NAMES = frozenset(_USUAL.split())
 
 
 def likely_negatives(names: Sequence[str]) -> list[str]:
     """The labels whose name usually stands for "no relation": `no_relation`, `NA`, `Other`, `none`, …"""
-    return [name for name in names if re.sub(r"[\W_]+", "", name.lower()) in _USUAL_NAMES or not name.strip()]
+    bare = {name: re.sub(r"\(.*\)$|[\W_]+", "", name.lower()) for name in names}  # "Other(e1,e2)", too
+    return [name for name in names if bare[name] in _USUAL_NAMES or not name.strip()]
 
 
 def find_negative(names: Sequence[str], chosen: str | None = AUTO) -> str | None:
@@ -39,6 +45,7 @@ def find_negative(names: Sequence[str], chosen: str | None = AUTO) -> str | None
     names = list(names)
     if chosen == AUTO and AUTO not in names:
         if NEGATIVE in names:
+            _check_twins(names)
             return NEGATIVE
         if likely := likely_negatives(names):
             raise ValueError(undeclared_negative(likely, names))
@@ -51,6 +58,20 @@ def find_negative(names: Sequence[str], chosen: str | None = AUTO) -> str | None
             "relation."
         )
     return chosen
+
+
+def _check_twins(names: Sequence[str]) -> None:
+    """Refuses labels that are `"None"` but for case and blanks, and names others that may mean the same."""
+    twins = [name for name in names if name != NEGATIVE and name.strip().lower() == NEGATIVE.lower()]
+    if twins:
+        raise ValueError(
+            f"The labels {NEGATIVE!r} and {twins[0]!r} are different ones, of which only the first stands for no "
+            "relation. Write them alike in the data."
+        )
+    if others := [name for name in likely_negatives(names) if name != NEGATIVE]:
+        logger.warning_once(
+            f"{NEGATIVE!r} stands for no relation, and {', '.join(map(repr, others))} counts as a relation."
+        )
 
 
 def negative_of(config, names: Sequence[str], chosen: str | None = AUTO) -> str | None:

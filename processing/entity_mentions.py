@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from .aligned_words import AlignedWords
+from .entity_mapping import read_mapping
 from .entity_markers import check_span, words_to_text
 from .grapheme_clusters import is_visible, trim
 from .invalid_post import InvalidPost
@@ -25,7 +26,6 @@ _SAME_TYPE = {
     "misc": ("misc", "miscellaneous", "other", "event", "product", "work_of_art", "creative-work", "law", "language"),
 }
 ENTITY_TYPES = {name: entity_type for entity_type, names in _SAME_TYPE.items() for name in names}
-TYPE_KEYS = ("type", "entity_group", "entity", "label")
 
 
 class Entity(NamedTuple):
@@ -108,15 +108,16 @@ class PostText:
         """The first of `entities`."""
         return self.entities(value, name, field)[0]
 
-    def entities(self, value: Any, name: str, field: str | None = None) -> list[Entity]:
+    def entities(self, value: Any, name: str, field: str | None = None, every: bool = False) -> list[Entity]:
         r"""
         Args:
             value: A span `[start, end)` of characters or words, the same as JSON in a string, what the entity is called
-                in the text, or a mapping with `start` and `end`, or `word` or `text`, or all of them; and maybe its
-                type, as token-classification pipelines give it. A span that comes with what the entity is called has
-                to agree with it; of a post in words, it may count words or characters.
+                in the text, or a mapping with one or both, and maybe its type, see `read_mapping`. A span that comes
+                with what the entity is called has to agree with it; of a post in words, it may count words or
+                characters.
             name: What to call the entity in messages.
             field: The key of the post that it comes from; `name` by default.
+            every: Whether `ambiguous="first"` is to be read as `"all"`.
 
         Returns:
             One entity; or with `ambiguous="all"` and what it is called one for each place, in the order of the text.
@@ -129,33 +130,18 @@ class PostText:
         span, mention, kind = value, None, None
         try:
             if isinstance(value, Mapping):
-                span, mention, kind = self._of_mapping(value, name)
+                span, mention, kind = read_mapping(value, name, self.where)
             elif isinstance(value, str):
                 span, mention = _span_or_mention(value)
             if span is None and mention is not None:
-                found = self._called(mention, name)
+                found = self._called(mention, name, every)
             else:
                 found = [self._at(span, name) if mention is None else self._agreeing(span, mention, name)]
         except InvalidPost as error:
             raise InvalidPost(str(error), field or name) from None
         return [Entity(*spans, kind) for spans in found]
 
-    def _of_mapping(self, value: Mapping[str, Any], name: str) -> tuple[Span | None, str | None, str | None]:
-        """Span, what it is called, and type; one of the first two may be `None`."""
-        kind = next((value[key] for key in TYPE_KEYS if value.get(key) is not None), None)
-        if kind is not None and not isinstance(kind, str):
-            raise InvalidPost(f"{self.where}: the type of `{name}` is {kind!r:.80}; expected a string.")
-        mention = next((value[key] for key in ("word", "text") if isinstance(value.get(key), str)), None)
-        if value.get("start") is not None and value.get("end") is not None:
-            return (value["start"], value["end"]), mention or None, kind
-        if mention is None:
-            raise InvalidPost(
-                f"{self.where}: `{name}` is {dict(value)!r:.80}; expected `start` and `end`, or `text`: what it is "
-                "called."
-            )
-        return None, mention, kind
-
-    def _called(self, mention: str, name: str) -> list[tuple[Span, Span]]:
+    def _called(self, mention: str, name: str, every: bool) -> list[tuple[Span, Span]]:
         """The places of an entity of which it is only known what it is called."""
         found = [self._from_characters(span) for span in occurrences(self.text, mention)]
         if not found and self._written is not None:
@@ -165,11 +151,11 @@ class PostText:
             more = ", …" if len(found) > MOST_PLACES else ""
             raise InvalidPost(
                 f"{self.where}: `{name}` is {mention!r:.80}, which is in the text {len(found)} times; say which: "
-                f"{spans}{more}; or take the first or all of them with the option `ambiguous` (`--ambiguous`): 'first' "
-                "or 'all'."
+                f"{spans}{more}; or take the first or all of them: `ambiguous='first'` or `'all'` of the pipeline, "
+                "`predict` and `prepare` (`--ambiguous`), `'first'` of `TGDICollator`."
             )
         if found:
-            return found if self.ambiguous == "all" else found[:1]
+            return found if every or self.ambiguous == "all" else found[:1]
         if not is_visible(mention):
             raise InvalidPost(
                 f"{self.where}: `{name}` is {mention!a:.80}, without a visible character; expected what the entity is "
@@ -293,7 +279,7 @@ def text_and_spans(
         InvalidPost: There is no text, or an entity is not in it, or is there more than once.
     """
     text = PostText(row, where, ambiguous)
-    head, tail = (text.entity(row.get(name), name) for name in ("head", "tail"))
+    head, tail = _first_pair(text, row.get("head"), row.get("tail"))
     return text.text, (head.span, tail.span), (head.units, tail.units)
 
 
@@ -307,7 +293,7 @@ def head_tail_pairs(text: PostText, head: Any, tail: Any, most: int = MAX_ENTITI
     """
     heads, tails = text.entities(head, "head"), text.entities(tail, "tail")
     if len(heads) == len(tails) == 1:
-        return [(heads[0], tails[0])]
+        return [_first_pair(text, head, tail)]
     if (places := len({entity.span for entity in (*heads, *tails)})) > most:
         raise InvalidPost(
             f"{text.where}: head and tail are in the text at {places} places; expected up to {most}. Give the "
@@ -315,6 +301,16 @@ def head_tail_pairs(text: PostText, head: Any, tail: Any, most: int = MAX_ENTITI
             "head" if len(heads) > len(tails) else "tail",
         )
     return [(head, tail) for head in heads for tail in tails if head.span != tail.span]
+
+
+def _first_pair(text: PostText, head: Any, tail: Any) -> tuple[Entity, Entity]:
+    """Head and tail; of several places the first ones that are not one and the same."""
+    first = text.entity(head, "head"), text.entity(tail, "tail")
+    if text.ambiguous == "first" and first[0].span == first[1].span:
+        heads, tails = text.entities(head, "head", every=True), text.entities(tail, "tail", every=True)
+        pairs = ((one, two) for one in heads for two in tails if one.span != two.span)
+        return next(pairs, first)
+    return first
 
 
 def check_ambiguous(ambiguous: Any, allowed: Sequence[str] = AMBIGUOUS) -> str:

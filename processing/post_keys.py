@@ -140,10 +140,10 @@ def meant_keys(key: Any) -> tuple[str, ...]:
         return ()
     plain = "".join(character for character in key.lower() if character.isalnum())
     synonyms = tuple(name for name, others in SYNONYMS.items() if plain == name or plain in others.split())
-    return synonyms or tuple(name for name in SYNONYMS if _is_typo(plain, name))
+    return synonyms or tuple(name for name in SYNONYMS if is_typo(plain, name))
 
 
-def _is_typo(found: str, meant: str) -> bool:
+def is_typo(found: str, meant: str) -> bool:
     """Whether one letter is missing, added, or swapped with the next; or, in long words, another one."""
     common = next((i for i, (a, b) in enumerate(zip(found, meant)) if a != b), min(len(found), len(meant)))
     found, meant, long = found[common:], meant[common:], len(meant) > 4

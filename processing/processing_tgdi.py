@@ -440,8 +440,8 @@ class TGDIProcessor(PortableProcessor):
                 slots.append(batch.add_box(key, part, place))
             else:
                 raise InvalidPost(
-                    f"{place} is a box, {list(part)}, on a picture that is missing. Pass the picture in `images`, or "
-                    "the object as a picture of its own.",
+                    f"{place} is a box, {list(part)}, on an image that is missing. Give the post an `image` "
+                    "(`images` of the processor), or the object as an image of its own.",
                     "objects",
                 )
         return slots

@@ -17,23 +17,40 @@ def test_the_negative_label_comes_first():
 
 
 @pytest.mark.parametrize("column", ["label", "labels", "relation", "relations"])
-def test_lists_of_names_become_lists_of_ids(column, caplog):
+def test_lists_of_names_become_lists_of_ids(column):
     sets = with_class_labels(splits(column, ["peer", "couple"], ["None"], [], ["peer"]))
     assert sets["train"].features["label"] == List(ClassLabel(names=["couple", "peer"]))
     assert sets["train"]["label"][:] == [[1, 0], [], [], [1]]
     assert sets["validation"]["label"][:] == [[1, 0]]
-    assert "Rows labelled 'None' have no relation" in caplog.text
     assert label_names(sets) == (["couple", "peer"], True) == label_names(sets["train"])
 
 
-def test_a_name_beside_another_one_is_a_relation():
-    sets = with_class_labels(splits("label", ["other", "peer"], ["other"]))
-    assert label_names(sets) == (["other", "peer"], True)
+def test_lists_say_what_stands_for_no_relation():
     alone = splits("label", ["NA"], ["peer"])
-    assert label_names(with_class_labels(alone))[0] == ["peer"]
+    with pytest.raises(ValueError, match="'NA' may stand for no relation.*--negative 'NA'"):
+        with_class_labels(alone)
+    assert label_names(with_class_labels(alone, "NA"))[0] == ["peer"]
     assert label_names(with_class_labels(alone, None))[0] == ["NA", "peer"]
     with pytest.raises(ValueError, match="'no', which is not a label"):
         with_class_labels(alone, "no")
+
+
+@pytest.mark.parametrize(("none", "negative"), [("None", "auto"), ("no_relation", "no_relation")])
+def test_a_row_with_a_relation_and_none_is_refused(none, negative):
+    both = splits("label", ["peer"], [none], ["peer", none])
+    with pytest.raises(
+        ValueError, match=f"train, row 2: the labels are .*'{none}' stands for no relation.*--no-negative"
+    ):
+        with_class_labels(both, negative)
+    assert label_names(with_class_labels(both, None))[0] == sorted(["peer", none])
+
+
+@pytest.mark.parametrize("column", [["a", "b"], [["a"], ["b"]]])
+def test_a_negative_label_that_is_none_of_the_labels_is_refused(column):
+    with pytest.raises(ValueError, match="'no_relation', which is not a label; the labels are a, b"):
+        with_class_labels(splits("label", *column), "no_relation")
+    with pytest.raises(ValueError, match="'no_relation', which is not a label"):
+        with_class_labels(with_class_labels(splits("label", "a", "b")), "no_relation")
 
 
 def test_a_list_with_something_else_is_refused():

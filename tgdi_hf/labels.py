@@ -1,14 +1,11 @@
 """The column of labels: from names of relations to ids that all splits share, one per row or several."""
 
-import logging
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from datasets import ClassLabel, Dataset, DatasetDict, List
 
-from .modeling.negative_label import AUTO, NEGATIVE, find_negative, likely_negatives
-
-logger = logging.getLogger(__name__)
+from .modeling.negative_label import AUTO, NEGATIVE, find_negative
 
 COLUMNS = ("label", "relation", "labels", "relations")
 
@@ -41,10 +38,12 @@ def with_class_labels(dataset: DatasetDict, negative: str | None = AUTO) -> Data
     if isinstance(feature, List):
         return dataset if isinstance(feature.feature, ClassLabel) else _with_sets(dataset, column, negative)
     if isinstance(feature, ClassLabel):
+        if negative not in (AUTO, None):
+            find_negative(feature.names, negative)
         return dataset
     found = {name for rows in dataset.values() for name in rows.unique("label")}
     _check_names(found, column)
-    first = NEGATIVE if negative == AUTO else negative
+    first = NEGATIVE if negative == AUTO else find_negative(sorted(found), negative)
     names = sorted(found, key=lambda name: (name != first, name))
     return dataset.cast_column("label", ClassLabel(names=names))
 
@@ -53,23 +52,24 @@ def _with_sets(dataset: DatasetDict, column: str, negative: str | None) -> Datas
     rows = [names for split in dataset.values() for names in split["label"]]
     found = {name for names in rows for name in (names or ())}
     _check_names(found, column)
-    if negative == AUTO:
-        dropped = {NEGATIVE, *likely_negatives(sorted(found))} & _alone(rows)
-    else:
-        dropped = {find_negative(sorted(found), negative)}
-    for name in dropped - {None}:
-        logger.warning("Rows labelled %r have no relation; `negative=None` makes it a relation like the others.", name)
-    names = sorted(found - dropped)
+    none = find_negative(sorted(found), negative)
+    _check_alone(dataset, none)
+    names = sorted(found - {none})
     return dataset.map(
-        lambda row: {"label": [name for name in row["label"] or () if name not in dropped]},
+        lambda row: {"label": [name for name in row["label"] or () if name != none]},
         desc="labels",
     ).cast_column("label", List(ClassLabel(names=names)))
 
 
-def _alone(rows: Iterable[list[str] | None]) -> set[str]:
-    """The names that never stand beside another one: "no relation" and a relation exclude each other."""
-    together = {name for names in rows if names and len(names) > 1 for name in names}
-    return {name for names in rows for name in (names or ())} - together
+def _check_alone(dataset: DatasetDict, none: str | None) -> None:
+    """Refuses a row with a relation and the label that says that there is none."""
+    for split, rows in dataset.items():
+        for number, names in enumerate(rows["label"]):
+            if names and none in names and len(set(names)) > 1:
+                raise ValueError(
+                    f"{split}, row {number}: the labels are {names}, but {none!r} stands for no relation. Leave it out "
+                    "of rows that have one; or say `negative=None` (`--no-negative`) if it is a relation."
+                )
 
 
 def _check_names(found: Iterable[Any], column: str) -> None:

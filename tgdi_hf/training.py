@@ -313,6 +313,7 @@ def with_label_fields(names: Sequence[str], config: Mapping[str, Any], multi_lab
     """
     config = {**({"problem_type": MULTI_LABEL} if multi_label else {}), **config}
     if config.get("problem_type") == MULTI_LABEL:
+        config.pop("negative_label", None)  # dropped from the rows, whose other labels a model has
         return config
     negative = find_negative(names, config.get("negative_label", AUTO))
     if negative != NEGATIVE:  # the default

@@ -5,8 +5,11 @@ from tgdi_hf.modeling.negative_label import find_negative, likely_negatives, neg
 
 from .conftest import tiny_config
 
-USUAL = ["no_relation", "NA", "Other", "none", "no relation", "N/A", "NIL", "null", "No-Relation", "unrelated",
-         "others", "NoRel", "False", "", "NOTA", "none of the above", "negative"]  # fmt: skip
+USUAL = [
+    *("no_relation", "NA", "Other", "none", "no relation", "N/A", "NIL", "null", "No-Relation", "unrelated", "others"),
+    *("Other(e1,e2)", "no-rel(e2,e1)", "UNKNOWN", "无关系", "NoRel", "False", "", "NOTA", "none of the above"),
+    *("negative", "Background"),
+]
 RELATIONS = ["founded by", "brother", "lives_in", "/per/org/member_of", "another", "national", "opponent", "notes",
              "alias", "nominee", "nothing_but_friends"]  # fmt: skip
 
@@ -35,6 +38,12 @@ def test_none_is_found_by_its_name():
     assert find_negative(["a", "None", "NA"]) == "None"
     with pytest.raises(ValueError, match="'no', which is not a label; the labels are a, NA. Did you mean 'NA'"):
         find_negative(["a", "NA"], "no")
+
+
+@pytest.mark.parametrize("twin", ["none", "NONE", "None ", " none"])
+def test_two_spellings_of_none_are_refused(twin):
+    with pytest.raises(ValueError, match=f"The labels 'None' and '{twin}' are different ones"):
+        find_negative(["None", twin, "a"])
 
 
 def test_the_configuration_says_which_label_it_is():

@@ -18,7 +18,7 @@ FAMILY = "👩\u200d👩\u200d👧"
         (
             "a b a",
             "a",
-            "2 times; say which: [0, 1), [4, 5); or take the first or all of them with the option `ambiguous`",
+            "2 times; say which: [0, 1), [4, 5); or take the first or all of them: `ambiguous='first'`",
         ),
         ("Annual Annotated", "Ann", "2 times; say which: [0, 3), [7, 10)"),
         ("Bora Bora Bora", "Bora Bora", "2 times; say which: [0, 9), [5, 14)"),

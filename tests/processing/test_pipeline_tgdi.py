@@ -457,7 +457,7 @@ BAD = [
     ({**POST, "image": np.zeros((3, 0, 3))}, "image", "expected an array"),
     ({**POST, "image": np.full((9, 9, 3), np.nan)}, "image", "NaN or infinite"),
     ({**POST, "image": Image.new("RGB", (5000, 2))}, "image", "is a strip"),
-    ({**POST, "objects": [[0, 0, 5, 5]]}, "objects", "on a picture that is missing"),
+    ({**POST, "objects": [[0, 0, 5, 5]]}, "objects", "on an image that is missing"),
     ({**POST, "image": Image.new("RGB", (9, 9)), "objects": [[20, 20, 25, 25]]}, "objects", "no pixel"),
     ({**POST, "image": Image.new("RGB", (9, 9)), "objects": [[0, 0, 0.5, 0.5]]}, "objects", "in fractions"),
     ({**POST, "image": Image.new("RGB", (9, 9)), "objects": [[0, 0, 5]]}, "objects", "not four finite numbers"),

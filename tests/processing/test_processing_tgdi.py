@@ -335,7 +335,7 @@ def test_objects_without_a_whole_picture(processor):
     inputs = processor(**POST, objects=[RED])
     assert inputs["image_mask"].tolist() == [[0, 1, 0, 0]]
     assert (inputs["pixel_values"][0, 0] == 0).all()
-    with pytest.raises(ValueError, match=r"row 0, object 0 is a box, \[0, 0, 5, 5\], on a picture that is missing"):
+    with pytest.raises(ValueError, match=r"row 0, object 0 is a box, \[0, 0, 5, 5\], on an image that is missing"):
         processor(**POST, objects=[(0, 0, 5, 5)])
 
 

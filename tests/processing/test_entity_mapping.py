@@ -1,0 +1,60 @@
+import pytest
+
+from tgdi_hf import InvalidPost
+from tgdi_hf.processing.entity_mapping import read_mapping
+from tgdi_hf.processing.entity_mentions import PostText, head_tail_pairs, text_and_spans
+
+
+@pytest.mark.parametrize(
+    ("mapping", "expected"),
+    [
+        ({"start": 0, "end": 3}, ((0, 3), None, None)),
+        ({"text": "Ann"}, (None, "Ann", None)),
+        ({"start": 0, "end": 3, "word": "ann", "entity_group": "PER", "score": 0.9}, ((0, 3), "ann", "PER")),
+        ({"name": "Ann", "pos": [0, 1]}, ([0, 1], "Ann", None)),
+        ({"span": (0, 3), "mention": "Ann", "id": 7, "kb_id": "Q1", "confidence": 1}, ((0, 3), "Ann", None)),
+        ({"start": 0, "end": 3, "text": "Ann", "word": "ann"}, ((0, 3), "Ann", None)),
+        ({"start": 0, "end": 3, "text": "", "type": None, "label": float("nan")}, ((0, 3), None, None)),
+        ({"start": 0, "end": 3, "index": 4, "entity": "B-PER", "word": "##ann"}, ((0, 3), "##ann", "B-PER")),
+    ],
+)
+def test_what_is_known_of_an_entity(mapping, expected):
+    assert read_mapping(mapping, "head", "post 0") == expected
+
+
+@pytest.mark.parametrize(
+    ("mapping", "message"),
+    [
+        ({"text": "Ann", "begin": 13, "end": 16}, "it has no key 'begin'. Did you mean `start`"),
+        ({"text": "Ann", "strat": 13, "end": 16}, "no key 'strat'. Did you mean `start`"),
+        ({"text": "Ann", "start": 13, "stop": 16}, "no key 'stop'. Did you mean `end`"),
+        ({"text": "Ann", "start_char": 13, "end_char": 16}, "Did you mean `(start|end)`"),
+        ({"text": "Ann", "offset": 13, "length": 3}, "Did you mean `(start|end)`"),
+        ({"text": "Ann", "offsets": [13, 16]}, "no key 'offsets'. Did you mean `span`"),
+        ({"start": 0, "end": 3, "surface": "Ann"}, "no key 'surface'. Did you mean `text`"),
+        ({"start": 0, "end": 3, "txet": "Ann"}, "no key 'txet'. Did you mean `text`"),
+        ({"word": "Ann", "tpye": "PER"}, "no key 'tpye'. Did you mean `type`"),
+        ({"text": "Ann", "start": 3}, "found only one of them"),
+        ({"text": "Ann", "word": "Bob"}, "it is called 'Ann' and 'Bob'"),
+        ({"start": 0, "end": 3, "span": [4, 7]}, r"it is at \[0, 3\] and at \[4, 7\]"),
+        ({"start": 0, "end": 3, "text": 5}, "what it is called is 5, expected a string"),
+        ({"text": "Ann", "type": 3}, "the type of `head` is 3"),
+        ({"type": "PER"}, "expected `start` and `end`, or `text`"),
+        ({}, "expected `start` and `end`, or `text`"),
+    ],
+)
+def test_what_would_be_passed_over_is_refused(mapping, message):
+    with pytest.raises(InvalidPost, match=f"^post 0: .*{message}"):
+        read_mapping(mapping, "head", "post 0")
+
+
+@pytest.mark.parametrize(
+    ("head", "tail", "expected"),
+    [("Ann", "Ann", [(0, 3), (8, 11)]), ([0, 3], "Ann", [(0, 3), (8, 11)]), ("Ann", [0, 3], [(8, 11), (0, 3)]),
+     ("Ann", [8, 11], [(0, 3), (8, 11)]), ("Ann", "Bob", [(0, 3), (4, 7)]), ([0, 3], [0, 3], [(0, 3), (0, 3)])],
+)  # fmt: skip
+def test_the_first_place_is_not_that_of_the_other_entity(head, tail, expected):
+    row = {"text": "Ann Bob Ann", "head": head, "tail": tail}
+    assert list(text_and_spans(row, "post 0", "first")[1]) == expected
+    (pair,) = head_tail_pairs(PostText(row, "post 0", "first"), head, tail)
+    assert [entity.span for entity in pair] == expected
