@@ -12,7 +12,7 @@ from .entity_markers import check_span, words_to_text
 from .grapheme_clusters import is_visible, trim
 from .invalid_post import InvalidPost
 from .mention_search import Span, near_miss, occurrences
-from .named_spans import agrees, recount
+from .named_spans import agrees, miscounted, recount
 from .post_containers import several_posts_hint
 
 AMBIGUOUS = ("error", "first", "all")  # ways to treat an entity that is in the text more than once
@@ -170,6 +170,8 @@ class PostText:
     def _at(self, span: Any, name: str) -> tuple[Span, Span]:
         """Of a span of which nothing else is known."""
         if self._written is None:
+            if self.words is None:
+                self._check_count(span, name)
             return self._from_units(span, name)
         readings, faults = set(), []
         for read in (self._from_units, self._from_written):
@@ -187,6 +189,19 @@ class PostText:
                 f"say what the entity is called, too: {{'start': {start}, 'end': {end}, 'text': …}}."
             )
         return readings.pop()
+
+    def _check_count(self, span: Any, name: str) -> None:
+        """Refuses a span of characters that was in all likelihood counted in another unit."""
+        try:
+            start, end = map(operator.index, span)
+        except (TypeError, ValueError):
+            return  # `check_span` says what is wrong with it
+        if 0 <= start < end <= len(self.text) and (hint := miscounted(self.text, start, end)):
+            raise InvalidPost(
+                f"{self.where}: the span of `{name}`, [{start}, {end}), is {self.text[start:end]!r:.80}, which cuts a "
+                f"word. {hint} Give that span; or say what the entity is called, too, if the first one is meant: "
+                f"{{'start': {start}, 'end': {end}, 'text': …}}."
+            )
 
     def _agreeing(self, span: Any, mention: str, name: str) -> tuple[Span, Span]:
         """Of a span of which it is known what it is called: token classifiers count characters, of words, too."""

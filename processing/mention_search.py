@@ -51,7 +51,7 @@ def occurrences(text: str, mention: str) -> list[Span]:
     places = _equivalent(text, unicodedata.normalize("NFC", mention)) if mention else []
     if len(places) < 2:
         return places
-    whole = [(start, end) for start, end in places if not (_inside_word(text, start) or _inside_word(text, end))]
+    whole = [(start, end) for start, end in places if not (inside_word(text, start) or inside_word(text, end))]
     return whole or places
 
 
@@ -108,7 +108,7 @@ def _folded(text: str, mention: str, fold: Callable[[str], str]) -> list[Span]:
     ]
 
 
-def _inside_word(text: str, place: int) -> bool:
+def inside_word(text: str, place: int) -> bool:
     """Whether a word of a script with spaces between words goes on at a place."""
     before, after = _beside(text, place, -1), _beside(text, place, 1)
     if before.isascii() and after.isascii():

@@ -2,8 +2,12 @@
 
 import re
 import unicodedata
+from collections.abc import Iterator
 
 import regex  # transformers requires it
+
+from .grapheme_clusters import is_visible
+from .mention_search import inside_word
 
 # What tokenizers add to words: WordPiece, SentencePiece, byte-level BPE, BERTweet, XLM.
 _PIECES = re.compile(r"(?<!\S)##(?=\S)|@@(?!\S)|</w>|[▁Ġ]")
@@ -32,8 +36,31 @@ def _spelled(text: str) -> str:
 
 def recount(text: str, start: int, end: int, mention: str) -> str | None:
     """What else than characters a span counts if it counts anything: for messages, with the span in characters."""
-    if not 0 <= start < end:
+    for unit, (first, last) in _other_readings(text, start, end):
+        if agrees(text[first:last], mention):
+            return f"The offsets fit in {unit}; in characters (code points) the span is [{first}, {last})."
+    return None
+
+
+def miscounted(text: str, start: int, end: int) -> str | None:
+    r"""
+    What a span that comes alone probably counts instead of characters, for messages: it cuts a word, and counted in
+    another unit it would not. `None` where nothing speaks for that.
+    """
+    if text.isascii() or not (inside_word(text, start) or inside_word(text, end)):
         return None
+    for unit, (first, last) in _other_readings(text, start, end):
+        if (first, last) != (start, end) and not (inside_word(text, first) or inside_word(text, last)):
+            found = text[first:last]
+            if found == found.strip() and is_visible(found):
+                return f"Counted in {unit}, it is {found!r:.80}, in characters (code points) [{first}, {last})."
+    return None
+
+
+def _other_readings(text: str, start: int, end: int) -> Iterator[tuple[str, tuple[int, int]]]:
+    """What a span may count, and which characters it is then."""
+    if not 0 <= start < end:
+        return
     for encoding, width, unit in (
         ("utf-16-le", 2, "UTF-16 units, as JavaScript and Java count"),
         ("utf-8", 1, "UTF-8 bytes, as Rust and Go count"),
@@ -43,7 +70,5 @@ def recount(text: str, start: int, end: int, mention: str) -> str | None:
             before, found = (units[a * width : b * width].decode(encoding) for a, b in ((0, start), (start, end)))
         except UnicodeDecodeError:
             continue
-        if found and end * width <= len(units) and agrees(found, mention):
-            span = f"[{len(before)}, {len(before) + len(found)})"
-            return f"The offsets fit in {unit}; in characters (code points) the span is {span}."
-    return None
+        if found and end * width <= len(units):
+            yield unit, (len(before), len(before) + len(found))

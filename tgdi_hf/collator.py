@@ -141,7 +141,10 @@ def _spans(row: Mapping[str, Any], name: str, ambiguous: str) -> tuple[Any, Any]
     """Head and tail as the processor takes them, which checks plain spans itself."""
     pair = row.get("head"), row.get("tail")
     two_texts = row.get("words") is not None and row.get("text") is not None
-    if two_texts or any(isinstance(entity, str | Mapping) for entity in pair):
+    text = row.get("text")
+    # Spans of other texts may count something else than characters.
+    foreign = row.get("words") is None and isinstance(text, str) and not text.isascii()
+    if two_texts or foreign or any(isinstance(entity, str | Mapping) for entity in pair):
         return text_and_spans(row, name, ambiguous)[2]
     return pair
 

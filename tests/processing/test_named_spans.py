@@ -1,5 +1,7 @@
 import pytest
 
+from tgdi_hf import InvalidPost
+from tgdi_hf.processing.entity_mentions import PostText
 from tgdi_hf.processing.named_spans import agrees, recount
 
 
@@ -62,3 +64,27 @@ def test_what_else_offsets_count(mention, encoding, width, unit):
 @pytest.mark.parametrize("span", [(0, 3), (3, 4), (100, 103), (1, 3), (4, 1)])
 def test_offsets_that_fit_in_nothing(span):
     assert recount(TEXT, *span, "Ann") is None
+
+
+@pytest.mark.parametrize(
+    ("text", "span", "hint"),
+    [
+        ("😃 Ann meets Bob", [3, 6], r"UTF-16 units.*'Ann', in characters \(code points\) \[2, 5\)"),
+        ("👍🏽 go Ann meets Bob", [8, 11], r"UTF-16 units.*'Ann'.*\[6, 9\)"),
+        ("Ünal sees Ann, Bob", [11, 14], r"UTF-8 bytes.*'Ann'.*\[10, 13\)"),
+        ("#😃JFKairport is open", [2, 5], None),  # a part of a word on purpose: no other unit fits
+        ("Ünal sees Ann, Bob", [10, 13], None),
+        ("Ann meets Bob", [1, 3], None),  # ASCII counts alike in all units
+        ("王小明见到Bob了", [0, 3], None),
+    ],
+)
+def test_a_span_that_was_counted_in_another_unit_is_refused(text, span, hint):
+    post = {"text": text, "head": span, "tail": [0, 1]}
+    if hint is None:
+        assert PostText(post, "post 0").entity(span, "head").span == tuple(span)
+        return
+    with pytest.raises(InvalidPost, match=f"`head`.* which cuts a word. Counted in {hint}"):
+        PostText(post, "post 0").entity(span, "head")
+    start, end = span
+    confirmed = {"start": start, "end": end, "text": text[start:end]}
+    assert PostText(post, "post 0").entity(confirmed, "head").span[0] in (start, start + 1)
