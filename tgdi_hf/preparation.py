@@ -37,21 +37,21 @@ class Preparation:
         faults: Posts that could not be used as they are.
         rows: How many posts there were.
         pictures: How many distinct pictures.
-        captioned, grounded: How many results were computed, not found in the cache.
+        captioned, grounded: How many results were computed, not found in the cache; `None` without a captioner or a
+            grounder.
     """
 
     dataset: DatasetDict
     faults: list[Fault]
     rows: int
     pictures: int
-    captioned: int
-    grounded: int
+    captioned: int | None
+    grounded: int | None
 
     def summary(self) -> str:
         """For people."""
         lines = [
-            f"{self.rows:,} posts, {self.pictures:,} distinct pictures; {self.captioned:,} captions and objects for "
-            f"{self.grounded:,} pictures with phrases were computed, the others known.",
+            f"{self.rows:,} posts, {self.pictures:,} distinct images; {self._computed()}.",
             *(f"  {split}: {len(rows):,} posts" for split, rows in self.dataset.items()),
         ]
         for (kind, kept), number in sorted(Counter((fault.kind, fault.kept) for fault in self.faults).items()):
@@ -59,6 +59,13 @@ class Preparation:
             fate = "without it" if kept else "left out"
             lines.append(f"  {number:,} with a fault of {kind}, {fate}; the first: {first.reason}")
         return "\n".join(lines)
+
+    def _computed(self) -> str:
+        results = (("captions", self.captioned), ("object detections", self.grounded))
+        asked = [f"{number:,} {name}" for name, number in results if number is not None]
+        if not asked:
+            return "no captions or objects were asked for"
+        return f"{' and '.join(asked)} computed, all others given or cached"
 
 
 def prepare(
@@ -183,8 +190,8 @@ def prepare(
         faults=[Fault(**json.loads(line)) for line in (output / "report.jsonl").open(encoding="utf-8")],
         rows=sum(map(len, dataset.values())),
         pictures=len(wanted),
-        captioned=sum(one["captioned"] for one in told),
-        grounded=sum(one["grounded"] for one in told),
+        captioned=None if captioner is None else sum(one["captioned"] for one in told),
+        grounded=None if grounder is None else sum(one["grounded"] for one in told),
     )
 
 
