@@ -117,12 +117,12 @@ def test_files_are_checked_before_a_model_is_loaded(no_model, monkeypatch, capsy
     assert message in message_of(arguments, monkeypatch, capsys)
 
 
-@pytest.mark.parametrize("output", ["-", "out.jsonl"])
-def test_no_posts_are_said_to_be_none(checkpoint, tmp_path, monkeypatch, output):
+@pytest.mark.parametrize(("command", "output"), [("predict", "-"), ("predict", "out.jsonl"), ("triples", "out.csv")])
+def test_no_posts_are_said_to_be_none(checkpoint, tmp_path, monkeypatch, command, output):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "empty.jsonl").write_text("")
     for posts, where in (("-", "the standard input"), ("empty.jsonl", "empty.jsonl")):
-        result = CliRunner().invoke(app, ["predict", str(checkpoint), posts, output], input="")
+        result = CliRunner().invoke(app, [command, str(checkpoint), posts, output], input="")
         assert result.exit_code == 0 and f"There are no posts in {where}." in result.stderr
         assert output != "-" or result.stdout == ""
 

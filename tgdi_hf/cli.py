@@ -536,6 +536,8 @@ def triples(
 
     Example: tgdi triples runs/demo posts.jsonl triples.csv --min-score 0.5
     """
+    from itertools import chain, islice
+
     from tqdm.auto import tqdm
 
     from .extras import require
@@ -547,9 +549,12 @@ def triples(
     if output.suffix.lower() == ".nt":
         require("rdflib", "rdf", "Writing N-Triples")
     pipe = _pipeline(checkpoint, bf16, _negative(negative, no_negative), revision)
+    rows = read_posts(posts, strict=False, need_entities=ner is None)
+    first = list(islice(rows, 1))
+    _say_if_empty(len(first), posts)
     found = extract_triples(
         pipe,
-        read_posts(posts, strict=False, need_entities=ner is None),
+        chain(first, rows),
         ner=None if ner is None else token_classifier(ner, device=pipe.device),
         min_score=min_score,
         batch_size=batch_size,
