@@ -4,6 +4,8 @@ import torch
 from torch import nn
 from transformers.loss.loss_utils import fixed_cross_entropy
 
+from .input_checks import has_values
+
 IGNORED = -100  # the label that PyTorch's cross-entropy leaves out
 
 
@@ -24,8 +26,11 @@ def classification_loss(
         num_items_in_batch (`torch.Tensor` or `int`, *optional*): What the sum is divided by: the labels other than -100
             of all batches that are accumulated to one step. By default those of this batch.
 
+    Returns:
+        `torch.Tensor`: A scalar; 0, with gradients of 0, where every label is -100.
+
     Raises:
-        ValueError: Labels of another shape or kind than these.
+        ValueError: Labels of another shape or kind than these; or, on the CPU, out of range.
     """
     if not multi_label:
         # PyTorch takes floating-point targets of the scores' shape for probabilities, so flags would pass unnoticed.
@@ -35,15 +40,51 @@ def classification_loss(
                 f"integer ids of shape {tuple(scores.shape[:1])}. For several relations per entity pair build the "
                 "model with `problem_type='multi_label_classification'`."
             )
-        return fixed_cross_entropy(scores.float(), labels.long(), num_items_in_batch=num_items_in_batch)
+        labels = labels.long()
+        _check_ids(labels, scores.shape[1])
+        count = labels_of_step(labels, num_items_in_batch)
+        return fixed_cross_entropy(scores.float(), labels, num_items_in_batch=count)
     if labels.shape != scores.shape:
         raise ValueError(
             f"`labels` has shape {tuple(labels.shape)}; a multi-label model expects {tuple(scores.shape)}: 1 for each "
             "relation that holds, 0 for the others. `TGDICollator(processor, num_labels=…)` makes them of lists of ids."
         )
     counted = labels != IGNORED
+    _check_flags(labels, counted)
     losses = nn.functional.binary_cross_entropy_with_logits(
         scores.float(), labels.float().masked_fill(~counted, 0), reduction="none"
     )
-    total = (losses * counted).sum()
-    return total / (counted.sum().clamp(min=1) if num_items_in_batch is None else num_items_in_batch)
+    return (losses * counted).sum() / labels_of_step(labels, num_items_in_batch)
+
+
+def labels_of_step(labels: torch.Tensor, num_items_in_batch: torch.Tensor | int | None = None) -> torch.Tensor | int:
+    """How many labels other than -100 a step has, by default those of `labels`; 1 if none, to divide by."""
+    if num_items_in_batch is None:
+        return (labels != IGNORED).sum().clamp(min=1)
+    if isinstance(num_items_in_batch, torch.Tensor):
+        return num_items_in_batch.to(labels.device).clamp(min=1)
+    return max(num_items_in_batch, 1)
+
+
+def _check_ids(labels: torch.Tensor, count: int) -> None:
+    if not has_values(labels):
+        return
+    outside = (labels != IGNORED) & ((labels < 0) | (labels >= count))
+    if outside.any():
+        row = int(outside.nonzero()[0, 0])
+        raise ValueError(
+            f"`labels` has {int(labels[row])} in row {row}; expected ids from 0 to {count - 1}, or {IGNORED} for a row "
+            "without label."
+        )
+
+
+def _check_flags(labels: torch.Tensor, counted: torch.Tensor) -> None:
+    if not has_values(labels):
+        return
+    outside = counted & ~((labels >= 0) & (labels <= 1))  # NaN, too
+    if outside.any():
+        row, column = (int(place) for place in outside.nonzero()[0])
+        raise ValueError(
+            f"`labels` has {float(labels[row, column]):g} in row {row}, column {column}; expected 1 for a relation "
+            f"that holds, 0 for another one, or {IGNORED} to leave it out."
+        )

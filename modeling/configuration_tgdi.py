@@ -13,6 +13,7 @@ from transformers.configuration_utils import PreTrainedConfig, SubConfigSpec
 
 from .attention_support import check_attn_implementation, requested_by
 from .checkpoint_names import auto_map, custom_pipelines, is_hub_name
+from .decision_thresholds import checked_thresholds
 from .negative_label import AUTO, MULTI_LABEL, NEGATIVE, find_negative, negative_of
 from .output_selection import selected_layers
 
@@ -352,14 +353,7 @@ class TGDIConfig(PreTrainedConfig):
                 f"`problem_type` is {self.problem_type!r}; relations are classes: expected "
                 f"'single_label_classification', {MULTI_LABEL!r} or `None`."
             )
-        thresholds = self.decision_thresholds
-        if thresholds is not None and not (
-            multi_label and len(thresholds) == self.num_labels and all(0 < value < 1 for value in thresholds)
-        ):
-            raise ValueError(
-                f"`decision_thresholds` is {thresholds}; expected a probability between 0 and 1 for each of the "
-                f"{self.num_labels} labels, and `problem_type={MULTI_LABEL!r}`."
-            )
+        checked_thresholds(self.decision_thresholds, self.num_labels, multi_label)
         if not multi_label:
             return
         for name in ("direction_balanced", "branch_consistency_weight", "inverse_labels"):
@@ -374,9 +368,8 @@ class TGDIConfig(PreTrainedConfig):
     @property
     def thresholds(self) -> list[float] | None:
         """The least probability of each relation that holds, of a multi-label model; `None` of others."""
-        if self.problem_type != MULTI_LABEL:
-            return None
-        return self.decision_thresholds or [0.5] * self.num_labels
+        # Checked again: whoever sets the field afterwards does not validate.
+        return checked_thresholds(self.decision_thresholds, self.num_labels, self.problem_type == MULTI_LABEL)
 
     @property
     def none_label(self) -> int | None:

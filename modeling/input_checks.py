@@ -94,7 +94,7 @@ def check_entities(index: dict[str, torch.Tensor], texts: dict[str, TextInputs])
         _check_integers(argument, positions)
         for source, text in texts.items():
             _check_range(argument, positions, text.mask.shape[1], f"of the {source}")
-            if _has_values(positions, text.mask):
+            if has_values(positions, text.mask):
                 padding = text.mask.gather(1, positions.long().unsqueeze(1)).squeeze(1) == 0
                 if padding.any():
                     row = int(padding.nonzero()[0, 0])
@@ -110,7 +110,7 @@ def _check_integers(name: str, tensor: torch.Tensor) -> None:
 
 
 def _check_range(name: str, tensor: torch.Tensor, count: int, place: str) -> None:
-    if _has_values(tensor):
+    if has_values(tensor):
         outside = (tensor < 0) | (tensor >= count)
         if outside.any():
             post = int(outside.nonzero()[0, 0])
@@ -119,7 +119,7 @@ def _check_range(name: str, tensor: torch.Tensor, count: int, place: str) -> Non
             )
 
 
-def _has_values(*tensors: torch.Tensor) -> bool:
+def has_values(*tensors: torch.Tensor) -> bool:
     """Whether values can be looked at: not in a graph, nor on an accelerator, which everything would wait for."""
     if torch.compiler.is_compiling() or torch.jit.is_tracing():
         return False

@@ -9,7 +9,7 @@ from transformers.utils import TransformersKwargs, can_return_tuple
 from .attention_support import check_attn_implementation, check_implementation_of
 from .blank_images import blank_image, trains_with_other_processes
 from .branch_consistency import branch_divergence
-from .classification_loss import classification_loss
+from .classification_loss import classification_loss, labels_of_step
 from .configuration_tgdi import ENTITY_MARKERS, TGDIConfig
 from .forward_arguments import refuse_unknown_arguments
 from .input_checks import check_entities, read_text
@@ -627,7 +627,9 @@ class TGDIForRelationExtraction(TGDIPreTrainedModel):
                 further.append(self.config.branch_consistency_weight * branch_divergence(*of_each, labels))
             if further:
                 # Of accumulated batches each adds its share, as to the cross-entropy.
-                share = 1 if num_items_in_batch is None else (labels != -100).sum() / num_items_in_batch
+                share = 1
+                if num_items_in_batch is not None:
+                    share = (labels != -100).sum() / labels_of_step(labels, num_items_in_batch)
                 loss = loss + share * sum(further)
         directed = scores if self.config.inverse_labels else None
         return TGDIRelationExtractionOutput(

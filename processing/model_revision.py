@@ -54,10 +54,17 @@ def model_revision(name_or_path: str, revision: str | None = None, **hub) -> tup
     Returns:
         The revision to pass to `from_pretrained`, and its name in records: the commit, or `sha256:…` of the files of
         a folder, whatever it is called.
+
+    Raises:
+        ValueError: A revision of a folder.
     """
     folder = Path(name_or_path)
     if folder.is_dir():
-        return revision, f"sha256:{_folder_digest(folder)}"
+        if revision is not None:
+            raise ValueError(
+                f"The revision {revision!r} is for the Hub, but {name_or_path} is a folder: leave the revision out."
+            )
+        return None, f"sha256:{_folder_digest(folder)}"
     resolved = resolve_revision(str(name_or_path), revision, **hub)
     commit = resolved.resolved if isinstance(resolved, ResolvedRevision) else resolved
     return resolved, str(commit or "main")

@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from .invalid_post import InvalidPost
 from .post_containers import as_mapping_hint
 from .post_reader import Post, PostReader
 from .relation_labels import RelationLabels
+from .text_rows import default_limit
 from .whole_folder import whole_folder
 
 logger = logging.get_logger(__name__)
@@ -90,6 +92,7 @@ class MultimodalRelationExtractionPipeline(Pipeline):
     ):
         if processor is None:
             raise ValueError(f"The pipeline {TASK} needs the model's processor: pass `processor`.")
+        _check_text_length(model, processor)
         self.reader = PostReader(processor, captioner, grounder)
         super().__init__(model, processor=processor, **options)
         self.model.eval()
@@ -486,8 +489,18 @@ def _check_numbers(options: Mapping[str, Any]) -> None:
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             raise ValueError(f"`{name}` is {value!r}; expected 1 or more.")
     threshold = options.get("threshold")
-    if threshold is not None and (isinstance(threshold, bool) or not 0 < threshold < 1):
-        raise ValueError(f"`threshold` is {threshold!r}; expected a probability between 0 and 1.")
+    if threshold is not None and not (isinstance(threshold, Real) and 0 < threshold < 1):  # False and True are outside
+        raise ValueError(f"`threshold` is {threshold!r}; expected a probability, a number between 0 and 1.")
+
+
+def _check_text_length(model, processor) -> None:
+    """Refuses a processor that lets through longer texts than the model reads: the first long post would end a run."""
+    limit, positions = processor.max_length or default_limit(processor.tokenizer), model.config.max_text_length
+    if limit > positions:
+        raise ValueError(
+            f"The processor cuts texts at {limit} tokens, but the text encoder has positions for {positions}. Set "
+            f"`processor.max_length = {positions}`, or pass `max_length={positions}` to `TGDIProcessor`."
+        )
 
 
 def _refuse_nan(post: Post, batch: Mapping[str, Any], strict: bool) -> None:

@@ -48,7 +48,7 @@ def test_train_evaluate_and_predict_from_the_command_line(corpus, backbones, tmp
         backbones / "vision", "--epochs", 1, "--learning-rate", "1e-3", "--set", "toi_num_layers=1", "--set",
         "use_matching_gate=false",
     )  # fmt: skip
-    assert "f1 " in output
+    assert "validation, 32 rows:\naccuracy " in output and "f1 " in output
     config = TGDIForRelationExtraction.from_pretrained(tmp_path / "run").config
     assert (config.toi_num_layers, config.use_matching_gate) == (1, False)
 
@@ -320,7 +320,7 @@ def test_the_choice_among_places_from_the_command_line(checkpoint, tmp_path):
         "prepare", tmp_path / "posts.jsonl", tmp_path / "out", "--captioner", "none", "--grounder", "none",
         "--cache", tmp_path / "cache", "--ambiguous", "all",
     )  # fmt: skip
-    assert "1 posts, 0 distinct pictures" in printed and "train: 2 posts" in printed
+    assert "1 posts, 0 distinct images" in printed and "train: 2 posts" in printed
 
 
 @pytest.mark.parametrize(

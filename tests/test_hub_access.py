@@ -8,8 +8,11 @@ from transformers import AutoConfig, AutoImageProcessor, AutoModel, AutoTokenize
 from typer.testing import CliRunner
 
 from tgdi_hf import TGDIForRelationExtraction, TGDIProcessor
+from tgdi_hf.checkpoints import check_checkpoint
 from tgdi_hf.cli import app
+from tgdi_hf.evaluation import load_for_evaluation
 from tgdi_hf.hub_access import hub_access
+from tgdi_hf.processing.model_revision import model_revision
 from tgdi_hf.training import build_model, claim, fine_tune, keep_features
 
 from .hub_server import Hub
@@ -234,3 +237,17 @@ def test_no_option_takes_a_token():
     for command in ("train", "prepare"):
         output = CliRunner().invoke(app, [command, "--help"]).output
         assert "--token" not in output
+
+
+def test_a_folder_has_no_revisions(checkpoint, corpus):
+    message = f"The revision 'v1' is for the Hub, but .*{checkpoint.name} is a folder"
+    for refused in (
+        lambda: hub_access(checkpoint, "v1"),
+        lambda: check_checkpoint(str(checkpoint), "v1"),
+        lambda: load_for_evaluation(checkpoint, corpus["test"], revision="v1"),
+        lambda: model_revision(str(checkpoint), "v1"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            refused()
+    check_checkpoint(str(checkpoint))
+    check_checkpoint("me/model", "v1")

@@ -13,6 +13,7 @@ from transformers import EvalPrediction
 
 from tgdi_hf import RELATIONS, MNREMetric, compute_metrics, make_compute_metrics
 from tgdi_hf.metric import best_thresholds, multi_label_scores, relation_scores
+from tgdi_hf.modeling.decision_thresholds import checked_thresholds
 
 NAMES = ("a", "None", "b", "c")
 # Ids by hand: of 8 rows, 4 are right; 5 predictions and 6 rows are not None, 3 of them right.
@@ -260,3 +261,40 @@ def test_thresholds_are_those_of_the_best_f1():
     assert best_thresholds(probabilities, held) == pytest.approx([0.2, 0.15, 0.5])
     chosen = multi_label_scores(probabilities >= best_thresholds(probabilities, held), held, ("a", "b", "c"))
     assert chosen["f1"] >= multi_label_scores(probabilities >= 0.5, held, ("a", "b", "c"))["f1"]
+
+
+@pytest.mark.parametrize(
+    ("scores", "held", "expected"),
+    [
+        # All are taken, also the one at 0: no threshold above 0 takes that.
+        ([0.0, 0.6], [1, 1], 0.3),
+        ([0.0, 0.0], [1, 0], 0.5),
+        ([1.0, 1.0], [1, 1], 0.5),
+        ([5e-324, 0.0], [1, 0], 5e-324),
+        # 1 and the number below it can't be told apart, as 1 is no threshold.
+        ([1.0, float(np.nextafter(1, 0))], [1, 0], float(np.nextafter(1, 0)) / 2),
+    ],
+)
+def test_thresholds_lie_strictly_between_0_and_1(scores, held, expected):
+    (threshold,) = best_thresholds([[score] for score in scores], [[one] for one in held])
+    assert 0 < threshold < 1 and threshold == pytest.approx(expected)
+    assert checked_thresholds([threshold], 1, True) == [threshold]
+
+
+@pytest.mark.parametrize(
+    ("probabilities", "references", "message"),
+    [
+        ([[1.5, 0.2]], [[1, 0]], "has 1.5 in row 0, column 0; .* Logits become probabilities with the sigmoid"),
+        ([[0.5, -0.2]], [[1, 0]], "has -0.2 in row 0, column 1"),
+        ([[0.5, float("nan")]], [[1, 0]], "has nan in row 0, column 1"),
+        ([[0.5, 0.2], [0.1, 0.1]], [[1], [0]], r"shape \(2, 2\) and `references` \(2, 1\)"),
+        ([[0.5]] * 3, [[1]] * 2, r"shape \(3, 1\) and `references` \(2, 1\)"),
+        ([0.5, 0.2], [1, 0], r"expected \(rows, L\)"),
+        ([[0.5, 0.2], [0.1]], [[1, 0], [1, 0]], "`probabilities` is no array of numbers"),
+        ([[0.5, 0.2]], [[1, -100]], "`references` has -100.0 in row 0, column 1"),
+        ([["a", "b"]], [[1, 0]], "`probabilities` is no array of numbers"),
+    ],
+)
+def test_thresholds_need_probabilities_and_flags(probabilities, references, message):
+    with pytest.raises(ValueError, match=message):
+        best_thresholds(probabilities, references)

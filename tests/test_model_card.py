@@ -141,3 +141,8 @@ def test_scores_say_themselves_what_they_were_measured_on(model):
         model_card(model, "me/tiny", results=scored(), split="validation")
     with pytest.raises(ValueError, match="not measured alike: control is None and 'no-image'"):
         model_card(model, "me/tiny", results=[scored(), scored(control="no-image")])
+
+
+@pytest.mark.parametrize("results", [(), [result(0.5)], [result(0.5), result(0.6)]], ids=["none", "one", "two"])
+def test_the_title_is_the_name_of_the_model(model, results):
+    assert "\n# tiny\n" in model_card(model, "me/tiny", results=results).text

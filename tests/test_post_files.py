@@ -2,6 +2,7 @@ import copy
 import csv
 import json
 import os
+from pathlib import Path
 
 import pandas
 import pyarrow.parquet as parquet
@@ -10,7 +11,7 @@ from datasets import DatasetDict
 from PIL import Image
 
 from tgdi_hf import InvalidPost, predict
-from tgdi_hf.post_files import RowWriter, read_posts
+from tgdi_hf.post_files import RowWriter, check_output, check_posts, read_posts
 
 POST = {"text": "Ann meets Bob", "head": (0, 3), "tail": (10, 13)}
 
@@ -276,3 +277,34 @@ def test_a_part_that_lost_its_end_is_not_gone_on_with(tmp_path):
     (tmp_path / "a.jsonl.part").write_text("{}\n")
     with pytest.raises(ValueError, match="has 3 bytes, and had 10"):
         RowWriter(tmp_path / "a.jsonl", {}, 10)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.jsonl.gz", b"{}", "is damaged, or was not compressed with gzip"),
+        ("a.json", b'{"posts": [{"text": "a b"}]}', "has the posts under 'posts'"),
+        ("a.xlsx", b"PK", "expected a .jsonl, .csv or .parquet file"),
+        ("a.parquet", b"{}", "a.parquet can't be read as Parquet"),
+        ("a.csv", "text".encode("utf-16"), "is in UTF-16"),
+        ("a.csv", b"text;head;tail\na;b;c", "semicolons"),
+        ("a.json", b"[{]", "item 0 is not JSON"),
+    ],
+)
+def test_a_file_that_can_not_be_read_is_refused_by_its_beginning(tmp_path, name, content, message):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ValueError, match=message):
+        check_posts(tmp_path / name)
+
+
+@pytest.mark.parametrize("content", [b"", b"{\n", b"5", json.dumps(POST).encode()])
+def test_rows_that_are_no_posts_are_not_the_files_fault(tmp_path, content):
+    (tmp_path / "a.jsonl").write_bytes(content)
+    check_posts(tmp_path / "a.jsonl")
+
+
+@pytest.mark.parametrize("name", ["a.txt", "a", "a.nt", "a.csv.gz"])
+def test_a_kind_of_output_that_is_not_written(name):
+    with pytest.raises(ValueError, match=r"expected a name that ends in \.jsonl, \.csv or \.parquet"):
+        check_output(Path(name))
+    check_output(Path("a.NT"), ".nt")

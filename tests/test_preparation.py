@@ -19,6 +19,7 @@ from PIL import Image
 
 from tgdi_hf import TGDICollator, TGDIProcessor, prepare, undecoded
 from tgdi_hf.posts import read_table
+from tgdi_hf.preparation import Preparation
 from tgdi_hf.prepare_scan import READ
 from tgdi_hf.result_cache import ResultCache
 from tgdi_hf.tiny import tiny_image_processor, tiny_tokenizer
@@ -583,3 +584,22 @@ def test_a_table_says_none_and_na_where_it_means_them(tmp_path):
     (tmp_path / "train.csv").write_text("text,head,tail,relation,image\nNA meets Ann,NA,Ann,None,\n")
     row = read_table(tmp_path, cache_dir=tmp_path / "read")["train"][0]
     assert (row["head"], row["relation"], row["image"]) == ("NA", "None", None)
+
+
+@pytest.mark.parametrize(
+    ("captioned", "grounded", "said"),
+    [
+        (None, None, "no captions or objects were asked for."),
+        (3, None, "3 captions computed, all others given or cached."),
+        (None, 0, "0 object detections computed, all others given or cached."),
+        (1000, 2, "1,000 captions and 2 object detections computed, all others given or cached."),
+    ],
+)
+def test_the_summary_is_about_what_was_asked_for(captioned, grounded, said):
+    done = Preparation(DatasetDict(), [], rows=5, pictures=4, captioned=captioned, grounded=grounded)
+    assert done.summary() == f"5 posts, 4 distinct images; {said}"
+
+
+def test_without_models_nothing_is_counted(tmp_path, options):
+    done = prepare(posts({**POST, "image": picture(tmp_path, "a.png")}), tmp_path / "out", **options)
+    assert (done.captioned, done.grounded) == (None, None)

@@ -9,6 +9,8 @@ from typing import Annotated
 
 import typer
 
+from .extras import names_extra
+
 app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_show_locals=False,
@@ -149,7 +151,7 @@ def _pipeline(checkpoint: str, bf16: bool, negative: str | None = "auto", revisi
 
     device = torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
     dtype = torch.bfloat16 if bf16 else torch.float32
-    check_checkpoint(checkpoint)
+    check_checkpoint(checkpoint, revision)
     with explaining(checkpoint):
         return pipeline(TASK, model=checkpoint, revision=revision, dtype=dtype, device=device, negative_label=negative)
 
@@ -168,10 +170,13 @@ def _make_way_for(output: Path | None) -> None:
 
 
 def _expect_input(posts: Path) -> None:
-    """Refuses to wait for posts that nobody knows have to be typed, and names a file that is not there at once."""
+    """Refuses to wait for posts that nobody knows have to be typed, and a file that can't be read before a model is."""
     if str(posts) != "-":
+        from .post_files import check_posts
+
         if not posts.exists():
             raise typer.BadParameter(f"{posts}: there is no such file or folder.", param_hint="POSTS")
+        check_posts(posts)
     elif sys.stdin is None or sys.stdin.isatty():
         raise typer.BadParameter(
             "Name a file of posts, or pass them on the standard input: tgdi predict CHECKPOINT < posts.jsonl",
@@ -190,7 +195,15 @@ def _report(done, output: Path) -> None:
             raise typer.Exit(1)
 
 
-def _show(metrics: dict[str, float]) -> None:
+def _say_if_empty(rows: int, posts: Path) -> None:
+    """Without a word an empty input looks like a command that has failed."""
+    if not rows:
+        where = "the standard input" if str(posts) == "-" else posts
+        typer.echo(f"There are no posts in {where}.", err=True)
+
+
+def _show(metrics: dict[str, float], split: str, rows: int) -> None:
+    typer.echo(f"{split}, {rows:,} rows:")
     for name in ("accuracy", "precision", "recall", "f1"):
         typer.echo(f"{name:<10} {100 * metrics[f'eval_{name}']:.2f}")
 
@@ -249,17 +262,19 @@ def train(
 
     Example: tgdi train path/to/mnre runs/mnre --epochs 6 --bf16
     """
+    from .extras import require
     from .training import fine_tune, load_data
 
-    if tensorboard and not _is_installed("tensorboard"):
-        raise ValueError("`--tensorboard` needs what is not here: pip install 'tgdi_hf[tensorboard]'")
+    if tensorboard:
+        require("tensorboard", "tensorboard", "--tensorboard")
     if symmetric and not both_orders:
         raise typer.BadParameter("It is about pairs that are shown both ways.", param_hint="--symmetric")
     if control is None and share != 1:
         raise typer.BadParameter("There is no control whose share it could be.", param_hint="--share")
     chosen = _negative(negative, no_negative)
+    dataset = load_data(data, objects=objects, strict=strict, negative=chosen)
     metrics = fine_tune(
-        load_data(data, objects=objects, strict=strict, negative=chosen),
+        dataset,
         output,
         text_model,
         vision_model,
@@ -288,7 +303,7 @@ def train(
         bf16=bf16,
         report_to="tensorboard" if tensorboard else "none",
     )
-    _show(metrics)
+    _show(metrics, "validation", len(dataset["validation"]))
     typer.echo(f"saved to {output}")
 
 
@@ -325,11 +340,16 @@ def evaluate(
     from .controls import Controlled
     from .evaluation import errors_of, evaluation_report, metrics_of
     from .evaluation import evaluate as score
+    from .extras import is_installed
     from .training import load_data
 
-    check_checkpoint(checkpoint)
+    check_checkpoint(checkpoint, revision)
     if compare is not None and report is None:
         raise typer.BadParameter("The comparison is part of the report: name a folder for it.", param_hint="--report")
+    if compare is not None:
+        check_checkpoint(compare)
+    if report is not None and not is_installed("matplotlib"):
+        typer.echo("The report will have no figures; they require matplotlib: pip install 'tgdi_hf[viz]'", err=True)
     chosen = _negative(negative, no_negative)
     dataset = load_data(data, objects=objects, strict=strict, negative=chosen)
     if split not in dataset:
@@ -355,19 +375,17 @@ def evaluate(
     else:
         found, answers = evaluation_report(checkpoint, rows, compare, control=changed, seed=seed, **options)
         metrics = metrics_of(answers)
-    _show(metrics)
+    _show(metrics, split, len(rows))
     if output is not None:
         output.write_text(json.dumps({**metrics, "scored": scored}, indent=2, sort_keys=True) + "\n")
     if report is not None:
         from .report_files import write_errors, write_report
 
-        drawn = write_report({**found, "scored": scored}, report)
+        write_report({**found, "scored": scored}, report)
         wrong = errors_of(answers, rows if changed is None else changed)
         total = int((answers["probabilities"].argmax(axis=1) != answers["labels"]).sum())
         count = write_errors(_pipeline(checkpoint, bf16, chosen, revision), wrong, report / "errors.html", total=total)
         typer.echo(f"{report} has report.json, report.md and errors.html with {count} of the {total} errors")
-        if not drawn:
-            typer.echo("Figures are drawn by matplotlib, which is not here: pip install 'tgdi_hf[viz]'", err=True)
 
 
 @app.command()
@@ -388,9 +406,11 @@ def audit(
     """
     from .audit import as_markdown
     from .audit import audit as look_for_leaks
+    from .extras import require
     from .mnre import listed_crops
     from .training import load_data
 
+    require("sklearn", "audit", "The audit", package="scikit-learn")
     if objects not in ("none", "published"):
         raise typer.BadParameter(f"It is {objects!r}; expected 'none' or 'published'.", param_hint="--objects")
     _make_way_for(output)
@@ -450,7 +470,11 @@ def predict(
 
     from tqdm.auto import tqdm
 
+    from .post_files import check_output
+
     _expect_input(posts)
+    if str(output) != "-":
+        check_output(output)
     if str(output) == "-" and (resume or errors is not None):
         raise typer.BadParameter("--resume and --errors can't be used with OUTPUT '-'.", param_hint="OUTPUT")
     if str(posts) == "-" and resume:
@@ -466,6 +490,7 @@ def predict(
         from .bulk_prediction import print_predictions
 
         done = print_predictions(pipe, posts, num_workers=workers, **options)
+        _say_if_empty(done.rows, posts)
         if done.rows and done.bad == done.rows:
             raise typer.Exit(1)
         return
@@ -482,6 +507,8 @@ def predict(
         **options,
     )
     _report(done, output)
+    if done is not None:
+        _say_if_empty(done.rows, posts)
 
 
 @app.command()
@@ -509,16 +536,25 @@ def triples(
 
     Example: tgdi triples runs/demo posts.jsonl triples.csv --min-score 0.5
     """
+    from itertools import chain, islice
+
     from tqdm.auto import tqdm
 
-    from .post_files import read_posts
+    from .extras import require
+    from .post_files import check_output, read_posts
     from .triples import extract_triples, token_classifier, write_triples
 
     _expect_input(posts)
+    check_output(output, ".nt")
+    if output.suffix.lower() == ".nt":
+        require("rdflib", "rdf", "Writing N-Triples")
     pipe = _pipeline(checkpoint, bf16, _negative(negative, no_negative), revision)
+    rows = read_posts(posts, strict=False, need_entities=ner is None)
+    first = list(islice(rows, 1))
+    _say_if_empty(len(first), posts)
     found = extract_triples(
         pipe,
-        read_posts(posts, strict=False, need_entities=ner is None),
+        chain(first, rows),
         ner=None if ner is None else token_classifier(ner, device=pipe.device),
         min_score=min_score,
         batch_size=batch_size,
@@ -582,6 +618,7 @@ def prepare(
     """
     import torch
 
+    from .extras import require
     from .posts import read_table
     from .preparation import prepare as prepare_posts
     from .preparation import process_state
@@ -599,6 +636,8 @@ def prepare(
             raise typer.BadParameter(f"requires --{option}.", param_hint=name)
         if revision is not None and Path(model).is_dir():
             raise typer.BadParameter("a folder has no revisions.", param_hint=name)
+    if spacy is not None:
+        require("spacy", "spacy", "--spacy")
     state, dtype = process_state(), torch.bfloat16 if bf16 else torch.float32
     hub = {"cache_dir": cache_dir, "local_files_only": local_files_only}
     loading = {"dtype": dtype, "device": state.device, "hub": hub}
@@ -655,8 +694,11 @@ def explain_(
 
     Example: tgdi explain runs/demo why.png --text "Ann Lee meets Bob" --head "Ann Lee" --tail Bob
     """
-    from .explanation import explain, figure, said
+    from .explanation import check_figure, explain, figure, said
+    from .extras import require
 
+    require("matplotlib", "viz", "A figure")
+    check_figure(output)
     post = {"text": text, "head": head, "tail": tail, "image": image, "caption": caption}
     result, pictures = explain(_pipeline(checkpoint, bf16=False, revision=revision), post, words)
     output.parent.mkdir(parents=True, exist_ok=True)
@@ -686,20 +728,28 @@ def push(
     handler: Annotated[bool, typer.Option("--handler", help="Add handler.py for Inference Endpoints.")] = False,
     private: Annotated[bool, typer.Option("--private")] = False,
     to: Annotated[Path | None, typer.Option(help="Write the folder here, and upload nothing.")] = None,
+    revision: Annotated[
+        str | None,
+        typer.Option(
+            help="Branch, tag or commit of CHECKPOINT on the Hub; the upload goes to REPO's main.", show_default="main"
+        ),
+    ] = None,
 ):
     """Share a model on the Hub: weights, processor, pipeline, code and card in one commit. Log in with `hf auth login`.
 
     Example: tgdi push runs/demo me/tgdi-demo --to upload
     """
-    from .checkpoints import check_checkpoint
+    from .checkpoints import check_checkpoint, explaining
     from .hub import push_to_hub, save_for_hub
     from .model_card import model_card
     from .modeling.modeling_tgdi import TGDIForRelationExtraction
     from .processing.processing_tgdi import TGDIProcessor
     from .training import control_of
 
-    check_checkpoint(checkpoint)
-    model, processor = TGDIForRelationExtraction.from_pretrained(checkpoint), TGDIProcessor.from_pretrained(checkpoint)
+    check_checkpoint(checkpoint, revision)
+    with explaining(checkpoint):
+        model = TGDIForRelationExtraction.from_pretrained(checkpoint, revision=revision or "main")
+        processor = TGDIProcessor.from_pretrained(checkpoint, revision=revision or "main")
     model.config.negative_label = model.config.find_negative(_negative(negative, no_negative))
     if trained_under := control_of(checkpoint):
         notes = " ".join([f"Trained under {trained_under}, to be compared with; not for use.", *filter(None, [notes])])
@@ -735,8 +785,9 @@ def app_(
     """
     from tempfile import TemporaryDirectory
 
-    if not _is_installed("gradio"):
-        raise ValueError("The page is made with gradio, which is not here: pip install 'tgdi_hf[demo]'")
+    from .extras import require
+
+    require("gradio", "demo", "The page")
     from .app import run_app
 
     with TemporaryDirectory() as folder:
@@ -763,15 +814,6 @@ def demo(
     run_demo(seed=seed, output_dir=output)
 
 
-def _is_installed(name: str) -> bool:
-    from importlib.util import find_spec
-
-    try:
-        return find_spec(name) is not None
-    except ValueError:  # of a module that is there in name only
-        return False
-
-
 def _invalid_configuration() -> type[Exception]:
     """What a configuration raises that does not pass its checks; imported when something has gone wrong."""
     from huggingface_hub.errors import StrictDataclassError
@@ -784,12 +826,14 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # posts have characters that ASCII and Windows' code pages lack
             stream.reconfigure(errors="backslashreplace")
+    # No bar for what takes no time, such as "Loading weights" before every answer. tqdm reads this when it is imported.
+    os.environ.setdefault("TQDM_DELAY", "3")
     try:
         app()
     except BrokenPipeError:  # `| head` has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except (ValueError, OSError, _invalid_configuration()) as error:
-        if os.environ.get("TGDI_DEBUG"):
+    except (ValueError, OSError, ImportError, _invalid_configuration()) as error:
+        if os.environ.get("TGDI_DEBUG") or (isinstance(error, ImportError) and not names_extra(error)):
             raise
         typer.secho(f"Error: {error}", err=True, fg="red")
         typer.echo("(With the environment variable TGDI_DEBUG=1 the traceback is shown.)", err=True)

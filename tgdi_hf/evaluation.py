@@ -9,6 +9,7 @@ import numpy as np
 from datasets import ClassLabel, Dataset, List
 from transformers import EvalPrediction, Trainer
 
+from .checkpoints import check_revision
 from .collator import TGDICollator
 from .controls import Controlled
 from .direction import as_listed, listed_order_weights, of_both_passes, swapped_labels, without_inverses
@@ -66,9 +67,10 @@ def load_for_evaluation(
         Model, processor, the names of the relations, and the dataset with the model's ids of them.
 
     Raises:
-        ValueError: The checkpoint is no TGDI, the data has a relation that the model does not know, or rows with one
-            label each and the model several, or the other way round; or see `negative_of`.
+        ValueError: A revision of a folder; the checkpoint is no TGDI, the data has a relation that the model does not
+            know, or rows with one label each and the model several, or the other way round; or see `negative_of`.
     """
+    check_revision(checkpoint, revision)
     at = {} if revision is None else {"revision": revision}
     kind = TGDIConfig.get_config_dict(checkpoint, **at)[0].get("model_type")
     if kind != TGDIConfig.model_type:

@@ -1,6 +1,7 @@
 """Why the model said it: a figure of what the picture did, and where which words were seen in it (paper, Fig. 5)."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -83,6 +84,17 @@ def _pieces(tokenizer, texts: list[str], word: str) -> tuple[int, int]:
     raise ValueError(f"{word!r} is not a word of the post as the model reads it: {' '.join(texts)!r}.")
 
 
+def check_figure(path: Path) -> None:
+    """Raises ValueError for a kind of figure that matplotlib does not write, before a model is loaded."""
+    from matplotlib.figure import Figure
+
+    kinds = Figure().canvas.get_supported_filetypes()
+    if path.suffix.lower().removeprefix(".") not in kinds:
+        raise ValueError(
+            f"{path}: expected a name that ends in .png, .svg or .pdf; matplotlib knows {', '.join(kinds)}."
+        )
+
+
 def figure(result: Mapping[str, Any], pictures: Sequence[tuple[str, Any]]):
     r"""
     Draws what `explain` found.
@@ -132,4 +144,4 @@ def _draw_influence(axes, result: Mapping[str, Any]) -> None:
     axes.set(xlim=(0, 1.15), title="influence")
 
 
-__all__ = ["NO_RELATION", "explain", "figure", "said"]
+__all__ = ["NO_RELATION", "check_figure", "explain", "figure", "said"]

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from .checkpoints import check_revision
 from .modeling.pretrained_towers import pinned_revision
 
 # Where and how files are fetched; no part of what a run is, and the token is a secret.
@@ -32,8 +33,7 @@ def hub_access(
     Raises:
         ValueError: A revision of a folder.
     """
-    if revision is not None and Path(model).is_dir():
-        raise ValueError(f"The revision {revision!r} is for the Hub, but {model} is a folder: leave the revision out.")
+    check_revision(model, revision)
     given = {"revision": revision, "token": token, "cache_dir": cache_dir, "local_files_only": local_files_only or None}
     options = {name: value for name, value in given.items() if value is not None}
     return pinned_revision(model, options)

@@ -130,24 +130,61 @@ def best_thresholds(probabilities: ArrayLike, references: ArrayLike) -> list[flo
         references: `(rows, L)`, true where the relation holds.
 
     Returns:
-        L numbers: halfway between the least probability that is taken and the next one below it; 0.5 for a relation
-        without a row.
+        L numbers between 0 and 1, both excluded: halfway between the least probability that is taken and the next one
+        below it; 0.5 for a relation without a row.
+
+    Raises:
+        ValueError: Other shapes; values that are no probabilities, such as logits or NaN; or references other than
+            true and false.
     """
-    probabilities, references = np.asarray(probabilities, dtype=float), np.asarray(references, dtype=bool)
+    probabilities, references = _checked_probabilities(probabilities, references)
+    # The configuration refuses 1 as a threshold, so that a probability of 1 counts as the number below it.
+    probabilities = np.minimum(probabilities, np.nextafter(1, 0))
     thresholds = []
     for scores, holds in zip(probabilities.T, references.T):
         order = np.argsort(-scores, kind="stable")
         ranked, right = scores[order], np.cumsum(holds[order])
         # Equal scores are taken together or not at all.
         ends = np.flatnonzero(np.append(ranked[1:] < ranked[:-1], True))
-        if not holds.any():
+        ends = ends[ranked[ends] > 0]  # no threshold above 0 takes a probability of 0
+        if not holds.any() or not ends.size:
             thresholds.append(0.5)
             continue
         f1 = 2 * right[ends] / (ends + 1 + holds.sum())
         last = ends[f1.argmax()]
         below = ranked[last + 1] if last + 1 < len(ranked) else 0.0
-        thresholds.append(float((ranked[last] + below) / 2))
+        middle = (ranked[last] + below) / 2
+        thresholds.append(float(middle if middle > below else ranked[last]))  # there may be no number between them
     return thresholds
+
+
+def _checked_probabilities(probabilities: ArrayLike, references: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+    """Both as `(rows, L)`, floats and booleans."""
+    found = {}
+    for name, values in (("probabilities", probabilities), ("references", references)):
+        try:
+            found[name] = np.asarray(values, dtype=float)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"`{name}` is no array of numbers, one row per entity pair: {error}") from None
+    scores, holds = found.values()
+    if scores.ndim != 2 or scores.shape != holds.shape:
+        raise ValueError(
+            f"`probabilities` has shape {scores.shape} and `references` {holds.shape}; expected (rows, L) of both, a "
+            "column per relation."
+        )
+    if (wrong := ~((scores >= 0) & (scores <= 1))).any():  # NaN, too
+        row, column = np.argwhere(wrong)[0]
+        raise ValueError(
+            f"`probabilities` has {scores[row, column]} in row {row}, column {column}; expected numbers from 0 to 1. "
+            "Logits become probabilities with the sigmoid."
+        )
+    if (wrong := (holds != 0) & (holds != 1)).any():
+        row, column = np.argwhere(wrong)[0]
+        raise ValueError(
+            f"`references` has {holds[row, column]} in row {row}, column {column}; expected true (1) where the "
+            "relation holds and false (0) where it does not."
+        )
+    return scores, holds.astype(bool)
 
 
 def _ids(argument: str, values: ArrayLike) -> np.ndarray:

@@ -99,6 +99,7 @@ def model_card(
         data,
         template_path=str(TEMPLATE),
         repo_id=repo_id,
+        model_name=data.model_name,  # with results, `data.to_dict()` has it in `model-index` only
         text_encoder=f"{config.text_config.model_type}, {config.text_config.num_hidden_layers} layers",
         vision_encoder=with_vision if config.uses_vision else "none",
         relations=names,

@@ -68,6 +68,27 @@ def read_posts(
             yield error
 
 
+def check_posts(path: str | Path) -> None:
+    r"""
+    Refuses a file of posts that can't be read, by its first row, so that nobody waits for a model first. Rows that are
+    no posts are reported when they are read; the standard input is not touched.
+
+    Raises:
+        ValueError: The file is of another kind, damaged, in another encoding, or an object that wraps the posts.
+    """
+    if str(path) != STANDARD_INPUT:
+        rows = _rows(Path(path))
+        next(rows, None)
+        rows.close()
+
+
+def check_output(path: Path, *further: str) -> None:
+    """Raises ValueError for the name of a file that can't be written, by its suffix; `further` ones are allowed."""
+    kinds = (".jsonl", *CSV, *PARQUET, *further)
+    if path.suffix.lower() not in (*JSON_LINES, *kinds):
+        raise ValueError(f"{path}: expected a name that ends in {', '.join(kinds[:-1])} or {kinds[-1]}.")
+
+
 def _rows(path: Path) -> Iterator[tuple[str, Any]]:
     """Name and content of each row: a mapping of cells, or JSON, parsed or as the bytes of a line."""
     if str(path) == STANDARD_INPUT:
@@ -90,10 +111,14 @@ def _rows(path: Path) -> Iterator[tuple[str, Any]]:
             lines = io.TextIOWrapper(file, encoding="utf-8-sig", errors="surrogateescape", newline="")
             yield from _csv_rows(path, csv.DictReader(lines, strict=True))
     elif suffix in PARQUET:
+        import pyarrow as arrow
         import pyarrow.parquet as parquet
 
-        # Without a limit the reader holds a whole row group, which may be most of the file.
-        with parquet.ParquetFile(path, buffer_size=2**20, pre_buffer=False) as file:
+        try:  # without a limit the reader holds a whole row group, which may be most of the file
+            opened_table = parquet.ParquetFile(path, buffer_size=2**20, pre_buffer=False)
+        except arrow.ArrowInvalid as error:
+            raise ValueError(f"{path} can't be read as Parquet: {error}") from error
+        with opened_table as file:
             rows = (row for batch in file.iter_batches(ROWS_AT_A_TIME) for row in batch.to_pylist())
             for number, row in enumerate(rows):
                 yield f"{path}, row {number}", row
@@ -229,8 +254,7 @@ class RowWriter:
         self.path, self.columns, self.position = path, columns, position
         self.part = path.with_name(path.name + ".part")
         self.kind = path.suffix.lower()
-        if self.kind not in (*JSON_LINES, *CSV, *PARQUET):
-            raise ValueError(f"{path}: expected a name that ends in .jsonl, .csv or .parquet.")
+        check_output(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         if self.kind in PARQUET:
             self.part.mkdir(exist_ok=True)

@@ -14,7 +14,7 @@ from typing import Any
 import PIL
 import torch
 from accelerate import PartialState
-from datasets import Dataset, DatasetDict
+from datasets import Dataset, DatasetDict, are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 from filelock import FileLock, Timeout
 
 from .prepare_join import Join, holds_crops
@@ -25,6 +25,8 @@ from .processing.image_inputs import MAX_IMAGE_PIXELS
 from .result_cache import ResultCache, default_cache
 
 logger = logging.getLogger(__name__)
+
+WORTH_A_BAR = 1000  # rows with images that are saved; fewer take no time
 
 
 @dataclass
@@ -37,21 +39,21 @@ class Preparation:
         faults: Posts that could not be used as they are.
         rows: How many posts there were.
         pictures: How many distinct pictures.
-        captioned, grounded: How many results were computed, not found in the cache.
+        captioned, grounded: How many results were computed, not found in the cache; `None` without a captioner or a
+            grounder.
     """
 
     dataset: DatasetDict
     faults: list[Fault]
     rows: int
     pictures: int
-    captioned: int
-    grounded: int
+    captioned: int | None
+    grounded: int | None
 
     def summary(self) -> str:
         """For people."""
         lines = [
-            f"{self.rows:,} posts, {self.pictures:,} distinct pictures; {self.captioned:,} captions and objects for "
-            f"{self.grounded:,} pictures with phrases were computed, the others known.",
+            f"{self.rows:,} posts, {self.pictures:,} distinct images; {self._computed()}.",
             *(f"  {split}: {len(rows):,} posts" for split, rows in self.dataset.items()),
         ]
         for (kind, kept), number in sorted(Counter((fault.kind, fault.kept) for fault in self.faults).items()):
@@ -59,6 +61,13 @@ class Preparation:
             fate = "without it" if kept else "left out"
             lines.append(f"  {number:,} with a fault of {kind}, {fate}; the first: {first.reason}")
         return "\n".join(lines)
+
+    def _computed(self) -> str:
+        results = (("captions", self.captioned), ("object detections", self.grounded))
+        asked = [f"{number:,} {name}" for name, number in results if number is not None]
+        if not asked:
+            return "no captions or objects were asked for"
+        return f"{' and '.join(asked)} computed, all others given or cached"
 
 
 def prepare(
@@ -183,8 +192,8 @@ def prepare(
         faults=[Fault(**json.loads(line)) for line in (output / "report.jsonl").open(encoding="utf-8")],
         rows=sum(map(len, dataset.values())),
         pictures=len(wanted),
-        captioned=sum(one["captioned"] for one in told),
-        grounded=sum(one["grounded"] for one in told),
+        captioned=None if captioner is None else sum(one["captioned"] for one in told),
+        grounded=None if grounder is None else sum(one["grounded"] for one in told),
     )
 
 
@@ -206,6 +215,19 @@ def _only_run(output: Path) -> Iterator[None]:
         raise FileExistsError(f"Another run is making {output}: it holds {file}.") from None
 
 
+@contextmanager
+def _quiet(wanted: bool = True) -> Iterator[None]:
+    """Without the bars of `datasets`, if that is wanted."""
+    if not wanted or are_progress_bars_disabled():
+        yield
+        return
+    disable_progress_bars()
+    try:
+        yield
+    finally:
+        enable_progress_bars()
+
+
 def _is_share_of(state: PartialState, digest: str) -> bool:
     """Whether a picture is this process's to look at."""
     return int(digest[:8], 16) % state.num_processes == state.process_index
@@ -223,12 +245,14 @@ def _write(
 ) -> None:
     (folder / "parquet").mkdir(parents=True)
     if embed_images:
-        dataset.save_to_disk(folder / "dataset")
+        with _quiet(sum(map(len, dataset.values())) < WORTH_A_BAR):
+            dataset.save_to_disk(folder / "dataset")
         dataset = DatasetDict.load_from_disk(str(folder / "dataset"))
     else:
         # `save_to_disk` puts the bytes of a picture into every row. The rows as they are have their paths.
         first = {split: rows.select([0]) for split, rows in dataset.items()}
-        DatasetDict(first).save_to_disk(folder / "dataset")
+        with _quiet():
+            DatasetDict(first).save_to_disk(folder / "dataset")
         for split, rows in dataset.items():
             (file,) = (folder / "dataset" / split).glob("*.arrow")
             shutil.copyfile(rows.cache_files[0]["filename"], file)

@@ -14,7 +14,7 @@ from transformers.utils import can_return_tuple
 from tgdi_hf import TGDIConfig
 from tgdi_hf.modeling.blank_images import blank_image, trains_with_other_processes
 from tgdi_hf.modeling.branch_consistency import branch_divergence
-from tgdi_hf.modeling.classification_loss import classification_loss
+from tgdi_hf.modeling.classification_loss import classification_loss, labels_of_step
 from tgdi_hf.modeling.forward_arguments import refuse_unknown_arguments
 from tgdi_hf.modeling.inverse_relations import fold_inverses
 from tgdi_hf.modeling.modeling_tgdi import TGDIPreTrainedModel, at_markers
@@ -222,7 +222,9 @@ class Baseline(TGDIPreTrainedModel):
         outputs = self.classify(self.entities(*text, pictures, head_index, tail_index), labels, num_items_in_batch)
         if self.training and self.config.r_drop_weight and labels is not None:
             again = self.classify(self.entities(*text, pictures, head_index, tail_index), labels, num_items_in_batch)
-            share = 1 if num_items_in_batch is None else (labels != -100).sum() / num_items_in_batch
+            share = 1
+            if num_items_in_batch is not None:
+                share = (labels != -100).sum() / labels_of_step(labels, num_items_in_batch)
             passes = (one.logits if one.directed_logits is None else one.directed_logits for one in (outputs, again))
             apart = branch_divergence(*passes, labels)
             outputs.loss = (outputs.loss + again.loss) / 2 + self.config.r_drop_weight * share * apart

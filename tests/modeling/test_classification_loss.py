@@ -63,3 +63,49 @@ def test_a_multi_label_model_learns_sets(inputs):
         optimizer.step()
     assert loss.item() < first / 5
     assert torch.equal((model.eval()(**inputs).logits > 0).float(), held)
+
+
+@pytest.mark.parametrize(("labels", "message"), [([0, 2], "has 2 in row 1"), ([-1, 0], "has -1 in row 0")])
+def test_ids_out_of_range_are_refused(labels, message):
+    with pytest.raises(ValueError, match=f"{message}; expected ids from 0 to 1, or -100"):
+        classification_loss(SCORES, torch.tensor(labels))
+
+
+@pytest.mark.parametrize("value", [2.0, -1.0, math.nan])
+def test_flags_are_one_or_zero(value):
+    with pytest.raises(ValueError, match="in row 1, column 0; expected 1 for a relation that holds, 0"):
+        classification_loss(SCORES, torch.tensor([[0, 1], [value, 0]]), True)
+
+
+def test_on_other_devices_nothing_waits_for_the_labels():
+    classification_loss(SCORES.to("meta"), torch.tensor([0, 5], device="meta"))
+    classification_loss(SCORES.to("meta"), torch.full((2, 2), 5.0, device="meta"), True)
+
+
+@pytest.mark.parametrize("count", [None, 0, torch.tensor(0), 4, torch.tensor(4)])
+@pytest.mark.parametrize("multi_label", [False, True])
+def test_a_batch_without_labels_teaches_nothing(multi_label, count):
+    scores = SCORES.clone().requires_grad_()
+    loss = classification_loss(scores, torch.full((2, 2) if multi_label else (2,), -100), multi_label, count)
+    loss.backward()
+    assert loss.item() == 0 and torch.equal(scores.grad, torch.zeros(2, 2))
+
+
+@pytest.mark.parametrize("count", [None, 0])
+def test_a_model_learns_nothing_from_a_batch_without_labels(inputs, count):
+    model = tiny_model(matching_loss_weight=1.0).train()
+    rows = len(inputs["input_ids"])
+    loss = model(**inputs, labels=torch.full((rows,), -100), num_items_in_batch=count).loss
+    loss.backward()
+    assert loss.isfinite()
+    assert all(weights.grad is None or weights.grad.isfinite().all() for weights in model.parameters())
+
+
+def test_a_step_is_divided_by_its_labels():
+    # One of two rows counts, -log of 3/4 for its label; a step that accumulates 8 labels divides by these.
+    labels = torch.tensor([1, -100])
+    assert classification_loss(SCORES, labels).item() == pytest.approx(math.log(4 / 3))
+    for count in (8, torch.tensor(8)):
+        assert classification_loss(SCORES, labels, num_items_in_batch=count).item() == pytest.approx(
+            math.log(4 / 3) / 8
+        )

@@ -543,7 +543,7 @@ def listed_in_one_order():
             post["head"], post["tail"] = second, first
         posts.append(post)
     tokenizer = tiny_tokenizer([post["text"] for post in posts])
-    processor = TGDIProcessor(tiny_image_processor(), tokenizer)
+    processor = TGDIProcessor(tiny_image_processor(), tokenizer, max_length=128)
     config = TGDIConfig(
         text_config=tiny_text_config(tokenizer, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0),
         vision_config=tiny_vision_config(),
@@ -656,3 +656,22 @@ def test_a_text_that_is_too_long_can_be_refused(pipe):
         pipe(POST, truncation="error")
     with pytest.raises(InvalidPost, match="row 0 of the batch.*more than the limit"):
         TGDICollator(pipe.processor, truncation=False)([long])
+
+
+@pytest.mark.parametrize("threshold", ["0.3", [0.3], {"a": 0.3}, True, 0, 1, float("nan")])
+def test_a_threshold_is_a_probability(pipe, threshold):
+    with pytest.raises(ValueError, match="`threshold` is .*; expected a probability, a number between 0 and 1"):
+        pipe(POST, threshold=threshold)
+
+
+@pytest.mark.parametrize("limit", [None, 129])
+def test_a_processor_has_to_cut_texts_where_the_positions_end(model, processor, limit):
+    """Else the first long post would end a run, maybe hours later."""
+    processor.max_length = limit  # `None`: the tokenizer's
+    processor.tokenizer = copy.deepcopy(processor.tokenizer)
+    processor.tokenizer.model_max_length = 512
+    message = f"cuts texts at {limit or 512} tokens, but .* 128. Set `processor.max_length = 128`"
+    with pytest.raises(ValueError, match=message):
+        MultimodalRelationExtractionPipeline(model=model, processor=processor)
+    processor.max_length = 128
+    MultimodalRelationExtractionPipeline(model=model, processor=processor)(POST)
