@@ -151,3 +151,11 @@ def test_n_triples_are_read_by_others(tmp_path):
     assert float(graph.value(statement, rdflib.URIRef("https://example.org/score"))) == 0.5
     assert str(graph.value(statement, rdflib.URIRef("https://example.org/post"))) == "1"
     assert len(graph) == 4 + 2 + 6 + 5  # labels, facts, statements with and without a post
+
+
+def test_texts_that_are_too_long_can_be_left_out(pipe):
+    long = {"id": "long", "text": f"Ann {'meets ' * 400}Bob", "head": "Ann", "tail": "Bob"}
+    errors = []
+    rows = list(extract_triples(pipe, [long, POST], truncation=False, on_error=errors.append))
+    assert [row["id"] for row in rows] == ["a"] and "post 0" in errors[0]
+    assert [row["id"] for row in extract_triples(pipe, [long, POST])] == ["long", "a"]

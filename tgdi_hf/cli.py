@@ -76,6 +76,9 @@ Threshold = Annotated[
         help="Of a multi-label model: the least probability of a relation that holds.", show_default="the model's"
     ),
 ]
+Truncation = Annotated[
+    bool, typer.Option(help="Cut texts that are too long for the model around their entities, or report them.")
+]
 BF16 = Annotated[bool, typer.Option("--bf16", help="Compute in bfloat16.")]
 Revision = Annotated[str | None, typer.Option(help="Branch, tag or commit of it on the Hub.", show_default="main")]
 CacheDir = Annotated[
@@ -446,9 +449,7 @@ def predict(
     no_negative: NoNegative = False,
     threshold: Threshold = None,
     ambiguous: Ambiguous = Places.error,
-    truncation: Annotated[
-        bool, typer.Option(help="Cut texts that are too long for the model around their entities, or report them.")
-    ] = True,
+    truncation: Truncation = True,
     strict: Annotated[bool, typer.Option(help="Stop at a post that can't be used.")] = False,
     errors: Annotated[
         Path | None, typer.Option(help="Where such posts go, with the reason.", show_default="OUTPUT.errors.jsonl")
@@ -526,6 +527,7 @@ def triples(
     negative: Negative = None,
     no_negative: NoNegative = False,
     threshold: Threshold = None,
+    truncation: Truncation = True,
     ambiguous: Ambiguous = Places.error,
     batch_size: BatchSize = 16,
     workers: Workers = 2,
@@ -561,6 +563,7 @@ def triples(
         num_workers=workers,
         pairs=_number_or_name(pairs),
         threshold=threshold,
+        truncation=truncation,
         ambiguous=ambiguous.value,
         on_error=lambda error: typer.echo(f"left out: {error}", err=True),
     )
