@@ -150,8 +150,8 @@ class MultimodalRelationExtractionPipeline(Pipeline):
             pairs (`str` or `float`, defaults to `"auto"`): How the two orders of a pair are combined, see
                 `tail_first_bias`.
             ambiguous (`str`, defaults to `"error"`): What to do about an entity that is given by what it is called, and
-                is in the text more than once: `"error"` says where; `"first"` takes the first place; `"all"` takes
-                every place as an entity of its own. A post with head and tail then gives `{"pairs": […]}`, too, with
+                is in the text more than once: `"error"` says where; `"first"` takes the first place that the other
+                entity does not have; `"all"` takes every place as an entity of its own. A post with head and tail then gives `{"pairs": […]}`, too, with
                 a result for every place of the head with every place of the tail, as given, in the order of the text.
             truncation (`bool`, defaults to `True`): Cut a text that is too long for the model around its entities;
                 `False`: such a post can't be used.
@@ -160,11 +160,11 @@ class MultimodalRelationExtractionPipeline(Pipeline):
             For one post a result, for a list a list, else an iterator that reads on as results are taken. A result has
             `head` and `tail` (`text`, `start` and `end` in characters, `type` if given), `relation`, its `score` (a
             probability), `relations` (the best, of a multi-label model those that hold; if none does, `relation` and
-            `score` are `None`), and `gate`: the mean of the matching gate, how much of the
-            fused states the text let through, `None` without picture or gate. That of a post with `entities` is
-            `{"pairs": […]}`, with one such result for every two; head and tail are in the order of the
-            relation, or if that holds both ways in the order of the text. Where something was too long for the model
-            and was cut, `truncated` says what: `["text"]`, `["caption"]` or both.
+            `score` are `None`), and `gate`: the mean of the matching gate, how much of the fused states the text let
+            through, `None` without picture or gate. That of a post with `entities` is `{"pairs": […]}`, with one such
+            result for every two; head and tail are in the order of the relation, or if that holds both ways in the
+            order of the text. Where something was too long for the model and was cut, `truncated` says what:
+            `["text"]`, `["caption"]` or both.
 
             `evidence` adds to each a mapping of what there was when head and tail were read in the order of the result:
             - `matching_gate`: `mean`, `std`, `quantiles` of Eq. 10; `None` without picture;
