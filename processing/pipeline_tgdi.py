@@ -151,8 +151,9 @@ class MultimodalRelationExtractionPipeline(Pipeline):
                 `tail_first_bias`.
             ambiguous (`str`, defaults to `"error"`): What to do about an entity that is given by what it is called, and
                 is in the text more than once: `"error"` says where; `"first"` takes the first place that the other
-                entity does not have; `"all"` takes every place as an entity of its own. A post with head and tail then gives `{"pairs": […]}`, too, with
-                a result for every place of the head with every place of the tail, as given, in the order of the text.
+                entity does not have; `"all"` takes every place as an entity of its own. A post with head and tail then
+                gives `{"pairs": […]}`, too, with a result for every place of the head with every place of the tail, as
+                given, in the order of the text.
             truncation (`bool`, defaults to `True`): Cut a text that is too long for the model around its entities;
                 `False`: such a post can't be used.
 
