@@ -92,8 +92,7 @@ class MultimodalRelationExtractionPipeline(Pipeline):
     ):
         if processor is None:
             raise ValueError(f"The pipeline {TASK} needs the model's processor: pass `processor`.")
-        _check_text_length(model, processor)
-        self.reader = PostReader(processor, captioner, grounder)
+        self.reader = PostReader(processor, captioner, grounder, max_length=_shorter_limit(model, processor))
         super().__init__(model, processor=processor, **options)
         self.model.eval()
         self.names = tuple(model.config.id2label[i] for i in range(model.config.num_labels))
@@ -494,14 +493,17 @@ def _check_numbers(options: Mapping[str, Any]) -> None:
         raise ValueError(f"`threshold` is {threshold!r}; expected a probability, a number between 0 and 1.")
 
 
-def _check_text_length(model, processor) -> None:
-    """Refuses a processor that lets through longer texts than the model reads: the first long post would end a run."""
+def _shorter_limit(model, processor) -> int | None:
+    """The most tokens of a text, where the processor lets through more than the model reads: the first long post would
+    end a run."""
     limit, positions = processor.max_length or default_limit(processor.tokenizer), model.config.max_text_length
-    if limit > positions:
-        raise ValueError(
-            f"The processor cuts texts at {limit} tokens, but the text encoder has positions for {positions}. Set "
-            f"`processor.max_length = {positions}`, or pass `max_length={positions}` to `TGDIProcessor`."
-        )
+    if limit <= positions:
+        return None
+    logger.warning(
+        f"The processor cuts texts at {limit} tokens, but the text encoder has positions for {positions}, so the "
+        f"pipeline cuts them there. Set `processor.max_length = {positions}` for training as well."
+    )
+    return positions
 
 
 def _refuse_nan(post: Post, batch: Mapping[str, Any], strict: bool) -> None:

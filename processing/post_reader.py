@@ -61,6 +61,7 @@ class PostReader:
         processor (`TGDIProcessor`): The model's.
         captioner, grounder (*optional*): See `MultimodalRelationExtractionPipeline`.
         max_entities: The most entities of a post, all places at which they are wanted included.
+        max_length: The longest text with caption, in tokens; by default the processor's.
     """
 
     expected_keys = staticmethod(meant_keys)  # for what has no other way to this module: the handler of an endpoint
@@ -71,9 +72,11 @@ class PostReader:
         captioner: Callable | None = None,
         grounder: Callable | None = None,
         max_entities: int = MAX_ENTITIES,
+        max_length: int | None = None,
     ):
         self.processor, self.captioner, self.grounder = processor, captioner, grounder
         self.max_entities = max_entities
+        self.options = {} if max_length is None else {"max_length": max_length}
 
     def __call__(
         self, posts: Iterable[tuple[int, Any]], strict: bool = True, ambiguous: str = "error", truncation: bool = True
@@ -139,6 +142,7 @@ class PostReader:
                 truncated=truncated,
                 truncation=truncation,
                 return_tensors="pt",
+                **self.options,
             )
         except ValueError as error:
             # Loaded from a folder as remote code, processor and pipeline have a copy of this package's classes each.

@@ -310,8 +310,9 @@ class TGDIProcessor(PortableProcessor):
     def _options(self, kwargs: dict[str, Any]) -> tuple[int, int | None, bool, str | None, dict[str, Any]]:
         """For this call the limit in tokens, a fixed length, whether longer texts are cut, the type of tensors, and the
         image processor's options."""
-        if not kwargs or kwargs == {"return_tensors": "pt"}:
-            return self._limit(self.max_length), None, True, "pt", {}
+        if kwargs.keys() <= {"return_tensors", "truncation"} and kwargs.get("return_tensors", "pt") == "pt":
+            # What the collator and the pipeline ask for: merging options would take a millisecond per batch.
+            return self._limit(self.max_length), None, switch("truncation", kwargs.get("truncation", True)), "pt", {}
         kwargs, tensor_type = checked_call(kwargs, set(TGDITextKwargs.__annotations__), self.image_processor)
         options = self._merge_kwargs(TGDIProcessorKwargs, **kwargs)
         limit = self._limit(options["text_kwargs"].get("max_length", self.max_length))

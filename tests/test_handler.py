@@ -172,7 +172,7 @@ BAD = [
     ({"inputs": {**POST, "image": BASE64, "objects": ["/etc/passwd"]}}, "objects", "not base64"),
     ({"inputs": {**POST, "image": BASE64, "objects": [[0, 0, 1]]}}, "objects", "four finite numbers"),
     ({"inputs": {**POST, "image": BASE64, "objects": [["a", 0, 1, 1]]}}, "objects", "expected a picture"),
-    ({"inputs": {**POST, "objects": [[0, 0, 5, 5]]}}, "objects", "on a picture that is missing"),
+    ({"inputs": {**POST, "objects": [[0, 0, 5, 5]]}}, "objects", "on an image that is missing"),
     ({"inputs": [5]}, "post", "A post is 5"),
     ({"inputs": [[POST]]}, "post", "expected an object"),
 ]

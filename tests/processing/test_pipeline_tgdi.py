@@ -665,13 +665,17 @@ def test_a_threshold_is_a_probability(pipe, threshold):
 
 
 @pytest.mark.parametrize("limit", [None, 129])
-def test_a_processor_has_to_cut_texts_where_the_positions_end(model, processor, limit):
-    """Else the first long post would end a run, maybe hours later."""
+def test_texts_are_cut_where_the_positions_end(model, processor, limit, caplog):
+    """Whatever the processor says: else the first long post would end a run, maybe hours later."""
     processor.max_length = limit  # `None`: the tokenizer's
     processor.tokenizer = copy.deepcopy(processor.tokenizer)
     processor.tokenizer.model_max_length = 512
-    message = f"cuts texts at {limit or 512} tokens, but .* 128. Set `processor.max_length = 128`"
-    with pytest.raises(ValueError, match=message):
-        MultimodalRelationExtractionPipeline(model=model, processor=processor)
+    long = {"text": f"Ann {'meets ' * 400}Bob", "head": "Ann", "tail": "Bob"}
+    found = MultimodalRelationExtractionPipeline(model=model, processor=processor)([POST, long])
+    assert f"cuts texts at {limit or 512} tokens, but the text encoder has positions for 128" in caplog.text
+    assert found[1]["truncated"] == ["text"]
     processor.max_length = 128
-    MultimodalRelationExtractionPipeline(model=model, processor=processor)(POST)
+    caplog.clear()
+    expected = MultimodalRelationExtractionPipeline(model=model, processor=processor)([POST, long])
+    assert [one["score"] for one in found] == pytest.approx([one["score"] for one in expected])
+    assert "cuts texts" not in caplog.text
