@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from tgdi_hf.evaluation import comparison_of, comparison_text
-from tgdi_hf.mnre import NEGATIVE
+from tgdi_hf.modeling.negative_label import NEGATIVE
 from tgdi_hf.posts import texts_of
 from tgdi_hf.training import load_data
 

@@ -21,7 +21,7 @@ from examples.baselines import BASELINES, build_baseline
 from tgdi_hf.controls import Controlled
 from tgdi_hf.direction import swapped_labels, without_inverses
 from tgdi_hf.evaluation import Swapped, given_listed_order, mean_of_both_orders, probabilities_of, report_of
-from tgdi_hf.mnre import NEGATIVE
+from tgdi_hf.modeling.negative_label import NEGATIVE
 from tgdi_hf.order_report import direction_of
 from tgdi_hf.posts import texts_of, undecoded
 from tgdi_hf.statistics import row_counts, scores_of
