@@ -1,4 +1,4 @@
-# `make demo` and `make test` need nothing but python3 (3.10 or newer) and a package registry.
+# `make demo` and `make test` need nothing but python3 (3.11 or newer) and a package registry.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin

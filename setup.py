@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from setuptools import setup
+from setuptools import find_packages, setup
 
 ROOT = Path(__file__).parent
 
@@ -60,15 +60,15 @@ setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     license_files=["LICENSE"],
-    python_requires=">=3.10",
+    python_requires=">=3.11",
     # `modeling/` and `processing/` hold what travels with a checkpoint to the Hub and so stand apart in the
     # repository; installed, they are parts of this package and nothing generic lands in site-packages.
-    packages=["tgdi_hf", "tgdi_hf.modeling", "tgdi_hf.processing"],
-    package_data={"tgdi_hf": ["model_card_template.md"]},
+    packages=[*find_packages(include=["tgdi_hf", "tgdi_hf.*"]), "tgdi_hf.modeling", "tgdi_hf.processing"],
+    package_data={"tgdi_hf.hub": ["model_card_template.md"]},
     package_dir={"tgdi_hf.modeling": "modeling", "tgdi_hf.processing": "processing"},
     install_requires=REQUIREMENTS,
     extras_require=EXTRAS,
-    entry_points={"console_scripts": ["tgdi = tgdi_hf.cli:main"]},
+    entry_points={"console_scripts": ["tgdi = tgdi_hf.cli.main:main"]},
     classifiers=[
         "Intended Audience :: Science/Research",
         "Programming Language :: Python :: 3",

@@ -40,7 +40,7 @@ IMPORTS = {
     "import tgdi_hf": "import tgdi_hf",
     "import tgdi_hf and its model": "from tgdi_hf import TGDIForRelationExtraction",
     "transformers' own BertModel": "from transformers import BertModel",
-    "tgdi --help": "import sys; sys.argv = ['tgdi', '--help']; from tgdi_hf.cli import app; app()",
+    "tgdi --help": "import sys; sys.argv = ['tgdi', '--help']; from tgdi_hf.cli.main import app; app()",
 }
 
 

@@ -19,8 +19,8 @@ import datasets
 import numpy as np
 from PIL import Image
 
-from tgdi_hf.posts import read_table
-from tgdi_hf.preparation import prepare
+from tgdi_hf.data.posts import read_table
+from tgdi_hf.preparation.prepare import prepare
 from tgdi_hf.processing.image_inputs import open_picture
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)

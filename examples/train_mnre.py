@@ -4,7 +4,7 @@
     accelerate launch examples/train_mnre.py path/to/mnre runs/mnre          # several GPUs or processes
 
 `path/to/mnre` is a folder with txt/, img_org/ and, if you have them, caption/ and relevance/.
-`examples/results/mnre_minilm.md` has the scores, times and exact commands of what was run.
+`examples/research/results/mnre_minilm.md` has the scores, times and exact commands of what was run.
 """
 
 import argparse
@@ -21,8 +21,8 @@ from tgdi_hf import (
     make_compute_metrics,
     undecoded,
 )
-from tgdi_hf.direction import with_both_orders
-from tgdi_hf.training import (
+from tgdi_hf.data.entity_order import with_both_orders
+from tgdi_hf.training.fine_tuning import (
     features_for,
     last_checkpoint,
     optimizer_for,

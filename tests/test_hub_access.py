@@ -9,14 +9,14 @@ from typer.testing import CliRunner
 
 from tgdi_hf import TGDIForRelationExtraction, TGDIProcessor
 from tgdi_hf.checkpoints import check_checkpoint
-from tgdi_hf.cli import app
-from tgdi_hf.evaluation import load_for_evaluation
+from tgdi_hf.cli.main import app
+from tgdi_hf.evaluation.scoring import load_for_evaluation
 from tgdi_hf.hub_access import hub_access
-from tgdi_hf.processing.model_revision import model_revision
-from tgdi_hf.training import build_model, claim, fine_tune, keep_features
+from tgdi_hf.preparation.model_revision import model_revision
+from tgdi_hf.training.fine_tuning import build_model, claim, fine_tune, keep_features
 
-from .hub_server import Hub
-from .test_hub import run as run_with_hub
+from .hub.hub_server import Hub
+from .hub.test_upload import run as run_with_hub
 
 NAMES = ["None", "friend of"]
 TEXT, VISION = "some/text", "some/vision"
@@ -51,7 +51,7 @@ def later(encoders, tmp_path):
 
 LOAD = """
 import json, sys
-from tgdi_hf.training import build_model
+from tgdi_hf.training.fine_tuning import build_model
 
 def show(model, processor):
     state = model.state_dict()

@@ -33,14 +33,15 @@ def test_every_public_name_is_there():
 
 def test_importing_the_package_loads_nothing_that_prediction_does_without():
     loaded = python(
-        "import sys, tgdi_hf; print([m for m in ('datasets', 'evaluate', 'tgdi_hf.training') if m in sys.modules])"
+        "import sys, tgdi_hf; "
+        "print([m for m in ('datasets', 'evaluate', 'tgdi_hf.training.fine_tuning') if m in sys.modules])"
     )
     assert loaded == "[]"
 
 
 def test_importing_the_package_waits_for_nothing():
     loaded = python(
-        "import sys, tgdi_hf, tgdi_hf.cli; print([m for m in ('torch', 'transformers') if m in sys.modules])"
+        "import sys, tgdi_hf, tgdi_hf.cli.main; print([m for m in ('torch', 'transformers') if m in sys.modules])"
     )
     assert loaded == "[]"
 
@@ -54,7 +55,7 @@ def test_importing_the_package_waits_for_nothing():
         "import tgdi_hf; tgdi_hf.TGDIConfig; import transformers",
         "import tgdi_hf.processing.entity_mentions; import transformers",
         "import tgdi_hf.modeling.modeling_tgdi; import transformers",
-        "import tgdi_hf.prediction; import transformers",
+        "import tgdi_hf.inference.prediction; import transformers",
         "import importlib.util, tgdi_hf; importlib.util.find_spec('transformers'); import transformers",
     ],
 )
@@ -73,7 +74,7 @@ def test_python_started_in_a_checkout_takes_all_of_it(tmp_path):
     code = "from tgdi_hf.modeling import modeling_tgdi as m; from tgdi_hf.processing import post_reader as p"
     files = python(f"{code}; print(m.__file__, p.__file__)", cwd=tmp_path).split()
     assert files == [f"{tmp_path}/modeling/modeling_tgdi.py", f"{tmp_path}/processing/post_reader.py"]
-    command = [sys.executable, "-W", "ignore", "-m", "examples.reproduce", "--help"]
+    command = [sys.executable, "-W", "ignore", "-m", "examples.research.reproduce", "--help"]
     assert "usage" in subprocess.run(command, capture_output=True, text=True, cwd=tmp_path).stdout
 
 

@@ -9,12 +9,12 @@ from transformers import set_seed
 from typer.testing import CliRunner
 
 from tgdi_hf import MultimodalRelationExtractionPipeline, TGDICollator, evaluate, evaluation_report
-from tgdi_hf.cli import app
-from tgdi_hf.demo import tiny_tgdi
-from tgdi_hf.labels import with_class_labels
-from tgdi_hf.model_card import model_card
-from tgdi_hf.training import make_trainer, training_arguments
-from tgdi_hf.triples import extract_triples
+from tgdi_hf.cli.main import app
+from tgdi_hf.data.labels import with_class_labels
+from tgdi_hf.demo.demo import tiny_tgdi
+from tgdi_hf.hub.model_card import model_card
+from tgdi_hf.inference.triples import extract_triples
+from tgdi_hf.training.fine_tuning import make_trainer, training_arguments
 
 QUIET = dict(dataloader_num_workers=0, disable_tqdm=True)
 MULTI_LABEL = "multi_label_classification"

@@ -8,12 +8,12 @@ from transformers.utils.logging import warning_once
 from typer.testing import CliRunner
 
 from tgdi_hf import MultimodalRelationExtractionPipeline, TGDIForRelationExtraction, evaluate, make_compute_metrics
-from tgdi_hf.audit import audit
-from tgdi_hf.cli import app
-from tgdi_hf.demo import tiny_tgdi
-from tgdi_hf.model_card import model_card
-from tgdi_hf.training import build_model, make_trainer, training_arguments
-from tgdi_hf.triples import extract_triples
+from tgdi_hf.cli.main import app
+from tgdi_hf.demo.demo import tiny_tgdi
+from tgdi_hf.evaluation.audit import audit
+from tgdi_hf.hub.model_card import model_card
+from tgdi_hf.inference.triples import extract_triples
+from tgdi_hf.training.fine_tuning import build_model, make_trainer, training_arguments
 
 POSTS = [{"text": "Ann meets Bob", "head": "Ann", "tail": "Bob"}, {"text": "a b c", "entities": ["a", "b", "c"]}]
 QUIET = dict(dataloader_num_workers=0, disable_tqdm=True)

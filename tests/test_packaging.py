@@ -8,13 +8,19 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = {"tgdi_hf": "tgdi_hf", "tgdi_hf.modeling": "modeling", "tgdi_hf.processing": "processing"}
-IMPORT = """
+ROOMS = sorted(path.parent.name for path in (ROOT / "tgdi_hf").glob("*/__init__.py"))
+PACKAGES = {
+    "tgdi_hf": "tgdi_hf",
+    **{f"tgdi_hf.{room}": f"tgdi_hf/{room}" for room in ROOMS},
+    "tgdi_hf.modeling": "modeling",
+    "tgdi_hf.processing": "processing",
+}
+IMPORT = f"""PACKAGES = {[*PACKAGES]}
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from pkgutil import iter_modules
-for package in ("tgdi_hf", "tgdi_hf.modeling", "tgdi_hf.processing"):
+for package in PACKAGES:
     # Only a wheel has the folders of the subpackages inside that of the package.
     modules = [m.name for m in iter_modules(import_module(package).__path__, package + ".") if not m.ispkg]
     for name in (package, *modules):
@@ -53,7 +59,7 @@ def modules_in_new_environment(wheel, folder):
 def checkout(tmp_path):
     """A clean copy: building leaves files behind, and packs those that an earlier build left."""
     copy = tmp_path / "checkout"
-    for folder in (*PACKAGES.values(), "examples", "tests"):
+    for folder in ("tgdi_hf", "modeling", "processing", "examples", "tests"):
         shutil.copytree(ROOT / folder, copy / folder, ignore=shutil.ignore_patterns("__pycache__"))
     for path in ROOT.iterdir():
         if path.is_file():

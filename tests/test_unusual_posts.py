@@ -10,10 +10,10 @@ import pytest
 from datasets import Dataset, DatasetDict
 
 from tgdi_hf import InvalidPost, MultimodalRelationExtractionPipeline, TGDICollator, prepare
-from tgdi_hf.bulk_prediction import predict_file
-from tgdi_hf.handler import EndpointHandler
-from tgdi_hf.post_files import read_posts
-from tgdi_hf.triples import extract_triples
+from tgdi_hf.data.post_files import read_posts
+from tgdi_hf.hub.handler import EndpointHandler
+from tgdi_hf.inference.bulk_prediction import predict_file
+from tgdi_hf.inference.triples import extract_triples
 
 from .unusual_posts import CASES, EVERY, write_images
 
@@ -152,7 +152,7 @@ def by_handler(cases, pipe, folder):
 
 
 def by_page(cases, pipe, folder):
-    app = pytest.importorskip("tgdi_hf.app", reason="the page needs gradio")
+    app = pytest.importorskip("tgdi_hf.demo.app", reason="the page needs gradio")
 
     def shown(post):
         image = post.get("image") if isinstance(post.get("image"), str) else None

@@ -7,51 +7,51 @@ from .checkout import find_subpackages
 from .registration import register_with_transformers
 
 if TYPE_CHECKING:
-    from .collator import TGDICollator
-    from .evaluation import evaluate, evaluation_report
-    from .hub import push_to_hub, save_for_hub
-    from .metric import MNREMetric, compute_metrics, make_compute_metrics
-    from .mnre import RELATIONS, load_mnre
+    from .data.collator import TGDICollator
+    from .data.mnre import RELATIONS, load_mnre
+    from .data.posts import undecoded
+    from .demo.synthetic import make_corpus
+    from .evaluation.metric import MNREMetric, compute_metrics, make_compute_metrics
+    from .evaluation.scoring import evaluate, evaluation_report
+    from .hub.upload import push_to_hub, save_for_hub
+    from .inference.prediction import predict
     from .modeling.configuration_tgdi import TGDIConfig
     from .modeling.modeling_tgdi import TGDIForRelationExtraction, TGDIModel
-    from .posts import undecoded
-    from .prediction import predict
-    from .preparation import prepare
-    from .processing.image_captioner import ImageCaptioner
+    from .preparation.image_captioner import ImageCaptioner
+    from .preparation.object_grounder import ObjectGrounder
+    from .preparation.prepare import prepare
     from .processing.invalid_post import InvalidPost
-    from .processing.object_grounder import ObjectGrounder
     from .processing.pipeline_tgdi import MultimodalRelationExtractionPipeline
     from .processing.processing_tgdi import TGDIProcessor
-    from .synthetic import make_corpus
-    from .training import fine_tune
+    from .training.fine_tuning import fine_tune
 
 __version__ = "0.1.0"
 
 # Loaded when first used.
 _LAZY = {
-    "ImageCaptioner": "processing.image_captioner",
+    "ImageCaptioner": "preparation.image_captioner",
     "InvalidPost": "processing.invalid_post",
-    "MNREMetric": "metric",
+    "MNREMetric": "evaluation.metric",
     "MultimodalRelationExtractionPipeline": "processing.pipeline_tgdi",
-    "ObjectGrounder": "processing.object_grounder",
-    "RELATIONS": "mnre",
-    "TGDICollator": "collator",
+    "ObjectGrounder": "preparation.object_grounder",
+    "RELATIONS": "data.mnre",
+    "TGDICollator": "data.collator",
     "TGDIConfig": "modeling.configuration_tgdi",
     "TGDIForRelationExtraction": "modeling.modeling_tgdi",
     "TGDIModel": "modeling.modeling_tgdi",
     "TGDIProcessor": "processing.processing_tgdi",
-    "compute_metrics": "metric",
-    "evaluate": "evaluation",
-    "evaluation_report": "evaluation",
-    "fine_tune": "training",
-    "load_mnre": "mnre",
-    "make_compute_metrics": "metric",
-    "make_corpus": "synthetic",
-    "predict": "prediction",
-    "prepare": "preparation",
-    "push_to_hub": "hub",
-    "save_for_hub": "hub",
-    "undecoded": "posts",
+    "compute_metrics": "evaluation.metric",
+    "evaluate": "evaluation.scoring",
+    "evaluation_report": "evaluation.scoring",
+    "fine_tune": "training.fine_tuning",
+    "load_mnre": "data.mnre",
+    "make_compute_metrics": "evaluation.metric",
+    "make_corpus": "demo.synthetic",
+    "predict": "inference.prediction",
+    "prepare": "preparation.prepare",
+    "push_to_hub": "hub.upload",
+    "save_for_hub": "hub.upload",
+    "undecoded": "data.posts",
 }
 
 __all__ = [*_LAZY]

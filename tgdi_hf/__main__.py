@@ -1,6 +1,6 @@
 """`python -m tgdi_hf` is the command `tgdi`."""
 
-from .cli import main
+from .cli.main import main
 
 if __name__ == "__main__":
     main()

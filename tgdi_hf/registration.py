@@ -10,7 +10,7 @@ def register() -> None:
     from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification, AutoProcessor
     from transformers.pipelines import PIPELINE_REGISTRY
 
-    from .checkpoint_code import write_code
+    from .hub.checkpoint_code import write_code
     from .modeling.configuration_tgdi import TGDIConfig
     from .modeling.modeling_tgdi import TGDIForRelationExtraction, TGDIModel
     from .processing.pipeline_tgdi import TASK, MultimodalRelationExtractionPipeline

@@ -6,7 +6,7 @@ from tempfile import TemporaryDirectory
 from transformers import pipeline
 
 import tgdi_hf  # noqa: F401 - registers the pipeline
-from tgdi_hf.app import run_app
+from tgdi_hf.demo.app import run_app
 
 if __name__ == "__main__":
     checkpoint = os.environ.get("TGDI_CHECKPOINT")

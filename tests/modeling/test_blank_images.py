@@ -11,8 +11,8 @@ from transformers import CLIPVisionConfig
 
 from tgdi_hf.modeling.blank_images import blank_image, trains_with_other_processes
 
-from ..test_baselines import VISUAL
-from ..test_baselines import make as make_baseline
+from ..examples.research.test_baselines import VISUAL
+from ..examples.research.test_baselines import make as make_baseline
 from .conftest import tiny_inputs, tiny_model
 
 LABELS = torch.tensor([0, 1, 2, 3])

@@ -7,8 +7,8 @@ from accelerate.utils import compute_module_sizes
 
 from tgdi_hf import TGDIForRelationExtraction, TGDIModel
 
-from ..test_baselines import VISUAL
-from ..test_baselines import make as make_baseline
+from ..examples.research.test_baselines import VISUAL
+from ..examples.research.test_baselines import make as make_baseline
 from .conftest import tiny_config, tiny_inputs, tiny_model
 from .two_devices import SECOND, TwoDevices, placed, spread
 

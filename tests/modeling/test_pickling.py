@@ -12,7 +12,7 @@ import pytest
 import torch
 from transformers import ResNetConfig
 
-from examples.baselines import BaselineConfig, HVPNeTForRelationExtraction, VisualBERTForRelationExtraction
+from examples.research.baselines import BaselineConfig, HVPNeTForRelationExtraction, VisualBERTForRelationExtraction
 from tgdi_hf import TGDIModel
 
 from .conftest import TEXT_CONFIGS, VISION_CONFIGS, tiny_config, tiny_inputs, tiny_model

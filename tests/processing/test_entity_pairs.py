@@ -3,7 +3,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from tgdi_hf.direction import swapped_labels
+from tgdi_hf.data.entity_order import swapped_labels
 from tgdi_hf.processing.entity_pairs import (
     MNRE_TAIL_FIRST_BIAS,
     allowed_relations,

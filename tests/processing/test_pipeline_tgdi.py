@@ -21,12 +21,12 @@ from tgdi_hf import (
     TGDIForRelationExtraction,
     TGDIProcessor,
 )
-from tgdi_hf.demo import tiny_tgdi
-from tgdi_hf.direction import count_inverses
+from tgdi_hf.data.entity_order import count_inverses
+from tgdi_hf.demo.demo import tiny_tgdi
+from tgdi_hf.demo.tiny import tiny_image_processor, tiny_text_config, tiny_tokenizer, tiny_vision_config
 from tgdi_hf.processing.pipeline_tgdi import TASK
-from tgdi_hf.tiny import tiny_image_processor, tiny_text_config, tiny_tokenizer, tiny_vision_config
 
-from .tiny_checkpoints import blip, owlv2
+from ..preparation.tiny_checkpoints import blip, owlv2
 
 POST = {"text": "Ann meets Bob in Rome", "head": "Ann", "tail": [10, 13]}
 MANY = {"text": "Ann Lee meets Bob at Harvard in Rome", "entities": ["Rome", "Ann Lee", [14, 17], {"word": "Harvard"}]}

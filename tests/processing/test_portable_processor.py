@@ -12,7 +12,7 @@ from datasets import Dataset
 from datasets.fingerprint import Hasher
 from PIL import Image
 
-from tgdi_hf.collator import TGDICollator
+from tgdi_hf.data.collator import TGDICollator
 from tgdi_hf.processing.processing_tgdi import TGDIProcessor
 
 from .conftest import TOKENIZERS, build, image_processor

@@ -1,1 +1,0 @@
-"""Every table of the results, from one command each; see `python -m examples.reproduce --help`."""

@@ -1,0 +1,125 @@
+"""Run the experiments of a table, collect what was run, or compare two runs.
+
+    python -m examples.research.reproduce --results results run main path/to/mnre runs --seeds 0 1 2 --bf16
+    python -m examples.research.reproduce --results results collect main
+    python -m examples.research.reproduce --results results compare path/to/mnre main/mtb-0 main/tgdi-0
+
+A run that is finished is skipped, one that was stopped goes on from its last epoch, and one that another process is at
+is left to it: start as many processes as there are devices. `--steps` in place of epochs is for trying out.
+"""
+
+import argparse
+import json
+import logging
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from tgdi_hf.training.fine_tuning import load_data
+
+from .collect import collect, what_ran
+from .compare import compare
+from .experiments import CONFIGS, Experiment, read_experiments
+from .train import digests_of, identity_of, run, write
+
+RESULTS = Path(__file__).parents[1] / "results" / "mnre"
+logger = logging.getLogger("reproduce")
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m examples.research.reproduce",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--results", type=Path, required=True, help="folder: a JSON file a run, and the tables")
+    commands = parser.add_subparsers(dest="command", required=True)
+    running = commands.add_parser("run")
+    running.add_argument("group", choices=sorted(path.name for path in CONFIGS.iterdir()))
+    running.add_argument("data", type=Path, help="an MNRE folder, or what `tgdi prepare` made of one")
+    running.add_argument("runs", type=Path, help="for checkpoints, until a run is finished")
+    running.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    running.add_argument("--only", nargs="+", help="names of experiments")
+    running.add_argument("--text-model", default="bert-base-uncased")
+    running.add_argument("--vision-model", default="openai/clip-vit-base-patch32")
+    running.add_argument("--glove", help="text file of word vectors, for CNN and PCNN")
+    running.add_argument("--objects", default="none", help="'published': MNRE's crops, which leak the label")
+    running.add_argument("--split", default="validation", help="what is scored; epochs are chosen on validation")
+    running.add_argument("--bf16", action="store_true")
+    running.add_argument("--epochs", type=float)
+    running.add_argument("--learning-rate", type=float)
+    running.add_argument("--steps", type=int)
+    collecting = commands.add_parser("collect")
+    collecting.add_argument("group", choices=sorted(path.name for path in CONFIGS.iterdir()))
+    comparing = commands.add_parser("compare", help="paired bootstrap over posts and McNemar's test")
+    comparing.add_argument("data", type=Path, help="what both were scored on")
+    comparing.add_argument("one", help="GROUP/NAME-SEED")
+    comparing.add_argument("two", help="likewise")
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    if args.command == "collect":
+        print(collect(args.group, args.results))
+        return
+    if args.command == "compare":
+        print(compare(args.data, args.results / f"{args.one}.json", args.results / f"{args.two}.json"))
+        return
+    if args.steps is not None and args.results.resolve() == RESULTS:
+        raise SystemExit("--steps is for trying out: have that go to other --results.")
+    experiments = read_experiments(args.group)
+    if args.only:
+        if unknown := set(args.only) - {experiment.name for experiment in experiments}:
+            raise SystemExit(f"{args.group} has no {', '.join(sorted(unknown))}; it has "
+                             f"{', '.join(experiment.name for experiment in experiments)}.")  # fmt: skip
+        experiments = [experiment for experiment in experiments if experiment.name in args.only]
+    given = {"num_train_epochs": args.epochs, "learning_rate": args.learning_rate, "max_steps": args.steps}
+    arguments = {name: value for name, value in given.items() if value is not None} | {"bf16": args.bf16}
+    dataset = load_data(args.data, objects=args.objects)
+    if args.split not in dataset:
+        raise SystemExit(f"{args.data} has no split {args.split!r}, only {', '.join(dataset)}.")
+    how = {"text_model": args.text_model, "vision_model": args.vision_model, "glove": args.glove,
+           "objects": args.objects, "split": args.split}  # fmt: skip
+    digests = digests_of(dataset, args.split)
+    for seed in args.seeds:
+        for experiment in experiments:
+            file = args.results / f"{experiment.run}-{seed}.json"
+            folder = args.runs / f"{experiment.run}-{seed}"
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                # The lock goes with the process: nothing is left to clean up after one that was killed.
+                with FileLock(f"{folder}.lock", timeout=0):
+                    if file.exists():
+                        refuse_another(file, experiment, identity_of(experiment, digests, **how, arguments=arguments))
+                        logger.info("%s is there.", file)
+                        shutil.rmtree(folder, ignore_errors=True)  # of a run that was stopped while it cleaned up
+                        continue
+                    logger.info("%s, seed %d ...", experiment.title, seed)
+                    result = run(experiment, seed, dataset, args.data, folder, **how, **arguments)
+                    write(result, file)  # before the checkpoints go: half of them is no run to go on from
+                    shutil.rmtree(folder)
+                    logger.info("%s, seed %d: F1 %.2f", experiment.title, seed, 100 * result["scores"]["f1"])
+            except Timeout:
+                continue
+
+
+def refuse_another(file: Path, experiment: Experiment, identity: dict[str, Any]) -> None:
+    """A run that is there stands for the one that is asked for only if it is the same."""
+    found = json.loads(file.read_text(encoding="utf-8"))
+    found["experiment"] = what_ran(found["experiment"])
+    before = {"objects": "none", "data": identity["data"]}  # of runs that did not say
+    for name, value in {"experiment": what_ran(asdict(experiment)), **identity}.items():
+        there = found.get(name, before.get(name))
+        if there != value:
+            raise SystemExit(
+                f"{file} is a run with other {name}: {there}, not {value}. Have this one go to other --results."
+            )
+
+
+if __name__ == "__main__":
+    main()

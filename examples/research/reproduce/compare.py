@@ -1,0 +1,32 @@
+"""Two runs, scored on the same rows: is one better by more than the choice of posts explains?"""
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from tgdi_hf.data.posts import texts_of
+from tgdi_hf.evaluation.scoring import comparison_of, comparison_text
+from tgdi_hf.modeling.negative_label import NEGATIVE
+from tgdi_hf.training.fine_tuning import load_data
+
+
+def compare(data: Path, one: Path, two: Path) -> str:
+    r"""
+    Args:
+        data: What both were scored on; which rows belong to one post is read from it.
+        one, two: JSON files of runs.
+
+    Raises:
+        ValueError: The runs were not scored on these rows.
+    """
+    runs = [json.loads(file.read_text(encoding="utf-8")) for file in (one, two)]
+    rows = load_data(data)[runs[0]["split"]]
+    labels = np.array(rows["label"][:])
+    for file, run in zip((one, two), runs):
+        if run["labels"] != labels.tolist():
+            raise ValueError(f"{file} was scored on the split {run['split']!r} of other data than {data}.")
+    negative = rows.features["label"].names.index(NEGATIVE)
+    answers = (np.array(run["answers"]) for run in runs)
+    found = comparison_of(*answers, labels, negative, texts_of(rows))
+    return f"{two.stem}: {comparison_text({'with': one.stem, **found})}"

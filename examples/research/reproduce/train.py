@@ -1,0 +1,268 @@
+"""One run: an experiment with a seed, from the pretrained encoders to a small JSON file."""
+
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from datasets import DatasetDict
+from transformers import set_seed
+
+from examples.research.baselines import BASELINES, build_baseline
+from tgdi_hf.data.entity_order import swapped_labels, without_inverses
+from tgdi_hf.data.perturbed import Controlled
+from tgdi_hf.data.posts import texts_of, undecoded
+from tgdi_hf.evaluation.bootstrap import row_counts, scores_of
+from tgdi_hf.evaluation.order_report import direction_of
+from tgdi_hf.evaluation.scoring import Swapped, given_listed_order, mean_of_both_orders, probabilities_of, report_of
+from tgdi_hf.modeling.negative_label import NEGATIVE
+from tgdi_hf.training.fine_tuning import (
+    build_model,
+    claim,
+    digest_of_rows,
+    last_checkpoint,
+    make_trainer,
+    training_arguments,
+)
+
+from .averaged import AveragedWeights
+from .experiments import Experiment
+from .rows import stratified_share, with_blank_crops
+
+# The same for every run, so that none has more epochs or another learning rate than its rivals. The rate is one for
+# small encoders such as MiniLM; with BERT-base it is `--learning-rate 3e-5`, as in the paper.
+RECIPE = {
+    "num_train_epochs": 3,
+    "learning_rate": 1e-4,
+    "per_device_train_batch_size": 16,
+    "weight_decay": 0.01,
+    "train_sampling_strategy": "group_by_length",
+    "dataloader_num_workers": 0,
+}
+NONE_SHIFTS = (-1.0, -0.75, -0.5, -0.25, 0.0, 0.25, 0.5, 0.75, 1.0)
+CONVOLUTIONS = ("cnn", "pcnn")
+# A convolution of random weights is no fine-tuning.
+CONVOLUTION_RECIPE = {"num_train_epochs": 15, "learning_rate": 1e-3}
+
+
+def run(
+    experiment: Experiment,
+    seed: int,
+    dataset: DatasetDict,
+    data: Path,
+    folder: Path,
+    text_model: str,
+    vision_model: str,
+    glove: str | None = None,
+    objects: str = "none",
+    split: str = "validation",
+    **arguments: Any,
+) -> dict[str, Any]:
+    r"""
+    Trains, or goes on from the last checkpoint in `folder`, and scores the epoch that is best on validation.
+
+    Args:
+        experiment, seed: What to run.
+        dataset: From `load_data(data, objects)`.
+        data: The folder of the corpus, for experiments with `crop_count`.
+        folder: For checkpoints.
+        text_model, vision_model: The pretrained encoders.
+        glove: Word vectors for CNN and PCNN.
+        objects: What `dataset` was read with.
+        split: The one that is scored.
+        arguments: Fields of `TrainingArguments` in place of those of `RECIPE`; what the experiment says comes first.
+
+    Returns:
+        Scores, those with `averaged` weights, scores by relation, F1 after every epoch and with shifted odds of
+        `None`, direction (and, of a model trained on both orders, the scores `as_listed`, see `given_listed_order`),
+        answers row by row, and what it was made with.
+    """
+    set_seed(seed)
+    code = commit()  # now, not when the files may be others
+    names, digests = dataset["train"].features["label"].names, digests_of(dataset, split)
+    if experiment.crop_count:
+        dataset = with_blank_crops(dataset, data, experiment.config.get("num_objects", 3))
+    places = stratified_share(dataset["train"]["label"][:], experiment.share, seed)
+    ids = dataset["train"].select(places)["id"][:]
+    dataset = DatasetDict({**dataset, "train": dataset["train"].select(places)})
+    if experiment.group == "objects" and not any(dataset["train"]["objects"][:]):
+        raise ValueError(f"No row of {data} has objects, of which {experiment.title} would take some: --objects.")
+    is_convolution = experiment.model in CONVOLUTIONS
+    if experiment.model in BASELINES:
+        texts = [" ".join(words) for words in dataset["train"]["words"]]
+        options = {"glove": glove} if is_convolution else {"direction_balanced": experiment.both_orders}
+        model, processor = build_baseline(
+            experiment.model, names, text_model, vision_model, texts, **options, **experiment.config
+        )
+    else:
+        model, processor = build_model(
+            names, text_model, vision_model, use_caption=experiment.use_caption,
+            direction_balanced=experiment.both_orders, **experiment.config,
+        )  # fmt: skip
+    model.config.direction_balanced = experiment.both_orders
+    identity = identity_of(experiment, digests, text_model, vision_model, glove, objects, split, arguments)
+    recipe = identity["recipe"]
+    claim(folder, {"experiment": asdict(experiment), "seed": seed, **identity})
+    training = training_arguments(folder, seed=seed, report_to="none", **recipe)
+    changes = {"control": experiment.control, "share": experiment.control_share}
+    if experiment.dropout is not None:
+        set_dropout(model, experiment.dropout)
+    weighed = None
+    if experiment.class_weights:
+        weighed = weighed_loss(dataset["train"]["label"][:], len(names), experiment.class_weights)
+    averaged = AveragedWeights()
+    trainer = make_trainer(
+        model, processor, dataset, training, experiment.fusion_learning_rate, **changes,
+        callbacks=[averaged], compute_loss_func=weighed,
+    )  # fmt: skip
+    started = time.time()
+    trainer.train(resume_from_checkpoint=last_checkpoint(folder))
+    seconds = time.time() - started
+
+    rows, labels = undecoded(dataset[split]), np.array(dataset[split]["label"][:])
+    if experiment.control is not None:
+        rows = Controlled(dataset[split], **changes, seed=seed)
+    scoring = {name: arguments[name] for name in ("bf16",) if name in arguments}
+    read = probabilities_of(trainer.model, processor, names, rows, directed=True, **scoring)
+    of_swapped = probabilities_of(trainer.model, processor, names, Swapped(rows), directed=True, **scoring)
+    probabilities = without_inverses(read, names)
+    of_average = probabilities_of(averaged.model, processor, names, rows, **scoring)
+    posts = texts_of(dataset[split])
+    report = report_of(probabilities, labels, names, posts=posts)
+    listed, direction = None, direction_of(read, of_swapped, labels, names, model.config, dataset[split])
+    if experiment.both_orders:
+        twice = mean_of_both_orders(read, of_swapped, names, model.config)
+        of_listed = given_listed_order(twice, model, names, dataset[split], dataset["train"])
+        listed = scores_only(report_of(of_listed, labels, names))
+        if twice.shape[1] > len(names):
+            of_one_pass = given_listed_order(read, model, names, dataset[split], dataset["train"])
+            listed["f1_of_one_pass"] = scores_only(report_of(of_one_pass, labels, names))["f1"]
+            direction |= direction_of_two_passes(twice, labels, names, model.config)
+    result = {
+        "experiment": asdict(experiment),
+        "seed": seed,
+        "scores": scores_only(report),
+        "averaged": scores_only(report_of(of_average, labels, names)),
+        "macro_f1": report["macro_f1"],
+        "per_relation": report["per_relation"],
+        "epochs": [round(log["eval_f1"], 4) for log in trainer.state.log_history if "eval_f1" in log],
+        "as_listed": listed,
+        "none_shift": none_shift(probabilities, labels, names.index(NEGATIVE)),
+        "direction": direction,
+        "train_rows": len(places),
+        "row_ids": ids if experiment.share < 1 else None,
+        "answers": probabilities.argmax(axis=1).tolist(),
+        "labels": labels.tolist(),
+        **identity,
+        "seconds": round(seconds),
+        "command": " ".join(["python -m examples.research.reproduce", *sys.argv[1:]]),
+        "commit": code,
+        "versions": versions(),
+    }
+    return result
+
+
+def identity_of(
+    experiment: Experiment,
+    digests: dict[str, str],
+    text_model: str,
+    vision_model: str,
+    glove: str | None,
+    objects: str,
+    split: str,
+    arguments: dict[str, Any],
+) -> dict[str, Any]:
+    """What makes a run of an experiment another one than a run with the same seed; plain JSON."""
+    is_convolution = experiment.model in CONVOLUTIONS
+    recipe = {**RECIPE, **arguments, **(CONVOLUTION_RECIPE if is_convolution else {}), **experiment.arguments}
+    if experiment.control is not None:
+        recipe["train_sampling_strategy"] = "random"  # Trainer can't see the lengths of changed rows
+    return {
+        "split": split,
+        "recipe": recipe,
+        "encoders": [Path(text_model).name, Path(vision_model).name],
+        "glove": Path(glove).name if glove and is_convolution else None,
+        "objects": objects,
+        "data": digests,
+    }
+
+
+def digests_of(dataset: DatasetDict, split: str) -> dict[str, str]:
+    """What names the rows that a run is trained and scored on, as they were read."""
+    return {name: digest_of_rows(dataset[name]) for name in ("train", split)}
+
+
+def direction_of_two_passes(
+    twice: np.ndarray, labels: np.ndarray, names: Sequence[str], config: Any
+) -> dict[str, float]:
+    """As `direction_of`, from what `mean_of_both_orders` has: in the listed order, and in the other one."""
+    unrelated, negative = labels == names.index(NEGATIVE), names.index(NEGATIVE)
+    orders = {"listed": twice, "swapped": twice[:, swapped_labels(names, config.symmetric_relations, inverses=True)]}
+    return {
+        f"{order}_of_two_passes": float((without_inverses(found, names)[unrelated].argmax(axis=1) != negative).mean())
+        for order, found in orders.items()
+    }
+
+
+def set_dropout(model: torch.nn.Module, probability: float) -> None:
+    for module in model.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = probability
+
+
+def weighed_loss(labels: Sequence[int], relations: int, power: float) -> Callable[..., torch.Tensor]:
+    """Cross-entropy with a weight for each relation: rows of it, of which there are n, weigh n^-power; 1 on average."""
+    counts = np.bincount(labels, minlength=relations).clip(min=1)
+    weights = torch.tensor(counts**-power * len(labels) / (counts ** (1 - power)).sum(), dtype=torch.float32)
+
+    def loss(outputs: Any, labels: torch.Tensor, num_items_in_batch: Any = None) -> torch.Tensor:
+        logits = outputs.logits.float()
+        summed = torch.nn.functional.cross_entropy(logits, labels, weights.to(labels.device), reduction="sum")
+        return summed / ((labels != -100).sum() if num_items_in_batch is None else num_items_in_batch)
+
+    return loss
+
+
+def none_shift(probabilities: np.ndarray, labels: np.ndarray, negative: int) -> dict[str, float]:
+    """F1 if the log-odds of `None` were higher by so much: what a correction of its prior could bring."""
+    found = {}
+    for shift in NONE_SHIFTS:
+        shifted = probabilities.copy()
+        shifted[:, negative] *= np.exp(shift)  # the largest stays the largest: no need to divide by the sum
+        counts = row_counts(shifted.argmax(axis=1), labels, negative).sum(axis=0)
+        found[f"{shift:+.2f}"] = round(float(scores_of(counts)[3]), 4)
+    return found
+
+
+def scores_only(report: dict[str, Any]) -> dict[str, float]:
+    """Accuracy, precision, recall and F1 of a report, without their intervals."""
+    return {name: score["value"] for name, score in report["scores"].items()}
+
+
+def commit() -> str | None:
+    """Of the checkout, marked if it has changes that are not committed."""
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=12"]
+    found = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, check=False)
+    return found.stdout.strip() or None
+
+
+def versions() -> dict[str, str]:
+    names = ("torch", "transformers", "accelerate", "datasets")
+    return {**{name: version(name) for name in names}, "python": platform.python_version()}
+
+
+def write(result: dict[str, Any], file: Path) -> None:
+    """Whole or not at all: a run that is stopped while it writes leaves nothing that looks finished."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    part = file.with_suffix(".part")
+    part.write_text(json.dumps(result, ensure_ascii=False) + "\n", encoding="utf-8")
+    os.replace(part, file)

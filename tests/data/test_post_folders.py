@@ -1,0 +1,106 @@
+import csv
+import io
+import json
+from pathlib import Path
+
+import pytest
+from datasets import Dataset
+from PIL import Image
+
+from tgdi_hf.data.post_files import read_posts
+from tgdi_hf.data.posts import read_table
+from tgdi_hf.preparation.prepare import prepare
+from tgdi_hf.training.fine_tuning import load_data
+
+POST = {"text": "Ann meets Bob", "head": "Ann", "tail": "Bob", "relation": "/per/per/peer"}
+
+
+def write(file, rows):
+    file.parent.mkdir(parents=True, exist_ok=True)
+    if file.suffix == ".parquet":
+        Dataset.from_list(rows).to_parquet(file)
+    elif file.suffix == ".csv":
+        Dataset.from_list(rows).to_csv(file)
+    else:
+        file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    for row in rows:
+        if "file_name" in row:
+            (file.parent / row["file_name"]).parent.mkdir(exist_ok=True)
+            Image.new("RGB", (20, 20), "red").save(file.parent / row["file_name"])
+
+
+LAYOUTS = {
+    "dev.jsonl": {"train": "train.jsonl", "validation": "dev.jsonl"},
+    "val.csv": {"train": "train.csv", "validation": "val.csv", "test": "test.csv"},
+    "valid.parquet": {"train": "training.parquet", "validation": "valid.parquet"},
+    "only test": {"test": "test.jsonl"},
+    "as the Hub has it": {
+        "train": ["data/train-00000-of-00002.parquet", "data/train-00001-of-00002.parquet"],
+        "validation": "data/validation-00000-of-00001.parquet",
+    },
+    "imagefolder": {"train": "metadata.jsonl"},
+    "imagefolder, csv": {"train": "metadata.csv"},
+    "imagefolder of splits": {"train": "train/metadata.jsonl", "validation": "val/metadata.jsonl"},
+    "imagefolder of splits, csv": {"train": "train/metadata.csv", "test": "test/metadata.csv"},
+    "folders": {"train": "train/posts.jsonl", "validation": "dev/posts.jsonl"},
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_layouts(tmp_path, layout):
+    for split, files in LAYOUTS[layout].items():
+        for i, file in enumerate([files] if isinstance(files, str) else files):
+            image = {} if "imagefolder" not in layout else {"file_name": f"images/{split}.png"}
+            write(tmp_path / "data set" / file, [{**POST, "id": f"{split}{i}", **image}])
+    table = read_table(tmp_path / "data set", cache_dir=tmp_path / "hf")
+    assert {split: rows["id"][0] for split, rows in table.items()} == {split: f"{split}0" for split in LAYOUTS[layout]}
+    assert table.num_rows == {
+        split: 1 if isinstance(files, str) else len(files) for split, files in LAYOUTS[layout].items()
+    }
+    if "imagefolder" in layout:  # the paths start at the folder that is read
+        assert all(Path(post["image"]).is_file() for post in read_posts(tmp_path / "data set"))
+
+
+@pytest.mark.parametrize("layout", ["imagefolder", "imagefolder of splits, csv"])
+def test_an_imagefolder_is_prepared_and_trained_on(tmp_path, layout):
+    for split, file in LAYOUTS[layout].items():
+        write(tmp_path / "posts" / file, [{**POST, "file_name": f"{split}.png"}, {**POST, "file_name": "other.png"}])
+    with pytest.raises(ValueError, match="has to be prepared: tgdi prepare .*posts PREPARED"):
+        load_data(tmp_path / "posts")
+    table = read_table(tmp_path / "posts", cache_dir=tmp_path / "hf")
+    prepare(table, tmp_path / "out", None, None, cache=tmp_path / "cache", image_folder=tmp_path / "posts")
+    data = load_data(tmp_path / "out")
+    assert list(data) == list(LAYOUTS[layout])
+    assert all(row["image"].size == (20, 20) for rows in data.values() for row in rows)
+
+
+def test_files_that_are_not_prepared_are_named(tmp_path):
+    write(tmp_path / "posts.jsonl", [POST])
+    with pytest.raises(ValueError, match="posts.jsonl has posts as they are; .* tgdi prepare"):
+        load_data(tmp_path / "posts.jsonl")
+
+
+@pytest.mark.parametrize("files", [("val.jsonl", "dev.jsonl"), ("validation.csv", "val/posts.csv")])
+def test_a_split_has_one_file(tmp_path, files):
+    for file in ("train" + Path(files[0]).suffix, *files):
+        write(tmp_path / file, [POST])
+    with pytest.raises(ValueError, match="several files of the split 'validation': .*Leave one"):
+        read_table(tmp_path)
+
+
+@pytest.mark.parametrize(("separator", "name"), [(";", "semicolons"), ("\t", "tabs"), ("|", "bars")])
+def test_what_separates_columns_is_named(tmp_path, separator, name):
+    lines = io.StringIO()
+    csv.writer(lines, delimiter=separator).writerows([POST, POST.values()])
+    (tmp_path / "posts.csv").write_text(lines.getvalue())
+    with pytest.raises(ValueError, match=f"posts.csv, line 1: there is one column.*{name} separate"):
+        list(read_posts(tmp_path / "posts.csv", strict=False))
+    with pytest.raises(ValueError, match=f"posts.csv, line 1: there is one column.*{name} separate"):
+        read_table(tmp_path / "posts.csv", cache_dir=tmp_path / "hf")
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "utf-16"])
+def test_another_encoding_is_named(tmp_path, encoding):
+    (tmp_path / "posts.csv").write_bytes("text,head,tail\nZoë meets Bob,Zoë,Bob\n".encode(encoding))
+    with pytest.raises(ValueError, match="posts.csv is in another encoding than UTF-8"):
+        read_table(tmp_path / "posts.csv", cache_dir=tmp_path / "hf")

@@ -1,0 +1,59 @@
+import json
+
+import pytest
+from datasets import Dataset, DatasetDict
+
+from tgdi_hf.data.posts import read_table
+from tgdi_hf.processing.entity_mentions import text_and_spans
+
+POST = {"text": "JFK and Obama at Harvard", "head": [0, 3], "tail": [17, 24]}
+
+
+def write(path, rows):
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def test_files_of_every_kind_are_read(tmp_path):
+    rows = [POST, {**POST, "head": [8, 13]}]
+    json_lines = write(tmp_path / "posts.jsonl", rows)
+    dataset = Dataset.from_list(rows)
+    dataset.to_parquet(tmp_path / "posts.parquet")
+    Dataset.from_list([{**row, "head": json.dumps(row["head"]), "tail": "Harvard"} for row in rows]).to_csv(
+        tmp_path / "posts.csv"
+    )
+    DatasetDict(train=dataset, validation=dataset).save_to_disk(tmp_path / "saved")
+    dataset.save_to_disk(tmp_path / "one")
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    for split in ("train", "validation"):
+        write(folder / f"{split}.jsonl", rows)
+    for path, splits in (
+        (json_lines, ["train"]),
+        (tmp_path / "posts.parquet", ["train"]),
+        (tmp_path / "posts.csv", ["train"]),
+        (tmp_path / "one", ["train"]),
+        (tmp_path / "saved", ["train", "validation"]),
+        (folder, ["train", "validation"]),
+    ):
+        table = read_table(path, cache_dir=tmp_path / "hf")
+        assert list(table) == splits, path
+        spans = [text_and_spans(row, "row")[1] for row in table[splits[-1]]]
+        assert spans == [((0, 3), (17, 24)), ((8, 13), (17, 24))], path
+
+
+def test_what_can_not_be_read_is_named(tmp_path):
+    with pytest.raises(ValueError, match=r"nothing: expected a \.jsonl, \.csv or \.parquet file; a folder"):
+        read_table(tmp_path / "nothing")
+    (tmp_path / "posts.xlsx").write_bytes(b"PK")
+    with pytest.raises(ValueError, match=r"posts\.xlsx: expected"):
+        read_table(tmp_path / "posts.xlsx")
+    (tmp_path / "bad.jsonl").write_text('{"text": "a"}\n{"text": \n')
+    with pytest.raises(ValueError, match=r"bad\.jsonl can't be read"):
+        read_table(tmp_path / "bad.jsonl", cache_dir=tmp_path / "hf")
+    with pytest.raises(ValueError, match=r"empty\.jsonl is empty; expected posts"):
+        read_table(write(tmp_path / "empty.jsonl", []))
+    write(tmp_path / "train.jsonl", [POST])
+    (tmp_path / "train.csv").write_text("text\na\n")
+    with pytest.raises(ValueError, match=r"several files of the split 'train': "):
+        read_table(tmp_path)

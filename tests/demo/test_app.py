@@ -1,0 +1,136 @@
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+if importlib.util.find_spec("gradio") is None:
+    pytest.skip("gradio is not installed: pip install 'tgdi_hf[demo]'", allow_module_level=True)
+
+# What gradio uses of others is its own affair.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::FutureWarning"),
+]
+
+
+@pytest.fixture(scope="module")
+def app():
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from tgdi_hf.demo import app
+    return app
+
+
+@pytest.fixture
+def picture(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    return str(tmp_path / "a.png")
+
+
+def test_two_entities(app, pipe, picture):
+    message, answer, influence, choice, heat, pairs, seen = app.show(
+        pipe, "Ann meets Bob", "Ann", "Bob", picture, "two"
+    )
+    result = pipe({"text": "Ann meets Bob", "head": "Ann", "tail": "Bob", "image": picture, "caption": "two"})
+    assert message == pairs == ""
+    assert f"<b>{result['relation']}</b>" in answer and f'value="{result["score"]:.4f}"' in answer
+    assert f'value="{result["gate"]:.4f}" aria-label="matching gate"' in influence
+    assert choice.value == "head: Ann" and [*seen][:2] == ["head: Ann", "tail: Bob"]
+    assert heat.visible
+    # Every token has a map, drawn when it is chosen.
+    token = [*seen][4]
+    assert (
+        app.draw(token, seen).visible
+        and app.draw("nothing", seen).visible is False
+        and not app.draw(None, None).visible
+    )
+
+
+def test_without_a_picture(app, pipe):
+    _, _, influence, choice, heat, _, seen = app.show(pipe, "Ann meets Bob", "Ann", "[10, 13]", None, "")
+    assert "No picture was looked at." in influence
+    assert not choice.visible and not heat.visible and seen == {}
+
+
+def test_the_page_says_what_was_looked_at(app, pipe, picture):
+    """A model without gate looks at pictures all the same."""
+    pipe.model.config.use_matching_gate = False
+    pipe.model.tgdi.matching_gate = None
+    for image, said in ((picture, False), (None, True)):
+        influence = app.show(pipe, "Ann meets Bob", "Ann", "Bob", image, None)[2]
+        assert ("No picture was looked at." in influence) is said
+    cut = app.show(pipe, "Ann meets Bob" + " again" * 400, "Ann", "Bob", None, None)[2]
+    assert "longer than the model reads" in cut and "longer than the model reads" not in influence
+
+
+def test_all_pairs(app, pipe):
+    *_, pairs, _ = app.show_pairs(pipe, "Ann meets Bob in <b>Rome", "Ann\n\n Bob \n<b>Rome", None, "")
+    assert pairs.count("<meter") == 3
+    assert "&lt;b&gt;Rome" in pairs  # what people write is no markup
+
+
+@pytest.mark.parametrize(
+    ("values", "field", "text"),
+    [
+        (("", "Ann", "Bob", None, None), "text", "no text"),
+        (("Ann meets Bob", " ", "Bob", None, None), "head", "write what the head is called"),
+        (("Ann meets Bob", "Ann", None, None, None), "tail", "write what the tail is called"),
+        (("Ann meets Bob" * 1000, "Ann", "Bob", None, None), "text", "13,000 characters; this page takes up to 10,000"),
+        (("Ann meets Bob", "Ann", "<i>Eve</i>", None, None), "tail", "&lt;i&gt;Eve"),
+        (("Ann and Ann and Bob", "Ann", "Bob", None, None), "head", "2 times; say which: [0, 3), [8, 11)"),
+        (("Ann meets Bob", "Ann", "Bob", __file__, None), "image", "is not a picture"),
+    ],
+)
+def test_mistakes_are_said_on_the_page(app, pipe, values, field, text):
+    message, answer, *_ = app.show(pipe, *values)
+    assert message.startswith(f"<div role=alert><b>{field}</b>: ") and text in message
+    assert "post 0" not in message and __file__ not in message and answer == ""
+    for entities, said in (("Ann", "has 1 different"), ("Ann\n" * 17, "17 of them; this page takes up to 16")):
+        message, *_ = app.show_pairs(pipe, "Ann meets Bob", entities, None, None)
+        assert "<b>entities</b>" in message and said in message
+
+
+def test_only_uploads_are_opened(app, picture, tmp_path):
+    import gradio
+    from gradio.data_classes import ImageData
+
+    (tmp_path / "uploads").mkdir()
+    inside = tmp_path / "uploads" / "a.png"
+    inside.write_bytes(Path(picture).read_bytes())
+    (tmp_path / "uploads" / "link.png").symlink_to(picture)
+    folder = str(tmp_path / "uploads")
+    assert app._upload(ImageData(path=str(inside)), folder) == str(inside)
+    assert app._upload(None, folder) is None
+    for path in (
+        picture,
+        "/etc/passwd",
+        f"{folder}/../a.png",
+        f"{folder}/link.png",
+        folder,
+        f"{folder}/gone.png",
+        None,
+    ):
+        with pytest.raises(gradio.Error, match="image: expected a picture that was uploaded"):
+            app._upload(ImageData(path=path, url="data:image/png;base64,AAAA"), folder)
+
+
+def test_examples_of_every_kind(app, pipe, tmp_path):
+    posts = app.example_posts(pipe, str(tmp_path))
+    assert [post["image"] is None for post in posts] == [False] * 4 + [True]
+    for post in posts:
+        assert app.show(pipe, *(post[name] for name in ("text", "head", "tail", "image", "caption")))[0] == ""
+    page = app.build_app(pipe, "A <model>", posts)
+    assert page.title == "A <model>"
+
+
+def test_the_space_says_how_it_is_run():
+    import yaml
+
+    folder = Path(__file__).parents[2] / "examples" / "space"
+    about = yaml.safe_load((folder / "README.md").read_text().split("---")[1])
+    assert about["sdk"] == "gradio" and (folder / about["app_file"]).is_file()

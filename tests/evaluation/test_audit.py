@@ -1,0 +1,227 @@
+import io
+import json
+import random
+from pathlib import Path
+
+import datasets
+import numpy as np
+import pytest
+import torch
+from datasets import ClassLabel, Dataset
+
+pytest.importorskip("sklearn", reason="needs the extra `audit`")
+
+from PIL import Image
+from sklearn.metrics import roc_auc_score
+from typer.testing import CliRunner
+
+from tgdi_hf import load_mnre, make_corpus
+from tgdi_hf.cli.main import app
+from tgdi_hf.data.mnre import listed_crops
+from tgdi_hf.evaluation.audit import _area, as_markdown, audit, features_of
+
+from ..data.test_mnre import post, write_split
+
+MNRE = Path(__file__).parents[3] / "shared" / "mnre"
+
+
+def rows_of(count, leak, seed=0):
+    """Posts of which `leak` makes something out of the label."""
+    chance, rows = random.Random(seed), []
+    for i in range(count):
+        label = int(chance.random() < 0.4)
+        post = {
+            "text": f"Ann {i} meets Bob",
+            "head": [0, 3],
+            "tail": [len(f"Ann {i} meets "), len(f"Ann {i} meets Bob")],
+        }
+        rows.append({**post, "objects": [], "label": label, **leak(label, chance, post)})
+    return Dataset.from_list(rows).cast_column("label", ClassLabel(names=["None", "/per/per/peer"]))
+
+
+def objects(label, chance, post):
+    return {"objects": [[0.0, 0.0, 4.0, 4.0]] * (label + (chance.random() < 0.1))}
+
+
+def order(label, chance, post):
+    return {"head": post["tail"], "tail": post["head"]} if label and chance.random() < 0.5 else {}
+
+
+def nothing(label, chance, post):
+    return {"objects": [[0.0, 0.0, 4.0, 4.0]] * chance.randrange(3)}
+
+
+@pytest.mark.parametrize(("leak", "feature"), [(objects, "number of objects"), (order, "head comes first")])
+def test_leaks_are_found(leak, feature):
+    found = audit({"train": rows_of(600, leak)})
+    target = found["targets"]["relation or None"]
+    assert feature in found["noteworthy"]
+    assert target["features"][0]["feature"] in (feature, "greatest area of an object", "least area of an object")
+    assert target["accuracy"] > target["majority"] + 0.1
+    assert target["gain"]["low"] < target["gain"]["value"] < target["gain"]["high"]
+    assert f"| {feature} | " in as_markdown(found)
+
+
+def test_the_area_is_that_of_the_roc_curve():
+    generator = np.random.default_rng(0)
+    target = generator.integers(0, 2, 300)
+    scores = np.round(target + generator.normal(size=300))  # with ties
+    found = _area(scores, target, np.arange(300) // 3, seed=0)
+    assert found["value"] == pytest.approx(roc_auc_score(target, scores))
+    assert found["low"] < found["value"] < found["high"]
+    assert _area(np.zeros(300), target, np.arange(300), seed=0) == {"value": 0.5, "low": 0.5, "high": 0.5}
+
+
+def test_a_hint_that_changes_no_answer_is_found():
+    """Of posts with an object 40 % have a relation, of those without 10 %: `None` is the best answer either way."""
+
+    def hint(label, chance, post):
+        return {"objects": [[0.0, 0.0, 4.0, 4.0]] * (chance.random() < (0.9 if label else 0.4))}
+
+    def rare(rows):
+        return rows.select([i for i, label in enumerate(rows["label"]) if label == 0 or i % 2])
+
+    found = audit({"train": rare(rows_of(900, hint))})
+    best = found["targets"]["relation or None"]["features"][0]
+    assert best["gain"]["value"] == 0 and best["area"]["low"] > 0.6
+    assert "number of objects" in found["noteworthy"]
+
+
+def test_nothing_is_found_where_there_is_nothing():
+    found = audit({"train": rows_of(600, nothing)})
+    assert found["noteworthy"] == []
+    assert found["targets"]["relation or None"]["gain"]["low"] <= 0
+
+
+def test_the_embedded_corpus_is_clean():
+    found = audit(make_corpus({"train": 900, "validation": 90, "test": 90}))
+    assert found["noteworthy"] == []
+    assert all(target["gain"]["low"] <= 0 for target in found["targets"].values())
+    assert all(of[kind] == 0 for of in found["shared"].values() for kind in ("texts", "pairs"))
+
+
+def test_what_splits_share_is_counted():
+    names = [f"{i}.jpg" for i in range(20)]
+    rows = [{"text": f"Ann {i} Bob", "head": [0, 3], "tail": "Bob", "label": i % 2} for i in range(20)]
+    train = Dataset.from_list(rows).add_column("image_id", names)
+    train = train.cast_column("label", ClassLabel(names=["None", "r"]))
+    test = Dataset.from_list(
+        [
+            {"text": "ann  3 bob", "head": "ann", "tail": "bob", "image_id": "x.jpg"},
+            {"text": "Bob sees Ann", "head": "Bob", "tail": "Ann", "image_id": "4.jpg"},
+            {"text": "Eve and Tom", "head": "Eve", "tail": "Tom", "image_id": ""},
+        ]
+    )
+    found = audit({"train": train, "test": test})
+    assert found["shared"] == {"test": {"rows": 3, "texts": 1, "pictures": 1, "pairs": 2}}
+
+
+def test_files_are_looked_at_and_pixels_are_not(corpus):
+    features = features_of(corpus["test"])
+    there = [image is not None for image in corpus["test"]["image"]]
+    assert (features["width"] == [64.0 if one else -1.0 for one in there]).all()
+    assert (features["there is a picture"] == [1.0 if one else -1.0 for one in there]).all()
+    assert len(features["place of the row"]) == 32
+
+
+@pytest.mark.skipif(not MNRE.is_dir(), reason=f"needs {MNRE}")
+def test_the_leaks_of_mnre_are_found():
+    dataset = load_mnre(MNRE, splits=["train"])
+    clean = audit(dataset)
+    # The more pairs are listed for a post, the fewer of them have a relation: a weak hint beside the order.
+    assert clean["noteworthy"] == ["head comes first", "rows with the same picture"]
+    areas = {one["feature"]: one["area"]["value"] for one in clean["targets"]["relation or None"]["features"]}
+    assert areas["rows with the same picture"] < 0.6 < areas["head comes first"] < 0.7
+    listed = listed_crops(MNRE, "train")
+    crops = audit(dataset, extra={"published crops listed": [listed[name] for name in dataset["train"]["id"]]})
+    target = crops["targets"]["relation or None"]
+    assert target["features"][0]["feature"] == "published crops listed"
+    assert target["features"][0]["accuracy"] == pytest.approx(0.993, abs=0.001)
+    assert target["features"][0]["area"]["low"] > 0.98
+
+
+def picture(i, size=(8, 8)):
+    content = io.BytesIO()
+    Image.new("RGB", size, (i, 10, 10)).save(content, "PNG")
+    return content.getvalue()
+
+
+def test_pictures_are_recognised_by_what_is_in_them():
+    rows = [{"text": f"Ann {i} Bob", "head": [0, 3], "tail": "Bob", "label": i % 2} for i in range(20)]
+    names = ClassLabel(names=["None", "r"])
+
+    def split(pictures):
+        columns = [{**row, "text": f"{row['text']} {len(pictures)}", "image": one} for row, one in zip(rows, pictures)]
+        return Dataset.from_list(columns).cast_column("label", names).cast_column("image", datasets.Image())
+
+    # All are called alike: only what is in them says which is which.
+    train = split([{"bytes": picture(i, (8 + i, 8)), "path": "1.png"} for i in range(20)])
+    test = split([{"bytes": picture(i, (8 + i, 8)), "path": "2.png"} for i in range(3)])
+    features = features_of(train)
+    assert features["width"].tolist() == [8 + i for i in range(20)]
+    assert features["rows with the same picture"].tolist() == [1] * 20
+    assert audit({"train": train, "test": test})["shared"]["test"]["pictures"] == 3
+
+
+def test_the_pattern_of_file_names_is_looked_at():
+    def named(label, chance, post):
+        return {"image_id": f"{'pos' if label else 'neg'}_{chance.randrange(1000, 10000)}.jpg"}
+
+    found = audit({"train": rows_of(600, named)})
+    assert found["targets"]["relation or None"]["accuracy"] > 0.99
+    assert found["noteworthy"][0] == "pattern of the picture's name"
+
+
+def test_crops_are_looked_at():
+    features = datasets.Features({"text": datasets.Value("string"), "objects": datasets.List(datasets.Image())})
+    crops = [{"bytes": picture(i, (8, 2 + i)), "path": None} for i in range(2)]
+    rows = Dataset.from_dict({"text": ["Ann Bob"] * 2, "objects": [crops, None]}, features=features)
+    rows = rows.add_column("head", ["Ann"] * 2).add_column("tail", ["Bob"] * 2)
+    found = features_of(rows)
+    assert found["number of objects"].tolist() == [2, -1]
+    assert (found["least area of an object"][0], found["greatest area of an object"][0]) == (16, 24)
+    assert found["bytes of the objects' files"].tolist() == [sum(len(crop["bytes"]) for crop in crops), 0]
+    assert found["characters of the caption"].tolist() == [-1, -1]
+
+
+def test_a_hint_at_which_relation_is_found():
+    chance, rows = random.Random(0), []
+    for i in range(600):
+        label = chance.randrange(3)
+        number = label or chance.choice((1, 2))  # as many with a relation as without have one, and two
+        rows.append({"text": f"Ann {i} Bob", "head": [0, 3], "tail": "Bob", "label": label,
+                     "objects": [[0.0, 0.0, 4.0, 4.0]] * number})  # fmt: skip
+    names = ClassLabel(names=["None", "/per/per/peer", "/per/org/member_of"])
+    rows = Dataset.from_list(rows).cast_column("label", names)
+    found = audit({"train": rows})
+    assert "number of objects" in found["noteworthy"]
+    one = next(of for of in found["targets"]["relation or None"]["features"] if of["feature"] == "number of objects")
+    assert one["gain"]["low"] < 0.01 and one["area"]["low"] < 0.55
+
+
+def test_what_can_not_be_audited():
+    rows = rows_of(4, nothing)
+    with pytest.raises(ValueError, match="'train' has 4 posts; cross-validation needs 5"):
+        audit({"train": rows})
+    page = {"bytes": b"<!doctype html>", "path": "a.jpg"}
+    rows = rows_of(2, nothing).add_column("image", [None, page]).cast_column("image", datasets.Image())
+    with pytest.raises(ValueError, match="row 1: a.jpg is no picture"):
+        features_of(rows)
+
+
+def test_the_command_finds_the_number_of_published_crops(tmp_path):
+    """In a corpus of its own: a related pair has three crops listed, whose files nobody has, and another pair one."""
+    relations = ["/per/per/peer" if i % 2 else "None" for i in range(60)]
+    posts = [post(f"Ann meets Bob {i}", tail=(2, 3), relation=relation) for i, relation in enumerate(relations)]
+    write_split(tmp_path / "mnre", posts=posts)
+    crops = {i: [f"{i}.png"] * (3 if relation != "None" else 1) for i, relation in enumerate(relations)}
+    torch.save(crops, tmp_path / "mnre" / "txt" / "mre_train_dict.pth")
+
+    def found(*options):
+        result = CliRunner().invoke(app, ["audit", str(tmp_path / "mnre"), "--output", str(output), *options])
+        assert result.exit_code == 0, result.output + str(result.exception)
+        return json.loads(output.read_text())["noteworthy"]
+
+    output = tmp_path / "made" / "on the way" / "audit.json"
+    assert "published crops listed" in found("--objects", "published")
+    assert found() == []

@@ -1,0 +1,306 @@
+"""The baselines of `examples/research/baselines`."""
+
+import pytest
+import torch
+from huggingface_hub.errors import StrictDataclassClassValidationError
+from transformers import AutoModel, ResNetConfig
+
+from examples.research.baselines import (
+    BASELINES,
+    BaselineConfig,
+    ConvolutionConfig,
+    ConvolutionForRelationExtraction,
+    HVPNeTForRelationExtraction,
+    IFAformerForRelationExtraction,
+    MKGformerForRelationExtraction,
+    MTBForRelationExtraction,
+    VisualBERTForRelationExtraction,
+    build_baseline,
+    word_tokenizer,
+)
+from tgdi_hf import TGDIProcessor
+from tgdi_hf.demo.demo import TEXT_ONLY
+from tgdi_hf.modeling.branch_consistency import branch_divergence
+from tgdi_hf.training.fine_tuning import make_trainer, training_arguments
+
+from ...modeling.conftest import TEXT_CONFIGS, VISION_CONFIGS, tiny_inputs, tiny_model
+
+VISUAL = [
+    VisualBERTForRelationExtraction,
+    HVPNeTForRelationExtraction,
+    IFAformerForRelationExtraction,
+    MKGformerForRelationExtraction,
+]
+RESNET = ResNetConfig(embedding_size=8, hidden_sizes=[8, 12, 16, 24], depths=[1, 1, 1, 1])
+
+
+def make(model_class, vision="clip_vision_model", **options):
+    torch.manual_seed(0)
+    vision = RESNET if vision == "resnet" else VISION_CONFIGS[vision]
+    options = {"num_labels": 5, "classifier_dropout": 0.0, "num_fusion_layers": 2, **options}
+    config = BaselineConfig(text_config=TEXT_CONFIGS["bert"].to_dict(), vision_config=vision.to_dict(), **options)
+    model = model_class(config)
+    for name, parameter in model.named_parameters():
+        if parameter.dim() > 1 and not name.startswith("vision_tower"):
+            torch.nn.init.normal_(parameter, std=0.15)
+    return model.eval()
+
+
+def make_convolution(**options):
+    torch.manual_seed(0)
+    config = dict(vocab_size=120, word_size=6, position_size=2, num_filters=4, max_distance=5, num_labels=5)
+    return ConvolutionForRelationExtraction(ConvolutionConfig(**config, **options)).eval()
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        pytest.param(lambda: make(MTBForRelationExtraction, use_vision=False), id="mtb"),
+        *[pytest.param(lambda of=of: make(of), id=of.__name__) for of in VISUAL],
+        pytest.param(lambda: make(HVPNeTForRelationExtraction, "resnet"), id="resnet"),
+        pytest.param(lambda: make(HVPNeTForRelationExtraction, "dinov3_vit"), id="register tokens"),
+        pytest.param(make_convolution, id="cnn"),
+        pytest.param(lambda: make_convolution(piecewise=True), id="pcnn"),
+    ],
+)
+def test_shapes_gradients_and_the_way_through_a_file(model, tmp_path):
+    model = model()
+    labels = torch.tensor([0, 1, 2, 4])
+    outputs = model(**tiny_inputs(), labels=labels)
+    assert outputs.logits.shape == (4, 5)
+    assert torch.allclose(outputs.loss, torch.nn.functional.cross_entropy(outputs.logits, labels))
+    outputs.loss.backward()
+    unused = ("mask_token", "vision_tower.pooler", "embeddings.cls_token")
+    # A bias of keys shifts all scores of a query alike; the others, and every weight, have a gradient that is not zero.
+    flat = ("key.bias", "k_proj.bias", "in_proj_bias", "position_embeddings", "token_type_embeddings", "positions.")
+    names = {n: p for n, p in model.named_parameters() if not any(u in n for u in unused)}
+    assert [n for n, p in names.items() if p.grad is None] == []
+    assert [n for n, p in names.items() if not p.grad.any() and not any(f in n for f in flat)] == []
+    model.save_pretrained(tmp_path)
+    again = type(model).from_pretrained(tmp_path).eval()
+    assert torch.equal(again(**tiny_inputs()).logits, outputs.logits)
+
+
+@pytest.mark.parametrize("model_class", VISUAL)
+def test_pictures_count_where_there_is_one_and_only_there(model_class):
+    model, inputs = make(model_class), tiny_inputs()
+    logits = model(**inputs).logits
+    there = inputs["image_mask"].bool()
+    changed = inputs["pixel_values"].clone()
+    changed[~there] = torch.randn_like(changed[~there])
+    assert torch.equal(model(**{**inputs, "pixel_values": changed}).logits, logits)
+    changed[there] = torch.randn_like(changed[there])
+    difference = (model(**{**inputs, "pixel_values": changed}).logits - logits).abs().amax(dim=1)
+    assert (difference > 1e-5).tolist() == there.any(dim=1).tolist()
+    # A row without pictures is the row as it is in a batch without any.
+    without = {name: value for name, value in inputs.items() if name not in ("pixel_values", "image_mask")}
+    assert torch.allclose(model(**without).logits[-1], logits[-1], atol=1e-5)
+
+
+@pytest.mark.parametrize("model_class", VISUAL)
+def test_shared_pictures_are_the_same_pictures(model_class):
+    model, inputs = make(model_class), tiny_inputs()
+    shared = {**inputs, "pixel_values": inputs["pixel_values"].flatten(0, 1)}
+    shared["image_index"] = torch.arange(len(shared["pixel_values"])).view(inputs["image_mask"].shape)
+    assert torch.allclose(model(**shared).logits, model(**inputs).logits, atol=1e-6)
+
+
+def test_mtb_is_tgdi_with_everything_switched_off():
+    switches = {name: value for name, value in TEXT_ONLY.items() if name != "use_caption"}
+    tgdi, mtb = tiny_model(**switches), make(MTBForRelationExtraction, use_vision=False)
+    mtb.text_encoder.load_state_dict(tgdi.tgdi.text_encoder.state_dict())
+    mtb.classifier.load_state_dict(tgdi.classifier.state_dict())
+    inputs = tiny_inputs(pictures=False)
+    assert torch.allclose(mtb(**inputs).logits, tgdi(**inputs).logits, atol=1e-6)
+
+
+def test_the_convolution_of_a_hand_worked_text():
+    model = make_convolution(piecewise=True)
+    parts = [torch.arange(model.config.num_filters)[None, :, None] * 0.0 + v for v in (1.0, 3.0, 2.0, 5.0, 4.0, 9.0)]
+    model.convolution = torch.nn.Identity()
+    model.convolution.forward = lambda features: torch.cat(parts, dim=-1)  # six places, the last of them padding
+    seen = []
+    model.classifier.register_forward_pre_hook(lambda module, args: seen.append(args[0]))
+    mask = torch.tensor([[1, 1, 1, 1, 1, 0]])
+    model(torch.zeros(1, 6, dtype=torch.long), mask, torch.tensor([3]), torch.tensor([1]))
+    # Up to the first entity 1 and 3, up to the second 2 and 5, behind it 4 (9 is padding): the greatest of each.
+    assert torch.allclose(seen[0][0, ::4], torch.tensor([3.0, 5.0, 4.0]).tanh())
+
+
+@pytest.mark.parametrize("piecewise", [False, True])
+def test_a_convolution_does_not_see_padding(piecewise):
+    model = make_convolution(piecewise=piecewise)
+    inputs = {name: tiny_inputs()[name] for name in ("input_ids", "attention_mask", "head_index", "tail_index")}
+    longer = {**inputs, **{name: torch.nn.functional.pad(inputs[name], (0, 5)) for name in list(inputs)[:2]}}
+    torch.testing.assert_close(model(**longer).logits, model(**inputs).logits)
+
+
+def test_words_of_a_glove_file(tmp_path):
+    tokenizer = word_tokenizer(["the cat sat", "the cat ran", "Cat"])
+    assert {"the", "cat"} <= tokenizer.get_vocab().keys() and "sat" not in tokenizer.get_vocab()
+    assert tokenizer("The dog")["input_ids"] == tokenizer.convert_tokens_to_ids(["[CLS]", "the", "[UNK]", "[SEP]"])
+    model = make_convolution()
+    (tmp_path / "glove.txt").write_text("cat 1 2 3 4 5 6\ndog 1 1 1 1 1 1\n. . . 0 0 0 0 0 1\n")
+    assert model.load_glove(tmp_path / "glove.txt", tokenizer) == 1
+    assert model.words.weight[tokenizer.get_vocab()["cat"]].tolist() == [1, 2, 3, 4, 5, 6]
+    (tmp_path / "glove.txt").write_text("cat 1 2 3 4 5 6\ncat 1 2\n")
+    with pytest.raises(ValueError, match=r"glove.txt, line 2: expected a word and 6 numbers, found 2"):
+        model.load_glove(tmp_path / "glove.txt", tokenizer)
+
+
+def test_a_glove_file_that_is_of_no_use(tmp_path):
+    model, tokenizer = make_convolution(), word_tokenizer(["the cat", "the cat"])
+    glove = tmp_path / "glove.txt"
+    glove.write_text("cat 1 2 3 4 5 6 \n")  # some files end their lines so
+    assert model.load_glove(glove, tokenizer) == 1
+    glove.write_text("cat 1 2 3 four 5 6\n")
+    with pytest.raises(ValueError, match=r"glove.txt, line 1: .*four"):
+        model.load_glove(glove, tokenizer)
+    glove.write_text("Cat 1 2 3 4 5 6\n")
+    with pytest.raises(ValueError, match=r"glove.txt has none of the \d+ words"):
+        model.load_glove(glove, tokenizer)
+    assert model.glove_width(glove) == 6
+
+
+def test_options_that_mean_nothing_to_a_baseline():
+    for options, message in (
+        ({"fusion_lambda": 0.1}, "`fusion_lambda` is 0.1; no baseline has it"),
+        ({"branch_consistency_weight": 1.0}, "`branch_consistency_weight` is 1.0"),
+        ({"r_drop_weight": -1.0}, "`r_drop_weight` is -1.0; expected 0 or more"),
+        ({"r_drop_weight": float("nan")}, "`r_drop_weight` is nan; expected 0 or more"),
+    ):
+        with pytest.raises(StrictDataclassClassValidationError, match=message):
+            make(MTBForRelationExtraction, **options)
+    for layers in (0, -1, 7):
+        with pytest.raises(ValueError, match=f"`num_fusion_layers` is {layers}; expected 1 to"):
+            make(MKGformerForRelationExtraction, num_fusion_layers=layers)
+    for model_class in (
+        VisualBERTForRelationExtraction,
+        IFAformerForRelationExtraction,
+        MKGformerForRelationExtraction,
+    ):
+        with pytest.raises(ValueError, match="reads the patches of a vision transformer; `vision_config` is a ResNet"):
+            make(model_class, "resnet")
+
+
+def test_mkgformer_reads_embeddings_that_are_narrower_than_its_layers():
+    text = {**TEXT_CONFIGS["electra"].to_dict(), "embedding_size": 8}
+    config = BaselineConfig(text_config=text, vision_config=VISION_CONFIGS["vit"].to_dict(), num_fusion_layers=1)
+    assert MKGformerForRelationExtraction(config).eval()(**tiny_inputs()).logits.isfinite().all()
+
+
+def test_what_cannot_be_built():
+    with pytest.raises(ValueError, match="There is no baseline 'umt'; there are cnn, pcnn, mtb"):
+        build_baseline("umt", ["None", "a"], "text", "vision")
+    with pytest.raises(ValueError, match="pass `texts`"):
+        build_baseline("cnn", ["None", "a"], "text", "vision")
+    roberta, vit = TEXT_CONFIGS["roberta"].to_dict(), VISION_CONFIGS["vit"].to_dict()
+    with pytest.raises(ValueError, match="`text_config` is of type 'roberta'"):
+        VisualBERTForRelationExtraction(BaselineConfig(text_config=roberta, vision_config=vit, num_labels=5))
+
+
+@pytest.mark.parametrize("name", BASELINES)
+def test_all_train_behind_the_same_processor_trainer_and_metric(name, encoders, corpus, tmp_path):
+    names = corpus["train"].features["label"].names
+    options = {} if "cnn" in name else {"num_fusion_layers": 2}
+    model, processor = build_baseline(name, names, *encoders, texts=corpus["train"]["text"], **options)
+    assert isinstance(processor, TGDIProcessor) and processor.use_caption == (name == "mtb-caption")
+    if "cnn" not in name:
+        trained = AutoModel.from_pretrained(encoders[0]).state_dict()
+        key = "encoder.layer.2.output.dense.weight"
+        assert torch.equal(model.text_encoder.state_dict()[key], trained[key])
+    arguments = training_arguments(
+        tmp_path, max_steps=2, per_device_train_batch_size=4, dataloader_num_workers=0, eval_strategy="steps",
+        eval_steps=2, save_strategy="steps", save_steps=2, report_to="none",
+    )  # fmt: skip
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    trainer = make_trainer(model, processor, corpus, arguments)
+    trainer.train()
+    assert 0 <= trainer.evaluate()["eval_f1"] <= 1
+    frozen = [key for key in before if torch.equal(before[key], model.state_dict()[key])]
+    assert all("vision_tower" in key or "position" in key for key in frozen)
+
+
+def test_r_drop_passes_a_training_batch_twice_and_keeps_the_passes_together():
+    inputs, labels = tiny_inputs(), torch.tensor([0, 1, 2, -100])
+    model = make(MTBForRelationExtraction, use_vision=False, r_drop_weight=3.0)
+    passes = []
+    model.text_encoder.register_forward_hook(lambda *args: passes.append(1))
+    scored = model(**inputs, labels=labels).loss
+    assert len(passes) == 1
+    # Without dropout both passes are one and the same.
+    torch.testing.assert_close(model.train()(**inputs, labels=labels).loss, scored)
+    assert len(passes) == 3
+    model.dropout.p = 0.5
+    torch.manual_seed(0)
+    one, other = (model(**inputs).logits for _ in range(2))
+    torch.manual_seed(0)
+    loss = model(**inputs, labels=labels).loss
+    expected = sum(torch.nn.functional.cross_entropy(logits, labels) for logits in (one, other)) / 2
+    torch.testing.assert_close(loss, expected + 3 * branch_divergence(one, other, labels))
+    torch.manual_seed(0)
+    halved = model(**inputs, labels=labels, num_items_in_batch=torch.tensor(6)).loss
+    torch.testing.assert_close(halved, loss / 2)
+
+
+EVERY = [
+    pytest.param(lambda: make(MTBForRelationExtraction, use_vision=False), id="mtb"),
+    *[pytest.param(lambda of=of: make(of), id=of.__name__) for of in VISUAL],
+    pytest.param(make_convolution, id="cnn"),
+]
+
+
+@pytest.mark.parametrize("model", EVERY)
+def test_arguments_that_no_baseline_reads_are_refused(model):
+    model = model()
+    inputs = tiny_inputs()
+    logits = model(**inputs).logits
+    features = {name: value for name, value in inputs.items() if name != "pixel_values"}
+    with pytest.raises(ValueError, match=r"got `vision_features`; no baseline reads them.*Pass `pixel_values`"):
+        model(**features, vision_features=torch.zeros(4, 3, 19, 24))
+    for name, value, hint in (
+        ("pixel_value", inputs["pixel_values"], "did you mean `pixel_values`"),
+        ("inputs_embeds", torch.zeros(4, 9, 32), "expected one of"),
+        ("output_attentions", True, "expected one of"),
+        ("output_hidden_states", True, "expected one of"),
+        ("label", torch.zeros(4, dtype=torch.long), "did you mean `labels`"),
+    ):
+        with pytest.raises(TypeError, match=rf"forward got an unexpected argument `{name}`; {hint}"):
+            model(**inputs, **{name: value})
+    # What asks for nothing, as peft passes it, and what `Trainer` passes.
+    unasked = {"inputs_embeds": None, "output_attentions": False, "output_hidden_states": None}
+    assert torch.equal(model(**inputs, **unasked).logits, logits)
+    labels = torch.tensor([0, 1, 2, 3])
+    loss, as_tuple = model(**inputs, labels=labels, num_items_in_batch=8, return_dict=False)[:2]
+    assert torch.equal(as_tuple, logits)
+    torch.testing.assert_close(loss, torch.nn.functional.cross_entropy(logits, labels) / 2)
+
+
+@pytest.mark.parametrize("model_class", VISUAL)
+def test_images_of_a_baseline_come_with_their_mask_or_all_count(model_class):
+    model, inputs = make(model_class), tiny_inputs()
+    whole = {**inputs, "image_mask": torch.ones_like(inputs["image_mask"])}
+    assert torch.equal(model(**{**inputs, "image_mask": None}).logits, model(**whole).logits)
+    for name in ("image_mask", "image_index"):
+        announced = {**tiny_inputs(pictures=False), name: torch.ones(4, 1, dtype=torch.long)}
+        with pytest.raises(ValueError, match="`image_mask` or `image_index`, but there are no `pixel_values`"):
+            model(**announced)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::torch.jit.TracerWarning")
+@pytest.mark.parametrize("model_class", [MTBForRelationExtraction, *VISUAL])
+def test_a_traced_baseline_takes_every_batch_size(model_class):
+    model = make(model_class, use_vision=model_class in VISUAL)
+
+    class Positional(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.model = model
+
+        def forward(self, *tensors):
+            return self.model(**dict(zip(tiny_inputs(), tensors)))[0]
+
+    traced = torch.jit.trace(Positional(), tuple(tiny_inputs(batch=1).values()), check_trace=False)
+    for batch, length in ((1, 9), (4, 9), (3, 12)):
+        inputs = tiny_inputs(batch=batch, length=length)
+        torch.testing.assert_close(traced(*inputs.values()), model(**inputs).logits, atol=1e-5, rtol=0)

@@ -1,0 +1,100 @@
+import json
+import sys
+
+import numpy as np
+import pytest
+
+from examples.research.irrelevant_images import (
+    MODELS,
+    SHARES,
+    area_under_roc,
+    collect,
+    corpus_with,
+    main,
+    run,
+    values_of,
+)
+from examples.research.irrelevant_images import ROWS as RUN_ROWS
+from tgdi_hf import TGDICollator
+from tgdi_hf.data.posts import undecoded
+from tgdi_hf.demo.demo import tiny_tgdi
+
+ROWS = {"train": 64, "validation": 32, "test": 64}
+
+
+def test_area_is_the_share_of_pairs_in_order():
+    scores, relevant = np.array([0.9, 0.5, 0.5, 0.1]), np.array([True, True, False, False])
+    # 0.9 beats 0.5 and 0.1; 0.5 ties with 0.5 and beats 0.1.
+    assert area_under_roc(scores, relevant) == 3.5 / 4
+    assert area_under_roc(scores, ~relevant) == 0.5 / 4
+
+
+@pytest.mark.parametrize("share", SHARES)
+def test_the_share_is_that_of_the_posts_that_need_no_picture(share):
+    rows = corpus_with(share, 0, {"test": 80})["test"]
+    relevance = [row["relevance"] for row in rows if not row["needs_image"]]
+    assert len(relevance) == 40
+    assert relevance.count(0) == 40 * share
+    assert all(row["image"] is not None for row in rows)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_model_is_trained_and_scored_at_every_share(name):
+    result = run(name, 0, 0.5, epochs=1, rows=ROWS)
+    assert [test["share"] for test in result["test"]] == list(SHARES)
+    half = result["test"][2]
+    assert all(0 <= half[score] <= 1 for score in ("f1", "f1_needs", "f1_needs_not"))
+    assert ("auroc" in half) == (name.startswith("TGDI") and "without" not in name)
+    assert "auroc" not in result["test"][0]  # there, all are relevant
+    json.dumps(result)
+
+
+def test_tables_have_mean_and_deviation_over_seeds(tmp_path):
+    for seed, f1 in enumerate((0.8, 0.9)):
+        tests = [{"share": share, "f1": f1 - share / 10, "f1_needs_not": 1.0, "auroc": 0.75} for share in SHARES]
+        result = {"model": "TGDI", "options": {}, "seed": seed, "train_share": 0.0, "epochs": 5, "test": tests}
+        (tmp_path / f"TGDI-0-{seed}.json").write_text(json.dumps(result))
+    text = collect(tmp_path)
+    # 80 and 90, and 10 points less at 100 %: the square root of 50 on either side
+    assert "| TGDI | 85.0 ± 7.1 | 82.5 ± 7.1 | 80.0 ± 7.1 | 77.5 ± 7.1 | 75.0 ± 7.1 | 2 |" in text
+    assert "| TGDI | 75.0 ± 0.0 |  |  |  |  | 2 |" in text
+    assert (tmp_path / "figure.png").is_file()
+    (tmp_path / "TGDI-0-1.json").write_text(json.dumps({**result, "epochs": 3}))
+    with pytest.raises(ValueError, match="runs of different epochs can't be averaged: 5 and 3"):
+        collect(tmp_path)
+    (tmp_path / "TGDI-0-1.json").write_text(json.dumps({**result, "options": {"scale_similarity": True}}))
+    with pytest.raises(ValueError, match="TGDI: runs of different options"):
+        collect(tmp_path)
+
+
+def test_a_run_that_is_there_has_to_be_the_one_that_is_asked_for(tmp_path, monkeypatch):
+    file = tmp_path / "TGDI-0-0.json"
+    arguments = ["irrelevant", "run", "--results", str(tmp_path), "--seeds", "0", "--shares", "0", "--models", "TGDI"]
+    monkeypatch.setattr(sys, "argv", arguments)
+    there = {"epochs": 5.0, "rows": RUN_ROWS, "options": {}}
+    file.write_text(json.dumps(there))
+    main()
+    assert json.loads(file.read_text()) == there
+    file.write_text(json.dumps({"epochs": 5.0}))  # of an earlier version, with other posts
+    with pytest.raises(ValueError, match="TGDI-0-0.json: runs of different rows"):
+        main()
+
+
+def test_every_share_is_of_the_same_posts():
+    few, many = (corpus_with(share, 0, {"test": 60})["test"] for share in (0.0, 1.0))
+    for name in ("text", "head", "tail", "caption", "label", "needs_image"):
+        assert few[name][:] == many[name][:]
+    assert any(few["caption"][:])
+
+
+def test_text_only_reads_no_caption():
+    corpus = corpus_with(0.5, 0, {"train": 60, "validation": 6})
+    model, processor = tiny_tgdi(corpus, **MODELS["text only"])
+    batch = TGDICollator(processor)([*undecoded(corpus["train"])])
+    assert not model.config.uses_vision and "enhanced_input_ids" not in batch
+
+
+def test_text_alone_is_the_same_whatever_pictures_it_was_trained_with():
+    result = {"model": "text only", "train_share": 0.5, "test": [{"share": 0.25, "f1": 0.7}]}
+    assert values_of([result], "text only", "f1", 1.0, 0.25) == [0.7]
+    assert values_of([{**result, "model": "TGDI"}], "TGDI", "f1", 1.0, 0.25) == []

@@ -1,0 +1,251 @@
+import base64
+import copy
+import io
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from jsonschema import Draft202012Validator
+from PIL import Image
+
+from tgdi_hf import MultimodalRelationExtractionPipeline
+from tgdi_hf.hub.handler import EndpointHandler
+
+SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "serving.schema.json").read_text())
+POST = {"text": "Ann meets Bob in Rome", "head": "Ann", "tail": [10, 13]}
+
+
+def png(size=(60, 40)):
+    content = io.BytesIO()
+    Image.new("RGB", size, "teal").save(content, "PNG")
+    return content.getvalue()
+
+
+BASE64 = base64.b64encode(png()).decode()
+
+
+def conforms(value, name):
+    Draft202012Validator({**SCHEMA, "$ref": f"#/$defs/{name}"}).validate(value)
+
+
+@pytest.fixture(scope="module")
+def pipe(request):
+    """With room for objects."""
+    model, processor = map(copy.copy, request.getfixturevalue("_tiny"))
+    model.config, processor.num_objects = copy.copy(model.config), 3
+    model.tgdi = copy.copy(model.tgdi)
+    model.config.num_objects, model.tgdi.config = 3, model.config
+    return MultimodalRelationExtractionPipeline(model=model, processor=processor)
+
+
+@pytest.fixture(scope="module")
+def handler(pipe, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("checkpoint")
+    pipe.save_pretrained(folder)
+    return EndpointHandler(str(folder), max_posts=4, max_image_bytes=2000, max_characters=300, max_entities=5)
+
+
+def ask(handler, request, conforming=True):
+    """What comes over the wire: all of it is JSON, both ways."""
+    if conforming:
+        conforms(request, "request")
+    answer = json.loads(json.dumps(handler(json.loads(json.dumps(request))), allow_nan=False))
+    conforms(answer, "answer")
+    return answer
+
+
+def take_scores(answer):
+    return [relation.pop("score") for relation in (answer, *answer["relations"])]
+
+
+def test_posts_are_answered(handler, pipe):
+    answer = ask(handler, {"inputs": {**POST, "id": "a"}, "parameters": {"top_k": 2}})
+    expected = {"id": "a", **pipe(POST, top_k=2)}
+    # The same products, but their last digit may differ from one run to the next.
+    assert take_scores(answer) == pytest.approx(take_scores(expected), abs=1e-6)
+    assert answer == expected
+    posts = [{**POST, "image": BASE64}, {**POST, "image": f"data:image/png;base64,{BASE64}"}]
+    picture = pipe({**POST, "image": Image.new("RGB", (60, 40), "teal")})
+    for one in ask(handler, {"inputs": posts}):
+        assert one["gate"] == pytest.approx(picture["gate"], abs=1e-5)
+
+
+def test_all_pairs_and_evidence(handler):
+    post = {
+        "text": "Ann meets Bob in Rome",
+        "entities": ["Ann", "Bob", {"text": "Rome", "type": "LOC"}],
+        "image": BASE64,
+    }
+    answer = ask(
+        handler, {"inputs": post, "parameters": {"evidence": True, "drop_none": False, "pairs": "independent"}}
+    )
+    assert len(answer["pairs"]) == 3
+    similarity = answer["pairs"][0]["evidence"]["similarity"]
+    assert (len(similarity), len(similarity[0]), len(similarity[0][0])) == (1, 8, 8)
+
+
+def test_good_and_bad_posts_stand_in_their_places(handler):
+    posts = [POST, {**POST, "id": 7, "tail": "Nixon"}, {**POST, "id": 8, "image": "?"}, POST]
+    first, second, third, fourth = ask(handler, {"inputs": posts})
+    assert first == fourth
+    assert (second["id"], second["field"]) == (7, "tail") and second["error"].startswith("inputs[1]: ")
+    assert (third["id"], third["field"]) == (8, "image")
+
+
+def test_several_places_are_taken_on_request_and_within_the_limit(handler):
+    twice = {"text": "Ann meets Bob, Ann leaves", "head": "Ann", "tail": "Bob"}
+    ask_for = {"inputs": twice, "parameters": {"ambiguous": "first"}}
+    assert ask(handler, ask_for)["head"]["start"] == 0
+    answer = ask(handler, {"inputs": twice, "parameters": {"ambiguous": "all"}})
+    assert [one["head"]["start"] for one in answer["pairs"]] == [0, 15]
+    # The operator's limit of 5 holds for places, too.
+    for many, field in (
+        ({"text": "a a a a a b", "head": "a", "tail": "b"}, "head"),
+        ({"text": "a a a a a b", "entities": ["a", "b"]}, "entities"),
+    ):
+        answer = ask(handler, {"inputs": many, "parameters": {"ambiguous": "all"}})
+        assert answer["field"] == field and "5" in answer["error"]
+    wrong = ask(handler, {"inputs": POST, "parameters": {"threshold": 0.3}})
+    assert wrong["field"] == "parameters" and "for multi-label models" in wrong["error"]
+    for wrong in ("any", None, True):
+        answer = ask(handler, {"inputs": twice, "parameters": {"ambiguous": wrong}}, conforming=False)
+        assert answer["field"] == "parameters" and "expected 'error' or 'first' or 'all'" in answer["error"]
+
+
+# Each is the request, the field that the answer names, and a part of what it says.
+BAD = [
+    (None, "inputs", "has no `inputs`"),
+    ([], "inputs", "has no `inputs`"),
+    ("text", "inputs", "has no `inputs`"),
+    ({}, "inputs", "has no `inputs`"),
+    ({"inputs": None}, "inputs", "`inputs` is None"),
+    ({"inputs": "Ann meets Bob"}, "inputs", "expected a post or a list of posts"),
+    ({"inputs": 5}, "inputs", "`inputs` is 5"),
+    ({"inputs": []}, "inputs", "has 0 posts; expected 1 to 4"),
+    ({"inputs": [POST] * 5}, "inputs", "has 5 posts"),
+    ({"inputs": POST, "parameters": [1]}, "parameters", "expected an object"),
+    ({"inputs": POST, "parameters": {"topk": 3}}, "parameters", "There is no parameter 'topk'"),
+    ({"inputs": POST, "parameters": {"strict": True}}, "parameters", "There is no parameter 'strict'"),
+    ({"inputs": POST, "parameters": {"top_k": 0}}, "parameters", "`top_k` is 0"),
+    ({"inputs": POST, "parameters": {"top_k": "3"}}, "parameters", "`top_k` is '3'"),
+    ({"inputs": POST, "parameters": {"evidence": "yes"}}, "parameters", "expected true or false"),
+    ({"inputs": POST, "parameters": {"pairs": "all"}}, "parameters", "`pairs` is 'all'"),
+    ({"inputs": POST, "parameters": {"pairs": {}}}, "parameters", "`pairs` is {}"),
+    ({"inputs": {}}, "text", "no text"),
+    ({"inputs": {**POST, "texts": "a"}}, "texts", "A post has no 'texts'"),
+    ({"inputs": {**POST, "where": "a"}}, "where", "A post has no 'where'"),
+    ({"inputs": {**POST, "id": {}}}, "id", "expected a string or a number"),
+    ({"inputs": {**POST, "text": None}}, "text", "no text"),
+    ({"inputs": {**POST, "text": {"a": 1}}}, "text", "`text` is {'a': 1}"),
+    ({"inputs": {**POST, "text": "a" * 301}}, "text", "has 301 characters; expected up to 300"),
+    ({"inputs": {**POST, "words": ["a" * 200, "b" * 200]}}, "words", "has 400 characters"),
+    ({"inputs": {**POST, "words": [1]}}, "words", "expected a list of words"),
+    ({"inputs": {**POST, "head": "Nixon"}}, "head", "not in the text"),
+    ({"inputs": {**POST, "head": [0, 99]}}, "head", "outside the text"),
+    ({"inputs": {**POST, "head": {"start": "0", "end": "3"}}}, "head", "expected a span"),
+    ({"inputs": {**POST, "head": {"start": {}, "end": []}}}, "head", "expected a span"),
+    ({"inputs": {**POST, "tail": None}}, "tail", "`tail` is None"),
+    ({"inputs": {**POST, "tail": 10**400}}, "tail", "expected a span"),
+    ({"inputs": {"text": "a b", "entities": ["a"]}}, "entities", "has 1 different entities"),
+    ({"inputs": {"text": "a b", "entities": {"a": "b"}}}, "entities", "expected a list"),
+    ({"inputs": {"text": "a b", "entities": [[i, i + 1] for i in range(6)]}}, "entities", "has 6; expected up to 5"),
+    ({"inputs": {**POST, "caption": ["a"]}}, "caption", "`caption` is ['a']"),
+    ({"inputs": {**POST, "caption": "a" * 301}}, "caption", "has 301 characters"),
+    ({"inputs": {**POST, "image": 5}}, "image", "expected a picture in base64"),
+    ({"inputs": {**POST, "image": ""}}, "image", "is empty"),
+    ({"inputs": {**POST, "image": "é"}}, "image", "not base64"),
+    ({"inputs": {**POST, "image": "/etc/passwd"}}, "image", "not base64"),
+    ({"inputs": {**POST, "image": {"path": "/etc/passwd"}}}, "image", "expected a picture in base64"),
+    ({"inputs": {**POST, "image": {"bytes": "abc"}}}, "image", "expected a picture in base64"),
+    ({"inputs": {**POST, "image": base64.b64encode(b"<html>").decode()}}, "image", "is not a picture"),
+    ({"inputs": {**POST, "image": base64.b64encode(png()[:60]).decode()}}, "image", "damaged"),
+    ({"inputs": {**POST, "image": "A" * 3000}}, "image", "larger than 2,000 bytes"),
+    ({"inputs": {**POST, "image": "file:///etc/passwd"}}, "image", "not base64"),
+    ({"inputs": {**POST, "image": "http://169.254.169.254/latest/meta-data"}}, "image", "fetches nothing from there"),
+    ({"inputs": {**POST, "image": "https://example.org/a.png"}}, "image", "fetches nothing from there"),
+    ({"inputs": {**POST, "image": "http://[::1"}}, "image", "fetches nothing from there"),
+    ({"inputs": {**POST, "image": "http://localhost:99999999/"}}, "image", "fetches nothing from there"),
+    ({"inputs": {**POST, "image": BASE64, "objects": 5}}, "objects", "`objects` is 5"),
+    ({"inputs": {**POST, "image": BASE64, "objects": [5]}}, "objects", "expected a picture in base64"),
+    ({"inputs": {**POST, "image": BASE64, "objects": ["/etc/passwd"]}}, "objects", "not base64"),
+    ({"inputs": {**POST, "image": BASE64, "objects": [[0, 0, 1]]}}, "objects", "four finite numbers"),
+    ({"inputs": {**POST, "image": BASE64, "objects": [["a", 0, 1, 1]]}}, "objects", "expected a picture"),
+    ({"inputs": {**POST, "objects": [[0, 0, 5, 5]]}}, "objects", "on an image that is missing"),
+    ({"inputs": [5]}, "post", "A post is 5"),
+    ({"inputs": [[POST]]}, "post", "expected an object"),
+]
+
+
+@pytest.mark.parametrize(("request_", "field", "message"), BAD)
+def test_bad_requests_are_answered(handler, request_, field, message):
+    answer = ask(handler, request_, conforming=False)
+    answer = answer[0] if isinstance(answer, list) else answer
+    assert answer["field"] == field
+    assert message in answer["error"]
+    assert "relation" in ask(handler, {"inputs": POST})  # and it is still there
+
+
+@pytest.fixture
+def pictures():
+    """A host of pictures; /away leads elsewhere, /long never ends."""
+
+    class Pictures(BaseHTTPRequestHandler):
+        def do_GET(self):
+            if self.path == "/away":
+                self.send_response(302)
+                self.send_header("Location", "/a.png")
+                self.end_headers()
+                return
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"0" * 100_000 if self.path == "/long" else png())
+
+        def log_message(self, *_):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Pictures)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_address[1]}"
+    server.shutdown()
+    server.server_close()
+
+
+def test_allowed_hosts_only(handler, pictures, monkeypatch):
+    at_home = ask(handler, {"inputs": {**POST, "image": BASE64}})
+    monkeypatch.setattr(handler, "allowed_origins", EndpointHandler.origins([pictures, "example.org"]))
+    assert ask(handler, {"inputs": {**POST, "image": f"{pictures}/a.png"}}) == at_home
+    for url, message in (
+        (f"{pictures}/away", "could not be fetched: HTTP Error 302"),
+        (f"{pictures}/long", "larger than 2,000 bytes"),
+        (pictures.replace("127.0.0.1", "localhost") + "/a.png", "fetches nothing from there"),
+        (pictures.replace("http://", "http://example.org@") + "/", "could not be fetched: "),
+        ("http://example.org/a.png", "fetches nothing from there"),  # a bare host means https
+        ("https://example.org.evil.net/a.png", "fetches nothing from there"),
+        ("https://example.org@evil.net/a.png", "fetches nothing from there"),
+        (f"{pictures}/my photo.png", "could not be fetched: "),
+    ):
+        answer = ask(handler, {"inputs": {**POST, "image": url}})
+        assert answer["field"] == "image" and message in answer["error"], url
+
+
+def test_limits_come_from_the_environment(checkpoint, monkeypatch):
+    monkeypatch.setenv("TGDI_ALLOWED_HOSTS", "pbs.twimg.com, http://images.local:8080")
+    assert EndpointHandler.origins("pbs.twimg.com") == {("https", "pbs.twimg.com", 443)}
+    monkeypatch.setenv("TGDI_MAX_POSTS", "2")
+    handler = EndpointHandler(str(checkpoint))
+    assert handler.allowed_origins == {("https", "pbs.twimg.com", 443), ("http", "images.local", 8080)}
+    assert handler({"inputs": [POST] * 3})["error"] == "`inputs` has 3 posts; expected 1 to 2."
+
+
+def test_near_misses_and_empty_cells_of_a_request(handler):
+    answer = ask(handler, {"inputs": {**POST, "images": "aGk="}}, conforming=False)
+    assert answer["field"] == "images" and answer["error"].endswith("Did you mean image?")
+    answer = ask(handler, {"inputs": {**POST, "object": "Bob"}}, conforming=False)
+    assert answer["error"].endswith("Did you mean tail or objects?")
+    empty = dict.fromkeys(("id", "image", "objects", "caption", "entities"), float("nan"))
+    answer = ask(handler, {"inputs": {**POST, **empty}}, conforming=False)
+    assert "error" not in answer and "id" not in answer
+    answer = ask(handler, {"inputs": {**POST, "text": float("nan")}}, conforming=False)
+    assert answer["field"] == "text" and "`text` is NaN: the cell is empty" in answer["error"]

@@ -1,0 +1,161 @@
+import csv
+import json
+
+import pyarrow.parquet as parquet
+import pytest
+import torch
+from transformers import BertConfig, BertForTokenClassification, set_seed
+from typer.testing import CliRunner
+
+from tgdi_hf import InvalidPost, MultimodalRelationExtractionPipeline
+from tgdi_hf.cli.main import app
+from tgdi_hf.inference.triples import extract_triples, token_classifier, with_entities, write_triples
+
+POST = {"id": "a", "text": "Ann meets Bob", "head": "Ann", "tail": "Bob"}
+
+
+@pytest.fixture
+def pipe(model, processor):
+    model.classifier.bias.data[0] = -100.0  # always some relation
+    return MultimodalRelationExtractionPipeline(model=model, processor=processor)
+
+
+def test_posts_become_rows(pipe):
+    many = {"id": "b", "text": "Ann meets Bob in Rome", "entities": ["Ann", "Bob", "Rome"]}
+    rows = list(extract_triples(pipe, [POST, many]))
+    assert [row["id"] for row in rows] == ["a", "b", "b", "b"]
+    assert rows[0] == {
+        "id": "a",
+        "head": "Ann",
+        "relation": pipe(POST)["relation"],
+        "tail": "Bob",
+        "score": pytest.approx(pipe(POST)["score"]),
+        "head_start": 0,
+        "head_end": 3,
+        "tail_start": 10,
+        "tail_end": 13,
+    }
+    assert list(extract_triples(pipe, [POST], min_score=rows[0]["score"] + 0.01)) == []
+
+
+def test_pairs_without_relation_are_no_rows(model, processor):
+    model.classifier.bias.data[0] = 100.0
+    pipe = MultimodalRelationExtractionPipeline(model=model, processor=processor)
+    assert list(extract_triples(pipe, [POST, {"text": "a b c", "entities": ["a", "b", "c"]}])) == []
+
+
+def test_entities_of_a_token_classifier(pipe):
+    people = [{"entity_group": "PER", "start": 0, "end": 3}, {"entity_group": "PER", "start": 10, "end": 13}]
+
+    def ner(texts):
+        return [people if len(text) > 12 else people[:1] for text in texts]
+
+    posts = [{"text": "Ann meets Bob"}, POST, {"words": ["Ann", "meets", "Bob"]}, {"text": "x"}, {"text": None}]
+    found = list(with_entities(posts, ner, batch_size=2))
+    assert found[0]["entities"] == [{"start": 0, "end": 3, "type": "PER"}, {"start": 10, "end": 13, "type": "PER"}]
+    assert found[1] is POST and found[4] is posts[4]
+    assert found[2]["text"] == "Ann meets Bob" and found[2]["words"] is None
+    errors = []
+    rows = list(extract_triples(pipe, posts, ner=ner, on_error=errors.append))
+    assert [row["id"] for row in rows] == [None, "a", None]
+    assert all(row["relation"].startswith("/per/per/") for row in (rows[0], rows[2]))  # the types are respected
+    assert len(errors) == 1 and "no text" in errors[0]
+    with pytest.raises(InvalidPost):
+        list(extract_triples(pipe, posts, ner=ner))
+
+
+def test_every_place_is_a_row_of_its_own_on_request(pipe):
+    post = {"id": "a", "text": "Ann meets Bob, Ann leaves", "head": "Ann", "tail": "Bob"}
+    errors = []
+    assert list(extract_triples(pipe, [post], on_error=errors.append)) == []
+    assert "2 times" in errors[0]
+    (row,) = extract_triples(pipe, [post], ambiguous="first")
+    assert (row["head_start"], row["tail_start"]) == (0, 10)
+    rows = list(extract_triples(pipe, [post], ambiguous="all"))
+    assert [(row["id"], row["head"], row["head_start"], row["tail_start"]) for row in rows] == [
+        *(("a", "Ann", 0, 10), ("a", "Ann", 15, 10)),
+    ]
+
+
+@pytest.fixture
+def ner(processor, tmp_path):
+    """A folder with a token classifier of random weights; the seed gives one that finds something."""
+    set_seed(0)
+    config = BertConfig(
+        vocab_size=len(processor.tokenizer), hidden_size=16, num_hidden_layers=1, num_attention_heads=2,
+        intermediate_size=16, id2label={0: "O", 1: "B-PER"},
+    )  # fmt: skip
+    model = BertForTokenClassification(config)
+    torch.nn.init.normal_(model.classifier.weight, std=5)
+    model.save_pretrained(tmp_path / "ner")
+    processor.tokenizer.save_pretrained(tmp_path / "ner")
+    return str(tmp_path / "ner")
+
+
+def test_a_real_token_classification_pipeline(pipe, ner):
+    (post,) = with_entities([{"text": "ann lee meets bob at harvard in rome"}], token_classifier(ner))
+    assert post["entities"]
+    assert all(one["type"] == "PER" and 0 <= one["start"] < one["end"] <= len(post["text"]) for one in post["entities"])
+    rows = list(extract_triples(pipe, [{"text": "ann lee meets bob at harvard in rome"}], ner=token_classifier(ner)))
+    assert rows and all(row["relation"].startswith("/per/per/") for row in rows)
+
+
+def test_the_command_finds_the_entities_of_posts_without(checkpoint, ner, tmp_path):
+    posts = tmp_path / "posts.jsonl"
+    posts.write_text('{"id": 1, "text": "ann lee meets bob at harvard in rome"}\n{"id": 2, "text": "x"}\n')
+    arguments = ["triples", str(checkpoint), str(posts), str(tmp_path / "triples.jsonl")]
+    result = CliRunner().invoke(app, [*arguments, "--ner", ner])
+    assert result.exit_code == 0 and "left out" not in result.output, result.output
+    result = CliRunner().invoke(app, arguments)
+    assert result.output.count("left out") == 2 and "expected head and tail" in result.output
+
+
+def test_the_command_chooses_among_places(checkpoint, tmp_path):
+    posts = tmp_path / "posts.jsonl"
+    posts.write_text('{"id": 1, "text": "Ann meets Bob, Ann leaves", "head": "Ann", "tail": "Bob"}\n')
+    arguments = ["triples", str(checkpoint), str(posts), str(tmp_path / "triples.jsonl")]
+    result = CliRunner().invoke(app, arguments)
+    assert "left out" in result.output and "--ambiguous" in result.output
+    result = CliRunner().invoke(app, [*arguments, "--ambiguous", "all"])
+    assert result.exit_code == 0 and "left out" not in result.output, result.output
+
+
+ROWS = [
+    {"id": 1, "head": 'Ann "A" Lee', "relation": "/per/org/member_of", "tail": "Café <x>", "score": 0.5}
+    | {"head_start": 0, "head_end": 3, "tail_start": 4, "tail_end": 5},
+    {"id": None, "head": "b\nb", "relation": "works for", "tail": "c", "score": 0.25}
+    | {"head_start": 0, "head_end": 1, "tail_start": 2, "tail_end": 3},
+]
+
+
+def test_tables(tmp_path):
+    for name in ("a.jsonl", "a.csv", "a.parquet"):
+        assert write_triples(ROWS, tmp_path / name) == 2
+    assert [json.loads(line) for line in (tmp_path / "a.jsonl").read_text().splitlines()] == ROWS
+    with (tmp_path / "a.csv").open(newline="") as file:
+        assert next(csv.DictReader(file))["head"] == 'Ann "A" Lee'
+    assert parquet.read_table(tmp_path / "a.parquet").to_pylist()[0] == {**ROWS[0], "id": "1"}
+    assert {path.name for path in tmp_path.iterdir()} == {"a.jsonl", "a.csv", "a.parquet"}
+
+
+def test_n_triples_are_read_by_others(tmp_path):
+    rdflib = pytest.importorskip("rdflib")
+    assert write_triples(ROWS, tmp_path / "new" / "a.nt", base="https://example.org/") == 2
+    graph = rdflib.Graph().parse(tmp_path / "new" / "a.nt")
+    assert rdflib.Literal("b\nb") in set(graph.objects(None, rdflib.RDFS.label))
+    member_of = rdflib.URIRef("https://example.org/relation/per/org/member_of")
+    ((head, tail),) = graph.subject_objects(member_of)
+    assert str(graph.value(head, rdflib.RDFS.label)) == 'Ann "A" Lee'
+    assert str(graph.value(tail, rdflib.RDFS.label)) == "Café <x>"
+    (statement,) = graph.subjects(rdflib.RDF.predicate, member_of)
+    assert float(graph.value(statement, rdflib.URIRef("https://example.org/score"))) == 0.5
+    assert str(graph.value(statement, rdflib.URIRef("https://example.org/post"))) == "1"
+    assert len(graph) == 4 + 2 + 6 + 5  # labels, facts, statements with and without a post
+
+
+def test_texts_that_are_too_long_can_be_left_out(pipe):
+    long = {"id": "long", "text": f"Ann {'meets ' * 400}Bob", "head": "Ann", "tail": "Bob"}
+    errors = []
+    rows = list(extract_triples(pipe, [long, POST], truncation=False, on_error=errors.append))
+    assert [row["id"] for row in rows] == ["a"] and "post 0" in errors[0]
+    assert [row["id"] for row in extract_triples(pipe, [long, POST])] == ["long", "a"]

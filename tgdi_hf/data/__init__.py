@@ -1,0 +1,1 @@
+"""Posts and corpora become datasets, datasets become batches."""

@@ -1,0 +1,1 @@
+"""The embedded corpus, tiny encoders, the demo and the web page."""

@@ -1,0 +1,282 @@
+"""A page to try a model on: `tgdi app CHECKPOINT`, or as `app.py` of a Hugging Face Space (see `examples/space/`)."""
+
+import html
+import os
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from ..inference.explanation import NO_RELATION, explain, said
+from ..inference.heat_map import heat_map
+from ..processing.invalid_post import InvalidPost
+from ..processing.pipeline_tgdi import MultimodalRelationExtractionPipeline
+
+# Fonts of the visitor's machine: the page works without any other server.
+FONTS = ("system-ui", "sans-serif")
+MONOSPACE = ("ui-monospace", "monospace")
+CSS = """
+.message:empty { display: none }
+.message [role=alert] { border-left: 4px solid #b42318; background: #fef3f2; color: #7a271a; padding: 10px 14px;
+  border-radius: 4px; overflow-wrap: anywhere }
+.share { display: grid; grid-template-columns: 1fr 3em; gap: 0 10px; align-items: center }
+.share meter { width: 100%; height: 18px }
+.share .name { grid-column: 1 / -1; margin-top: 4px; overflow-wrap: anywhere }
+.answer { font-size: 1.25em; overflow-wrap: anywhere }
+footer { display: none !important }
+"""
+# Of a stranger's request, which holds the model while it runs.
+MOST_CHARACTERS, MOST_ENTITIES = 10_000, 16
+NOTHING = "Write a post or take an example; what the model makes of it appears here."
+
+
+def build_app(pipe: MultimodalRelationExtractionPipeline, title: str, examples: list[dict[str, Any]]) -> gr.Blocks:
+    r"""
+    Args:
+        pipe: The pipeline to show.
+        title: Of the page.
+        examples: Posts with `text`, `head`, `tail`, and maybe `image` (a path) and `caption`.
+
+    Returns:
+        `gradio.Blocks`; `launch` starts it.
+    """
+    # What is uploaded is gone after an hour.
+    with gr.Blocks(title=title, analytics_enabled=False, delete_cache=(600, 3600)) as page:
+        gr.Markdown(
+            f"# {html.escape(title)}\nWhich relation do two entities of a post have? The answer comes from the text "
+            "and, where it helps, from the picture."
+        )
+        with gr.Row():
+            with gr.Column(min_width=300):
+                text = gr.Textbox(label="Post", lines=3, placeholder="JFK and Obama at Harvard", elem_id="text")
+                with gr.Row():
+                    head = gr.Textbox(label="Head", info="as it stands in the post", min_width=130, elem_id="head")
+                    tail = gr.Textbox(label="Tail", info="as it stands in the post", min_width=130, elem_id="tail")
+                image = gr.Image(
+                    label="Picture (optional)",
+                    type="filepath",
+                    height=240,
+                    sources=["upload", "clipboard"],
+                    elem_id="image",
+                )
+                # The pipeline opens it, and says what is wrong with it.
+                image.preprocess = lambda payload: _upload(payload, image.GRADIO_CACHE)
+                caption = gr.Textbox(label="Caption of the picture (optional)", elem_id="caption")
+                ask = gr.Button("Which relation?", variant="primary", elem_id="ask")
+                with gr.Accordion("All pairs of several entities", open=False):
+                    entities = gr.Textbox(label="Entities", info="one in each line", lines=3, elem_id="entities")
+                    all_pairs = gr.Button("List all pairs", elem_id="all_pairs")
+            with gr.Column(min_width=300):
+                message = gr.HTML(elem_classes="message", elem_id="message")
+                answer = gr.HTML(NOTHING, elem_id="answer")
+                influence = gr.HTML(elem_id="influence")
+                word = gr.Dropdown(label="Where in the picture did it see", visible=False, elem_id="word")
+                heat = gr.Image(
+                    label="Heat map",
+                    visible=False,
+                    interactive=False,
+                    height=300,
+                    buttons=["fullscreen", "download"],
+                    elem_id="heat",
+                )
+                pairs = gr.HTML(elem_id="pairs")
+        seen = gr.State()
+        outputs = [message, answer, influence, word, heat, pairs, seen]
+        one = [text, head, tail, image, caption]
+        ask.click(lambda *values: show(pipe, *values), one, outputs, api_name="relation")
+        for box in (head, tail, caption):
+            box.submit(lambda *values: show(pipe, *values), one, outputs, api_visibility="private")
+        many = [text, entities, image, caption]
+        all_pairs.click(lambda *values: show_pairs(pipe, *values), many, outputs, api_name="pairs")
+        word.change(draw, [word, seen], heat, api_visibility="private")
+        gr.Examples(
+            [[post["text"], post["head"], post["tail"], post.get("image"), post.get("caption")] for post in examples],
+            inputs=one,
+            outputs=outputs,
+            fn=lambda *values: show(pipe, *values),
+            run_on_click=True,
+            cache_examples=False,
+            example_labels=[
+                f"{post['head']} → {post['tail']}, {'with' if post.get('image') else 'without'} picture"
+                for post in examples
+            ],
+            label="Examples",
+        )
+    return page
+
+
+def show(pipe, text: str, head: str, tail: str, image: str | None, caption: str | None) -> list[Any]:
+    """What the page shows for two entities, in the order of its outputs."""
+    post = {"text": text, "head": head, "tail": tail, "image": _uploaded(image), "caption": caption or None}
+    try:
+        _check_size(text=text, head=head, tail=tail, caption=caption)
+        for name in ("head", "tail"):
+            if not (post[name] or "").strip():
+                raise InvalidPost(f"write what the {name} is called in the post.", name)
+        result, pictures = explain(pipe, post)
+    except InvalidPost as error:
+        return _refused(error)
+    similarity, words, drawn = result["evidence"]["similarity"], {}, gr.Image(visible=False)
+    if similarity is not None:
+        tokens = [token["text"] for token in result["evidence"]["tokens"]]
+        maps = dict(pictures[1:])  # of head and tail
+        words = {
+            **maps,
+            **{f"{i}: {token}": (pictures[0][1], similarity[0][:, :, i]) for i, token in enumerate(tokens)},
+        }
+        drawn = gr.Image(next(iter(maps.values())), visible=True)
+    choice = gr.Dropdown(list(words), value=next(iter(words), None), visible=bool(words))
+    looked = post["image"] is not None and pipe.model.config.uses_vision
+    notes = [] if looked else ["No picture was looked at."]
+    if _was_cut(pipe.processor, text, result):
+        notes.append("The post is longer than the model reads: what stands farthest from the two was left out.")
+    return ["", _answer(result), _influence(result, notes), choice, drawn, "", words]
+
+
+def _check_size(**texts: str | None) -> None:
+    for name, text in texts.items():
+        if len(text or "") > MOST_CHARACTERS:
+            raise InvalidPost(f"{len(text):,} characters; this page takes up to {MOST_CHARACTERS:,}.", name)
+
+
+def _was_cut(processor, text: str, result: dict[str, Any]) -> bool:
+    """Uncut, a text with its markers has more tokens than without."""
+    spans = {name: [(result[name]["start"], result[name]["end"])] for name in ("head", "tail")}
+    read = processor(text=[text], **spans)["input_ids"].shape[1]
+    return read < len(processor.tokenizer(text, verbose=False)["input_ids"])
+
+
+def _upload(payload: Any, folder: str) -> str | None:
+    """The path of an upload. Whoever talks to the server can name any; those outside of its uploads are refused."""
+    if payload is None:
+        return None
+    path = Path(payload.path or "").resolve()
+    if not path.is_relative_to(Path(folder).resolve()) or not path.is_file():
+        raise gr.Error("image: expected a picture that was uploaded to this page.")
+    return payload.path
+
+
+def _uploaded(path: str | None) -> dict[str, bytes] | None:
+    """A picture without the path that it has here, which is nobody's business."""
+    if not path:
+        return None
+    with open(path, "rb") as file:
+        return {"bytes": file.read()}
+
+
+def show_pairs(pipe, text: str, entities: str, image: str | None, caption: str | None) -> list[Any]:
+    """What the page shows for all pairs."""
+    mentions = [line.strip() for line in (entities or "").splitlines() if line.strip()]
+    post = {"text": text, "image": _uploaded(image), "caption": caption or None}
+    try:
+        _check_size(text=text, entities=entities, caption=caption)
+        if len(mentions) > MOST_ENTITIES:
+            raise InvalidPost(f"{len(mentions)} of them; this page takes up to {MOST_ENTITIES}.", "entities")
+        found = pipe({**post, "entities": mentions})["pairs"]
+    except InvalidPost as error:
+        return _refused(error)
+    negative = pipe.model.config.find_negative()
+    found = sorted(found, key=lambda one: (one["relation"] in (None, negative), -(one["score"] or 0)))
+    rows = "".join(
+        f"<div class=name>{_escaped(one['head'])} → {_escaped(one['tail'])}: "
+        f"<b>{html.escape(one['relation'] or NO_RELATION)}</b></div>{_meter(one['score'] or 0, one['relation'] or '')}"
+        for one in found
+    )
+    hidden = [gr.Dropdown([], value=None, visible=False), gr.Image(visible=False)]
+    return ["", "", "", *hidden, f"<div class=share>{rows}</div>", {}]
+
+
+def draw(word: str | None, seen: dict[str, Any] | None):
+    """The heat map of a word."""
+    found = (seen or {}).get(word)
+    if found is None:
+        return gr.Image(visible=False)
+    return gr.Image(heat_map(*found) if isinstance(found, tuple) else found, visible=True)
+
+
+def example_posts(pipe: MultimodalRelationExtractionPipeline, folder: str) -> list[dict[str, Any]]:
+    """Posts of the embedded corpus: pictures that change this model's mind first, then one that is idle, and none."""
+    from .synthetic import make_corpus
+
+    rows = make_corpus()["test"]
+    kinds = list(zip(rows["scene"], rows["needs_image"]))
+    needed = [_example(rows[i], folder) for i in [i for i, (image, needs) in enumerate(kinds) if image and needs][:12]]
+    idle = [i for i, (image, needs) in enumerate(kinds) if image and not needs][:1]
+    without = [i for i, (image, _) in enumerate(kinds) if not image][:1]
+    if pipe.model.config.uses_vision:
+        answers = pipe(needed, evidence=True)
+        negative = pipe.model.config.find_negative()
+        telling = [
+            (answer["evidence"]["text_only"]["relation"] == answer["relation"], answer["relation"] in (None, negative))
+            for answer in answers
+        ]
+        needed = [needed[i] for i in sorted(range(len(needed)), key=telling.__getitem__)]
+    return [*needed[:3], *(_example(rows[i], folder) for i in (*idle, *without))]
+
+
+def _example(row: dict[str, Any], folder: str) -> dict[str, Any]:
+    path = None
+    if row["image"] is not None:
+        path = os.path.join(folder, f"{row['id']}.png")
+        row["image"].save(path)
+    mentions = {name: row["text"][slice(*row[name])] for name in ("head", "tail")}
+    return {"text": row["text"], **mentions, "image": path, "caption": row["caption"]}
+
+
+def launch_options() -> dict[str, Any]:
+    """How the page looks, whoever starts it."""
+    return {
+        "theme": gr.themes.Default(font=FONTS, font_mono=MONOSPACE),
+        "css": CSS,
+        "show_error": True,
+        "max_file_size": "10mb",
+    }
+
+
+def _refused(error: InvalidPost) -> list[Any]:
+    field = html.escape(error.field)
+    # The page says which field it is; there is one post.
+    text = str(error).removeprefix("post 0").lstrip(":, ").removeprefix(error.field).lstrip(":, ")
+    text = html.escape(text)
+    hidden = [gr.Dropdown([], value=None, visible=False), gr.Image(visible=False)]
+    return [f"<div role=alert><b>{field}</b>: {text}</div>", "", "", *hidden, "", {}]
+
+
+def _answer(result: dict[str, Any]) -> str:
+    rows = "".join(
+        f"<div class=name>{html.escape(one['relation'])}</div>{_meter(one['score'], one['relation'])}"
+        for one in result["relations"]
+    )
+    title = f"{_escaped(result['head'])} → {_escaped(result['tail'])}"
+    relation = html.escape(result["relation"] or NO_RELATION)
+    return f"<p class=answer>{title}: <b>{relation}</b></p><div class=share>{rows}</div>"
+
+
+def _influence(result: dict[str, Any], notes: list[str]) -> str:
+    evidence, rows = result["evidence"], ""
+    if evidence["matching_gate"] is not None:
+        rows += f"<div class=name>Matching gate</div>{_meter(evidence['matching_gate']['mean'], 'matching gate')}"
+    if evidence["branches"] is not None:
+        for name, share in evidence["branches"].items():
+            label = f"{name.replace('_', '-').capitalize()} branch"
+            rows += f"<div class=name>{label}</div>{_meter(share, label)}"
+    alone = evidence["text_only"]
+    return (
+        f"<h3>Why</h3><div class=share>{rows}</div><p>The text alone would have said "
+        f"<b>{html.escape(said(alone))}</b>. {' '.join(notes)}</p>"
+    )
+
+
+def _meter(value: float, label: str) -> str:
+    text = f"{value:.2f}"
+    return f'<meter min=0 max=1 value="{value:.4f}" aria-label="{html.escape(label)}">{text}</meter><div>{text}</div>'
+
+
+def _escaped(entity: dict[str, Any]) -> str:
+    return html.escape(entity["text"])
+
+
+def run_app(pipe: MultimodalRelationExtractionPipeline, title: str, folder: str, **options: Any) -> None:
+    """Serves the page until somebody stops it; `folder` takes the examples' pictures."""
+    page = build_app(pipe, f"TGDI · {title}", example_posts(pipe, folder))
+    page.launch(**{"allowed_paths": [folder], **launch_options(), **options})

@@ -1,0 +1,1 @@
+"""Metrics, scoring, confidence intervals, reports, and the search for label leaks."""

@@ -1,0 +1,1 @@
+"""Sharing a model: upload, model card, and the handler of an endpoint."""

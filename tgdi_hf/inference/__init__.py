@@ -1,0 +1,1 @@
+"""Relations of one post or a file of any size, triples, and explanations."""

@@ -1,0 +1,1 @@
+"""Captions, objects and frozen vision features, computed once per distinct image."""

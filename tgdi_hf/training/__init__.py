@@ -1,0 +1,1 @@
+"""Building a model from two pretrained encoders and fine-tuning it."""
