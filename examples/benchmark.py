@@ -3,7 +3,7 @@
     python examples/benchmark.py                        # about four minutes on two cores
     python examples/benchmark.py --json benchmark.json
 
-BERT-base and CLIP ViT-B/32 with random weights, 1 + 3 pictures of 224 × 224 a post, texts as long as MNRE's. What is
+BERT-base and CLIP ViT-B/32 with random weights, 1 + 3 images of 224 × 224 a post, texts as long as MNRE's. What is
 compared runs in turn, round after round, and the medians of the rounds are quoted with their ratio: a machine whose
 speed drifts slows both sides alike.
 """
@@ -152,7 +152,7 @@ def main() -> None:
     }
     print(f"{results['machine']}, torch {torch.__version__}")
     print(f"matrix product: fp32 {speed['fp32']:.0f}, bf16 {speed['bf16']:.0f} GFLOP/s")
-    print(f"inference, batch {args.batch_size}, 1 + {args.objects} pictures:")
+    print(f"inference, batch {args.batch_size}, 1 + {args.objects} images:")
     for name, seconds in steps.items():
         print(f"  {name:<22}{seconds:7.3f} s  {args.batch_size / seconds:7.1f} samples/s")
     print(f"  TGDI over the sum of the bare encoders  {results['tgdi_over_bare_encoders']:.2f}")

@@ -3,10 +3,10 @@
     python examples/benchmark_pipeline.py path/to/text_encoder path/to/vision_encoder
     python examples/benchmark_pipeline.py bert-base-uncased openai/clip-vit-base-patch32
 
-1. Sixteen posts, each with a picture of its own, as decoded pictures: the bare call is the processor and the model's
+1. Sixteen posts, each with an image of its own, as decoded images: the bare call is the processor and the model's
    forward pass in one batch, without anything around it; the pipeline checks posts, finds entities, and describes the
    answers. Overhead is the difference over the time of the model's forward pass alone.
-2. One post with six entities and a picture: its 30 ordered pairs by `entities`, against 30 calls with head and tail.
+2. One post with six entities and an image: its 30 ordered pairs by `entities`, against 30 calls with head and tail.
 3. What `import tgdi_hf` and `tgdi --help` take in new processes, beside transformers and torch.
 
 Rounds alternate, and medians are compared. `examples/results/pipeline.md` has what came out.
@@ -70,14 +70,14 @@ def main() -> None:
     )
     pipe = MultimodalRelationExtractionPipeline(model=model, processor=processor, device="cpu")
     random = np.random.default_rng(0)
-    pictures = [Image.fromarray(random.integers(0, 255, (300, 400, 3), np.uint8)) for _ in range(args.batch_size)]
-    posts = [{"text": TEXT, "head": NAMES[0], "tail": NAMES[i % 5 + 1], "image": p} for i, p in enumerate(pictures)]
+    images = [Image.fromarray(random.integers(0, 255, (300, 400, 3), np.uint8)) for _ in range(args.batch_size)]
+    posts = [{"text": TEXT, "head": NAMES[0], "tail": NAMES[i % 5 + 1], "image": p} for i, p in enumerate(images)]
     spans = [
         [(TEXT.index(post[name]), TEXT.index(post[name]) + len(post[name])) for post in posts]
         for name in ("head", "tail")
     ]
     encode = lambda: processor(  # noqa: E731
-        text=[TEXT] * len(posts), head=spans[0], tail=spans[1], images=pictures, share_images=True
+        text=[TEXT] * len(posts), head=spans[0], tail=spans[1], images=images, share_images=True
     )
     inputs = encode()
 
@@ -100,8 +100,8 @@ def main() -> None:
     print(f"  pipeline over processor and model: {100 * over / found['model']:+.1f} % of the model's time")
     print(f"  pipeline over the model alone:     {100 * (found['pipeline'] / found['model'] - 1):+.1f} %")
 
-    together = {"text": TEXT, "entities": NAMES, "image": pictures[0]}
-    apart = [{"text": TEXT, "head": a, "tail": b, "image": pictures[0]} for a, b in permutations(NAMES, 2)]
+    together = {"text": TEXT, "entities": NAMES, "image": images[0]}
+    apart = [{"text": TEXT, "head": a, "tail": b, "image": images[0]} for a, b in permutations(NAMES, 2)]
     found = alternate({"together": lambda: pipe(together), "apart": lambda: [pipe(post) for post in apart]}, 3)
     print(
         f"30 ordered pairs of 6 entities: together {found['together']:.2f} s, by 30 calls {found['apart']:.2f} s, "

@@ -3,7 +3,7 @@
     make demo                                       # leaves a tiny model in runs/demo
     python examples/benchmark_predict.py runs/demo
 
-1. Makes a file of posts, most of them without picture, runs `tgdi predict` on it and reads the memory that the process
+1. Makes a file of posts, most of them without image, runs `tgdi predict` on it and reads the memory that the process
    holds (VmRSS of /proc, so Linux) together with the rows that are done.
 2. Runs it again, kills it (SIGKILL) at five random moments, resumes each time, and compares the files byte by byte.
 `examples/results/predict.md` has what came out.
@@ -31,21 +31,21 @@ parser.add_argument("--seed", type=int, default=0)
 
 
 def make_posts(folder: Path, rows: int, seed: int) -> Path:
-    """Posts of the embedded corpus again and again, a tenth with a picture, one in a thousand broken."""
+    """Posts of the embedded corpus again and again, a tenth with an image, one in a thousand broken."""
     corpus = make_corpus()["test"]
     chance = random.Random(seed)
-    lines, pictures = [], []
+    lines, images = [], []
     for row in corpus:
         post = {name: row[name] for name in ("text", "head", "tail", "caption")}
         lines.append(post)
-        if row["image"] is not None and len(pictures) < 20:
-            pictures.append(f"{row['id']}.png")
-            row["image"].save(folder / pictures[-1])
+        if row["image"] is not None and len(images) < 20:
+            images.append(f"{row['id']}.png")
+            row["image"].save(folder / images[-1])
     with (folder / "posts.jsonl").open("w") as file:
         for number in range(rows):
             post = {"id": number, **chance.choice(lines)}
             if chance.random() < 0.1:
-                post["image"] = chance.choice(pictures)
+                post["image"] = chance.choice(images)
             if chance.random() < 0.001:
                 post["tail"] = [0, 9999]
             file.write(json.dumps(post) + "\n")

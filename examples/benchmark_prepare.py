@@ -1,9 +1,9 @@
 """What `prepare` costs around the models: many posts, stub models, one core.
 
-    python examples/benchmark_prepare.py FOLDER                      # 100,000 posts, 10,000 pictures
-    python examples/benchmark_prepare.py FOLDER --rows 1000 --pictures 100
+    python examples/benchmark_prepare.py FOLDER                      # 100,000 posts, 10,000 images
+    python examples/benchmark_prepare.py FOLDER --rows 1000 --images 100
 
-Prints the seconds of a first run, of opening the same pictures alone, of what is left for each picture, and of a second
+Prints the seconds of a first run, of opening the same images alone, of what is left for each image, and of a second
 run over the cache, and the peak memory.
 """
 
@@ -21,12 +21,12 @@ from PIL import Image
 
 from tgdi_hf.data.posts import read_table
 from tgdi_hf.preparation.prepare import prepare
-from tgdi_hf.processing.image_inputs import open_picture
+from tgdi_hf.processing.image_inputs import open_image
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-parser.add_argument("folder", type=Path, help="for pictures, cache and output; about 0.5 GB")
+parser.add_argument("folder", type=Path, help="for images, cache and output; about 0.5 GB")
 parser.add_argument("--rows", type=int, default=100_000)
-parser.add_argument("--pictures", type=int, default=10_000)
+parser.add_argument("--images", type=int, default=10_000)
 
 
 class StubCaptioner:
@@ -35,7 +35,7 @@ class StubCaptioner:
     settings = {"model": "stub"}
 
     def __call__(self, images):
-        return [f"a picture of {image.width} by {image.height}" for image in images]
+        return [f"an image of {image.width} by {image.height}" for image in images]
 
 
 class StubGrounder:
@@ -57,21 +57,19 @@ def draw(folder: Path, count: int) -> None:
             Image.fromarray(pixels.astype(np.uint8)).save(path, quality=85)
 
 
-def write_posts(path: Path, rows: int, pictures: int) -> None:
+def write_posts(path: Path, rows: int, images: int) -> None:
     with path.open("w", encoding="utf-8") as file:
         for i in range(rows):
-            picture = i % pictures
-            # The posts of a picture have one text, as retweets have.
-            text = (
-                f"RT @someone : Ann{picture} Example meets Bob Sample at the old harbour of Port {picture} today #party"
-            )
+            image = i % images
+            # The posts of an image have one text, as retweets have.
+            text = f"RT @someone : Ann{image} Example meets Bob Sample at the old harbour of Port {image} today #party"
             head, tail = text.index("Ann"), text.index("Bob")
             post = {
                 "id": str(i),
                 "text": text,
                 "head": [head, head + 11],
                 "tail": [tail, tail + 10],
-                "image": f"pictures/{picture}.jpg",
+                "image": f"images/{image}.jpg",
                 "relation": "None",
             }
             file.write(json.dumps(post) + "\n")
@@ -80,9 +78,9 @@ def write_posts(path: Path, rows: int, pictures: int) -> None:
 def main() -> None:
     args = parser.parse_args()
     datasets.disable_progress_bars()
-    draw(args.folder / "pictures", args.pictures)
+    draw(args.folder / "images", args.images)
     posts = args.folder / "posts.jsonl"
-    write_posts(posts, args.rows, args.pictures)
+    write_posts(posts, args.rows, args.images)
     for name in ("cache", "tables", "first", "second"):
         shutil.rmtree(args.folder / name, ignore_errors=True)
 
@@ -105,11 +103,11 @@ def main() -> None:
 
     first = run("first")
     started = time.perf_counter()
-    for i in range(args.pictures):
-        open_picture(str(args.folder / "pictures" / f"{i}.jpg"), "picture")
+    for i in range(args.images):
+        open_image(str(args.folder / "images" / f"{i}.jpg"), "image")
     opening = time.perf_counter() - started
-    print(f"opening the {args.pictures:,} pictures alone: {opening:.1f} s")
-    print(f"around the models: {1000 * (first - opening) / args.pictures:.2f} ms a distinct picture")
+    print(f"opening the {args.images:,} images alone: {opening:.1f} s")
+    print(f"around the models: {1000 * (first - opening) / args.images:.2f} ms a distinct image")
     second = run("second")
     unit = 1 if sys.platform == "darwin" else 1024
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30

@@ -1,4 +1,4 @@
-"""Name the relation between two entities of a post, with or without its picture.
+"""Name the relation between two entities of a post, with or without its image.
 
 python examples/predict.py runs/mnre --text "JFK and Obama at Harvard" --head JFK --tail Harvard --image post.jpg
 """
@@ -12,7 +12,7 @@ parser.add_argument("checkpoint")
 parser.add_argument("--text", required=True)
 parser.add_argument("--head", required=True, help="as it stands in the text, once; or a span, '[0, 3]'")
 parser.add_argument("--tail", required=True)
-parser.add_argument("--image", help="path of the post's picture")
+parser.add_argument("--image", help="path of the post's image")
 parser.add_argument("--caption", help="what an image captioner says of it")
 parser.add_argument("--top-k", type=int, default=3)
 

@@ -3,7 +3,7 @@
     python examples/predict_with_ray.py runs/demo posts.parquet relations
     python examples/predict_with_ray.py user/model 's3://bucket/posts/' s3://bucket/relations --gpus 1 --actors 8
 
-CPUs read posts, open pictures and make tensors of them; actors with a model each, one a GPU or a CPU slot, do the
+CPUs read posts, open images and make tensors of them; actors with a model each, one a GPU or a CPU slot, do the
 rest. Needs `pip install "tgdi_hf[ray]"`. Rows come out in the order in which they went in, in the same batches as those
 of `tgdi predict`, so the results are the same. Posts have text (or words), head and tail (or entities), and maybe image
 (a path that all machines can read, or a struct with bytes), objects and caption. One that can't be used has the reason
@@ -34,7 +34,7 @@ parser.add_argument("--gpus", type=float, default=0, help="for each copy")
 
 
 class Read:
-    """Opens pictures and makes tensors: one row goes out for a batch of posts."""
+    """Opens images and makes tensors: one row goes out for a batch of posts."""
 
     def __init__(self, checkpoint: str):
         self.reader = PostReader(TGDIProcessor.from_pretrained(checkpoint))

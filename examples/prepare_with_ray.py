@@ -3,8 +3,8 @@
     python examples/prepare_with_ray.py posts.jsonl prepared
     python examples/prepare_with_ray.py posts.jsonl prepared --captioner Salesforce/blip-image-captioning-base --gpus 1
 
-Read the posts; find the distinct pictures and the phrases asked of each; decode, ground and caption every distinct
-picture once, models in actors of their own; join posts and results; write Parquet, and beside it a report of posts that
+Read the posts; find the distinct images and the phrases asked of each; decode, ground and caption every distinct
+image once, models in actors of their own; join posts and results; write Parquet, and beside it a report of posts that
 could not be used. Needs `pip install "tgdi_hf[ray]"`. On one machine `tgdi prepare` does the same and can be killed at
 any time; this is for a cluster, where Ray starts again what is lost.
 """
@@ -23,7 +23,7 @@ from ray.data.expressions import col
 from tgdi_hf import ImageCaptioner, ObjectGrounder
 from tgdi_hf.data.posts import digest_of
 from tgdi_hf.processing.entity_mentions import text_and_spans
-from tgdi_hf.processing.image_inputs import open_picture
+from tgdi_hf.processing.image_inputs import open_image
 from tgdi_hf.processing.query_phrases import queries_for
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -40,7 +40,7 @@ Rows = dict[str, np.ndarray]
 
 
 class Scan:
-    """Checks posts; names their pictures by content, and what is to be looked for. Never reads a relation."""
+    """Checks posts; names their images by content, and what is to be looked for. Never reads a relation."""
 
     def __init__(self, folder: Path):
         self.folder = folder
@@ -61,15 +61,15 @@ class Scan:
 
 
 def distinct(posts: pd.DataFrame) -> pd.DataFrame:
-    """Of the posts that have one picture: the picture, once, and all that is asked of it."""
+    """Of the posts that have one image: the image, once, and all that is asked of it."""
     queries = json.dumps(sorted(set(posts["query"])))
     return pd.DataFrame({name: [posts[name].iloc[0]] for name in ("image_hash", "image")} | {"queries": [queries]})
 
 
 def decode(row: dict[str, Any]) -> dict[str, Any]:
-    """Opens a picture; one that can't be opened goes on as none."""
+    """Opens an image; one that can't be opened goes on as none."""
     try:
-        return {**row, "pixels": np.asarray(open_picture(row["image"], row["image"])), "error": ""}
+        return {**row, "pixels": np.asarray(open_image(row["image"], row["image"])), "error": ""}
     except ValueError as error:
         return {**row, "pixels": np.zeros((0, 0, 3), np.uint8), "error": str(error)}
 
@@ -146,7 +146,7 @@ def main() -> None:
     faults.sort(key=lambda fault: str(fault["id"]))  # a join gives no order
     report = "".join(json.dumps(fault, ensure_ascii=False) + "\n" for fault in faults)
     (args.output / "report.jsonl").write_text(report, encoding="utf-8")
-    print(f"{posts.count():,} posts, {results.count():,} distinct pictures, {len(faults):,} faults; {args.output}")
+    print(f"{posts.count():,} posts, {results.count():,} distinct images, {len(faults):,} faults; {args.output}")
 
 
 if __name__ == "__main__":

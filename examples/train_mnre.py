@@ -88,7 +88,7 @@ def main() -> None:
         bf16=args.bf16,
     )
 
-    # 6. The vision encoder is frozen: what it makes of a picture can be computed once, and kept.
+    # 6. The vision encoder is frozen: what it makes of an image can be computed once, and kept.
     features = None
     if args.vision_features is not None:
         features = features_for(model, processor, dataset, args.vision_features, args.features_dtype, arguments.device)

@@ -52,9 +52,9 @@ class TGDIConfig(PreTrainedConfig):
             Configuration of any vision transformer that returns hidden states (clip_vision_model, vit, dinov2,
             dinov3_vit, siglip_vision_model, ...).
         num_objects (`int`, *optional*, defaults to 3):
-            The largest number m of object pictures beside the whole image.
+            The largest number m of object images beside the whole image.
         prompt_grid (`int`, *optional*, defaults to 1):
-            A picture becomes `prompt_grid ** 2` prompt tokens: 1 is the global average pooling of Eq. 1.
+            An image becomes `prompt_grid ** 2` prompt tokens: 1 is the global average pooling of Eq. 1.
         fusion_lambda (`float`, *optional*, defaults to 0.5):
             The weight λ of the text-oriented states in Eq. 14.
         classifier_dropout (`float`, *optional*, defaults to 0.01):
@@ -82,7 +82,7 @@ class TGDIConfig(PreTrainedConfig):
             Whether the gate of Eq. 10 weighs the values of the visual prompts in Eq. 6, too, and not f_1 alone in
             Eq. 11, past which Eq. 14 adds f_1 as it is. `False` is the paper.
         matching_loss_weight (`float`, *optional*, defaults to 0.0):
-            The weight, in training, of a loss that teaches the gate of Eq. 10 to tell the pictures of a post from those
+            The weight, in training, of a loss that teaches the gate of Eq. 10 to tell the images of a post from those
             of another one in the batch. 0 is the paper, whose gate learns from the relations alone.
         branch_consistency_weight (`float`, *optional*, defaults to 0.0):
             The weight, in training, of a loss that keeps the two branches of Eq. 14 from contradicting each other.
@@ -415,7 +415,7 @@ class TGDIConfig(PreTrainedConfig):
 
     @property
     def uses_vision(self) -> bool:
-        """Whether any mechanism looks at the pictures; if none does, the model has no vision encoder."""
+        """Whether any mechanism looks at the images; if none does, the model has no vision encoder."""
         return self.use_cross_modal_interaction or self.use_matching_gate
 
 

@@ -4,24 +4,24 @@ import torch
 from torch import nn
 from transformers.activations import ACT2FN
 
-from .tgdi_inputs import Pictures, on_device_of
+from .tgdi_inputs import Images, on_device_of
 
 
-def matching_loss(own: torch.Tensor, other: torch.Tensor, pictures: Pictures) -> torch.Tensor:
+def matching_loss(own: torch.Tensor, other: torch.Tensor, images: Images) -> torch.Tensor:
     r"""
-    Binary cross-entropy of "these pictures belong to this text", whose probability is the mean of the gate. Not in the
+    Binary cross-entropy of "these images belong to this text", whose probability is the mean of the gate. Not in the
     paper.
 
     Args:
-        own, other (`torch.Tensor`): m, `(B, d)`, for the pictures of each post and for those of the post before it.
-        pictures (`Pictures`): Those of the posts.
+        own, other (`torch.Tensor`): m, `(B, d)`, for the images of each post and for those of the post before it.
+        images (`Images`): Those of the posts.
 
     Returns:
-        `torch.Tensor`: The mean over posts with a picture of their own and another one before them; 0 without such.
+        `torch.Tensor`: The mean over posts with an image of their own and another one before them; 0 without such.
     """
-    before = pictures.before()
-    # Rows of one post that is listed with several pairs have the same picture, shared in the batch or not.
-    usable = pictures.mask[:, 0] & before.mask[:, 0] & ~pictures.same_as(before)  # (B,)
+    before = images.shifted_negatives()
+    # Rows of one post that is listed with several pairs have the same image, shared in the batch or not.
+    usable = images.mask[:, 0] & before.mask[:, 0] & ~images.same_as(before)  # (B,)
     p_own, p_other = (m.float().mean(dim=1).clamp(1e-6, 1 - 1e-6) for m in (own, other))
     losses = -(p_own.log() + (1 - p_other).log()) / 2
     usable = on_device_of(usable, losses)
@@ -62,7 +62,7 @@ class TextSelfAttention(nn.Module):
 
 class MatchingGate(nn.Module):
     r"""
-    Compares every patch of a post's pictures with every token of its text and turns the match into a gate.
+    Compares every patch of a post's images with every token of its text and turns the match into a gate.
 
     Args:
         config (`TGDIConfig`): The model's configuration.
@@ -76,20 +76,20 @@ class MatchingGate(nn.Module):
         self.projection = nn.Linear(d_v, d)
         self.mlp = nn.Sequential(nn.Linear(3 * d, d), ACT2FN["gelu"], nn.Linear(d, d))
 
-    def forward(self, pictures: Pictures, text: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def forward(self, images: Images, text: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         r"""
         Args:
-            pictures (`Pictures`): N distinct pictures of n patches in S slots of B posts.
+            images (`Images`): N distinct images of n patches in S slots of B posts.
             text (`torch.Tensor`): H_s, `(B, L, d)`.
             mask (`torch.Tensor`): `(B, L)`, nonzero where there is a token.
 
         Returns:
-            `tuple`: the gate m `(B, d)`, one in rows without any picture, and the similarity A `(B, S n, L)`, each row
-            of which sums to one over the tokens (to zero where the picture is missing).
+            `tuple`: the gate m `(B, d)`, one in rows without any image, and the similarity A `(B, S n, L)`, each row
+            of which sums to one over the tokens (to zero where the image is missing).
         """
-        patches = self.projection(self.norm(pictures.patches))  # (N, n, d)
-        exists = pictures.mask.repeat_interleave(patches.shape[1], dim=1).unsqueeze(-1).to(patches.dtype)  # (B, S n, 1)
-        patches = patches[pictures.index].flatten(1, 2)  # V: (B, S n, d)
+        patches = self.projection(self.norm(images.patches))  # (N, n, d)
+        exists = images.mask.repeat_interleave(patches.shape[1], dim=1).unsqueeze(-1).to(patches.dtype)  # (B, S n, 1)
+        patches = patches[images.index].flatten(1, 2)  # V: (B, S n, d)
         scores = self.scale * (patches @ text.transpose(1, 2))  # (B, S n, L)
         scores = scores.masked_fill(~mask.bool()[:, None, :], torch.finfo(scores.dtype).min)
         similarity = scores.softmax(dim=-1) * exists  # Eq. 8
@@ -97,4 +97,4 @@ class MatchingGate(nn.Module):
         parts = torch.cat([patches, context, patches * context], dim=-1)  # (B, S n, 3 d)
         mean = (parts * exists).sum(dim=1) / exists.sum(dim=1).clamp(min=1)  # over the patches that exist
         gate = torch.sigmoid(self.mlp(mean))  # Eq. 10
-        return torch.where(pictures.mask.any(dim=1, keepdim=True), gate, 1.0), similarity
+        return torch.where(images.mask.any(dim=1, keepdim=True), gate, 1.0), similarity

@@ -27,7 +27,7 @@ from .pretrained_towers import (
     without_recording_hooks,
 )
 from .text_oriented import EncoderReference, TextOrientedInteraction
-from .tgdi_inputs import Pictures, TextInputs, on_device_of
+from .tgdi_inputs import Images, TextInputs, on_device_of
 from .tgdi_outputs import TGDIModelOutput, TGDIRelationExtractionOutput
 from .visual_prompts import VisualPrompts, vision_features
 
@@ -233,7 +233,7 @@ class TGDIModel(TGDIPreTrainedModel):
 
     def get_vision_features(self, pixel_values: torch.Tensor) -> torch.Tensor:
         r"""
-        All that the model takes from pictures, to be computed once and given to `forward` as `vision_features`.
+        All that the model takes from images, to be computed once and given to `forward` as `vision_features`.
 
         Args:
             pixel_values (`torch.Tensor`): `(..., 3, H, W)`, any number of leading dimensions, none included.
@@ -243,7 +243,7 @@ class TGDIModel(TGDIPreTrainedModel):
             then the n patches of the last one. Class and register tokens are left out.
         """
         if self.vision_tower is None:
-            raise ValueError("This model looks at no picture: both of its visual mechanisms are switched off.")
+            raise ValueError("This model looks at no image: both of its visual mechanisms are switched off.")
         if pixel_values.dim() < 3 or 0 in pixel_values.shape:
             raise ValueError(
                 f"`pixel_values` has shape {tuple(pixel_values.shape)}; expected (..., 3, H, W), at least one image."
@@ -281,11 +281,11 @@ class TGDIModel(TGDIPreTrainedModel):
             enhanced_input_ids, enhanced_attention_mask, enhanced_token_type_ids (`torch.Tensor`, *optional*):
                 T_e, `(B, L_e)`: T followed by the caption. Absent: T_e is T.
             head_index, tail_index (`torch.LongTensor`): `(B,)`, the opening markers of head and tail in T and T_e.
-            pixel_values (`torch.FloatTensor`, *optional*): The pictures of each post, `(B, S, 3, H, W)`, or with
-                `image_index` the distinct pictures of the batch, `(N, 3, H, W)`. Absent: no post has a picture.
+            pixel_values (`torch.FloatTensor`, *optional*): The images of each post, `(B, S, 3, H, W)`, or with
+                `image_index` the distinct images of the batch, `(N, 3, H, W)`. Absent: no post has an image.
             vision_features (`torch.FloatTensor`, *optional*): `get_vision_features(pixel_values)`, instead of it.
-            image_mask (`torch.Tensor`, *optional*): `(B, S)`, nonzero where there is a picture; all by default.
-            image_index (`torch.LongTensor`, *optional*): `(B, S)`, which distinct picture stands where.
+            image_mask (`torch.Tensor`, *optional*): `(B, S)`, nonzero where there is an image; all by default.
+            image_index (`torch.LongTensor`, *optional*): `(B, S)`, which distinct image stands where.
             output_hidden_states (`bool`, `int` or `list[int]`, *optional*): Return the hidden states of both passes.
                 Numbers select states in each pass, negative ones from its end; the others are `None`.
             output_attentions (`bool`, *optional*): Return the attention weights of both passes; needs
@@ -322,22 +322,22 @@ class TGDIModel(TGDIPreTrainedModel):
             {"text": text} if enhanced is text else {"text": text, "enhanced text": enhanced},
         )
         posts = text.mask.shape[0]
-        pictures = self._pictures(pixel_values, vision_features, image_mask, image_index, batch_size=posts)
+        images = self._images(pixel_values, vision_features, image_mask, image_index, batch_size=posts)
 
-        prompts, vision_gates = self._visual_prompts(pictures)  # Eq. 1-3, 5
+        prompts, vision_gates = self._visual_prompts(images)  # Eq. 1-3, 5
         alike = enhanced is text and prompts is None  # without prompts and captions both passes are one and the same
         plain = h_s = None
-        if self.text_oriented is not None or (self.matching_gate is not None and pictures is not None):
+        if self.text_oriented is not None or (self.matching_gate is not None and images is not None):
             plain = self._encode(text, **(record if alike else {}))  # H: (B, L, d)
             h_s = self.self_attention(plain.last_hidden_state, text.mask)  # Eq. 7
-        gate, similarity = self._matching_gate(pictures, h_s, text.mask)  # Eq. 8-10: Text Modulated Matching Gate
+        gate, similarity = self._matching_gate(images, h_s, text.mask)  # Eq. 8-10: Text Modulated Matching Gate
         if self.config.gate_visual_prompts and prompts is not None:
             prompts.weigh_values(gate)
         # Eq. 4, 6: Cross-Modal Interaction
         cross_modal = plain if alike and plain is not None else self._encode(enhanced, prompts, **record)
         f_1 = cross_modal.last_hidden_state  # (B, L_e, d)
         f_2 = f_1 if gate is None else on_device_of(gate, f_1).unsqueeze(1) * f_1  # Eq. 11
-        mismatch = self._matching_loss(gate, pictures, h_s, text.mask)
+        mismatch = self._matching_loss(gate, images, h_s, text.mask)
         f_3 = toi_hidden_states = toi_attentions = None
         if self.text_oriented is not None:  # Eq. 12, 13: Text-Oriented Interaction
             f_3, toi_hidden_states, toi_attentions = self.text_oriented(
@@ -381,20 +381,20 @@ class TGDIModel(TGDIPreTrainedModel):
         states = selected_layers(output_hidden_states, self.config.text_config.num_hidden_layers + 1)
         return {"output_hidden_states": states, "output_attentions": output_attentions}
 
-    def _pictures(self, pixel_values, vision_features, image_mask, image_index, batch_size: int) -> Pictures | None:
-        """Checks the visual inputs and brings their forms to one: distinct pictures and an index into them."""
+    def _images(self, pixel_values, vision_features, image_mask, image_index, batch_size: int) -> Images | None:
+        """Checks the visual inputs and brings their forms to one: distinct images and an index into them."""
         if self.vision_tower is None:
             return None
         if pixel_values is None and vision_features is None:
             if image_mask is not None or image_index is not None:
                 raise ValueError(
                     "There is an `image_mask` or `image_index`, but there are neither `pixel_values` nor "
-                    "`vision_features`: give these, or leave out the others where no post has a picture."
+                    "`vision_features`: give these, or leave out the others where no post has an image."
                 )
-            return self._blank_pictures(batch_size) if trains_with_other_processes(self) else None
+            return self._blank_images(batch_size) if trains_with_other_processes(self) else None
         if image_index is not None and getattr(self, "_is_replica", False):
             raise ValueError(
-                "`nn.DataParallel` cuts a batch into pieces, which can't share pictures by `image_index`. Start one "
+                "`nn.DataParallel` cuts a batch into pieces, which can't share images by `image_index`. Start one "
                 "process a GPU with `accelerate launch`, or use `TGDICollator(processor, share_images=False)`."
             )
         if pixel_values is not None and vision_features is not None:
@@ -407,8 +407,8 @@ class TGDIModel(TGDIPreTrainedModel):
         if given.dim() != expected_dims:
             raise ValueError(
                 f"`{name}` has shape {tuple(given.shape)}; expected {expected_dims} dimensions "
-                f"{'with' if image_index is not None else 'without'} `image_index`: one row a post with its pictures "
-                "in the second dimension, or the distinct pictures of the batch and an `image_index`."
+                f"{'with' if image_index is not None else 'without'} `image_index`: one row a post with its images "
+                "in the second dimension, or the distinct images of the batch and an `image_index`."
             )
         if 0 in given.shape:
             raise ValueError(
@@ -424,12 +424,12 @@ class TGDIModel(TGDIPreTrainedModel):
             image_mask = torch.ones_like(image_index)
         if image_index.shape != image_mask.shape or image_index.shape[0] != batch_size:
             raise ValueError(
-                f"The pictures of {batch_size} posts need one `image_mask` and one `image_index` entry a slot; got "
-                f"{tuple(image_mask.shape)} for the mask and {tuple(image_index.shape)} for the pictures."
+                f"The images of {batch_size} posts need one `image_mask` and one `image_index` entry a slot; got "
+                f"{tuple(image_mask.shape)} for the mask and {tuple(image_index.shape)} for the images."
             )
         if image_index.shape[1] > 1 + self.config.num_objects:
             raise ValueError(
-                f"Got {image_index.shape[1]} pictures a post; this model has `num_objects={self.config.num_objects}`, "
+                f"Got {image_index.shape[1]} images a post; this model has `num_objects={self.config.num_objects}`, "
                 f"so at most {1 + self.config.num_objects} with the whole image."
             )
         image_mask = on_device_of(image_mask, features).bool()
@@ -448,11 +448,11 @@ class TGDIModel(TGDIPreTrainedModel):
         """How many of the features of an image are pooled ones, c · G; the others are patches."""
         return (self.config.vision_config.num_hidden_layers + 1) * self.config.prompt_grid**2
 
-    def _from_features(self, features: torch.Tensor, index: torch.Tensor, mask: torch.Tensor) -> Pictures:
+    def _from_features(self, features: torch.Tensor, index: torch.Tensor, mask: torch.Tensor) -> Images:
         pooled = features[:, : self._num_pooled].unflatten(1, (-1, self.config.prompt_grid**2))  # (N, c, G, d_v)
-        return Pictures(pooled, features[:, self._num_pooled :], index, mask)
+        return Images(pooled, features[:, self._num_pooled :], index, mask)
 
-    def _blank_pictures(self, batch_size: int) -> Pictures:
+    def _blank_images(self, batch_size: int) -> Images:
         """One image that no post has: every visual weight gets a gradient, and each of them is zero."""
         if any(parameter.requires_grad for parameter in self.vision_tower.parameters()):
             features = self.get_vision_features(blank_image(self.config.vision_config, self.device))
@@ -463,31 +463,31 @@ class TGDIModel(TGDIPreTrainedModel):
         return self._from_features(features, index, index.bool())
 
     def _check_index(self, image_index: torch.Tensor, count: int) -> None:
-        """Looks for pictures that are not there; not in a graph or on an accelerator, which would have to wait."""
+        """Looks for images that are not there; not in a graph or on an accelerator, which would have to wait."""
         if torch.compiler.is_compiling() or torch.jit.is_tracing() or image_index.device.type != "cpu":
             return
         outside = image_index[(image_index < 0) | (image_index >= count)]
         if outside.shape[0]:
-            raise ValueError(f"`image_index` names picture {int(outside[0])}, but there are only 0 to {count - 1}.")
+            raise ValueError(f"`image_index` names image {int(outside[0])}, but there are only 0 to {count - 1}.")
 
-    def _visual_prompts(self, pictures: Pictures | None) -> tuple[PrefixCache | None, torch.Tensor | None]:
-        if self.visual_prompts is None or pictures is None:
+    def _visual_prompts(self, images: Images | None) -> tuple[PrefixCache | None, torch.Tensor | None]:
+        if self.visual_prompts is None or images is None:
             return None, None
-        return self.visual_prompts(pictures)
+        return self.visual_prompts(images)
 
-    def _matching_gate(self, pictures, h_s, mask) -> tuple[torch.Tensor | None, torch.Tensor | None]:
+    def _matching_gate(self, images, h_s, mask) -> tuple[torch.Tensor | None, torch.Tensor | None]:
         if self.matching_gate is None:
             return None, None
-        if pictures is None:
+        if images is None:
             return torch.ones(
                 mask.shape[0], self.config.text_config.hidden_size, dtype=self.dtype, device=mask.device
             ), None
-        return self.matching_gate(pictures, h_s, mask)
+        return self.matching_gate(images, h_s, mask)
 
-    def _matching_loss(self, gate, pictures, h_s, mask) -> torch.Tensor | None:
-        if not (self.training and self.config.matching_loss_weight) or self.matching_gate is None or pictures is None:
+    def _matching_loss(self, gate, images, h_s, mask) -> torch.Tensor | None:
+        if not (self.training and self.config.matching_loss_weight) or self.matching_gate is None or images is None:
             return None
-        return matching_loss(gate, self.matching_gate(pictures.before(), h_s, mask)[0], pictures)
+        return matching_loss(gate, self.matching_gate(images.shifted_negatives(), h_s, mask)[0], images)
 
     def _encode(self, text: TextInputs, prefix: PrefixCache | None = None, **kwargs):
         """The text encoder on one of the two texts, with a prefix in front of the keys and values of every layer."""

@@ -1,4 +1,4 @@
-"""What the mechanisms of TGDI hand to each other: one text, and the pictures of a batch."""
+"""What the mechanisms of TGDI hand to each other: one text, and the images of a batch."""
 
 from typing import NamedTuple
 
@@ -34,15 +34,15 @@ class TextInputs:
         self.mask = given.new_ones(given.shape[:2], dtype=torch.long) if mask is None else mask
 
 
-class Pictures(NamedTuple):
+class Images(NamedTuple):
     r"""
-    The distinct pictures of a batch, and which of them stands in which of the S slots of a post.
+    The distinct images of a batch, and which of them stands in which of the S slots of a post.
 
     Args:
         pooled (`torch.Tensor`): `(N, c, G, d_v)`, the pooled tokens of every vision layer.
         patches (`torch.Tensor`): `(N, n, d_v)`, the patches of the last vision layer.
-        index (`torch.Tensor`): `(B, S)`, into the N pictures; anything where `mask` is false.
-        mask (`torch.Tensor`): `(B, S)`, true where a post has a picture.
+        index (`torch.Tensor`): `(B, S)`, into the N images; anything where `mask` is false.
+        mask (`torch.Tensor`): `(B, S)`, true where a post has an image.
     """
 
     pooled: torch.Tensor
@@ -50,12 +50,12 @@ class Pictures(NamedTuple):
     index: torch.Tensor
     mask: torch.Tensor
 
-    def before(self) -> "Pictures":
-        """The same with the pictures of the post before in the place of each post's own; the first has the last's."""
+    def shifted_negatives(self) -> "Images":
+        """The same with the images of the post before in the place of each post's own; the first has the last's."""
         return self._replace(index=self.index.roll(1, dims=0), mask=self.mask.roll(1, dims=0))
 
-    def same_as(self, other: "Pictures") -> torch.Tensor:
-        """`(B,)`: whether the first picture of each post is that of the other, by what it looks like."""
-        own, others = (pictures.patches[pictures.index[:, 0]] for pictures in (self, other))
-        # Kernels round differently from row to row; other pictures differ by about what they are.
+    def same_as(self, other: "Images") -> torch.Tensor:
+        """`(B,)`: whether the first image of each post is that of the other, by what it looks like."""
+        own, others = (images.patches[images.index[:, 0]] for images in (self, other))
+        # Kernels round differently from row to row; other images differ by about what they are.
         return (own - others).abs().mean(dim=(1, 2)) < 0.01 * own.abs().mean(dim=(1, 2))

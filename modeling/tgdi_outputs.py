@@ -9,20 +9,20 @@ from transformers.utils import ModelOutput
 @dataclass
 class TGDIModelOutput(ModelOutput):
     r"""
-    Output of `TGDIModel`. B posts of L tokens (L_e with the caption), S = 1 + objects pictures a post of n patches
+    Output of `TGDIModel`. B posts of L tokens (L_e with the caption), S = 1 + objects images a post of n patches
     each, N = S · n, d the width of the text encoder.
 
     Args:
         entity_states (`torch.Tensor` of shape `(B, 2 d)`):
             R of Eq. 14 at the opening markers of head and tail, side by side: what the classifier reads.
         matching_gate (`torch.Tensor` of shape `(B, d)`, *optional*):
-            m of Eq. 10, in [0, 1]; one for posts without a picture. Absent when the gate is switched off.
+            m of Eq. 10, in [0, 1]; one for posts without an image. Absent when the gate is switched off.
         similarity (`torch.Tensor` of shape `(B, N, L)`, *optional*):
-            A of Eq. 8, patch × token, pictures in order and patches row by row. Absent when no post has a picture.
+            A of Eq. 8, patch × token, images in order and patches row by row. Absent when no post has an image.
         vision_gates (`torch.Tensor` of shape `(B, S, layers, c)`, *optional*):
-            g of Eq. 3, the weight of each of c vision layers in each text layer. Absent when no post has a picture.
+            g of Eq. 3, the weight of each of c vision layers in each text layer. Absent when no post has an image.
         matching_loss (`torch.Tensor` of shape `()`, *optional*):
-            In training with `config.matching_loss_weight`, for batches with a picture.
+            In training with `config.matching_loss_weight`, for batches with an image.
         cross_modal_last_hidden_state (`torch.Tensor` of shape `(B, L_e, d)`):
             f_1 of Eq. 6, before the gate.
         text_oriented_last_hidden_state (`torch.Tensor` of shape `(B, L, d)`, *optional*):

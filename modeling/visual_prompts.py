@@ -5,16 +5,16 @@ from torch import nn
 from transformers.activations import ACT2FN
 
 from .prefix_attention import PrefixCache, PrefixProjection
-from .tgdi_inputs import Pictures, on_device_of
+from .tgdi_inputs import Images, on_device_of
 
 
 def grid_pool(patches: torch.Tensor, rows: int, grid: int) -> torch.Tensor:
     r"""
-    Averages the patches of a picture down to `grid × grid` cells; 1 is the global average pooling of Eq. 1.
+    Averages the patches of an image down to `grid × grid` cells; 1 is the global average pooling of Eq. 1.
 
     Args:
         patches (`torch.Tensor`): `(N, n, d_v)`, row by row from the top left.
-        rows (`int`): How many rows of patches the picture has; divides n.
+        rows (`int`): How many rows of patches the image has; divides n.
         grid (`int`): Cells a side.
 
     Returns:
@@ -28,7 +28,7 @@ def grid_pool(patches: torch.Tensor, rows: int, grid: int) -> torch.Tensor:
 
 def vision_features(tower: nn.Module, images: torch.Tensor, grid: int) -> torch.Tensor:
     r"""
-    All that TGDI takes from pictures.
+    All that TGDI takes from images.
 
     Args:
         tower (`PreTrainedModel`): A vision encoder that returns hidden states, without what stands behind them.
@@ -81,19 +81,19 @@ class VisualPrompts(nn.Module):
         self.activation = nn.LeakyReLU()
         self.prefix = PrefixProjection(d, self.num_text_layers)
 
-    def forward(self, pictures: Pictures) -> tuple[PrefixCache, torch.Tensor]:
+    def forward(self, images: Images) -> tuple[PrefixCache, torch.Tensor]:
         r"""
         Args:
-            pictures (`Pictures`): N distinct pictures in S slots of B posts.
+            images (`Images`): N distinct images in S slots of B posts.
 
         Returns:
             `tuple`: the prefix of S · G visual prompts a layer, and the vision gates `(B, S, layers, c)`.
         """
-        features = self.conv(self.mlp(self.norm(pictures.pooled)))  # Eq. 1: (N, c, G, d)
+        features = self.conv(self.mlp(self.norm(images.pooled)))  # Eq. 1: (N, c, G, d)
         scores = self.activation(self.gate(features.mean(dim=(1, 2))))  # Eq. 2
         gates = scores.unflatten(-1, (self.num_text_layers, -1)).softmax(dim=-1)  # Eq. 3: (N, layers, c)
         mixed = torch.einsum("nlc,ncgd->nlgd", gates, features)  # Ṽ_l: (N, layers, G, d)
         prefix = on_device_of(self.prefix(mixed), mixed)
-        prompts = prefix[pictures.index].transpose(1, 2).flatten(2, 3)  # Eq. 5: (B, layers, S G, 2 d)
-        mask = pictures.mask.repeat_interleave(mixed.shape[2], dim=1)  # (B, S G)
-        return PrefixCache(prompts, mask, self.num_heads), gates[pictures.index]
+        prompts = prefix[images.index].transpose(1, 2).flatten(2, 3)  # Eq. 5: (B, layers, S G, 2 d)
+        mask = images.mask.repeat_interleave(mixed.shape[2], dim=1)  # (B, S G)
+        return PrefixCache(prompts, mask, self.num_heads), gates[images.index]

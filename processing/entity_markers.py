@@ -122,7 +122,7 @@ def cut_at_markers(text: str, head: tuple[int, int], tail: tuple[int, int]) -> t
     return segments, [cut[-1] for cut in cuts]
 
 
-def shorten(ids: list[int], entities: Sequence[tuple[int, int]], budget: int) -> list[int]:
+def truncate_around_entities(ids: list[int], entities: Sequence[tuple[int, int]], budget: int) -> list[int]:
     r"""
     Shortens a text around its entities.
 

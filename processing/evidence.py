@@ -21,12 +21,12 @@ def similarity_maps(similarity: torch.Tensor, exists: torch.Tensor, tokens: int,
     r"""
     Args:
         similarity (`torch.Tensor`): A of Eq. 8 for one post, `(S n, L)`.
-        exists (`torch.Tensor`): `(S,)`, true for the slots that have a picture.
+        exists (`torch.Tensor`): `(S,)`, true for the slots that have an image.
         tokens: How many of the L tokens the post has.
-        grid: Rows and columns of patches of a picture.
+        grid: Rows and columns of patches of an image.
 
     Returns:
-        `torch.Tensor`: `(pictures, rows, columns, tokens)`; each patch's shares of the tokens sum to one.
+        `torch.Tensor`: `(images, rows, columns, tokens)`; each patch's shares of the tokens sum to one.
     """
     return similarity[:, :tokens].unflatten(0, (-1, *grid))[exists]
 

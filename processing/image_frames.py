@@ -42,7 +42,7 @@ def to_rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I;16"):
         image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
     if image.mode in ("I", "F"):
-        raise ValueError(f"mode {image.mode} has no fixed range of values; convert the picture to 8 or 16 bits.")
+        raise ValueError(f"mode {image.mode} has no fixed range of values; convert the image to 8 or 16 bits.")
     if image.has_transparency_data:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)

@@ -1,4 +1,4 @@
-"""Opening, checking and cutting pictures, whatever form they come in."""
+"""Opening, checking and cutting images, whatever form they come in."""
 
 import errno
 import hashlib
@@ -16,29 +16,29 @@ from .image_sources import as_source, is_open_file, path_advice, short_name
 from .invalid_post import blaming
 from .pillow import Image, UnidentifiedImageError
 
-# A picture of more pixels is refused before it is decoded: where PIL begins to warn, about 0.25 GiB in memory.
+# An image of more pixels is refused before it is decoded: where PIL begins to warn, about 0.25 GiB in memory.
 MAX_IMAGE_PIXELS = 89_478_485
 # Image processors that scale the shorter side to 224 pixels would make gigabytes of a narrower strip.
 MAX_SIDE_RATIO = 1000
 
 
 def is_box(value: Any) -> bool:
-    """Whether an object is given as a box `(x0, y0, x1, y1)` rather than as a picture of its own."""
+    """Whether an object is given as a box `(x0, y0, x1, y1)` rather than as an image of its own."""
     if isinstance(value, np.ndarray | torch.Tensor):
         return value.ndim == 1
     return isinstance(value, list | tuple) and all(isinstance(number, int | float | np.number) for number in value)
 
 
-class PictureBatch:
+class ImageBatch:
     r"""
-    The distinct pictures of a batch, and the boxes to cut out of them.
+    The distinct images of a batch, and the boxes to cut out of them.
 
-    Two pictures are the same if they are the same Python object, have the same path or the same encoded bytes; two
-    boxes if they are equal and on the same picture. Each picture is decoded once, and only one is in memory at a time.
+    Two images are the same if they are the same Python object, have the same path or the same encoded bytes; two
+    boxes if they are equal and on the same image. Each image is decoded once, and only one is in memory at a time.
     """
 
     def __init__(self):
-        self._pictures = {}  # key -> (source, where, field, {box or None: (number, where)})
+        self._images = {}  # key -> (source, where, field, {box or None: (number, where)})
         self._keys = {}  # of sources that came before, by identity, and they themselves: it would go to others else
         self._parts = []  # (key, box or None) of every number
 
@@ -46,7 +46,7 @@ class PictureBatch:
         return len(self._parts)
 
     def __iter__(self) -> Iterator[tuple[Hashable, tuple | None]]:
-        """The key of the picture and the box (`None` for all of it) of every number; a key for what comes of it."""
+        """The key of the image and the box (`None` for all of it) of every number; a key for what comes of it."""
         return iter(self._parts)
 
     def add(self, source: Any, where: str, field: str = "image") -> tuple[Hashable, int]:
@@ -55,29 +55,29 @@ class PictureBatch:
             source: A PIL image; a path; the bytes of a file; an array of shape (height, width), (height, width,
                 channels) or (channels, height, width), unsigned bytes or floats from 0 to 1; or a mapping with `bytes`
                 or `path` as `datasets` stores images.
-            where: Names the picture in messages.
+            where: Names the image in messages.
             field: The key of the post that it comes from.
 
         Returns:
-            A key that is equal for equal pictures, for `add_box`, and the picture's number in the batch.
+            A key that is equal for equal images, for `add_box`, and the image's number in the batch.
         """
-        if id(source) not in self._keys:  # all pairs of a post have one picture: its bytes are digested once
+        if id(source) not in self._keys:  # all pairs of a post have one image: its bytes are digested once
             with blaming(field):
-                self._keys[id(source)] = picture_key(source, where), source
+                self._keys[id(source)] = image_key(source, where), source
         key = self._keys[id(source)][0]
-        if key not in self._pictures:
-            self._pictures[key] = (source, where, field, {})
+        if key not in self._images:
+            self._images[key] = (source, where, field, {})
         return key, self._number(key, None, where)
 
     def add_box(self, key: Hashable, box: Any, where: str) -> int:
         r"""
         Args:
-            key: Of the picture, from `add`.
-            box: `(x0, y0, x1, y1)` in pixels of the upright picture; what stands out beyond it is cut off.
+            key: Of the image, from `add`.
+            box: `(x0, y0, x1, y1)` in pixels of the upright image; what stands out beyond it is cut off.
             where: Names the object in messages.
 
         Returns:
-            The number of that part of the picture in the batch.
+            The number of that part of the image in the batch.
         """
         with blaming("objects"):
             return self._number(key, _checked_box(box, where), where)
@@ -91,30 +91,30 @@ class PictureBatch:
             known: Parts, as iteration gives them, that are not wanted.
 
         Yields:
-            For each picture the parts that are wanted of it, and their RGB images.
+            For each image the parts that are wanted of it, and their RGB images.
 
         Raises:
-            InvalidPost: What is there is not a picture, is damaged or too large, or a box lies outside.
+            InvalidPost: What is there is not an image, is damaged or too large, or a box lies outside.
         """
-        for key, (source, where, field, parts) in self._pictures.items():
+        for key, (source, where, field, parts) in self._images.items():
             wanted = {box: place for box, (_, place) in parts.items() if (key, box) not in known}
             if not wanted:
                 continue
             with blaming(field):
-                picture = open_picture(source, where, max_pixels)
+                image = open_image(source, where, max_pixels)
             images = []
             for box, place in wanted.items():
                 with blaming(field if box is None else "objects"):
-                    images.append(crop(picture, box, place))
+                    images.append(crop(image, box, place))
             yield [(key, box) for box in wanted], images
 
     def sources(self) -> Iterator[tuple[Any, str, dict[tuple | None, int]]]:
-        """For each picture where it comes from, its name in messages, and the number of every part that is wanted."""
-        for source, where, _, parts in self._pictures.values():
+        """For each image where it comes from, its name in messages, and the number of every part that is wanted."""
+        for source, where, _, parts in self._images.values():
             yield source, where, {box: number for box, (number, _) in parts.items()}
 
     def _number(self, key: Hashable, box: tuple | None, where: str) -> int:
-        parts = self._pictures[key][-1]
+        parts = self._images[key][-1]
         if box not in parts:
             parts[box] = (len(self._parts), where)
             self._parts.append((key, box))
@@ -138,20 +138,20 @@ class UnreadableFile(ValueError):
     """A file that can't be read, here and now: it is not there, or the system refuses. Its content is not to blame."""
 
 
-def open_picture(source: Any, where: str, max_pixels: int = MAX_IMAGE_PIXELS) -> Image.Image:
+def open_image(source: Any, where: str, max_pixels: int = MAX_IMAGE_PIXELS) -> Image.Image:
     r"""
     Args:
-        source: As for `PictureBatch.add`.
-        where: Names the picture in messages.
+        source: As for `ImageBatch.add`.
+        where: Names the image in messages.
         max_pixels: Larger files are refused before they are decoded.
 
     Returns:
-        The picture in RGB: the first frame, upright, transparent parts on white. `source` is left as it is. A PIL image
+        The image in RGB: the first frame, upright, transparent parts on white. `source` is left as it is. A PIL image
         that was copied, pickled or closed has one frame, the one that it showed then.
 
     Raises:
         UnreadableFile: The file can't be read.
-        ValueError: What is there is not a picture, is damaged or too large.
+        ValueError: What is there is not an image, is damaged or too large.
     """
     source = as_source(source)
     if isinstance(source, np.ndarray | torch.Tensor):
@@ -168,7 +168,7 @@ def open_picture(source: Any, where: str, max_pixels: int = MAX_IMAGE_PIXELS) ->
     except FileNotFoundError:
         raise UnreadableFile(f"{where}: there is no such file. {path_advice(file)}") from None
     except UnidentifiedImageError:
-        raise ValueError(f"{where} is not a picture in any format that PIL knows.") from None
+        raise ValueError(f"{where} is not an image in any format that PIL knows.") from None
     except Image.DecompressionBombError as error:
         raise ValueError(
             f"{where}: {error} It was not decoded. Shrink it; or, if you trust it, raise `max_image_pixels` of the "
@@ -178,20 +178,20 @@ def open_picture(source: Any, where: str, max_pixels: int = MAX_IMAGE_PIXELS) ->
         if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
             raise UnreadableFile(f"{where}: the path is too long. {path_advice(file)}") from None
         _refuse_unreadable(error, where)
-        raise ValueError(f"{where} can't be opened as a picture: {error}") from error
+        raise ValueError(f"{where} can't be opened as an image: {error}") from error
     with image:
         return _decoded(image, where, max_pixels)
 
 
-def crop(picture: Image.Image, box: tuple[float, float, float, float] | None, where: str) -> Image.Image:
+def crop(image: Image.Image, box: tuple[float, float, float, float] | None, where: str) -> Image.Image:
     r"""
-    Cuts a box out of a picture, every pixel that it touches; `None` is the whole picture.
+    Cuts a box out of an image, every pixel that it touches; `None` is the whole image.
 
     Raises:
-        ValueError: No pixel of the picture lies in the box, the box is in fractions of the picture, or what is cut out
+        ValueError: No pixel of the image lies in the box, the box is in fractions of the image, or what is cut out
             is a strip.
     """
-    part = picture if box is None else picture.crop(_pixels_of(box, picture.size, where))
+    part = image if box is None else image.crop(_pixels_of(box, image.size, where))
     _check_shape(part.size, where)
     return part
 
@@ -200,7 +200,7 @@ def check_box(box: Any, size: Sequence[int], where: str) -> None:
     r"""
     Args:
         box: `(x0, y0, x1, y1)`.
-        size: Width and height of the upright picture.
+        size: Width and height of the upright image.
         where: Names the box in messages.
 
     Raises:
@@ -215,7 +215,7 @@ def _pixels_of(box: tuple[float, float, float, float], size: Sequence[int], wher
     width, height = size
     if max(box) <= 1 < max(size):
         raise ValueError(
-            f"{where}: the box {list(box)} seems to be in fractions of the picture, {width} × {height}; expected "
+            f"{where}: the box {list(box)} seems to be in fractions of the image, {width} × {height}; expected "
             "pixels: multiply by its width and height."
         )
     x0, y0, x1, y1 = box
@@ -223,14 +223,14 @@ def _pixels_of(box: tuple[float, float, float, float], size: Sequence[int], wher
     x1, y1 = min(math.ceil(x1), width), min(math.ceil(y1), height)
     if x0 >= x1 or y0 >= y1:
         raise ValueError(
-            f"{where}: no pixel of the picture, {width} × {height}, lies in the box {list(box)}; expected x0 < x1 and "
-            "y0 < y1, in pixels of the whole upright picture."
+            f"{where}: no pixel of the image, {width} × {height}, lies in the box {list(box)}; expected x0 < x1 and "
+            "y0 < y1, in pixels of the whole upright image."
         )
     return x0, y0, x1, y1
 
 
-def picture_key(source: Any, where: str) -> tuple:
-    """Equal for pictures that are the same Python object, have the same path or the same encoded bytes."""
+def image_key(source: Any, where: str) -> tuple:
+    """Equal for images that are the same Python object, have the same path or the same encoded bytes."""
     source = as_source(source)
     if isinstance(source, Image.Image | np.ndarray | torch.Tensor):
         return "object", _TheSame(source)
@@ -239,7 +239,7 @@ def picture_key(source: Any, where: str) -> tuple:
         if isinstance(content, bytes | bytearray | memoryview):
             return "bytes", hashlib.sha256(content).digest()
         if content is not None:
-            raise ValueError(f"{where}: `bytes` of the picture are {content!r:.80}; expected the bytes of its file.")
+            raise ValueError(f"{where}: `bytes` of the image are {content!r:.80}; expected the bytes of its file.")
         source = source.get("path")
     if isinstance(source, str | os.PathLike):
         return "path", os.fspath(source)
@@ -247,7 +247,7 @@ def picture_key(source: Any, where: str) -> tuple:
     if is_open_file(source):
         found += ", an open file: pass the bytes, `file.read()`, or the path"
     raise ValueError(
-        f"{where}: expected a picture as PIL image, path, array, bytes of a file or mapping with `bytes` or `path` "
+        f"{where}: expected an image as PIL image, path, array, bytes of a file or mapping with `bytes` or `path` "
         f"(or, among objects, a box of four numbers), found {found}."
     )
 
@@ -263,11 +263,11 @@ def _file(source: Any, where: str) -> tuple[Any, str]:
 def _decoded(image: Image.Image, where: str, max_pixels: int) -> Image.Image:
     if image.width * image.height > max_pixels:
         raise ValueError(
-            f"{where}: the picture has {image.width} × {image.height} pixels, more than the limit of {max_pixels:,}, "
+            f"{where}: the image has {image.width} × {image.height} pixels, more than the limit of {max_pixels:,}, "
             "and was not decoded. Shrink it; or, if you trust it, raise `max_image_pixels` of the processor."
         )
     if image.format == "EPS":  # PIL has Ghostscript run it
-        raise ValueError(f"{where} is a program in PostScript and is not run; convert it to a picture.")
+        raise ValueError(f"{where} is a program in PostScript and is not run; convert it to an image.")
     if is_closed_unread(image):
         raise ValueError(
             f"{where}: the file of the {image.format} image was closed before its pixels were read. Call "
@@ -277,7 +277,7 @@ def _decoded(image: Image.Image, where: str, max_pixels: int) -> Image.Image:
         return to_rgb(image)
     except Exception as error:  # decoders raise whatever damaged data leads them to
         _refuse_unreadable(error, where)
-        raise ValueError(f"{where}: the picture is damaged, truncated or of an unknown kind: {error}") from error
+        raise ValueError(f"{where}: the image is damaged, truncated or of an unknown kind: {error}") from error
 
 
 def _refuse_unreadable(error: Exception, where: str) -> None:
@@ -301,10 +301,10 @@ def _from_array(array: np.ndarray | torch.Tensor, where: str) -> Image.Image:
     if np.issubdtype(array.dtype, np.floating):
         finite = np.isfinite(array)
         if not finite.all():
-            raise ValueError(f"{where}: the picture has {(~finite).sum()} values that are NaN or infinite.")
+            raise ValueError(f"{where}: the image has {(~finite).sum()} values that are NaN or infinite.")
         if array.min() < 0 or array.max() > 1:
             raise ValueError(
-                f"{where}: a picture of floats has values from 0 to 1, found {array.min():.3g} to {array.max():.3g}. "
+                f"{where}: an image of floats has values from 0 to 1, found {array.min():.3g} to {array.max():.3g}. "
                 "Convert values from 0 to 255 with `array.astype('uint8')`; normalised pixels can't be used."
             )
         array = np.rint(array.astype(np.float32) * 255).astype(np.uint8)

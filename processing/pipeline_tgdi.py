@@ -54,14 +54,14 @@ DEFAULTS = {
 
 class MultimodalRelationExtractionPipeline(Pipeline):
     r"""
-    Names the relation between two entities of a post, or between all entities of a post, from text and picture.
+    Names the relation between two entities of a post, or between all entities of a post, from text and image.
 
     Args:
         model: A fine-tuned `TGDIForRelationExtraction`.
         processor: Its processor.
         captioner, grounder (*optional*):
             An `ImageCaptioner` and an `ObjectGrounder`, or what else is called as they are. They make the captions and
-            the objects of posts with a picture that come without (`None`; an empty caption or list is kept).
+            the objects of posts with an image that come without (`None`; an empty caption or list is kept).
         options: Any option of a call, as its default.
 
     Example:
@@ -129,11 +129,11 @@ class MultimodalRelationExtractionPipeline(Pipeline):
                   where they are in the text once (or see `ambiguous`), or mappings as token-classification pipelines
                   give them; or instead `entities`, a list of such, for all pairs among them;
                 - and if there are any `image` (path, PIL image, array, or the bytes of a file), `objects` (boxes on the
-                  image, or pictures) and `caption`; and `id`, which is passed on.
+                  image, or images) and `caption`; and `id`, which is passed on.
             batch_size (`int`, defaults to 16): Posts that are read together.
-            rows_per_pass (`int`, defaults to 64): The most pairs in one run of the text encoder; the pictures of a
+            rows_per_pass (`int`, defaults to 64): The most pairs in one run of the text encoder; the images of a
                 batch go through the vision encoder once, whatever the number of pairs.
-            num_workers (`int`, defaults to 0): Threads that open the pictures of the batches to come.
+            num_workers (`int`, defaults to 0): Threads that open the images of the batches to come.
             top_k (`int`, *optional*): The most relations to list in `relations`; by default one, of a multi-label
                 model all that hold.
             drop_none (`bool`, defaults to `False`): Leave pairs without relation out of `pairs`; a post with head and
@@ -161,18 +161,18 @@ class MultimodalRelationExtractionPipeline(Pipeline):
             `head` and `tail` (`text`, `start` and `end` in characters, `type` if given), `relation`, its `score` (a
             probability), `relations` (the best, of a multi-label model those that hold; if none does, `relation` and
             `score` are `None`), and `gate`: the mean of the matching gate, how much of the fused states the text let
-            through, `None` without picture or gate. That of a post with `entities` is `{"pairs": […]}`, with one such
+            through, `None` without image or gate. That of a post with `entities` is `{"pairs": […]}`, with one such
             result for every two; head and tail are in the order of the relation, or if that holds both ways in the
             order of the text. Where something was too long for the model and was cut, `truncated` says what:
             `["text"]`, `["caption"]` or both.
 
             `evidence` adds to each a mapping of what there was when head and tail were read in the order of the result:
-            - `matching_gate`: `mean`, `std`, `quantiles` of Eq. 10; `None` without picture;
-            - `similarity`: A of Eq. 8, an array of shape (pictures, rows, columns, tokens), the image first and then
+            - `matching_gate`: `mean`, `std`, `quantiles` of Eq. 10; `None` without image;
+            - `similarity`: A of Eq. 8, an array of shape (images, rows, columns, tokens), the image first and then
               its objects; `tokens`: the `text` of each, and its mean `similarity` over the image; `regions`: the mean
-              share that the words of `head` and `tail` have in each picture;
+              share that the words of `head` and `tail` have in each image;
             - `branches`: the shares of the two interaction branches in the winner, see `branch_shares`;
-            - `text_only`: `relation` and `score` without picture and caption, by the same rules and for the same order
+            - `text_only`: `relation` and `score` without image and caption, by the same rules and for the same order
               of head and tail.
 
         Raises:
@@ -245,13 +245,13 @@ class MultimodalRelationExtractionPipeline(Pipeline):
         inputs = batch["inputs"]
         if inputs is None:
             return {"posts": batch["posts"]}
-        pictures = self._pictures(inputs)
+        images = self._images(inputs)
         text = {name: value for name, value in inputs.items() if name in TEXT_INPUTS}
         probabilities, text_only, gates, reasons = [], [], [], []
         for start in range(0, len(text["input_ids"]), rows_per_pass):
             rows = slice(start, start + rows_per_pass)
             part = {name: value[rows] for name, value in text.items()}
-            seen = {name: value if name == "vision_features" else value[rows] for name, value in pictures.items()}
+            seen = {name: value if name == "vision_features" else value[rows] for name, value in images.items()}
             outputs = self.model(**part, **seen, output_hidden_states=evidence)
             probabilities.append(labels.probabilities(outputs.logits.float()))
             if outputs.matching_gate is not None:
@@ -264,14 +264,14 @@ class MultimodalRelationExtractionPipeline(Pipeline):
             "posts": batch["posts"],
             "probabilities": torch.cat(probabilities),
             "text_only": torch.cat(text_only) if text_only else None,
-            "gates": torch.cat(gates) if gates and pictures else None,
-            "image_mask": pictures.get("image_mask"),
-            "size": inputs["pixel_values"].shape[-2:] if pictures else None,
+            "gates": torch.cat(gates) if gates and images else None,
+            "image_mask": images.get("image_mask"),
+            "size": inputs["pixel_values"].shape[-2:] if images else None,
             "reasons": reasons,
         }
 
-    def _pictures(self, inputs: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        """What the model takes from the batch's distinct pictures, and which of them is where."""
+    def _images(self, inputs: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """What the model takes from the batch's distinct images, and which of them is where."""
         if "pixel_values" not in inputs or not self.model.config.uses_vision:
             return {}
         features = self.model.get_vision_features(inputs["pixel_values"])
@@ -398,7 +398,7 @@ class MultimodalRelationExtractionPipeline(Pipeline):
         return {**answer, "evidence": {**self._evidence(batch, row, winner), "text_only": without}}
 
     def _gate(self, batch: dict[str, Any], row: int) -> torch.Tensor | None:
-        """m of Eq. 10 where it has seen a picture."""
+        """m of Eq. 10 where it has seen an image."""
         if batch["gates"] is None or not batch["image_mask"][row].any():
             return None
         return batch["gates"][row]
@@ -421,7 +421,7 @@ class MultimodalRelationExtractionPipeline(Pipeline):
             grid = tuple(side // patch for side in batch["size"])
             exists = batch["image_mask"][row].bool()
             maps = similarity_maps(reason["similarity"], exists, len(reason["ids"]), grid)
-            means = maps.mean(dim=(1, 2))  # (pictures, tokens)
+            means = maps.mean(dim=(1, 2))  # (images, tokens)
             regions = [name for name, there in zip(_regions(len(exists)), exists.tolist()) if there]
             shares = [means[:, start:end].sum(dim=1).tolist() for start, end in self._mentions(reason["ids"])]
             evidence["similarity"] = maps.numpy()

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from .entity_mentions import MAX_ENTITIES, Entity, PostText, head_tail_pairs
-from .image_inputs import open_picture, picture_key
+from .image_inputs import image_key, open_image
 from .invalid_post import InvalidPost, blaming
 from .pillow import Image
 from .post_containers import as_mapping_hint
@@ -89,7 +89,7 @@ class PostReader:
             truncation: Whether a text that is too long is cut around its entities; otherwise its post can't be used.
 
         Returns:
-            `posts`: a `Post` each; `inputs`: the tensors of the rows of all that can be used, distinct pictures once,
+            `posts`: a `Post` each; `inputs`: the tensors of the rows of all that can be used, distinct images once,
             or `None` if there are none.
 
         Raises:
@@ -103,7 +103,7 @@ class PostReader:
                 _catching(post, strict, partial(self._open, opened=opened))
             self._add_captions(posts)
             self._add_objects(posts)
-        pixels = None if strict else {}  # each picture is decoded once, however often its batch is tried
+        pixels = None if strict else {}  # each image is decoded once, however often its batch is tried
         try:
             inputs = self._encode(posts, pixels, truncation)
         except InvalidPost:
@@ -156,20 +156,20 @@ class PostReader:
         return inputs
 
     def _open(self, post: Post, opened: dict[Any, Image.Image]) -> None:
-        """Posts with the same picture get the same object, by which the processor knows it again."""
+        """Posts with the same image get the same object, by which the processor knows it again."""
         if post.given.get("image") is not None:
             with blaming("image"):
                 where = f"{post.where}, image"
-                key = picture_key(post.given["image"], where)
+                key = image_key(post.given["image"], where)
                 if key not in opened:
-                    opened[key] = open_picture(post.given["image"], where, self.processor.max_image_pixels)
+                    opened[key] = open_image(post.given["image"], where, self.processor.max_image_pixels)
             post.given = {**post.given, "image": opened[key]}
 
     def _add_captions(self, posts: list[Post]) -> None:
         lacking = _lacking(posts, "caption") if self.captioner and self.processor.use_caption else []
         if lacking:
-            pictures = {id(post.given["image"]): post.given["image"] for post in lacking}
-            captions = dict(zip(pictures, self.captioner([*pictures.values()])))
+            images = {id(post.given["image"]): post.given["image"] for post in lacking}
+            captions = dict(zip(images, self.captioner([*images.values()])))
             for post in lacking:
                 post.added["caption"] = captions[id(post.given["image"])]
 

@@ -19,9 +19,9 @@ from .entity_markers import (
     TAIL_END,
     TAIL_START,
     TextTokenizer,
-    shorten,
+    truncate_around_entities,
 )
-from .image_inputs import MAX_IMAGE_PIXELS, PictureBatch, is_box
+from .image_inputs import MAX_IMAGE_PIXELS, ImageBatch, is_box
 from .invalid_post import InvalidPost
 from .loading_options import processor_options
 from .portable_processor import PortableProcessor
@@ -52,13 +52,13 @@ class TGDIProcessorKwargs(ProcessingKwargs, total=False):
 
 class TGDIProcessor(PortableProcessor):
     r"""
-    Turns posts into the tensors of a TGDI model: text with entity markers, the same text with the caption, pictures.
+    Turns posts into the tensors of a TGDI model: text with entity markers, the same text with the caption, images.
 
     A post that contains a special token or a marker literally ("<s>", "[SEP]", "<head>") keeps it as ordinary text. A
     text that is too long is cut around its entities, after the caption, and a warning says so.
 
     Args:
-        image_processor: That of the vision encoder, or any that makes one `pixel_values` of equal size of each picture.
+        image_processor: That of the vision encoder, or any that makes one `pixel_values` of equal size of each image.
         tokenizer: That of the text encoder. The entity markers are added to it if it lacks them.
         num_objects (`int`, *optional*, defaults to 3):
             The largest number m of objects a post; of more the first are taken.
@@ -68,7 +68,7 @@ class TGDIProcessor(PortableProcessor):
             The longest text with caption, in tokens; by default what the tokenizer says, or 512, and with
             `from_text_vision_pretrained` not more than the text encoder has positions for.
         max_image_pixels (`int`, *optional*, defaults to 89,478,485):
-            A picture of more pixels is refused before it is decoded.
+            An image of more pixels is refused before it is decoded.
 
     Two processors of one checkpoint have the same pickle, whether they were used or not: `datasets.map` recognises a
     function that holds one, and meets its cache.
@@ -240,26 +240,26 @@ class TGDIProcessor(PortableProcessor):
     ) -> BatchFeature:
         r"""
         Args:
-            images: A picture, or one (or `None`) for each post: a PIL image, a path, an array (height × width ×
+            images: An image, or one (or `None`) for each post: a PIL image, a path, an array (height × width ×
                 channels, or channels first; bytes, or floats from 0 to 1) or a mapping with `bytes` or `path`.
             text (`str`, `list[str]` or `list[list[str]]`): One text, several texts, or several lists of words. This and
                 the other columns may also be tuples, arrays, or columns of pandas, Arrow or `datasets`.
             head: The span `[start, end)` of the head entity, or one for each post: characters of the text, or words
                 where words are given. Blanks and invisible characters around an entity are left outside of its markers.
             tail: The same of the tail entity. The two may overlap, nest or coincide.
-            objects: Up to `num_objects` parts of the picture for a post, or for each: boxes `(x0, y0, x1, y1)` in
-                pixels of the upright picture, or pictures of their own. Of more the first are taken.
-            caption (`str`): What an image captioner says of the picture, or one (or `None`) for each post.
+            objects: Up to `num_objects` parts of the image for a post, or for each: boxes `(x0, y0, x1, y1)` in
+                pixels of the upright image, or images of their own. Of more the first are taken.
+            caption (`str`): What an image captioner says of the image, or one (or `None`) for each post.
             share_images (`bool`, *optional*):
-                Return the distinct pictures of the batch once, with an index (what `TGDICollator` does). Pictures are
+                Return the distinct images of the batch once, with an index (what `TGDICollator` does). Images are
                 the same if they are one Python object or have one path or the same encoded bytes.
             row_names (`list[str]`, *optional*):
                 What to call each post in messages (a line of a file, an id); "row 0", "row 1", … by default.
             vision_features (*optional*):
-                Gives what a frozen vision encoder makes of a picture, or of a box on it, so that none is opened; for
+                Gives what a frozen vision encoder makes of an image, or of a box on it, so that none is opened; for
                 example `tgdi_hf.preparation.vision_features.VisionFeatures`.
             known_pixels (*optional*):
-                Filled with what the image processor makes of each picture and box, and read before one is opened: so
+                Filled with what the image processor makes of each image and box, and read before one is opened: so
                 a batch that was refused for one post can be tried without it, and nothing is decoded again. For
                 calls with the same options.
             truncated (*optional*):
@@ -276,7 +276,7 @@ class TGDIProcessor(PortableProcessor):
             - `enhanced_input_ids`, `enhanced_attention_mask`, `enhanced_token_type_ids` `(B, L_e)`: T_e, the same
               followed by the caption; absent if no post has one;
             - `head_index`, `tail_index` `(B,)`: the opening markers, at the same place in both;
-            - `pixel_values` `(B, 1 + num_objects, 3, H, W)` and `image_mask` `(B, 1 + num_objects)`: the picture and
+            - `pixel_values` `(B, 1 + num_objects, 3, H, W)` and `image_mask` `(B, 1 + num_objects)`: the image and
               its objects, zeros where there is none; absent if no post has any. With `share_images` `pixel_values`
               `(N, 3, H, W)`, and `image_index` and `image_mask` `(B, 1 + s)`, s the most objects a post has. With
               `vision_features` its name takes the place of `pixel_values`, and `(tokens, d_v)` that of `(3, H, W)`.
@@ -290,7 +290,7 @@ class TGDIProcessor(PortableProcessor):
         share_images = False if share_images is None else switch("share_images", share_images)
         limit, length, cuts, tensor_type, image_options = self._options(kwargs)
         if text is None:
-            raise ValueError("`text` is missing: every post has a text, and pictures are optional.")
+            raise ValueError("`text` is missing: every post has a text, and images are optional.")
         if isinstance(text, str):
             text, head, tail = [text], [head], [tail]
             row_names = [row_names] if isinstance(row_names, str) else row_names
@@ -303,7 +303,7 @@ class TGDIProcessor(PortableProcessor):
         )
         data = {
             **self._encode_texts(text, head, tail, caption, names, limit, length, cuts, truncated),
-            **self._encode_pictures(images, objects, names, share_images, vision_features, known_pixels, image_options),
+            **self._encode_images(images, objects, names, share_images, vision_features, known_pixels, image_options),
         }
         return BatchFeature(data, tensor_type=tensor_type)
 
@@ -372,7 +372,7 @@ class TGDIProcessor(PortableProcessor):
                     )
                 cut_parts.append("text")
                 entities = (places[HEAD_START], places[HEAD_END]), (places[TAIL_START], places[TAIL_END])
-                ids = shorten(ids, entities, limit - frame.single)
+                ids = truncate_around_entities(ids, entities, limit - frame.single)
                 logger.warning_once(
                     f"A text is longer than {limit} tokens; what stands farthest from its entities was cut. This is "
                     "said once, and goes for all that follow."
@@ -395,7 +395,7 @@ class TGDIProcessor(PortableProcessor):
             data.update({f"enhanced_{name}": array for name, array in longer.items()})
         return data
 
-    def _encode_pictures(
+    def _encode_images(
         self,
         images: list,
         objects: list,
@@ -405,7 +405,7 @@ class TGDIProcessor(PortableProcessor):
         known_pixels: dict[tuple, np.ndarray] | None,
         options: dict[str, Any],
     ) -> dict[str, np.ndarray]:
-        batch = PictureBatch()
+        batch = ImageBatch()
         slots = [self._slots(batch, *row) for row in zip(images, objects, names)]
         if not len(batch):
             return {}
@@ -423,16 +423,14 @@ class TGDIProcessor(PortableProcessor):
         values[mask == 0] = 0
         return {name: values, "image_mask": mask}
 
-    def _slots(self, batch: PictureBatch, image: Any, objects: Sequence | None, where: str) -> list[int | None]:
-        """The numbers in the batch of a post's picture and of its objects."""
+    def _slots(self, batch: ImageBatch, image: Any, objects: Sequence | None, where: str) -> list[int | None]:
+        """The numbers in the batch of a post's image and of its objects."""
         key, number = (None, None) if image is None else batch.add(image, f"{where}, image")
         slots = [number]
         if objects is None:
             return slots
         if not isinstance(objects, Sequence | np.ndarray | torch.Tensor) or isinstance(objects, str | bytes):
-            raise InvalidPost(
-                f"{where}: `objects` is {objects!r:.80}; expected a list of boxes or pictures.", "objects"
-            )
+            raise InvalidPost(f"{where}: `objects` is {objects!r:.80}; expected a list of boxes or images.", "objects")
         for i, part in enumerate(list(objects)[: self.num_objects]):
             place = f"{where}, object {i}"
             if not is_box(part):
@@ -447,20 +445,18 @@ class TGDIProcessor(PortableProcessor):
                 )
         return slots
 
-    def _pixels(
-        self, batch: PictureBatch, known: dict[tuple, np.ndarray] | None, options: dict[str, Any]
-    ) -> np.ndarray:
+    def _pixels(self, batch: ImageBatch, known: dict[tuple, np.ndarray] | None, options: dict[str, Any]) -> np.ndarray:
         options = {**options, "return_tensors": None}
         known = {} if known is None else known
-        for parts, pictures in batch.open(self.max_image_pixels, known):
-            known.update(zip(parts, map(np.asarray, self.image_processor(pictures, **options)["pixel_values"])))
+        for parts, images in batch.open(self.max_image_pixels, known):
+            known.update(zip(parts, map(np.asarray, self.image_processor(images, **options)["pixel_values"])))
         pixels = [known[part] for part in batch]
         shapes = {array.shape for array in pixels}
         if len(shapes) > 1 or len(shapes.pop()) != 3:
             found = " and ".join(str(shape) for shape in sorted({array.shape for array in pixels}))
             raise ValueError(
                 f"The {type(self.image_processor).__name__} made pixels of shape {found}; expected (3, height, width), "
-                "the same for all pictures. Give it a `size` with `height` and `width`, or let it crop."
+                "the same for all images. Give it a `size` with `height` and `width`, or let it crop."
             )
         return np.stack(pixels)
 
@@ -471,7 +467,7 @@ class TGDIProcessor(PortableProcessor):
         return [*text, *(f"enhanced_{name}" for name in text), *rest]
 
 
-def _features(batch: PictureBatch, vision_features: Callable) -> np.ndarray:
+def _features(batch: ImageBatch, vision_features: Callable) -> np.ndarray:
     rows = {}
     for source, where, parts in batch.sources():
         rows.update((number, vision_features(source, box, where)) for box, number in parts.items())

@@ -1,9 +1,9 @@
-"""What to look for in a picture: the phrases of its post."""
+"""What to look for in an image: the phrases of its post."""
 
 import re
 from collections.abc import Iterable, Sequence
 
-# Asked of every picture, whatever the post says.
+# Asked of every image, whatever the post says.
 TYPE_WORDS = ("person", "organization", "location")
 MOST_PHRASES, MOST_WORDS, MOST_ENTITY_WORDS = 8, 4, 8
 
@@ -71,7 +71,7 @@ def _runs(text: str) -> Iterable[list[str]]:
 
 def queries_for(text: str, entities: Sequence[tuple[int, int]], nlp=None) -> list[str]:
     r"""
-    What to look for in the picture of a post: its entities, in the order of the text whichever is head or tail, its
+    What to look for in the image of a post: its entities, in the order of the text whichever is head or tail, its
     noun phrases, and the same type words for every post. Nothing here depends on a label.
 
     Args:

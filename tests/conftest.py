@@ -55,7 +55,7 @@ def pipe(model, processor):
 
 
 @pytest.fixture
-def picture():
+def image():
     return Image.fromarray(np.random.default_rng(0).integers(0, 255, (40, 60, 3), dtype=np.uint8))
 
 

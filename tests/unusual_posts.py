@@ -201,8 +201,8 @@ CASES = [
         for name, error in {
             "missing.png": "no such file",
             "truncated.jpg": "damaged, truncated",
-            "page.jpg": "not a picture|not an image",
-            "empty.png": "not a picture|not an image",
+            "page.jpg": "not an image|not an image",
+            "empty.png": "not an image|not an image",
             "bomb.png": "3600000000 pixels|60000 × 60000 pixels",
             "strip.png": "strip",
             "folder.png": "folder",

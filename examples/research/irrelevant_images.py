@@ -1,11 +1,11 @@
-"""Does the matching gate suppress irrelevant pictures? A controlled benchmark on the embedded corpus.
+"""Does the matching gate suppress irrelevant images? A controlled benchmark on the embedded corpus.
 
     python -m examples.research.irrelevant_images run --results mine        # 8 models, 5 seeds, 5 shares; resumable
     python -m examples.research.irrelevant_images collect --results mine    # tables and figure, in that folder
 
-Half of the posts can be read without their picture. The share of irrelevant pictures among these goes from none to all
+Half of the posts can be read without their image. The share of irrelevant images among these goes from none to all
 in training, and for every model again at test; half of the irrelevant ones show the scene of another relation. Posts
-that need their picture have the right one. Every run trains a tiny model from scratch and leaves a JSON file; several
+that need their image have the right one. Every run trains a tiny model from scratch and leaves a JSON file; several
 processes can share the work.
 """
 
@@ -58,7 +58,7 @@ def tiny_hvpnet(corpus, **options):
 
 
 def corpus_with(share: float, seed: int, rows: dict[str, int]):
-    """A corpus in which `share` of the posts that need no picture have an irrelevant one."""
+    """A corpus in which `share` of the posts that need no image have an irrelevant one."""
     return make_corpus(rows, seed=seed, irrelevant_share=share / 2, missing_share=0.0)
 
 
@@ -76,13 +76,13 @@ def answers_of(model, processor, rows) -> tuple[np.ndarray, np.ndarray | None]:
 
 
 def area_under_roc(scores: np.ndarray, relevant: np.ndarray) -> float:
-    """The chance that a relevant picture scores higher than an irrelevant one; a tie counts half."""
+    """The chance that a relevant image scores higher than an irrelevant one; a tie counts half."""
     higher = scores[relevant][:, None] - scores[~relevant][None, :]
     return float(((higher > 0) + 0.5 * (higher == 0)).mean())
 
 
 def run(name: str, seed: int, share: float, epochs: float, rows: dict[str, int] = ROWS) -> dict:
-    """Trains one model with one share of irrelevant pictures, and scores it at every share, on the same posts."""
+    """Trains one model with one share of irrelevant images, and scores it at every share, on the same posts."""
     code = commit()  # now, not when the files may be others
     corpus = corpus_with(share, seed, {split: rows[split] for split in ("train", "validation")})
     build = tiny_hvpnet if name == "HVPNeT-style" else tiny_tgdi
@@ -113,7 +113,7 @@ def run(name: str, seed: int, share: float, epochs: float, rows: dict[str, int] 
             scores |= {
                 "gate_relevant": float(gates[~needs & relevant].mean()),
                 "gate_irrelevant": float(gates[~needs & ~relevant].mean()),
-                # Among posts that need no picture: text and label are alike there, the picture alone differs.
+                # Among posts that need no image: text and label are alike there, the image alone differs.
                 "auroc": area_under_roc(gates[~needs], relevant[~needs]),
             }
         result["test"].append({"share": test_share, **scores})
@@ -140,9 +140,9 @@ def values_of(results: list[dict], name: str, score: str, train_share: float, te
 
 # What a table shows: which score, and the shares in training and at test, of which one is swept.
 SECTIONS = (
-    ("F1 of posts that need no picture; trained without irrelevant ones", "f1_needs_not", 0.0, None),
-    ("F1 of all posts; trained without irrelevant pictures", "f1", 0.0, None),
-    ("F1 of posts that need no picture; trained with one half irrelevant", "f1_needs_not", 0.5, None),
+    ("F1 of posts that need no image; trained without irrelevant ones", "f1_needs_not", 0.0, None),
+    ("F1 of all posts; trained without irrelevant images", "f1", 0.0, None),
+    ("F1 of posts that need no image; trained with one half irrelevant", "f1_needs_not", 0.5, None),
     ("F1 of all posts; trained with one half irrelevant", "f1", 0.5, None),
     ("F1 of all posts, by the share in training; tested with one half irrelevant", "f1", None, 0.5),
     ("AUROC of the gate's mean, relevant against irrelevant; by the share in training", "auroc", None, 0.5),
@@ -196,7 +196,7 @@ def draw(results: list[dict], file: Path) -> None:
                 spread = [statistics.stdev(values) if len(values) > 1 else 0 for _, values in points]
                 axes.errorbar([share for share, _ in points], means, spread, label=name, marker="o", capsize=3)
         axes.set_title(title, fontsize=9)
-        axes.set(xlabel="irrelevant at test, % of pictures of posts that need none", ylabel="F1")
+        axes.set(xlabel="irrelevant at test, % of images of posts that need none", ylabel="F1")
         if axes.containers:
             axes.legend()
     figure.savefig(file, dpi=110)
@@ -217,7 +217,7 @@ def main() -> None:
         return
     for seed, share, name in itertools.product(args.seeds, args.shares, args.models):
         if name == "text only":
-            share = 0.5  # of no account to a model that sees no picture: trained once
+            share = 0.5  # of no account to a model that sees no image: trained once
         file = args.results / f"{name.replace(', ', '-').replace(' ', '-')}-{100 * share:g}-{seed}.json"
         try:
             # The lock goes with the process: nothing is left to clean up after one that was killed.

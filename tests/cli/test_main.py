@@ -70,7 +70,7 @@ def test_train_evaluate_and_predict_from_the_command_line(corpus, backbones, tmp
 
 
 def test_from_a_folder_of_posts_to_a_trained_model(corpus, backbones, tmp_path):
-    """Posts and pictures as somebody has them, captioned and grounded by models of the real classes."""
+    """Posts and images as somebody has them, captioned and grounded by models of the real classes."""
     blip2(tmp_path / "blip2")
     grounding_dino(tmp_path / "dino")
     data = tmp_path / "mine"
@@ -226,9 +226,9 @@ def test_what_came_by_the_standard_input_goes_to_files(checkpoint, tmp_path):
     assert json.loads(printed.stdout)["id"] == 7
 
 
-def test_images_of_the_standard_input_lie_in_the_working_directory(checkpoint, tmp_path, monkeypatch, picture):
+def test_images_of_the_standard_input_lie_in_the_working_directory(checkpoint, tmp_path, monkeypatch, image):
     monkeypatch.chdir(tmp_path)
-    picture.save("a.png")
+    image.save("a.png")
     result = invoke("predict", checkpoint, input=json.dumps({**POST, "image": "a.png"}))
     assert json.loads(result.stdout)["gate"] is not None
 

@@ -33,7 +33,7 @@ def test_what_is_not_an_input_never_reaches_the_batch(corpus, processor):
     assert all(torch.equal(one[name], relabelled[name]) for name in one if name != "labels")
 
 
-def test_each_distinct_picture_is_decoded_and_encoded_once(tmp_path, processor, model, monkeypatch):
+def test_each_distinct_image_is_decoded_and_encoded_once(tmp_path, processor, model, monkeypatch):
     for name in ("a.png", "b.png"):
         Image.new("RGB", (40, 30), (name[0] == "a" and "red") or "blue").save(tmp_path / name)
     rows = [
@@ -65,7 +65,7 @@ def test_undecoded_rows_give_the_same_batch(corpus, processor):
     )
 
 
-def test_equal_bytes_are_one_picture(processor):
+def test_equal_bytes_are_one_image(processor):
     file = io.BytesIO()
     Image.new("RGB", (20, 20), "green").save(file, "PNG")
     post = {"text": "Ann meets Bob", "head": (0, 3), "tail": (10, 13)}
@@ -76,7 +76,7 @@ def test_equal_bytes_are_one_picture(processor):
 POST = {"text": "Ann meets Bob", "head": (0, 3), "tail": (10, 13)}
 
 
-def test_batches_that_will_be_cut_give_every_row_its_pictures(corpus, processor, model):
+def test_batches_that_will_be_cut_give_every_row_its_images(corpus, processor, model):
     rows = rows_of(corpus["train"], 8)
     shared, whole = TGDICollator(processor)(rows), TGDICollator(processor, share_images=False)(rows)
     assert {len(tensor) for tensor in whole.values()} == {8}

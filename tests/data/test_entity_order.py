@@ -3,7 +3,7 @@ import pytest
 from datasets import ClassLabel, Dataset
 
 from tgdi_hf.data.entity_order import (
-    as_listed,
+    apply_order_prior,
     count_inverses,
     is_tail_first,
     listed_order_weights,
@@ -171,5 +171,5 @@ def test_an_order_that_a_relation_never_has_changes_nothing():
 
 def test_probabilities_are_weighed_by_the_order_of_each_row():
     rows = dataset_of([([0, 1], [2, 3], 0), ([2, 3], [0, 1], 0)])
-    found = as_listed(np.array([[0.5, 0.5], [0.5, 0.5]]), np.array([[1.0, 1.0], [0.25, 1.0]]), rows)
+    found = apply_order_prior(np.array([[0.5, 0.5], [0.5, 0.5]]), np.array([[1.0, 1.0], [0.25, 1.0]]), rows)
     np.testing.assert_allclose(found, [[0.5, 0.5], [0.2, 0.8]])

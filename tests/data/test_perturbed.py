@@ -7,7 +7,7 @@ from datasets import Dataset
 from PIL import Image
 
 from tgdi_hf import TGDICollator, undecoded
-from tgdi_hf.data.perturbed import CONTROLS, Controlled
+from tgdi_hf.data.perturbed import CONTROLS, PerturbedDataset
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def content(row):
 def test_nothing_else_changes(rows, processor):
     plain = undecoded(rows)
     for control in CONTROLS:
-        controlled = Controlled(rows, control)
+        controlled = PerturbedDataset(rows, control)
         assert len(controlled) == len(rows)
         for i in range(len(rows)):
             row = controlled[i]
@@ -32,90 +32,90 @@ def test_nothing_else_changes(rows, processor):
 
 
 def test_what_is_left_out(rows):
-    assert all(Controlled(rows, "text-only")[i][name] is None for i in range(32) for name in ("image", "caption"))
-    no_image, no_caption = Controlled(rows, "no-image"), Controlled(rows, "no-caption")
+    assert all(PerturbedDataset(rows, "text-only")[i][name] is None for i in range(32) for name in ("image", "caption"))
+    no_image, no_caption = PerturbedDataset(rows, "no-image"), PerturbedDataset(rows, "no-caption")
     assert all(no_image[i]["image"] is None and no_image[i]["caption"] == rows[i]["caption"] for i in range(32))
     assert all(no_caption[i]["caption"] is None for i in range(32))
     assert any(no_caption[i]["image"] for i in range(32))
 
 
-def test_shuffled_pictures_are_those_of_others(rows):
-    plain, shuffled = undecoded(rows), Controlled(rows, "shuffled-images")
+def test_shuffled_images_are_those_of_others(rows):
+    plain, shuffled = undecoded(rows), PerturbedDataset(rows, "shuffled-images")
     before, after = [content(plain[i]) for i in range(32)], [content(shuffled[i]) for i in range(32)]
     assert [one is None for one in before] == [one is None for one in after]  # who has none gets none
     assert {*filter(None, before)} == {*filter(None, after)}
     assert all(one != other for one, other in zip(before, after) if one)
-    assert after == [content(Controlled(rows, "shuffled-images")[i]) for i in range(32)]
-    assert after != [content(Controlled(rows, "shuffled-images", seed=1)[i]) for i in range(32)]
-    captions = Controlled(rows, "shuffled-captions")
+    assert after == [content(PerturbedDataset(rows, "shuffled-images")[i]) for i in range(32)]
+    assert after != [content(PerturbedDataset(rows, "shuffled-images", seed=1)[i]) for i in range(32)]
+    captions = PerturbedDataset(rows, "shuffled-captions")
     assert all(captions[i]["caption"] != rows[i]["caption"] for i in range(32) if rows[i]["caption"])
     assert {captions[i]["caption"] for i in range(32)} == set(rows["caption"])
     assert [content(captions[i]) for i in range(32)] == before
 
 
-def test_rows_that_share_a_picture_share_another_one(tmp_path):
+def test_rows_that_share_an_image_share_another_one(tmp_path):
     for name, colour in (("a.png", "red"), ("b.png", "blue"), ("copy of a.png", "red")):
         Image.new("RGB", (8, 8), colour).save(tmp_path / name)
-    pictures = ["a.png", "a.png", None, "b.png", "copy of a.png"]
-    rows = Dataset.from_dict({"image": [name and str(tmp_path / name) for name in pictures], "caption": ["x"] * 5})
+    images = ["a.png", "a.png", None, "b.png", "copy of a.png"]
+    rows = Dataset.from_dict({"image": [name and str(tmp_path / name) for name in images], "caption": ["x"] * 5})
     rows = rows.cast_column("image", datasets.Image())
-    shuffled = Controlled(rows, "shuffled-images")
+    shuffled = PerturbedDataset(rows, "shuffled-images")
     found = [row["image"] and Path(row["image"]["path"]).name for row in (shuffled[i] for i in range(5))]
     assert found == ["b.png", "b.png", None, "a.png", "b.png"]
-    with pytest.raises(ValueError, match="All rows have the same picture or caption"):
-        Controlled(rows, "shuffled-captions")
+    with pytest.raises(ValueError, match="All rows have the same image or caption"):
+        PerturbedDataset(rows, "shuffled-captions")
 
 
 def test_blank_and_noise(rows):
-    with_picture = next(i for i in range(32) if rows[i]["image"] is not None)
+    with_image = next(i for i in range(32) if rows[i]["image"] is not None)
     without = next(i for i in range(32) if rows[i]["image"] is None)
-    blank, noise = Controlled(rows, "blank-images"), Controlled(rows, "noise-images")
-    assert np.ptp(blank[with_picture]["image"]) == 0
+    blank, noise = PerturbedDataset(rows, "blank-images"), PerturbedDataset(rows, "noise-images")
+    assert np.ptp(blank[with_image]["image"]) == 0
     assert blank[without]["image"] is noise[without]["image"] is None
-    assert noise[with_picture]["image"].std() > 70
-    assert np.array_equal(noise[with_picture]["image"], Controlled(rows, "noise-images")[with_picture]["image"])
+    assert noise[with_image]["image"].std() > 70
+    assert np.array_equal(noise[with_image]["image"], PerturbedDataset(rows, "noise-images")[with_image]["image"])
 
 
-def test_crops_without_a_picture_are_changed_too():
+def test_crops_without_an_image_are_changed_too():
     crops = [{"bytes": bytes([i]) * 9, "path": None} for i in range(3)]
     objects = [crops, [], [crops[1]], crops]
     features = datasets.Features({"image": datasets.Image(), "objects": datasets.List(datasets.Image())})
     rows = Dataset.from_dict({"image": [None] * 4, "objects": objects}, features=features)
     for control in ("text-only", "no-image", "blank-images", "noise-images"):
-        controlled = Controlled(rows, control)
+        controlled = PerturbedDataset(rows, control)
         assert controlled.changed.tolist() == [0, 2, 3]
         assert [controlled[i]["objects"] for i in range(4)] == [None, [], None, None]
-    shuffled = Controlled(rows, "shuffled-images")
+    shuffled = PerturbedDataset(rows, "shuffled-images")
     assert [len(shuffled[i]["objects"]) for i in range(4)] == [1, 0, 3, 1]  # rows 0 and 3 have the same
 
 
-def test_pictures_are_not_all_in_memory(rows, monkeypatch):
+def test_images_are_not_all_in_memory(rows, monkeypatch):
     def whole(*args):
         raise AssertionError("a column as a whole")
 
     monkeypatch.setattr(datasets.arrow_dataset.Column, "__iter__", whole)
     for control in CONTROLS:
-        Controlled(rows, control)
+        PerturbedDataset(rows, control)
 
 
 def test_rows_come_one_by_one(rows):
     with pytest.raises(TypeError):
-        Controlled(rows, "no-image")[0:3]
+        PerturbedDataset(rows, "no-image")[0:3]
 
 
 def test_a_share_of_the_rows(rows):
-    pictures = sum(image is not None for image in undecoded(rows)["image"])
-    half = Controlled(rows, "no-image", share=0.5)
-    assert sum(half[i]["image"] is not None for i in range(32)) == pictures - round(pictures / 2)
-    assert len(Controlled(rows, "noise-images", share=0).changed) == 0
+    images = sum(image is not None for image in undecoded(rows)["image"])
+    half = PerturbedDataset(rows, "no-image", share=0.5)
+    assert sum(half[i]["image"] is not None for i in range(32)) == images - round(images / 2)
+    assert len(PerturbedDataset(rows, "noise-images", share=0).changed) == 0
 
 
 def test_mistakes(rows):
     with pytest.raises(ValueError, match="no control 'none'; there are text-only"):
-        Controlled(rows, "none")
+        PerturbedDataset(rows, "none")
     with pytest.raises(ValueError, match="`share` is 50"):
-        Controlled(rows, "no-image", share=50)
+        PerturbedDataset(rows, "no-image", share=50)
     bare = rows.remove_columns(["image", "caption"])
     for control in CONTROLS:
         with pytest.raises(ValueError, match=f"No row has what the control '{control}' would change; the columns are"):
-            Controlled(bare, control)
+            PerturbedDataset(bare, control)

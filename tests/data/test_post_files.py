@@ -16,7 +16,7 @@ from tgdi_hf.data.post_files import RowWriter, check_output, check_posts, read_p
 POST = {"text": "Ann meets Bob", "head": (0, 3), "tail": (10, 13)}
 
 
-def test_json_lines_with_pictures_beside_them(tmp_path):
+def test_json_lines_with_images_beside_them(tmp_path):
     Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
     post = {"text": "Ann meets Bob", "head": [0, 3], "tail": [10, 13], "image": "a.png", "objects": [[0, 0, 4, 4]]}
     (tmp_path / "posts.jsonl").write_text(json.dumps(post) + "\n\n" + json.dumps({**post, "image": None}) + "\n")
@@ -80,7 +80,7 @@ def test_bad_posts_can_be_reported_in_their_place(model, processor, tmp_path):
         ({"objects": ["", [0, 0, 1, 2]]}, r"line 1, object 0 is ''"),
     ],
 )
-def test_pictures_that_are_no_paths_are_refused(tmp_path, change, message):
+def test_images_that_are_no_paths_are_refused(tmp_path, change, message):
     (tmp_path / "posts.jsonl").write_text(json.dumps({**POST, **change}))
     with pytest.raises(ValueError, match=message):
         list(read_posts(tmp_path / "posts.jsonl"))

@@ -26,17 +26,15 @@ def app():
 
 
 @pytest.fixture
-def picture(tmp_path):
+def image(tmp_path):
     pixels = np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(tmp_path / "a.png")
     return str(tmp_path / "a.png")
 
 
-def test_two_entities(app, pipe, picture):
-    message, answer, influence, choice, heat, pairs, seen = app.show(
-        pipe, "Ann meets Bob", "Ann", "Bob", picture, "two"
-    )
-    result = pipe({"text": "Ann meets Bob", "head": "Ann", "tail": "Bob", "image": picture, "caption": "two"})
+def test_two_entities(app, pipe, image):
+    message, answer, influence, choice, heat, pairs, seen = app.show(pipe, "Ann meets Bob", "Ann", "Bob", image, "two")
+    result = pipe({"text": "Ann meets Bob", "head": "Ann", "tail": "Bob", "image": image, "caption": "two"})
     assert message == pairs == ""
     assert f"<b>{result['relation']}</b>" in answer and f'value="{result["score"]:.4f}"' in answer
     assert f'value="{result["gate"]:.4f}" aria-label="matching gate"' in influence
@@ -51,19 +49,19 @@ def test_two_entities(app, pipe, picture):
     )
 
 
-def test_without_a_picture(app, pipe):
+def test_without_an_image(app, pipe):
     _, _, influence, choice, heat, _, seen = app.show(pipe, "Ann meets Bob", "Ann", "[10, 13]", None, "")
-    assert "No picture was looked at." in influence
+    assert "No image was looked at." in influence
     assert not choice.visible and not heat.visible and seen == {}
 
 
-def test_the_page_says_what_was_looked_at(app, pipe, picture):
-    """A model without gate looks at pictures all the same."""
+def test_the_page_says_what_was_looked_at(app, pipe, image):
+    """A model without gate looks at images all the same."""
     pipe.model.config.use_matching_gate = False
     pipe.model.tgdi.matching_gate = None
-    for image, said in ((picture, False), (None, True)):
-        influence = app.show(pipe, "Ann meets Bob", "Ann", "Bob", image, None)[2]
-        assert ("No picture was looked at." in influence) is said
+    for shown, said in ((image, False), (None, True)):
+        influence = app.show(pipe, "Ann meets Bob", "Ann", "Bob", shown, None)[2]
+        assert ("No image was looked at." in influence) is said
     cut = app.show(pipe, "Ann meets Bob" + " again" * 400, "Ann", "Bob", None, None)[2]
     assert "longer than the model reads" in cut and "longer than the model reads" not in influence
 
@@ -83,7 +81,7 @@ def test_all_pairs(app, pipe):
         (("Ann meets Bob" * 1000, "Ann", "Bob", None, None), "text", "13,000 characters; this page takes up to 10,000"),
         (("Ann meets Bob", "Ann", "<i>Eve</i>", None, None), "tail", "&lt;i&gt;Eve"),
         (("Ann and Ann and Bob", "Ann", "Bob", None, None), "head", "2 times; say which: [0, 3), [8, 11)"),
-        (("Ann meets Bob", "Ann", "Bob", __file__, None), "image", "is not a picture"),
+        (("Ann meets Bob", "Ann", "Bob", __file__, None), "image", "is not an image"),
     ],
 )
 def test_mistakes_are_said_on_the_page(app, pipe, values, field, text):
@@ -95,19 +93,19 @@ def test_mistakes_are_said_on_the_page(app, pipe, values, field, text):
         assert "<b>entities</b>" in message and said in message
 
 
-def test_only_uploads_are_opened(app, picture, tmp_path):
+def test_only_uploads_are_opened(app, image, tmp_path):
     import gradio
     from gradio.data_classes import ImageData
 
     (tmp_path / "uploads").mkdir()
     inside = tmp_path / "uploads" / "a.png"
-    inside.write_bytes(Path(picture).read_bytes())
-    (tmp_path / "uploads" / "link.png").symlink_to(picture)
+    inside.write_bytes(Path(image).read_bytes())
+    (tmp_path / "uploads" / "link.png").symlink_to(image)
     folder = str(tmp_path / "uploads")
     assert app._upload(ImageData(path=str(inside)), folder) == str(inside)
     assert app._upload(None, folder) is None
     for path in (
-        picture,
+        image,
         "/etc/passwd",
         f"{folder}/../a.png",
         f"{folder}/link.png",
@@ -115,7 +113,7 @@ def test_only_uploads_are_opened(app, picture, tmp_path):
         f"{folder}/gone.png",
         None,
     ):
-        with pytest.raises(gradio.Error, match="image: expected a picture that was uploaded"):
+        with pytest.raises(gradio.Error, match="image: expected an image that was uploaded"):
             app._upload(ImageData(path=path, url="data:image/png;base64,AAAA"), folder)
 
 

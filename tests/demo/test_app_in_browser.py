@@ -76,7 +76,7 @@ def fill(page, **values):
 
 
 def test_an_example_runs(page):
-    page.get_by_role("button", name="with picture").first.click()
+    page.get_by_role("button", name="with image").first.click()
     page.wait_for_selector("#answer .answer")
     assert page.locator("#answer meter").count() == 5
     assert "Matching gate" in page.locator("#influence").inner_text()
@@ -88,7 +88,7 @@ def test_an_example_runs(page):
     page.wait_for_function("before => document.querySelector('#heat img')?.src != before", arg=before)
 
 
-def test_a_picture_of_ones_own(page, tmp_path):
+def test_an_image_of_ones_own(page, tmp_path):
     Image.new("RGB", (80, 60), "teal").save(tmp_path / "mine.png")
     fill(page, text="Ann meets Bob", head="Ann", tail="Bob")
     page.locator("#image input[type=file]").set_input_files(tmp_path / "mine.png")
@@ -98,14 +98,14 @@ def test_a_picture_of_ones_own(page, tmp_path):
     assert "Ann → Bob" in page.locator("#answer").inner_text()
 
 
-def test_a_bad_picture_is_said(page, tmp_path):
+def test_a_bad_image_is_said(page, tmp_path):
     (tmp_path / "bad.png").write_text("<html>not found</html>")
     fill(page, text="Ann meets Bob", head="Ann", tail="Bob")
     page.locator("#image input[type=file]").set_input_files(tmp_path / "bad.png")
     page.wait_for_selector("#image img")
     page.click("#ask")
     alert = page.wait_for_selector("[role=alert]")
-    assert alert.inner_text().startswith("image: ") and "is not a picture" in alert.inner_text()
+    assert alert.inner_text().startswith("image: ") and "is not an image" in alert.inner_text()
     # The page is still there, and the message goes.
     page.reload()
     fill(page, text="Ann meets Bob", head="Ann", tail="Eve")
@@ -134,7 +134,7 @@ def test_the_keyboard_is_enough(page):
         page.keyboard.type(value)
     page.keyboard.press("Enter")
     page.wait_for_selector("#answer .answer")
-    for _ in range(8):  # on to the button, past the picture
+    for _ in range(8):  # on to the button, past the image
         page.keyboard.press("Tab")
         if page.evaluate("document.activeElement.id") == "ask":
             break
@@ -143,7 +143,7 @@ def test_the_keyboard_is_enough(page):
 
 def test_a_phone_is_wide_enough(page):
     page.set_viewport_size({"width": 375, "height": 800})
-    page.get_by_role("button", name="with picture").first.click()
+    page.get_by_role("button", name="with image").first.click()
     page.wait_for_selector("#heat img")
     assert page.evaluate("document.documentElement.scrollWidth") <= 375
     for selector in ("#answer", "#influence", "#ask"):
@@ -152,7 +152,7 @@ def test_a_phone_is_wide_enough(page):
 
 
 def test_the_server_opens_no_file_of_its_own(page, address, tmp_path):
-    """What a stranger may send past the page: the path of a picture on the server."""
+    """What a stranger may send past the page: the path of an image on the server."""
     Image.new("RGB", (80, 60), "teal").save(tmp_path / "private.png")
     data = {"data": ["Ann meets Bob", "Ann", "Bob", {"path": str(tmp_path / "private.png")}, None]}
     event = page.request.post(f"{address}/gradio_api/call/relation", data=data).json()["event_id"]

@@ -14,7 +14,7 @@ def test_demo_prints_scores_and_a_prediction_and_leaves_a_model(tmp_path, capsys
 
 
 @pytest.mark.slow
-def test_demo_learns_from_the_pictures_what_the_text_can_not_tell():
+def test_demo_learns_from_the_images_what_the_text_can_not_tell():
     scores = run_demo()
     assert scores["TGDI"]["f1"] >= 0.90
     assert scores["text only"]["f1"] <= scores["TGDI"]["f1"] - 0.10

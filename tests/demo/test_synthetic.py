@@ -44,7 +44,7 @@ def family(row):
 
 
 def kinds_of_posts(rows):
-    """The groups within which nothing but text and picture may tell the label."""
+    """The groups within which nothing but text and image may tell the label."""
     groups = defaultdict(list)
     for row in rows:
         groups[family(row) if row["needs_image"] else "plain"].append(row)
@@ -85,7 +85,7 @@ def test_spans_are_characters_that_hold_the_names(train):
     assert beyond_ascii > 100  # spans count characters, not bytes
 
 
-def test_pictures_decode_and_hold_their_boxes(corpus):
+def test_images_decode_and_hold_their_boxes(corpus):
     for row in corpus["validation"]:
         if row["image"] is None:
             assert row["objects"] == [] and row["caption"] is None and row["scene"] is None
@@ -134,19 +134,19 @@ def test_a_split_does_not_depend_on_the_others():
     assert digest(make_corpus({"test": 30}))["test"] == digest(make_corpus({"train": 50, "test": 30}))["test"]
 
 
-def test_splits_share_no_word_of_a_name_and_no_picture(corpus):
+def test_splits_share_no_word_of_a_name_and_no_image(corpus):
     affixes = {word for patterns in synthetic.AFFIXES.values() for pattern in patterns for word in pattern.split()}
-    words, pictures = [], []
+    words, images = [], []
     for dataset in corpus.values():
         rows = undecoded(dataset)
         names = " ".join(row["text"][slice(*row[slot])] for row in rows for slot in ("head", "tail"))
         words.append(set(names.split()) - affixes)
         drawn = [row["image"]["bytes"] for row in rows if row["image"]]
-        pictures.append(set(drawn))
+        images.append(set(drawn))
         assert len(set(drawn)) == len(drawn)
     for one, other in ((0, 1), (0, 2), (1, 2)):
         assert not words[one] & words[other]
-        assert not pictures[one] & pictures[other]
+        assert not images[one] & images[other]
 
 
 # Shares
@@ -192,7 +192,7 @@ def test_caption_share():
 # What tells the label, and what does not
 
 
-def test_the_picture_tells_what_the_text_leaves_open(train):
+def test_the_image_tells_what_the_text_leaves_open(train):
     open_rows = [row for row in train if row["needs_image"]]
     labels, readings = defaultdict(set), defaultdict(set)
     for row in open_rows:
@@ -216,7 +216,7 @@ def test_the_text_tells_the_rest(train):
     assert len({row["template"] for row in train}) == len(every_text)
 
 
-def test_no_irrelevant_picture_shows_the_label_and_half_mislead(train):
+def test_no_irrelevant_image_shows_the_label_and_half_mislead(train):
     told_by = {symbol: label for label, symbol in synthetic.SYMBOLS.items()}
     told_by |= dict.fromkeys(synthetic.NONE_SYMBOLS.values(), "None")
     irrelevant = [row for row in train if row["relevance"] == 0]
@@ -229,7 +229,7 @@ def test_no_irrelevant_picture_shows_the_label_and_half_mislead(train):
 
 
 def metadata(row, place):
-    """All there is to a row beside the wording of its text and the content of its picture."""
+    """All there is to a row beside the wording of its text and the content of its image."""
     size = PILImage.open(io.BytesIO(row["image"]["bytes"])).size if row["image"] else (0, 0)
     boxes = np.array(row["objects"]).reshape(-1, 4)
     return [
@@ -255,7 +255,7 @@ def gain_over_majority(features, labels):
 
 
 @pytest.mark.parametrize("relation_or_none", [False, True])
-def test_nothing_beside_text_and_picture_tells_the_label(train, relation_or_none):
+def test_nothing_beside_text_and_image_tells_the_label(train, relation_or_none):
     for kind, rows in kinds_of_posts(train).items():
         features = [metadata(row, int(row["id"].partition("-")[2])) for row in rows]
         labels = [bool(row["label"]) if relation_or_none else row["label"] for row in rows]
@@ -368,15 +368,15 @@ def test_refusals(arguments, message):
         make_corpus(**arguments)
 
 
-def test_the_share_of_irrelevant_pictures_changes_pictures_alone():
+def test_the_share_of_irrelevant_images_changes_images_alone():
     few, many = (
         make_corpus({"test": 40}, needs_image_share=0.5, irrelevant_share=share, missing_share=0)["test"]
         for share in (0.1, 0.5)
     )
     for name in ("id", "text", "head", "tail", "label", "needs_image"):
         assert few[name] == many[name]
-    pictures = [[row["image"]["bytes"] for row in undecoded(rows)] for rows in (few, many)]
-    same = [one == other for one, other in zip(*pictures)]
+    images = [[row["image"]["bytes"] for row in undecoded(rows)] for rows in (few, many)]
+    same = [one == other for one, other in zip(*images)]
     relevant = [a == b == 1 for a, b in zip(few["relevance"], many["relevance"])]
     assert sum(relevant) == 20 and all(one for one, there in zip(same, relevant) if there)
     assert sum(same) < 40

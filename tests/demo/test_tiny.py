@@ -62,8 +62,8 @@ def test_tokenizer_round_trip(tokenizer, tmp_path):
 
 
 def test_image_processor():
-    picture = Image.new("RGB", (100, 40), (255, 0, 255))
-    pixels = tiny_image_processor(32)(picture, return_tensors="pt")["pixel_values"]
+    image = Image.new("RGB", (100, 40), (255, 0, 255))
+    pixels = tiny_image_processor(32)(image, return_tensors="pt")["pixel_values"]
     assert pixels.shape == (1, 3, 32, 32)
     assert torch.allclose(pixels[0, :, 5, 5], torch.tensor([1.0, -1.0, 1.0]))
 

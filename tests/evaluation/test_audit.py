@@ -113,14 +113,14 @@ def test_what_splits_share_is_counted():
         ]
     )
     found = audit({"train": train, "test": test})
-    assert found["shared"] == {"test": {"rows": 3, "texts": 1, "pictures": 1, "pairs": 2}}
+    assert found["shared"] == {"test": {"rows": 3, "texts": 1, "images": 1, "pairs": 2}}
 
 
 def test_files_are_looked_at_and_pixels_are_not(corpus):
     features = features_of(corpus["test"])
     there = [image is not None for image in corpus["test"]["image"]]
     assert (features["width"] == [64.0 if one else -1.0 for one in there]).all()
-    assert (features["there is a picture"] == [1.0 if one else -1.0 for one in there]).all()
+    assert (features["there is an image"] == [1.0 if one else -1.0 for one in there]).all()
     assert len(features["place of the row"]) == 32
 
 
@@ -129,9 +129,9 @@ def test_the_leaks_of_mnre_are_found():
     dataset = load_mnre(MNRE, splits=["train"])
     clean = audit(dataset)
     # The more pairs are listed for a post, the fewer of them have a relation: a weak hint beside the order.
-    assert clean["noteworthy"] == ["head comes first", "rows with the same picture"]
+    assert clean["noteworthy"] == ["head comes first", "rows with the same image"]
     areas = {one["feature"]: one["area"]["value"] for one in clean["targets"]["relation or None"]["features"]}
-    assert areas["rows with the same picture"] < 0.6 < areas["head comes first"] < 0.7
+    assert areas["rows with the same image"] < 0.6 < areas["head comes first"] < 0.7
     listed = listed_crops(MNRE, "train")
     crops = audit(dataset, extra={"published crops listed": [listed[name] for name in dataset["train"]["id"]]})
     target = crops["targets"]["relation or None"]
@@ -140,27 +140,27 @@ def test_the_leaks_of_mnre_are_found():
     assert target["features"][0]["area"]["low"] > 0.98
 
 
-def picture(i, size=(8, 8)):
+def image(i, size=(8, 8)):
     content = io.BytesIO()
     Image.new("RGB", size, (i, 10, 10)).save(content, "PNG")
     return content.getvalue()
 
 
-def test_pictures_are_recognised_by_what_is_in_them():
+def test_images_are_recognised_by_what_is_in_them():
     rows = [{"text": f"Ann {i} Bob", "head": [0, 3], "tail": "Bob", "label": i % 2} for i in range(20)]
     names = ClassLabel(names=["None", "r"])
 
-    def split(pictures):
-        columns = [{**row, "text": f"{row['text']} {len(pictures)}", "image": one} for row, one in zip(rows, pictures)]
+    def split(images):
+        columns = [{**row, "text": f"{row['text']} {len(images)}", "image": one} for row, one in zip(rows, images)]
         return Dataset.from_list(columns).cast_column("label", names).cast_column("image", datasets.Image())
 
     # All are called alike: only what is in them says which is which.
-    train = split([{"bytes": picture(i, (8 + i, 8)), "path": "1.png"} for i in range(20)])
-    test = split([{"bytes": picture(i, (8 + i, 8)), "path": "2.png"} for i in range(3)])
+    train = split([{"bytes": image(i, (8 + i, 8)), "path": "1.png"} for i in range(20)])
+    test = split([{"bytes": image(i, (8 + i, 8)), "path": "2.png"} for i in range(3)])
     features = features_of(train)
     assert features["width"].tolist() == [8 + i for i in range(20)]
-    assert features["rows with the same picture"].tolist() == [1] * 20
-    assert audit({"train": train, "test": test})["shared"]["test"]["pictures"] == 3
+    assert features["rows with the same image"].tolist() == [1] * 20
+    assert audit({"train": train, "test": test})["shared"]["test"]["images"] == 3
 
 
 def test_the_pattern_of_file_names_is_looked_at():
@@ -169,12 +169,12 @@ def test_the_pattern_of_file_names_is_looked_at():
 
     found = audit({"train": rows_of(600, named)})
     assert found["targets"]["relation or None"]["accuracy"] > 0.99
-    assert found["noteworthy"][0] == "pattern of the picture's name"
+    assert found["noteworthy"][0] == "pattern of the image's name"
 
 
 def test_crops_are_looked_at():
     features = datasets.Features({"text": datasets.Value("string"), "objects": datasets.List(datasets.Image())})
-    crops = [{"bytes": picture(i, (8, 2 + i)), "path": None} for i in range(2)]
+    crops = [{"bytes": image(i, (8, 2 + i)), "path": None} for i in range(2)]
     rows = Dataset.from_dict({"text": ["Ann Bob"] * 2, "objects": [crops, None]}, features=features)
     rows = rows.add_column("head", ["Ann"] * 2).add_column("tail", ["Bob"] * 2)
     found = features_of(rows)
@@ -205,7 +205,7 @@ def test_what_can_not_be_audited():
         audit({"train": rows})
     page = {"bytes": b"<!doctype html>", "path": "a.jpg"}
     rows = rows_of(2, nothing).add_column("image", [None, page]).cast_column("image", datasets.Image())
-    with pytest.raises(ValueError, match="row 1: a.jpg is no picture"):
+    with pytest.raises(ValueError, match="row 1: a.jpg is no image"):
         features_of(rows)
 
 

@@ -17,7 +17,7 @@ from tgdi_hf.data.entity_order import (
     swapped_labels,
     without_inverses,
 )
-from tgdi_hf.data.perturbed import Controlled
+from tgdi_hf.data.perturbed import PerturbedDataset
 from tgdi_hf.demo.demo import tiny_tgdi
 from tgdi_hf.evaluation.scoring import (
     Swapped,
@@ -69,7 +69,7 @@ def test_a_report_by_hand():
     assert report["calibration"]["ece"] == pytest.approx(abs(0.85 - 0.5))
     text = as_markdown(report)
     assert (
-        "| picture absent | 3 | 33.3 | 50.0 | 33.3 | 40.0 |" in text
+        "| image absent | 3 | 33.3 | 50.0 | 33.3 | 40.0 |" in text
         and "| relevance below 0.001 | 1 | 100.0 | – | – | – |" in text
         and "| `/per/per/peer` | 2 | 33.3 | 50.0 | 40.0 |" in text
     )
@@ -266,14 +266,14 @@ def test_posts_are_grouped_as_the_model_got_to_see_them(corpus, checkpoint):
     assert counts["caption"] == {"present": captions, "absent": 32 - captions}
     relevant = sum(value is not None and value >= 0.1 for value in rows["relevance"])
     assert counts["relevance"]["from 0.1"] == relevant > 0
-    changed = Controlled(rows, "shuffled-images")
+    changed = PerturbedDataset(rows, "shuffled-images")
     report, _ = evaluation_report(checkpoint, rows, control=changed, rounds=10, **QUICK)
-    assert "from 0.1" not in report["groups"]["relevance"]  # every picture is that of another post
+    assert "from 0.1" not in report["groups"]["relevance"]  # every image is that of another post
     assert report["groups"]["caption"]["present"]["rows"] == captions
 
 
 def test_controls_are_scored(corpus, checkpoint):
-    changed = Controlled(corpus["test"], "text-only")
+    changed = PerturbedDataset(corpus["test"], "text-only")
     report, answers = evaluation_report(checkpoint, corpus["test"], control=changed, rounds=50, **QUICK)
     assert report["scores"]["f1"]["value"] == evaluate(checkpoint, corpus["test"], control=changed, **QUICK)["eval_f1"]
     assert "present" not in report["groups"]["image"]  # as the model got to see them
@@ -291,20 +291,20 @@ def test_the_command_writes_the_report(corpus, checkpoint, tmp_path):
     files = {path.name for path in (tmp_path / "report").iterdir()}
     assert files == {"report.json", "report.md", "errors.html", "calibration.png", "confusion.png"}
     report = json.loads((tmp_path / "report" / "report.json").read_text())
-    pictures = sum(image is not None for image in undecoded(corpus["test"])["image"])
+    images = sum(image is not None for image in undecoded(corpus["test"])["image"])
     assert report["scored"] == {
         "data": str(tmp_path / "data"), "split": "test", "rows": 32, "objects": "none", "control": "shuffled-images",
-        "share": 1.0, "changed": pictures, "listed_order": False, "seed": 0,
+        "share": 1.0, "changed": images, "listed_order": False, "seed": 0,
     }  # fmt: skip
     text = (tmp_path / "report" / "report.md").read_text()
-    assert f"split test, **under the control shuffled-images, which changed {pictures} of 32 rows**." in text
+    assert f"split test, **under the control shuffled-images, which changed {images} of 32 rows**." in text
     page = (tmp_path / "report" / "errors.html").read_text()
     wrong = round(report["rows"] * (1 - report["scores"]["accuracy"]["value"]))
     assert page.count("<article>") == wrong and "data:image/jpeg" in page and "<mark class=head>" in page
     assert "http" not in page
     scores = json.loads((tmp_path / "scores.json").read_text())
     assert scores.pop("scored") == report["scored"]
-    again = evaluate(checkpoint, corpus["test"], control=Controlled(corpus["test"], "shuffled-images"), **QUICK)
+    again = evaluate(checkpoint, corpus["test"], control=PerturbedDataset(corpus["test"], "shuffled-images"), **QUICK)
     assert scores.items() <= again.items() and scores["eval_f1"] == report["scores"]["f1"]["value"]
     result = CliRunner().invoke(
         app, ["evaluate", str(checkpoint), str(tmp_path / "data"), "--compare", str(checkpoint)]

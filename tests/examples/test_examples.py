@@ -63,14 +63,14 @@ def test_the_ray_pipeline_says_what_prepare_says(tmp_path):
 
 @pytest.fixture
 def posts(corpus, tmp_path):
-    """Posts of all kinds in a Parquet file: pictures as bytes, as paths, or none; several entities; broken."""
+    """Posts of all kinds in a Parquet file: images as bytes, as paths, or none; several entities; broken."""
     rows = []
     for i, row in enumerate(corpus["test"]):
-        picture = tmp_path / f"{i}.png"
+        image = tmp_path / f"{i}.png"
         if row["image"] is not None:
-            row["image"].save(picture)
-        inside = picture.read_bytes() if row["image"] is not None and i % 2 else None
-        content = {"bytes": inside, "path": str(picture)}
+            row["image"].save(image)
+        inside = image.read_bytes() if row["image"] is not None and i % 2 else None
+        content = {"bytes": inside, "path": str(image)}
         post = {name: row[name] for name in ("id", "text", "head", "tail", "caption")}
         rows.append({**post, "image": content if row["image"] is not None else None, "entities": None})
     rows[3] |= {"head": [0, 999]}

@@ -67,9 +67,9 @@ def test_posts_are_answered(handler, pipe):
     assert take_scores(answer) == pytest.approx(take_scores(expected), abs=1e-6)
     assert answer == expected
     posts = [{**POST, "image": BASE64}, {**POST, "image": f"data:image/png;base64,{BASE64}"}]
-    picture = pipe({**POST, "image": Image.new("RGB", (60, 40), "teal")})
+    image = pipe({**POST, "image": Image.new("RGB", (60, 40), "teal")})
     for one in ask(handler, {"inputs": posts}):
-        assert one["gate"] == pytest.approx(picture["gate"], abs=1e-5)
+        assert one["gate"] == pytest.approx(image["gate"], abs=1e-5)
 
 
 def test_all_pairs_and_evidence(handler):
@@ -153,13 +153,13 @@ BAD = [
     ({"inputs": {"text": "a b", "entities": [[i, i + 1] for i in range(6)]}}, "entities", "has 6; expected up to 5"),
     ({"inputs": {**POST, "caption": ["a"]}}, "caption", "`caption` is ['a']"),
     ({"inputs": {**POST, "caption": "a" * 301}}, "caption", "has 301 characters"),
-    ({"inputs": {**POST, "image": 5}}, "image", "expected a picture in base64"),
+    ({"inputs": {**POST, "image": 5}}, "image", "expected an image in base64"),
     ({"inputs": {**POST, "image": ""}}, "image", "is empty"),
     ({"inputs": {**POST, "image": "é"}}, "image", "not base64"),
     ({"inputs": {**POST, "image": "/etc/passwd"}}, "image", "not base64"),
-    ({"inputs": {**POST, "image": {"path": "/etc/passwd"}}}, "image", "expected a picture in base64"),
-    ({"inputs": {**POST, "image": {"bytes": "abc"}}}, "image", "expected a picture in base64"),
-    ({"inputs": {**POST, "image": base64.b64encode(b"<html>").decode()}}, "image", "is not a picture"),
+    ({"inputs": {**POST, "image": {"path": "/etc/passwd"}}}, "image", "expected an image in base64"),
+    ({"inputs": {**POST, "image": {"bytes": "abc"}}}, "image", "expected an image in base64"),
+    ({"inputs": {**POST, "image": base64.b64encode(b"<html>").decode()}}, "image", "is not an image"),
     ({"inputs": {**POST, "image": base64.b64encode(png()[:60]).decode()}}, "image", "damaged"),
     ({"inputs": {**POST, "image": "A" * 3000}}, "image", "larger than 2,000 bytes"),
     ({"inputs": {**POST, "image": "file:///etc/passwd"}}, "image", "not base64"),
@@ -168,10 +168,10 @@ BAD = [
     ({"inputs": {**POST, "image": "http://[::1"}}, "image", "fetches nothing from there"),
     ({"inputs": {**POST, "image": "http://localhost:99999999/"}}, "image", "fetches nothing from there"),
     ({"inputs": {**POST, "image": BASE64, "objects": 5}}, "objects", "`objects` is 5"),
-    ({"inputs": {**POST, "image": BASE64, "objects": [5]}}, "objects", "expected a picture in base64"),
+    ({"inputs": {**POST, "image": BASE64, "objects": [5]}}, "objects", "expected an image in base64"),
     ({"inputs": {**POST, "image": BASE64, "objects": ["/etc/passwd"]}}, "objects", "not base64"),
     ({"inputs": {**POST, "image": BASE64, "objects": [[0, 0, 1]]}}, "objects", "four finite numbers"),
-    ({"inputs": {**POST, "image": BASE64, "objects": [["a", 0, 1, 1]]}}, "objects", "expected a picture"),
+    ({"inputs": {**POST, "image": BASE64, "objects": [["a", 0, 1, 1]]}}, "objects", "expected an image"),
     ({"inputs": {**POST, "objects": [[0, 0, 5, 5]]}}, "objects", "on an image that is missing"),
     ({"inputs": [5]}, "post", "A post is 5"),
     ({"inputs": [[POST]]}, "post", "expected an object"),
@@ -188,10 +188,10 @@ def test_bad_requests_are_answered(handler, request_, field, message):
 
 
 @pytest.fixture
-def pictures():
-    """A host of pictures; /away leads elsewhere, /long never ends."""
+def images():
+    """A host of images; /away leads elsewhere, /long never ends."""
 
-    class Pictures(BaseHTTPRequestHandler):
+    class Images(BaseHTTPRequestHandler):
         def do_GET(self):
             if self.path == "/away":
                 self.send_response(302)
@@ -205,26 +205,26 @@ def pictures():
         def log_message(self, *_):
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Pictures)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Images)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_address[1]}"
     server.shutdown()
     server.server_close()
 
 
-def test_allowed_hosts_only(handler, pictures, monkeypatch):
+def test_allowed_hosts_only(handler, images, monkeypatch):
     at_home = ask(handler, {"inputs": {**POST, "image": BASE64}})
-    monkeypatch.setattr(handler, "allowed_origins", EndpointHandler.origins([pictures, "example.org"]))
-    assert ask(handler, {"inputs": {**POST, "image": f"{pictures}/a.png"}}) == at_home
+    monkeypatch.setattr(handler, "allowed_origins", EndpointHandler.origins([images, "example.org"]))
+    assert ask(handler, {"inputs": {**POST, "image": f"{images}/a.png"}}) == at_home
     for url, message in (
-        (f"{pictures}/away", "could not be fetched: HTTP Error 302"),
-        (f"{pictures}/long", "larger than 2,000 bytes"),
-        (pictures.replace("127.0.0.1", "localhost") + "/a.png", "fetches nothing from there"),
-        (pictures.replace("http://", "http://example.org@") + "/", "could not be fetched: "),
+        (f"{images}/away", "could not be fetched: HTTP Error 302"),
+        (f"{images}/long", "larger than 2,000 bytes"),
+        (images.replace("127.0.0.1", "localhost") + "/a.png", "fetches nothing from there"),
+        (images.replace("http://", "http://example.org@") + "/", "could not be fetched: "),
         ("http://example.org/a.png", "fetches nothing from there"),  # a bare host means https
         ("https://example.org.evil.net/a.png", "fetches nothing from there"),
         ("https://example.org@evil.net/a.png", "fetches nothing from there"),
-        (f"{pictures}/my photo.png", "could not be fetched: "),
+        (f"{images}/my photo.png", "could not be fetched: "),
     ):
         answer = ask(handler, {"inputs": {**POST, "image": url}})
         assert answer["field"] == "image" and message in answer["error"], url

@@ -11,29 +11,29 @@ from tgdi_hf.processing.pipeline_tgdi import MultimodalRelationExtractionPipelin
 POST = {"text": "Ann Lee meets Bob in Rome", "head": "Ann Lee", "tail": "Bob"}
 
 
-def test_heat_maps_of_entities_and_words(pipe, picture):
-    result, pictures = explain(pipe, {**POST, "image": picture}, words=["Rome"])
-    titles = [title for title, _ in pictures]
+def test_heat_maps_of_entities_and_words(pipe, image):
+    result, images = explain(pipe, {**POST, "image": image}, words=["Rome"])
+    titles = [title for title, _ in images]
     assert titles[0] == "as the model saw it"
     assert titles[1:] == ["head: Ann Lee", "tail: Bob", "Rome"]
     evidence = result["evidence"]
     texts = [token["text"] for token in evidence["tokens"]]
     start, end = texts.index("<tail>") + 1, texts.index("</tail>")
-    expected = heat_map(pictures[0][1], evidence["similarity"][0][:, :, start:end].sum(-1))
-    assert np.array_equal(np.asarray(pictures[2][1]), np.asarray(expected))
+    expected = heat_map(images[0][1], evidence["similarity"][0][:, :, start:end].sum(-1))
+    assert np.array_equal(np.asarray(images[2][1]), np.asarray(expected))
     with pytest.raises(ValueError, match="'Paris' is not a word of the post"):
-        explain(pipe, {**POST, "image": picture}, words=["Paris"])
+        explain(pipe, {**POST, "image": image}, words=["Paris"])
 
 
-def test_without_a_picture_there_is_none_to_show(pipe):
-    result, pictures = explain(pipe, {**POST, "text": None, "words": POST["text"].split()})
-    assert pictures == [] and result["gate"] is None
+def test_without_an_image_there_is_none_to_show(pipe):
+    result, images = explain(pipe, {**POST, "text": None, "words": POST["text"].split()})
+    assert images == [] and result["gate"] is None
 
 
 @pytest.mark.parametrize("before", [" ", "👩\u200d👧", "\u200b", "e\u0301"])
-def test_posts_may_begin_with_anything(pipe, picture, before):
-    result, pictures = explain(pipe, {**POST, "text": f"{before} {POST['text']}", "image": picture})
-    assert result["head"]["start"] == len(before) + 1 and len(pictures) == 3
+def test_posts_may_begin_with_anything(pipe, image, before):
+    result, images = explain(pipe, {**POST, "text": f"{before} {POST['text']}", "image": image})
+    assert result["head"]["start"] == len(before) + 1 and len(images) == 3
 
 
 def test_what_has_several_pairs_is_refused(pipe):
@@ -41,11 +41,11 @@ def test_what_has_several_pairs_is_refused(pipe):
         explain(pipe, {"text": POST["text"], "entities": ["Ann Lee", "Bob"]})
 
 
-def test_the_figure_shows_what_was_found(pipe, picture, tmp_path):
+def test_the_figure_shows_what_was_found(pipe, image, tmp_path):
     pytest.importorskip("matplotlib")
-    for post in ({**POST, "image": picture}, POST):
-        result, pictures = explain(pipe, post)
-        drawn = figure(result, pictures)
+    for post in ({**POST, "image": image}, POST):
+        result, images = explain(pipe, post)
+        drawn = figure(result, images)
         drawn.savefig(tmp_path / "why.png", dpi=60)
         texts = [text.get_text() for axes in drawn.get_axes() for text in axes.texts]
         assert f"{result['score']:.2f}" in texts
@@ -53,13 +53,13 @@ def test_the_figure_shows_what_was_found(pipe, picture, tmp_path):
         assert Image.open(tmp_path / "why.png").size[0] > 400
 
 
-def test_a_model_without_gate_has_a_picture_and_no_heat_maps(model, processor, picture, tmp_path):
+def test_a_model_without_gate_has_an_image_and_no_heat_maps(model, processor, image, tmp_path):
     model.tgdi.matching_gate = None
     pipe = MultimodalRelationExtractionPipeline(model=model, processor=processor)
-    result, pictures = explain(pipe, {**POST, "image": picture})
-    assert [title for title, _ in pictures] == ["as the model saw it"] and result["gate"] is None
+    result, images = explain(pipe, {**POST, "image": image})
+    assert [title for title, _ in images] == ["as the model saw it"] and result["gate"] is None
     wrong = {"relation": "None", "predicted": result["relation"], "score": 0.5, "caption": "two men <in> gowns"}
-    posts = [{**POST, "image": picture, **wrong}] * 3
+    posts = [{**POST, "image": image, **wrong}] * 3
     assert write_errors(pipe, posts, tmp_path / "errors.html", most=2, total=3) == 2
     page = (tmp_path / "errors.html").read_text()
     assert page.count("<img") == 2 and "2 of 3 posts that the model gets wrong" in page

@@ -2,15 +2,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tgdi_hf.inference.heat_map import WARM, heat_map, seen_picture
+from tgdi_hf.inference.heat_map import WARM, heat_map, seen_image
 
 
-def test_the_picture_is_what_went_in(processor):
-    picture = Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8))
-    pixels = processor(text="a b", head=(0, 1), tail=(2, 3), images=picture)["pixel_values"][0, 0]
-    seen = seen_picture(processor, pixels)
+def test_the_image_is_what_went_in(processor):
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8))
+    pixels = processor(text="a b", head=(0, 1), tail=(2, 3), images=image)["pixel_values"][0, 0]
+    seen = seen_image(processor, pixels)
     assert seen.size == (64, 64)  # the tiny model's size, so nothing was resized
-    assert np.abs(np.asarray(seen).astype(int) - np.asarray(picture)).max() <= 1
+    assert np.abs(np.asarray(seen).astype(int) - np.asarray(image)).max() <= 1
 
 
 def test_heat_lies_where_the_weights_are():

@@ -34,7 +34,7 @@ def test_posts_are_taken_as_they_are_needed(model, processor):
 POST = {"text": "Ann meets Bob", "head": (0, 3), "tail": (10, 13)}
 
 
-def test_pictures_can_be_opened_ahead(corpus, model, processor):
+def test_images_can_be_opened_ahead(corpus, model, processor):
     posts = [corpus["test"][i] for i in range(20)]
     expected = list(predict(model, processor, posts, batch_size=4))
     assert list(predict(model, processor, posts, batch_size=4, num_workers=3)) == expected

@@ -56,8 +56,8 @@ def tiny_model(seed=0, **options) -> TGDIForRelationExtraction:
     return model.eval()
 
 
-def tiny_inputs(batch=4, length=9, caption=5, slots=3, seed=1, pictures=True) -> dict[str, torch.Tensor]:
-    """Rows of different lengths: the first has all pictures, the last none, the second no caption."""
+def tiny_inputs(batch=4, length=9, caption=5, slots=3, seed=1, images=True) -> dict[str, torch.Tensor]:
+    """Rows of different lengths: the first has all images, the last none, the second no caption."""
     generator = torch.Generator().manual_seed(seed)
     lengths = torch.tensor([length - i % 3 for i in range(batch)])
     captions = torch.tensor([0 if i == 1 else caption - i % 2 for i in range(batch)])
@@ -75,7 +75,7 @@ def tiny_inputs(batch=4, length=9, caption=5, slots=3, seed=1, pictures=True) ->
         head_index=torch.tensor([1 + i % 2 for i in range(batch)]),
         tail_index=torch.tensor([4 + i % 2 for i in range(batch)]),
     )
-    if pictures:
+    if images:
         inputs["pixel_values"] = torch.randn(batch, slots, 3, IMAGE, IMAGE, generator=generator)
         inputs["image_mask"] = torch.tensor(
             [[int(i == 0 or (j == 0 and i < batch - 1)) for j in range(slots)] for i in range(batch)]

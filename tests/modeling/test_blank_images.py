@@ -16,7 +16,7 @@ from ..examples.research.test_baselines import make as make_baseline
 from .conftest import tiny_inputs, tiny_model
 
 LABELS = torch.tensor([0, 1, 2, 3])
-TEXT_ONLY = tiny_inputs(pictures=False)
+TEXT_ONLY = tiny_inputs(images=False)
 VISUAL_PARTS = ("vision_tower", "visual_prompts", "matching_gate")
 VARIANTS = {
     "default": {},
@@ -150,7 +150,7 @@ for name, make_model, frozen, checkpointing in (
     parallel = DistributedDataParallel(model)  # as `Trainer` has it under activation checkpointing
     for step in range(3):
         model.zero_grad()
-        parallel(**tiny_inputs(seed=step, pictures=rank == 0 or step == 2), labels=labels).loss.backward()
+        parallel(**tiny_inputs(seed=step, images=rank == 0 or step == 2), labels=labels).loss.backward()
         if step == 1:
             kept = {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
     if rank == 0:
@@ -178,7 +178,7 @@ def test_two_processes_do_not_wait_for_each_other(tmp_path):
         model = tiny_model(**options.get(name, {})).train()
         if name == "frozen":
             model.freeze_vision_encoder()
-        with_images, without = (gradients(model, tiny_inputs(seed=1, pictures=pictures)) for pictures in (True, False))
+        with_images, without = (gradients(model, tiny_inputs(seed=1, images=images)) for images in (True, False))
         kept = torch.load(tmp_path / name)
         assert kept.keys() == with_images.keys()
         for part, gradient in kept.items():

@@ -121,7 +121,7 @@ def test_the_other_losses_and_inputs_on_two_devices(second, inputs):
         "pixel_values": inputs["pixel_values"].flatten(0, 1),
         "image_index": torch.arange(12).view(4, 3),
     }
-    for given in (inputs, features, shared, tiny_inputs(pictures=False)):
+    for given in (inputs, features, shared, tiny_inputs(images=False)):
         model = tiny_model(**options).train()
         expected = model(**given, labels=LABELS)
         with spread(model, [f"tgdi.{second}"]):

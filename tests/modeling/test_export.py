@@ -32,7 +32,7 @@ def make(text="bert", vision="clip_vision_model", **options):
 
 
 def inputs_of(form, batch, length=9, caption=5, slots=3):
-    inputs = tiny_inputs(batch, length, caption, slots, pictures=form != "no images")
+    inputs = tiny_inputs(batch, length, caption, slots, images=form != "no images")
     if form == "features":
         inputs["vision_features"] = tiny_model().get_vision_features(inputs.pop("pixel_values")).detach()
     if form == "shared images":

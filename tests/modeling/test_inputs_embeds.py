@@ -45,10 +45,10 @@ def test_embeddings_of_the_ids_give_the_same_as_the_ids(text, names, inputs):
 
 
 @pytest.mark.parametrize("text", TEXT_CONFIGS)
-@pytest.mark.parametrize("pictures", [True, False])
-def test_without_a_caption_the_enhanced_text_is_the_embedded_text(text, pictures):
+@pytest.mark.parametrize("images", [True, False])
+def test_without_a_caption_the_enhanced_text_is_the_embedded_text(text, images):
     model = tiny_model(text=text)
-    inputs = tiny_inputs(pictures=pictures)
+    inputs = tiny_inputs(images=images)
     inputs = {name: value for name, value in inputs.items() if not name.startswith("enhanced")}
     torch.testing.assert_close(model(**embedded(model, inputs, IDS)).logits, model(**inputs).logits)
     del inputs["token_type_ids"]

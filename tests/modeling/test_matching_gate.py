@@ -4,7 +4,7 @@ import torch
 from huggingface_hub.errors import StrictDataclassClassValidationError
 
 from tgdi_hf.modeling.matching_gate import MatchingGate, TextSelfAttention, matching_loss
-from tgdi_hf.modeling.tgdi_inputs import Pictures
+from tgdi_hf.modeling.tgdi_inputs import Images
 
 from .conftest import tiny_config, tiny_inputs, tiny_model
 from .test_visual_prompts import gelu, linear
@@ -39,14 +39,14 @@ def test_gate_is_equations_8_to_10(scaled):
     mask = torch.tensor([[1, 1, 1, 1, 1], [1, 1, 1, 0, 0], [1, 1, 1, 1, 0]])
     index = torch.tensor([[0, 1], [1, 0], [0, 0]])
     exists = torch.tensor([[True, True], [True, False], [False, False]])
-    gate, similarity = module(Pictures(patches[:, None], patches, index, exists), text, mask)
+    gate, similarity = module(Images(patches[:, None], patches, index, exists), text, mask)
     gate, similarity = gate.detach().numpy(), similarity.detach().numpy()
 
     x = patches.double().numpy()
     x = (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + 1e-5)
     projected = linear(x, module.projection)
-    for row, (pictures, length) in enumerate((([0, 1], 5), ([1], 3))):
-        v, h = np.concatenate([projected[i] for i in pictures]), text[row, :length].double().numpy()
+    for row, (images, length) in enumerate((([0, 1], 5), ([1], 3))):
+        v, h = np.concatenate([projected[i] for i in images]), text[row, :length].double().numpy()
         a = softmax(v @ h.T / (np.sqrt(32) if scaled else 1))  # Eq. 8
         c = a @ h  # Eq. 9
         m = np.concatenate([v, c, v * c], axis=1).mean(0)
@@ -55,25 +55,25 @@ def test_gate_is_equations_8_to_10(scaled):
         np.testing.assert_allclose(similarity[row, : len(v), :length], a, atol=1e-5)
         assert (similarity[row, len(v) :] == 0).all()
         assert (similarity[row, :, length:] == 0).all()
-    assert (gate[2] == 1).all()  # no picture: nothing is taken away
+    assert (gate[2] == 1).all()  # no image: nothing is taken away
 
 
 def test_matching_loss_compares_with_the_post_before():
-    # Pictures 0, 1, 1, none, 2: the second has 0 before it, the third its own, the fourth is bare, the fifth comes
+    # Images 0, 1, 1, none, 2: the second has 0 before it, the third its own, the fourth is bare, the fifth comes
     # after a bare one, and the first after the fifth, which has 2.
     index = torch.tensor([[0], [1], [1], [0], [2]])
     patches = torch.randn(3, 4, 6)
-    pictures = Pictures(None, patches, index, torch.tensor([[True], [True], [True], [False], [True]]))
+    images = Images(None, patches, index, torch.tensor([[True], [True], [True], [False], [True]]))
     own = torch.tensor([[0.8, 0.6], [0.9, 0.9], [0.1, 0.1], [1.0, 1.0], [0.2, 0.2]])
     other = torch.tensor([[0.2, 0.4], [0.5, 0.5], [0.9, 0.9], [0.9, 0.9], [0.9, 0.9]])
     expected = -((np.log(0.7) + np.log(1 - 0.3)) / 2 + (np.log(0.9) + np.log(1 - 0.5)) / 2) / 2
-    assert matching_loss(own, other, pictures).item() == pytest.approx(expected, abs=1e-6)
-    # The same pictures, one a row, as a batch has them that does not share them.
-    plain = Pictures(None, patches[index[:, 0]], torch.arange(5)[:, None], pictures.mask)
+    assert matching_loss(own, other, images).item() == pytest.approx(expected, abs=1e-6)
+    # The same images, one a row, as a batch has them that does not share them.
+    plain = Images(None, patches[index[:, 0]], torch.arange(5)[:, None], images.mask)
     assert matching_loss(own, other, plain).item() == pytest.approx(expected, abs=1e-6)
-    alone = Pictures(None, patches, torch.tensor([[0]]), torch.tensor([[True]]))
+    alone = Images(None, patches, torch.tensor([[0]]), torch.tensor([[True]]))
     assert matching_loss(own[:1], other[:1], alone) == 0
-    bf16 = matching_loss(own.bfloat16(), torch.ones_like(other).bfloat16(), pictures)
+    bf16 = matching_loss(own.bfloat16(), torch.ones_like(other).bfloat16(), images)
     assert torch.isfinite(bf16)
     assert bf16.dtype == torch.float32
 
@@ -104,7 +104,7 @@ def test_there_is_no_matching_loss_without_a_gate(options):
         tiny_config(**{"matching_loss_weight": 1.0, **options})
 
 
-def test_a_closed_gate_on_the_prompts_takes_the_picture_out_of_every_value():
+def test_a_closed_gate_on_the_prompts_takes_the_image_out_of_every_value():
     inputs = tiny_inputs()
     model = tiny_model(gate_visual_prompts=True)
     paper = tiny_model()

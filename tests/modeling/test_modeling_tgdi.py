@@ -58,10 +58,10 @@ def test_every_parameter_of_every_variant_gets_a_gradient(options, inputs):
     assert not [name for name, p in model.named_parameters() if p.grad is None or not p.grad.any()]
 
 
-def test_another_picture_changes_the_logits_and_a_masked_one_does_not(model, inputs):
+def test_another_image_changes_the_logits_and_a_masked_one_does_not(model, inputs):
     before = logits(model, **inputs)
     pixels = inputs["pixel_values"].clone()
-    pixels[1, 0] = torch.randn(3, IMAGE, IMAGE)  # a picture
+    pixels[1, 0] = torch.randn(3, IMAGE, IMAGE)  # an image
     pixels[1, 1] = torch.randn(3, IMAGE, IMAGE)  # an empty slot
     after = logits(model, **{**inputs, "pixel_values": pixels})
     assert (before[1] - after[1]).abs().max() > 1e-3
@@ -71,7 +71,7 @@ def test_another_picture_changes_the_logits_and_a_masked_one_does_not(model, inp
     torch.testing.assert_close(logits(model, **{**inputs, "pixel_values": pixels}), before)
 
 
-def test_both_ways_of_using_a_picture_reach_the_logits(inputs):
+def test_both_ways_of_using_an_image_reach_the_logits(inputs):
     other = {**inputs, "pixel_values": inputs["pixel_values"].flip(0)}
     for options in ({"use_matching_gate": False}, {"use_cross_modal_interaction": False}):
         model = tiny_model(**options)
@@ -96,15 +96,15 @@ def test_padding_order_and_company_of_a_row_do_not_matter(model, inputs):
         torch.testing.assert_close(logits(model, **alone), together[[i]])
 
 
-def test_a_row_without_pictures_equals_a_text_only_row(model, inputs):
+def test_a_row_without_images_equals_a_text_only_row(model, inputs):
     text_only = {name: value for name, value in inputs.items() if name not in VISUAL}
-    with_pictures, without = logits(model, **inputs), logits(model, **text_only)
-    torch.testing.assert_close(with_pictures[3], without[3])
+    with_images, without = logits(model, **inputs), logits(model, **text_only)
+    torch.testing.assert_close(with_images[3], without[3])
     masked = {**inputs, "image_mask": torch.zeros_like(inputs["image_mask"])}
     torch.testing.assert_close(logits(model, **masked), without)
 
 
-def test_gate_is_open_where_there_is_no_picture(model, inputs):
+def test_gate_is_open_where_there_is_no_image(model, inputs):
     outputs = model(**inputs)
     assert (outputs.matching_gate[3] == 1).all()
     assert (outputs.matching_gate[0] < 1).all()
@@ -130,7 +130,7 @@ def test_text_is_encoded_once_when_nothing_is_added_to_it(model, inputs):
     assert len(calls) == 3
 
 
-def test_distinct_pictures_with_an_index_equal_the_plain_form(model, inputs):
+def test_distinct_images_with_an_index_equal_the_plain_form(model, inputs):
     first, second = torch.randn(2, 3, IMAGE, IMAGE)
     mask = torch.tensor([[1, 1], [1, 0], [1, 0], [0, 0]])
     index = torch.tensor([[0, 1], [1, 0], [0, 1], [1, 1]])
@@ -199,7 +199,7 @@ def test_a_model_that_looks_at_nothing_has_no_vision_tower(inputs):
     assert model.tgdi.vision_tower is None
     text_only = {name: value for name, value in inputs.items() if name not in VISUAL}
     assert torch.equal(logits(model, **inputs), logits(model, **text_only))
-    with pytest.raises(ValueError, match="looks at no picture"):
+    with pytest.raises(ValueError, match="looks at no image"):
         model.get_vision_features(inputs["pixel_values"])
 
 
@@ -215,7 +215,7 @@ def test_hidden_states_and_attentions_of_both_passes(inputs):
     assert [a.shape for a in outputs.text_oriented_attentions] == [(4, 4, 9, 14 + 9)] * 2
     for attention in outputs.cross_modal_attentions + outputs.text_oriented_attentions:
         torch.testing.assert_close(attention.sum(-1), torch.ones(attention.shape[:-1]))
-    assert (outputs.cross_modal_attentions[0][3, :, :, :3] == 0).all()  # no picture, no weight on prompts
+    assert (outputs.cross_modal_attentions[0][3, :, :, :3] == 0).all()  # no image, no weight on prompts
     assert model(**inputs).cross_modal_hidden_states is None
 
 
@@ -278,13 +278,13 @@ def test_freezing_the_vision_encoder(inputs):
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")  # of the compiler
-@pytest.mark.parametrize("pictures", [True, False])
-def test_compiles_without_graph_breaks(pictures):
+@pytest.mark.parametrize("images", [True, False])
+def test_compiles_without_graph_breaks(images):
     torch._dynamo.reset()
     model = tiny_model()
     compiled = torch.compile(model, fullgraph=True, backend="eager", dynamic=True)
     for seed in (1, 2):
-        inputs = tiny_inputs(seed=seed, length=8 + seed, pictures=pictures)
+        inputs = tiny_inputs(seed=seed, length=8 + seed, images=images)
         torch.testing.assert_close(logits(compiled, **inputs), logits(model, **inputs))
 
 
@@ -376,9 +376,9 @@ def test_resizing_follows_the_tokenizer(model):
     assert model.get_input_embeddings().num_embeddings == VOCABULARY + 4
 
 
-def test_pictures_that_are_announced_have_to_be_there(model, inputs):
+def test_images_that_are_announced_have_to_be_there(model, inputs):
     for name in ("image_mask", "image_index"):
-        given = {**tiny_inputs(pictures=False), name: torch.ones(4, 1, dtype=torch.long)}
+        given = {**tiny_inputs(images=False), name: torch.ones(4, 1, dtype=torch.long)}
         with pytest.raises(ValueError, match="There is an `image_mask` or `image_index`, but there are neither"):
             model(**given)
 
@@ -419,7 +419,7 @@ def test_markers_of_a_padded_vocabulary_are_told_apart(model):
         (lambda i: i.update(pixel_values=i["pixel_values"][:3], image_mask=i["image_mask"][:3]), "4 posts"),
         (
             lambda i: (i.pop("image_mask"), i.update(pixel_values=torch.zeros(4, 5, 3, 32, 32))),
-            "5 pictures.*num_objects=3",
+            "5 images.*num_objects=3",
         ),
         (
             lambda i: (i.pop("pixel_values"), i.update(vision_features=torch.zeros(4, 3, 19, 8))),
@@ -443,26 +443,26 @@ def test_auto_model_gives_the_body(tmp_path, inputs):
 def test_texts_that_outgrow_the_positions_are_refused(text):
     model = tiny_model(text=text)
     longest = model.config.max_text_length
-    logits(model, **tiny_inputs(length=longest, caption=0, pictures=False))
+    logits(model, **tiny_inputs(length=longest, caption=0, images=False))
     with pytest.raises(ValueError, match=rf"{longest + 1} tokens.*positions for {longest}.*max_length={longest}"):
-        model(**tiny_inputs(length=longest + 1, caption=0, pictures=False))
+        model(**tiny_inputs(length=longest + 1, caption=0, images=False))
 
 
 @pytest.mark.parametrize("wrong", [2, -1])
-def test_a_picture_that_is_not_there_is_refused(model, inputs, wrong):
+def test_an_image_that_is_not_there_is_refused(model, inputs, wrong):
     text = {name: value for name, value in inputs.items() if name not in VISUAL}
-    pictures = {"pixel_values": torch.randn(2, 3, IMAGE, IMAGE), "image_mask": torch.tensor([[1], [1], [1], [0]])}
-    with pytest.raises(ValueError, match=rf"picture {wrong}, but there are only 0 to 1"):
-        model(**text, **pictures, image_index=torch.tensor([[0], [1], [wrong], [0]]))
+    images = {"pixel_values": torch.randn(2, 3, IMAGE, IMAGE), "image_mask": torch.tensor([[1], [1], [1], [0]])}
+    with pytest.raises(ValueError, match=rf"image {wrong}, but there are only 0 to 1"):
+        model(**text, **images, image_index=torch.tensor([[0], [1], [wrong], [0]]))
     # Where the mask says that there is none, the index means nothing.
-    model(**text, **pictures, image_index=torch.tensor([[0], [1], [0], [wrong]]))
+    model(**text, **images, image_index=torch.tensor([[0], [1], [0], [wrong]]))
 
 
-def test_shared_pictures_are_refused_under_data_parallel(model, inputs):
-    """It would give each copy the first half of the rows but a half of the pictures that is not theirs."""
+def test_shared_images_are_refused_under_data_parallel(model, inputs):
+    """It would give each copy the first half of the rows but a half of the images that is not theirs."""
     replica = model.tgdi._replicate_for_data_parallel()
     with pytest.raises(ValueError, match=r"DataParallel.*accelerate launch.*share_images=False"):
-        replica._pictures(inputs["pixel_values"][:, 0], None, None, torch.zeros(4, 1, dtype=int), 4)
+        replica._images(inputs["pixel_values"][:, 0], None, None, torch.zeros(4, 1, dtype=int), 4)
 
 
 def test_another_set_of_relations_on_a_trained_body(tmp_path, inputs):

@@ -21,10 +21,10 @@ PASSES = {"cross_modal_hidden_states": 4, "text_oriented_hidden_states": 3}  # t
     ],
 )
 @pytest.mark.parametrize("share", [True, False])
-@pytest.mark.parametrize("pictures", [True, False])
-def test_numbers_select_hidden_states_in_both_passes(selection, kept, share, pictures):
+@pytest.mark.parametrize("images", [True, False])
+def test_numbers_select_hidden_states_in_both_passes(selection, kept, share, images):
     model = tiny_model(toi_share_text_encoder=share)
-    inputs = tiny_inputs(pictures=pictures)
+    inputs = tiny_inputs(images=images)
     everything, some = model(**inputs, output_hidden_states=True), model(**inputs, output_hidden_states=selection)
     torch.testing.assert_close(some.logits, everything.logits)  # the vision encoder's are all read, whatever is asked
     for name, count in PASSES.items():

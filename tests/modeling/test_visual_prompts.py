@@ -3,7 +3,7 @@ import math
 import numpy as np
 import torch
 
-from tgdi_hf.modeling.tgdi_inputs import Pictures
+from tgdi_hf.modeling.tgdi_inputs import Images
 from tgdi_hf.modeling.visual_prompts import VisualPrompts, grid_pool
 
 from .conftest import tiny_config
@@ -29,7 +29,7 @@ def test_equations_1_2_3_and_5():
     c, layers, d = 3, 3, 32
     pooled = torch.randn(2, c, 4, 24)
     index, mask = torch.tensor([[1, 0], [0, 0]]), torch.tensor([[True, True], [True, False]])
-    cache, gates = module(Pictures(pooled, pooled[:, 0], index, mask))
+    cache, gates = module(Images(pooled, pooled[:, 0], index, mask))
 
     x = pooled.double().numpy()
     x = (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + 1e-5)
@@ -41,8 +41,8 @@ def test_equations_1_2_3_and_5():
     for row in range(2):
         for layer in range(layers):
             for slot in range(2):
-                picture = index[row, slot]
-                mixed = sum(gate[picture, layer, i] * features[picture, i] for i in range(c))
+                image = index[row, slot]
+                mixed = sum(gate[image, layer, i] * features[image, i] for i in range(c))
                 expected = linear(mixed, module.prefix.layers[layer])  # Eq. 5: (G, 2 d)
                 keys = cache.prefix_keys[layer][row, :, 4 * slot : 4 * slot + 4].transpose(0, 1).flatten(1)
                 values = cache.prefix_values[layer][row, :, 4 * slot : 4 * slot + 4].transpose(0, 1).flatten(1)

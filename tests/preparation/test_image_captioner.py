@@ -12,7 +12,7 @@ from tgdi_hf.preparation.image_captioner import FLORENCE_PROMPT, ImageCaptioner,
 from .tiny_checkpoints import CAPTIONERS
 
 
-def pictures(*sizes, seed=0):
+def noise_images(*sizes, seed=0):
     generator = np.random.default_rng(seed)
     return [Image.fromarray(generator.integers(0, 255, (h, w, 3), dtype=np.uint8)) for w, h in sizes]
 
@@ -24,9 +24,9 @@ def checkpoints(tmp_path_factory):
 
 @pytest.mark.parametrize("kind", CAPTIONERS)
 @pytest.mark.parametrize("prompt", [None, "a photo of"])
-def test_captions_are_those_of_greedy_decoding_and_depend_on_the_picture(checkpoints, kind, prompt):
+def test_captions_are_those_of_greedy_decoding_and_depend_on_the_image(checkpoints, kind, prompt):
     captioner = ImageCaptioner.from_pretrained(checkpoints[kind], prompt=prompt, max_new_tokens=8)
-    images = pictures((60, 40), (20, 30), (16, 16))
+    images = noise_images((60, 40), (20, 30), (16, 16))
     captions = captioner(images)
     assert len(captions) == len(set(captions)) == 3
     assert captions == captioner(images)
@@ -36,7 +36,7 @@ def test_captions_are_those_of_greedy_decoding_and_depend_on_the_picture(checkpo
 
 def test_blip2_says_what_its_own_generate_says(checkpoints):
     captioner = ImageCaptioner.from_pretrained(checkpoints["blip2"], max_new_tokens=5)
-    image = pictures((16, 16))
+    image = noise_images((16, 16))
     inputs = captioner.processor(images=image, return_tensors="pt")
     tokens = captioner.model.generate(**inputs, do_sample=False, max_new_tokens=5)
     expected = captioner.processor.batch_decode(tokens, skip_special_tokens=True)[0]
@@ -60,7 +60,7 @@ def test_settings_tell_what_made_a_caption(checkpoints, tmp_path):
         checkpoints["blip"], prompt="a photo of", dtype=torch.bfloat16, device="cpu", num_beams=2
     )
     assert captioner.model.dtype == torch.bfloat16
-    assert isinstance(captioner(pictures((16, 16)))[0], str)
+    assert isinstance(captioner(noise_images((16, 16)))[0], str)
     settings = json.loads(json.dumps(captioner.settings))
     assert settings["model"] == str(checkpoints["blip"])
     assert settings["revision"].startswith("sha256:")

@@ -5,7 +5,7 @@ import torch
 
 from tgdi_hf.preparation.object_grounder import ObjectGrounder, overlap, phrase_scores
 
-from .test_image_captioner import pictures
+from .test_image_captioner import noise_images
 from .tiny_checkpoints import GROUNDERS
 
 PHRASES = [["JFK", "two men", "person"], ["new york", "stage"]]
@@ -17,9 +17,9 @@ def checkpoints(tmp_path_factory):
 
 
 @pytest.mark.parametrize("kind", GROUNDERS)
-def test_boxes_lie_in_the_picture_and_answer_what_was_asked(checkpoints, kind):
+def test_boxes_lie_in_the_image_and_answer_what_was_asked(checkpoints, kind):
     grounder = ObjectGrounder.from_pretrained(checkpoints[kind], threshold=0.0)
-    images = pictures((60, 40), (20, 30))
+    images = noise_images((60, 40), (20, 30))
     found = grounder(images, PHRASES)
     for image, asked, objects in zip(images, PHRASES, found, strict=True):
         assert 1 <= len(objects) <= 3
@@ -32,17 +32,17 @@ def test_boxes_lie_in_the_picture_and_answer_what_was_asked(checkpoints, kind):
             assert part["phrase"] in [phrase.lower() for phrase in asked]
     assert found == grounder(images, PHRASES)
     assert json.loads(json.dumps([found, grounder.settings])) == [found, grounder.settings]
-    other = grounder(pictures((60, 40), (20, 30), seed=1), PHRASES)
+    other = grounder(noise_images((60, 40), (20, 30), seed=1), PHRASES)
     assert other != found
 
 
 @pytest.mark.parametrize("kind", GROUNDERS)
 def test_boxes_and_scores_are_those_of_the_processors_own_post_processing(checkpoints, kind):
-    """Only that ours know which phrase, and that boxes end where the picture does."""
+    """Only that ours know which phrase, and that boxes end where the image does."""
     grounder = ObjectGrounder.from_pretrained(
         checkpoints[kind], threshold=0.0, max_overlap=1.0, min_area=0.0, num_objects=10_000
     )
-    (image,), asked = pictures((60, 40)), ["jfk", "two men", "person"]
+    (image,), asked = noise_images((60, 40)), ["jfk", "two men", "person"]
     inputs = grounder._inputs([image], [asked])
     with torch.no_grad():
         outputs = grounder.model(**inputs)
@@ -66,7 +66,7 @@ def test_boxes_and_scores_are_those_of_the_processors_own_post_processing(checkp
 
 def test_a_row_does_not_depend_on_its_company(checkpoints):
     grounder = ObjectGrounder.from_pretrained(checkpoints["owlv2"], threshold=0.0)
-    images = pictures((60, 40), (20, 30))
+    images = noise_images((60, 40), (20, 30))
     together = grounder(images, PHRASES)
     for image, asked, expected in zip(images, PHRASES, together, strict=True):
         (alone,) = grounder([image], [asked])
@@ -81,7 +81,7 @@ def test_what_is_weak_small_or_seen_already_is_dropped(checkpoints):
         [[0, 0, 50, 50], [2, 2, 52, 52], [60, 60, 90, 90], [0, 60, 5, 65], [60, 0, 90, 30], [10, 60, 40, 90.0]]
     )
     scores = torch.tensor([[0.1, 0.8], [0.9, 0.2], [0.5, 0.6], [0.99, 0], [0.2, 0.29], [0.31, 0.3]])
-    (image,) = pictures((100, 100))
+    (image,) = noise_images((100, 100))
     found = grounder._best(boxes, scores, image, ["a", "b"])
     assert [(part["box"][0], part["phrase"]) for part in found] == [(2, "a"), (60, "b"), (10, "a")]
     grounder.num_objects = 1
@@ -106,5 +106,5 @@ def test_overlap_of_boxes():
 
 def test_more_phrases_than_the_detector_has_room_for(checkpoints):
     grounder = ObjectGrounder.from_pretrained(checkpoints["grounding_dino"], threshold=0.0)
-    (found,) = grounder(pictures((60, 40)), [[f"two men {i}" for i in range(60)]])
+    (found,) = grounder(noise_images((60, 40)), [[f"two men {i}" for i in range(60)]])
     assert found

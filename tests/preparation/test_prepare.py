@@ -29,7 +29,7 @@ POST = {"text": TEXT, "head": [0, 3], "tail": [17, 24]}
 
 
 class StubCaptioner:
-    """Says how large a picture is and how bright; remembers what it was asked."""
+    """Says how large an image is and how bright; remembers what it was asked."""
 
     def __init__(self, **settings):
         self.settings = {"model": "stub", **settings}
@@ -51,7 +51,7 @@ class StubGrounder(StubCaptioner):
         ]
 
 
-def picture(folder, name, shade=100, size=(12, 8), **options):
+def saved_image(folder, name, shade=100, size=(12, 8), **options):
     path = folder / name
     Image.new("RGB", size, (shade, shade, shade)).save(path, **options)
     return str(path)
@@ -79,7 +79,7 @@ def options(tmp_path):
 
 
 def test_posts_get_captions_and_objects_with_what_made_them(tmp_path, options):
-    path = picture(tmp_path, "a.png")
+    path = saved_image(tmp_path, "a.png")
     table = posts({**POST, "image": path, "label": "peer", "id": "7"}, {**POST, "head": "Obama", "image": None})
     done = prepare(table, tmp_path / "out", StubCaptioner(), StubGrounder(), **options)
     first, second = done.dataset["train"]
@@ -101,8 +101,8 @@ def test_posts_get_captions_and_objects_with_what_made_them(tmp_path, options):
     assert not [*tmp_path.glob("out.*")]
 
 
-def test_each_distinct_picture_is_looked_at_once_whatever_its_name(tmp_path, options):
-    same, other = picture(tmp_path, "a.png"), picture(tmp_path, "b.png", 50)
+def test_each_distinct_image_is_looked_at_once_whatever_its_name(tmp_path, options):
+    same, other = saved_image(tmp_path, "a.png"), saved_image(tmp_path, "b.png", 50)
     copy = tmp_path / "copy.png"
     copy.write_bytes(Path(same).read_bytes())
     content = {"bytes": Path(same).read_bytes(), "path": None}
@@ -111,7 +111,7 @@ def test_each_distinct_picture_is_looked_at_once_whatever_its_name(tmp_path, opt
     captioner, grounder = StubCaptioner(), StubGrounder()
     done = prepare(table, tmp_path / "one", captioner, grounder, **options)
     assert captioner.batches == grounder.batches == [2]
-    assert (done.pictures, done.captioned, done.grounded) == (2, 2, 2)
+    assert (done.images, done.captioned, done.grounded) == (2, 2, 2)
     captions = [row["caption"][-5:] for row in done.dataset["train"]]
     assert captions == ["100.0", " 50.0", "100.0", "100.0"]
     # Nothing is asked again; other settings are another model.
@@ -123,8 +123,8 @@ def test_each_distinct_picture_is_looked_at_once_whatever_its_name(tmp_path, opt
     assert files(tmp_path / "one") == files(tmp_path / "two")
 
 
-def test_phrases_are_looked_for_once_for_each_picture_and_pair(tmp_path, options):
-    path = picture(tmp_path, "a.png")
+def test_phrases_are_looked_for_once_for_each_image_and_pair(tmp_path, options):
+    path = saved_image(tmp_path, "a.png")
     rows = [{**POST, "image": path}, {**POST, "head": [17, 24], "tail": [0, 3], "image": path}]
     grounder = StubGrounder()
     done = prepare(posts(*rows, {**POST, "head": [8, 13], "image": path}), tmp_path / "out", None, grounder, **options)
@@ -135,7 +135,7 @@ def test_phrases_are_looked_for_once_for_each_picture_and_pair(tmp_path, options
 
 def test_labels_make_no_difference_to_a_byte(tmp_path, options):
     """The field's published crops were cut out with phrases made from the label."""
-    paths = [picture(tmp_path, f"{i}.png", 10 * i) for i in range(6)]
+    paths = [saved_image(tmp_path, f"{i}.png", 10 * i) for i in range(6)]
     rows = [{**POST, "image": path, "relation": "None" if i % 2 else "peer"} for i, path in enumerate(paths)]
     permuted = [{**row, "relation": "peer" if row["relation"] == "None" else "None"} for row in rows]
     outputs = []
@@ -156,7 +156,7 @@ def test_labels_make_no_difference_to_a_byte(tmp_path, options):
 
 
 def test_what_posts_bring_with_them_is_kept(tmp_path, options):
-    path = picture(tmp_path, "a.png")
+    path = saved_image(tmp_path, "a.png")
     rows = [
         {**POST, "image": path, "caption": "two men", "objects": [[1.0, 1.0, 5.0, 5.0]]},
         {**POST, "image": path, "caption": None, "objects": []},
@@ -170,7 +170,7 @@ def test_what_posts_bring_with_them_is_kept(tmp_path, options):
     assert second["objects"] == [[0, 0, 6, 4]]
 
 
-def bad_pictures(folder):
+def bad_images(folder):
     """By name: a file that can't be used, and what is said of it."""
     whole = io.BytesIO()
     noise = np.random.default_rng(0).integers(0, 255, (200, 200, 3), dtype=np.uint8)
@@ -182,17 +182,17 @@ def bad_pictures(folder):
     return {
         "missing.jpg": "there is no such file",
         "empty.jpg": "is empty",
-        "page.jpg": "not a picture in any format",
+        "page.jpg": "not an image in any format",
         "truncated.jpg": "damaged, truncated",
         "bomb.png": "not decoded",
         "https://example.org/a.jpg": "URLs are not fetched",
     }
 
 
-def test_bad_pictures_are_reported_and_all_else_goes_through(tmp_path, options):
-    bad = bad_pictures(tmp_path)
+def test_bad_images_are_reported_and_all_else_goes_through(tmp_path, options):
+    bad = bad_images(tmp_path)
     rows = [{**POST, "image": name, "id": name} for name in bad]
-    rows.insert(3, {**POST, "image": picture(tmp_path, "good.png"), "id": "good"})
+    rows.insert(3, {**POST, "image": saved_image(tmp_path, "good.png"), "id": "good"})
     done = prepare(posts(*rows), tmp_path / "out", StubCaptioner(), StubGrounder(), image_folder=tmp_path, **options)
     report = [json.loads(line) for line in (tmp_path / "out" / "report.jsonl").read_text().splitlines()]
     assert {fault["id"]: fault["kind"] for fault in report} == dict.fromkeys(bad, "image")
@@ -212,7 +212,7 @@ def test_bad_pictures_are_reported_and_all_else_goes_through(tmp_path, options):
     assert again.captioned == 0
 
 
-def test_odd_pictures_are_as_good_as_any(tmp_path, options):
+def test_odd_images_are_as_good_as_any(tmp_path, options):
     noise = Image.fromarray(np.random.default_rng(0).integers(0, 255, (30, 40, 3), dtype=np.uint8))
     noise.convert("CMYK").save(tmp_path / "cmyk.jpg")
     noise.save(tmp_path / "moving.gif", save_all=True, append_images=[Image.new("RGB", (40, 30))])
@@ -229,12 +229,12 @@ def test_odd_pictures_are_as_good_as_any(tmp_path, options):
 
 
 def test_paths_outside_of_the_image_root_are_refused(tmp_path, options):
-    inside = tmp_path / "pictures"
+    inside = tmp_path / "images"
     inside.mkdir()
-    picture(tmp_path, "secret.png")
-    picture(inside, "a.png")
+    saved_image(tmp_path, "secret.png")
+    saved_image(inside, "a.png")
     (inside / "link.png").symlink_to(tmp_path / "secret.png")
-    paths = ["a.png", "../secret.png", str(tmp_path / "secret.png"), "link.png", "./../pictures/a.png"]
+    paths = ["a.png", "../secret.png", str(tmp_path / "secret.png"), "link.png", "./../images/a.png"]
     rows = [{**POST, "image": path} for path in paths]
     chosen = {**options, "image_folder": inside, "image_root": inside}
     done = prepare(posts(*rows), tmp_path / "out", StubCaptioner(), **chosen)
@@ -279,7 +279,7 @@ def test_splits_without_a_usable_post_are_left_out(tmp_path, options, caplog):
 
 
 def test_words_keep_their_spans_in_words(tmp_path, options):
-    rows = [{"words": TEXT.split(), "head": [0, 1], "tail": [4, 5], "image": picture(tmp_path, "a.png")}]
+    rows = [{"words": TEXT.split(), "head": [0, 1], "tail": [4, 5], "image": saved_image(tmp_path, "a.png")}]
     done = prepare(posts(*rows), tmp_path / "out", None, StubGrounder(), **options)
     (row,) = done.dataset["train"]
     assert (row["head"], row["tail"], row["object_phrases"]) == ([0, 1], [4, 5], ["jfk"])
@@ -289,7 +289,7 @@ TWICE = {"text": "Ann met Bob, Ann left Bob", "head": "Ann", "tail": "Bob"}
 
 
 def test_of_several_places_the_first_or_all_are_taken_on_request(tmp_path, options):
-    path = picture(tmp_path, "a.png")
+    path = saved_image(tmp_path, "a.png")
     rows = [{**TWICE, "id": "1", "image": path, "n": 1}, {**POST, "head": "JFK", "tail": "Obama", "id": "2", "n": 2}]
     done = prepare(posts(*rows), tmp_path / "error", **options)
     assert done.dataset["train"]["id"][:] == ["2"]
@@ -313,7 +313,7 @@ def test_of_several_places_the_first_or_all_are_taken_on_request(tmp_path, optio
 
 
 def test_faults_of_a_post_with_several_rows_are_reported_once_and_name_the_post(tmp_path, options):
-    (tmp_path / "bad.png").write_bytes(b"no picture")
+    (tmp_path / "bad.png").write_bytes(b"no image")
     missing = str(tmp_path / "missing.png")
     table = posts(
         {**TWICE, "id": "1", "image": missing},
@@ -358,14 +358,14 @@ def test_posts_with_text_and_words_keep_their_words(tmp_path, options, processor
     TGDICollator(processor)([*done.dataset["train"]])  # what was made can be trained on
 
 
-def test_a_picture_that_a_model_fails_on_is_reported_and_asked_again_next_time(tmp_path, options):
+def test_an_image_that_a_model_fails_on_is_reported_and_asked_again_next_time(tmp_path, options):
     class Moody(StubCaptioner):
         def __call__(self, images):
             if any(image.width == 7 for image in images):
                 raise RuntimeError("seven!")
             return super().__call__(images)
 
-    rows = [{**POST, "image": picture(tmp_path, f"{i}.png", 10 * i, (5 + i, 8))} for i in range(5)]
+    rows = [{**POST, "image": saved_image(tmp_path, f"{i}.png", 10 * i, (5 + i, 8))} for i in range(5)]
     done = prepare(posts(*rows), tmp_path / "out", Moody(), **options)
     assert [(fault.row, fault.kind, fault.reason) for fault in done.faults] == [(2, "caption", "RuntimeError: seven!")]
     assert [row["caption"] is None for row in done.dataset["train"]] == [False, False, True, False, False]
@@ -390,8 +390,8 @@ def test_what_is_there_is_not_overwritten(tmp_path, options):
         prepare(posts(POST).remove_columns("tail"), tmp_path / "new", **options)
 
 
-def test_pictures_can_be_put_into_the_output(tmp_path, options):
-    path = picture(tmp_path, "a.png")
+def test_images_can_be_put_into_the_output(tmp_path, options):
+    path = saved_image(tmp_path, "a.png")
     done = prepare(posts({**POST, "image": path}), tmp_path / "out", embed_images=True, **options)
     Path(path).unlink()
     assert load_from_disk(str(tmp_path / "out/dataset"))["train"][0]["image"].size == (12, 8)
@@ -415,7 +415,7 @@ class Captioner:
         with log.open("a") as file:
             file.write("".join(f"{digest}\\n" for digest in digests))
         time.sleep(float(sys.argv[5]))
-        return [f"picture {digest}" for digest in digests]
+        return [f"image {digest}" for digest in digests]
 
 class Grounder:
     settings = {"model": "slow"}
@@ -430,7 +430,7 @@ print(done.summary())
 
 @pytest.fixture
 def many(tmp_path):
-    """Makes a folder of posts with distinct pictures."""
+    """Makes a folder of posts with distinct images."""
 
     def make(count):
         folder = tmp_path / "many"
@@ -509,8 +509,8 @@ def test_processes_of_accelerate_share_the_work(many, tmp_path):
     assert files(tmp_path / "one") == files(tmp_path / "two")
 
 
-def test_given_boxes_have_to_be_parts_of_a_picture_that_is_there(tmp_path, options):
-    path, box = picture(tmp_path, "a.png"), [0, 0, 5, 5]
+def test_given_boxes_have_to_be_parts_of_an_image_that_is_there(tmp_path, options):
+    path, box = saved_image(tmp_path, "a.png"), [0, 0, 5, 5]
     rows = [
         {**POST, "image": path, "objects": [box]},
         {**POST, "image": str(tmp_path / "lost.png"), "objects": [box]},
@@ -528,11 +528,11 @@ def test_given_boxes_have_to_be_parts_of_a_picture_that_is_there(tmp_path, optio
     assert "no pixel" in reasons[5]
     processor = TGDIProcessor(tiny_image_processor(), tiny_tokenizer([TEXT]))
     inputs = TGDICollator(processor)(list(undecoded(done.dataset["train"])))
-    assert inputs["image_mask"].sum() == 5  # four pictures, a box: nothing is refused
+    assert inputs["image_mask"].sum() == 5  # four images, a box: nothing is refused
 
 
 def test_a_file_that_can_not_be_read_now_is_asked_again_next_time(tmp_path, options, monkeypatch):
-    table = posts({**POST, "image": picture(tmp_path, "a.png")})
+    table = posts({**POST, "image": saved_image(tmp_path, "a.png")})
     with monkeypatch.context() as patch:
         error = OSError(errno.EMFILE, "Too many open files")
         patch.setattr(Image, "open", lambda *of: (_ for _ in ()).throw(error))
@@ -547,7 +547,7 @@ def test_a_file_that_can_not_be_read_now_is_asked_again_next_time(tmp_path, opti
 @pytest.mark.parametrize("form", ["jsonl", "csv"])
 def test_objects_are_boxes_or_paths_in_files_of_any_kind(form, tmp_path, options):
     for name in ("a.png", "b.png"):
-        picture(tmp_path, name)
+        saved_image(tmp_path, name)
 
     def table(*objects):
         rows = [{"text": TEXT, "head": "JFK", "tail": "Obama", "image": "a.png", "objects": each} for each in objects]
@@ -569,7 +569,7 @@ def test_objects_are_boxes_or_paths_in_files_of_any_kind(form, tmp_path, options
     assert [[part["path"] for part in parts or ()] for parts in found] == [[str(tmp_path / "b.png")], [], []]
     (fault,) = done.faults
     assert (fault.row, fault.kind) == (2, "objects") and "lost.png: there is no such file" in fault.reason
-    with pytest.raises(ValueError, match="pictures of their own, which can't be mixed"):
+    with pytest.raises(ValueError, match="images of their own, which can't be mixed"):
         prepare(crops, tmp_path / "no", grounder=StubGrounder(), **options)
     done = prepare(table([[0, 0, 4, 4]], None), tmp_path / "boxes", **options)
     assert [parts or [] for parts in done.dataset["train"]["objects"][:]] == [[[0, 0, 4, 4]], []]
@@ -596,10 +596,10 @@ def test_a_table_says_none_and_na_where_it_means_them(tmp_path):
     ],
 )
 def test_the_summary_is_about_what_was_asked_for(captioned, grounded, said):
-    done = Preparation(DatasetDict(), [], rows=5, pictures=4, captioned=captioned, grounded=grounded)
+    done = Preparation(DatasetDict(), [], rows=5, images=4, captioned=captioned, grounded=grounded)
     assert done.summary() == f"5 posts, 4 distinct images; {said}"
 
 
 def test_without_models_nothing_is_counted(tmp_path, options):
-    done = prepare(posts({**POST, "image": picture(tmp_path, "a.png")}), tmp_path / "out", **options)
+    done = prepare(posts({**POST, "image": saved_image(tmp_path, "a.png")}), tmp_path / "out", **options)
     assert (done.captioned, done.grounded) == (None, None)

@@ -8,7 +8,7 @@ from tgdi_hf.preparation.result_cache import ResultCache, default_cache
 A, B, C = ("a", ""), ("b", ""), ("c", "q")
 
 
-def test_results_are_kept_by_settings_picture_and_question(tmp_path):
+def test_results_are_kept_by_settings_image_and_question(tmp_path):
     with ResultCache(tmp_path) as cache:
         one, two = cache.register({"x": 1, "y": 2}), cache.register({"x": 2})
         assert one == cache.register({"y": 2, "x": 1}) != two

@@ -25,8 +25,8 @@ def frozen(model):
 
 
 @pytest.fixture
-def pictures(tmp_path):
-    """Posts with two distinct pictures, one of them with boxes, one with a crop."""
+def images(tmp_path):
+    """Posts with two distinct images, one of them with boxes, one with a crop."""
     generator = np.random.default_rng(0)
     paths = []
     for name in ("a.png", "b.png"):
@@ -57,22 +57,22 @@ def differences(model, processor, dataset, features):
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-5), ("float16", 1e-2), ("bfloat16", 5e-2)])
 def test_kept_features_give_the_logits_of_pixels(
-    frozen, processor, pictures, tmp_path, dtype, tolerance, capsys, monkeypatch
+    frozen, processor, images, tmp_path, dtype, tolerance, capsys, monkeypatch
 ):
     monkeypatch.setattr(processor, "num_objects", 3)
     frozen.config.num_objects = 3
-    features = compute(frozen, processor, pictures, tmp_path / "kept", dtype)
-    assert len(features) == 4  # two pictures, two boxes
-    assert differences(frozen, processor, pictures, features) < tolerance
+    features = compute(frozen, processor, images, tmp_path / "kept", dtype)
+    assert len(features) == 4  # two images, two boxes
+    assert differences(frozen, processor, images, features) < tolerance
     # The size is said in advance: 4 rows of (3 + 64) × 64 numbers.
     size = 67 * 64 * (4 if dtype == "float32" else 2)
-    assert f"4 pictures and parts × {size:,} bytes" in capsys.readouterr().err
+    assert f"4 images and parts × {size:,} bytes" in capsys.readouterr().err
     assert (tmp_path / "kept" / "features.bin").stat().st_size == 4 * size
 
 
-def test_every_row_can_have_its_own(frozen, processor, pictures, tmp_path):
-    features = compute(frozen, processor, pictures, tmp_path / "kept")
-    rows = list(undecoded(pictures["train"]))
+def test_every_row_can_have_its_own(frozen, processor, images, tmp_path):
+    features = compute(frozen, processor, images, tmp_path / "kept")
+    rows = list(undecoded(images["train"]))
     shared = TGDICollator(processor, vision_features=features)(rows)
     whole = TGDICollator(processor, False, features)(rows)
     assert whole["vision_features"].shape[:2] == (4, 1)
@@ -102,23 +102,23 @@ def test_training_from_features_has_the_losses_of_training_from_pixels(corpus, t
     assert len(curves[0]) == 12
 
 
-def test_features_are_computed_once_and_added_to(frozen, processor, pictures, tmp_path, capsys):
+def test_features_are_computed_once_and_added_to(frozen, processor, images, tmp_path, capsys):
     calls = []
     frozen.tgdi.vision_tower.register_forward_hook(lambda *args: calls.append(len(args[2].last_hidden_state)))
-    first = DatasetDict(train=pictures["train"].select([0]))
+    first = DatasetDict(train=images["train"].select([0]))
     compute(frozen, processor, first, tmp_path / "kept")
-    assert calls == [1, 1]  # a blank one, for the shape, and the picture
-    features = compute(frozen, processor, pictures, tmp_path / "kept")
+    assert calls == [1, 1]  # a blank one, for the shape, and the image
+    features = compute(frozen, processor, images, tmp_path / "kept")
     assert calls == [1, 1, 1, 1]
     assert len(features) == 2
-    assert differences(frozen, processor, pictures, features) < 1e-5
+    assert differences(frozen, processor, images, features) < 1e-5
     calls.clear()
-    compute(frozen, processor, pictures, tmp_path / "kept")
+    compute(frozen, processor, images, tmp_path / "kept")
     assert calls == [1]
     assert "0 to compute" in capsys.readouterr().err.splitlines()[-1]
 
 
-def test_what_a_kill_left_unfinished_is_no_feature(frozen, processor, pictures, tmp_path, monkeypatch):
+def test_what_a_kill_left_unfinished_is_no_feature(frozen, processor, images, tmp_path, monkeypatch):
     import tgdi_hf.preparation.vision_features as module
 
     def killed(self, keys, features):
@@ -128,20 +128,20 @@ def test_what_a_kill_left_unfinished_is_no_feature(frozen, processor, pictures, 
     with monkeypatch.context() as context:
         context.setattr(module._Store, "put", killed)
         with pytest.raises(KeyboardInterrupt):
-            compute(frozen, processor, pictures, tmp_path / "kept")
+            compute(frozen, processor, images, tmp_path / "kept")
     assert len(VisionFeatures(tmp_path / "kept")) == 0
-    features = compute(frozen, processor, pictures, tmp_path / "kept")
-    assert differences(frozen, processor, pictures, features) < 1e-5
+    features = compute(frozen, processor, images, tmp_path / "kept")
+    assert differences(frozen, processor, images, features) < 1e-5
 
 
-def test_features_of_another_encoder_or_processor_are_refused(frozen, processor, pictures, tmp_path, corpus):
-    compute(frozen, processor, pictures, tmp_path / "kept")
+def test_features_of_another_encoder_or_processor_are_refused(frozen, processor, images, tmp_path, corpus):
+    compute(frozen, processor, images, tmp_path / "kept")
     fingerprint = fingerprint_of(frozen.tgdi.vision_tower, processor.image_processor, 1)
     VisionFeatures(tmp_path / "kept", fingerprint)
     with torch.no_grad():
         frozen.tgdi.vision_tower.embeddings.cls_token.add_(1)
     with pytest.raises(ValueError, match="belong to another vision encoder.*weights was"):
-        compute(frozen, processor, pictures, tmp_path / "kept")
+        compute(frozen, processor, images, tmp_path / "kept")
     with pytest.raises(ValueError, match=r"prompt_grid was 1, is 2"):
         VisionFeatures(tmp_path / "kept", {**fingerprint, "prompt_grid": 2})
     set_seed(0)
@@ -160,9 +160,9 @@ def test_the_fingerprint_survives_saving_and_loading(checkpoint, frozen, process
     assert one == fingerprint_of(model.tgdi.vision_tower, again.image_processor, 1)
 
 
-def test_the_name_of_saved_code_is_no_setting(frozen, processor, pictures, tmp_path):
+def test_the_name_of_saved_code_is_no_setting(frozen, processor, images, tmp_path):
     """Features were kept with it where the processor had been loaded from a file."""
-    compute(frozen, processor, pictures, tmp_path / "kept")
+    compute(frozen, processor, images, tmp_path / "kept")
     file = tmp_path / "kept" / "features.json"
     meta = json.loads(file.read_text())
     meta["fingerprint"]["image_processor"]["auto_map"] = {"AutoProcessor": "processing_tgdi.TGDIProcessor"}
@@ -170,53 +170,51 @@ def test_the_name_of_saved_code_is_no_setting(frozen, processor, pictures, tmp_p
     VisionFeatures(tmp_path / "kept", fingerprint_of(frozen.tgdi.vision_tower, processor.image_processor, 1))
 
 
-def test_what_can_not_be_right_is_refused(model, processor, pictures, tmp_path, caplog):
+def test_what_can_not_be_right_is_refused(model, processor, images, tmp_path, caplog):
     with pytest.raises(ValueError, match="freeze_vision_encoder"):
-        compute(model, processor, pictures, tmp_path / "kept")
+        compute(model, processor, images, tmp_path / "kept")
     model.freeze_vision_encoder()
     with pytest.raises(ValueError, match="`dtype` is 'int8'; expected one of float32"):
-        compute(model, processor, pictures, tmp_path / "kept", "int8")
+        compute(model, processor, images, tmp_path / "kept", "int8")
     with pytest.raises(FileNotFoundError, match="no vision features"):
         VisionFeatures(tmp_path / "nothing")
-    features = compute(model, processor, pictures, tmp_path / "kept")
+    features = compute(model, processor, images, tmp_path / "kept")
     with pytest.raises(ValueError, match="kept as float32, not as float16"):
-        compute(model, processor, pictures, tmp_path / "kept", "float16")
+        compute(model, processor, images, tmp_path / "kept", "float16")
     with pytest.raises(ValueError, match=r"row 0 of the batch, image is given as a PngImageFile.*undecoded"):
-        TGDICollator(processor, vision_features=features)([pictures["train"][0]])
+        TGDICollator(processor, vision_features=features)([images["train"][0]])
     file = io.BytesIO()
     Image.new("RGB", (9, 9)).save(file, "PNG")
     post = {**TEXT, "image": {"bytes": file.getvalue(), "path": None}}
-    with pytest.raises(ValueError, match=r"row 0 of the batch, image: .* has no features of this picture\. Compute"):
+    with pytest.raises(ValueError, match=r"row 0 of the batch, image: .* has no features of this image\. Compute"):
         TGDICollator(processor, vision_features=features)([post])
-    (tmp_path / "broken.png").write_bytes(b"no picture")
+    (tmp_path / "broken.png").write_bytes(b"no image")
     broken = DatasetDict(train=Dataset.from_list([{**TEXT, "image": str(tmp_path / "broken.png")}]))
     broken = broken.cast_column("image", ImageFeature())
     assert len(compute(model, processor, broken, tmp_path / "kept")) == 2
     assert "train, row 0" in caplog.text
 
 
-def test_a_box_that_can_not_be_cut_out_takes_no_other_with_it(
-    frozen, processor, pictures, tmp_path, caplog, monkeypatch
-):
-    image = pictures["train"].cast_column("image", ImageFeature(decode=False))[0]["image"]["path"]
+def test_a_box_that_can_not_be_cut_out_takes_no_other_with_it(frozen, processor, images, tmp_path, caplog, monkeypatch):
+    image = images["train"].cast_column("image", ImageFeature(decode=False))[0]["image"]["path"]
     rows = [{**TEXT, "image": image, "objects": [box]} for box in ([0, 0, 9, 9], [500, 500, 600, 600], [0, 0, 9, 30])]
     Image.new("RGB", (3000, 2)).save(tmp_path / "strip.png")
     rows.append({**TEXT, "image": str(tmp_path / "strip.png"), "objects": []})
-    named = DatasetDict(train=Dataset.from_list(rows))  # pictures as the paths of their files
+    named = DatasetDict(train=Dataset.from_list(rows))  # images as the paths of their files
     monkeypatch.setattr(processor, "num_objects", 3)
     features = compute(frozen, processor, named, tmp_path / "kept")
     assert len(features) == 3
-    assert "no pixel of the picture" in caplog.text and "strip of 3000 × 2" in caplog.text
+    assert "no pixel of the image" in caplog.text and "strip of 3000 × 2" in caplog.text
     collate = TGDICollator(processor, vision_features=features)
     collate([rows[0], rows[2]])
-    with pytest.raises(ValueError, match=r"no features of this picture and box \(500.0, .*warning"):
+    with pytest.raises(ValueError, match=r"no features of this image and box \(500.0, .*warning"):
         collate([rows[1]])
 
 
-def test_workers_map_the_file_themselves(frozen, processor, pictures, tmp_path):
-    features = compute(frozen, processor, pictures, tmp_path / "kept")
+def test_workers_map_the_file_themselves(frozen, processor, images, tmp_path):
+    features = compute(frozen, processor, images, tmp_path / "kept")
     collate = TGDICollator(processor, vision_features=features)
-    rows = list(undecoded(pictures["train"]))
+    rows = list(undecoded(images["train"]))
     expected = collate(rows)
     again = pickle.loads(pickle.dumps(collate))
     assert torch.equal(again(rows)["vision_features"], expected["vision_features"])

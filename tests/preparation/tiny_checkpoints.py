@@ -1,4 +1,4 @@
-"""Random checkpoints of the very classes that caption and ground pictures, tiny, with their processors."""
+"""Random checkpoints of the very classes that caption and ground images, tiny, with their processors."""
 
 import torch
 from transformers import (
@@ -49,7 +49,7 @@ TEMPLATE = (
 
 
 def save(model, processor, folder, std=0.5):
-    # The usual initial weights are so small that a tiny model hardly reacts to a picture.
+    # The usual initial weights are so small that a tiny model hardly reacts to an image.
     for parameter in model.parameters():
         if parameter.dim() > 1:
             torch.nn.init.normal_(parameter, std=std)

@@ -15,7 +15,7 @@ from tgdi_hf.processing.entity_markers import (
     TextTokenizer,
     check_span,
     cut_at_markers,
-    shorten,
+    truncate_around_entities,
     words_to_text,
 )
 from tgdi_hf.processing.invalid_post import InvalidPost
@@ -111,7 +111,7 @@ def test_a_text_cut_short_keeps_its_markers_and_its_order(data):
     places = data.draw(st.lists(st.integers(0, length - 1), min_size=4, max_size=4, unique=True))
     entities = [sorted(places[:2]), sorted(places[2:])]
     budget = data.draw(st.integers(4, 90))
-    kept = shorten(list(range(length)), entities, budget)
+    kept = truncate_around_entities(list(range(length)), entities, budget)
     assert len(kept) == min(length, budget)
     assert kept == sorted(kept)
     assert set(places) <= set(kept)
@@ -134,7 +134,7 @@ def test_a_text_cut_short_keeps_its_markers_and_its_order(data):
     ],
 )
 def test_what_is_kept_of_a_long_text(entities, budget, expected):
-    assert shorten(list(range(100)), entities, budget) == expected
+    assert truncate_around_entities(list(range(100)), entities, budget) == expected
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ def test_gate_summary():
     assert summary["quantiles"] == [0.0, 0.25, 0.5, 0.75, 1.0]
 
 
-def test_maps_are_rows_and_columns_of_pictures_that_exist():
+def test_maps_are_rows_and_columns_of_images_that_exist():
     similarity = torch.arange(2 * 6 * 4.0).view(12, 4)  # two slots of 2 x 3 patches, four tokens
     maps = similarity_maps(similarity, torch.tensor([False, True]), tokens=3, grid=(2, 3))
     assert maps.shape == (1, 2, 3, 3)

@@ -9,7 +9,7 @@ from datasets import Dataset, Features
 from datasets import Image as ImageFeature
 from PIL import Image, PngImagePlugin
 
-from tgdi_hf.processing.image_inputs import open_picture
+from tgdi_hf.processing.image_inputs import open_image
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (12, 16, 3), dtype=np.uint8)
 FRAMES = [Image.fromarray(np.full((4, 6, 3), 60 * i, np.uint8)) for i in range(4)]
@@ -67,7 +67,7 @@ WAYS = {
 
 
 def read(image):
-    return np.asarray(open_picture(image, "row 0, image"))
+    return np.asarray(open_image(image, "row 0, image"))
 
 
 def read_pickled(content):
@@ -137,7 +137,7 @@ def test_a_closed_image_that_was_not_read_is_refused(kind, tmp_path):
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF", "GIF"])
 def test_a_damaged_image_is_still_refused(kind):
     content = encoded(Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)), kind)
-    with pytest.raises(ValueError, match="row 0, image: the picture is damaged"):
+    with pytest.raises(ValueError, match="row 0, image: the image is damaged"):
         read(Image.open(io.BytesIO(content[: len(content) // 2])))
 
 

@@ -5,13 +5,13 @@ import pytest
 import torch
 from PIL import Image
 
-from tgdi_hf.processing.image_inputs import MAX_SIDE_RATIO, PictureBatch, crop, is_box, open_picture
+from tgdi_hf.processing.image_inputs import MAX_SIDE_RATIO, ImageBatch, crop, is_box, open_image
 
 RED, BLUE, WHITE = (255, 0, 0), (0, 0, 255), (255, 255, 255)
 
 
 def read(source, **options):
-    return open_picture(source, "row 0, image", **options)
+    return open_image(source, "row 0, image", **options)
 
 
 def colour(source):
@@ -38,7 +38,7 @@ def encoded(image, kind="PNG"):
     return file.getvalue()
 
 
-def test_all_forms_of_a_picture_are_the_same_picture(tmp_path):
+def test_all_forms_of_an_image_are_the_same_image(tmp_path):
     array = noise()
     image = Image.fromarray(array)
     path = saved(image, tmp_path / "a.png")
@@ -49,9 +49,9 @@ def test_all_forms_of_a_picture_are_the_same_picture(tmp_path):
         *({"bytes": path.read_bytes(), "path": None}, {"bytes": None, "path": str(path)}, {"path": path}),
     ]
     for form in forms:
-        picture = read(form)
-        assert picture.mode == "RGB"
-        assert np.array_equal(np.asarray(picture), array), type(form)
+        pil_image = read(form)
+        assert pil_image.mode == "RGB"
+        assert np.array_equal(np.asarray(pil_image), array), type(form)
     rough = np.asarray(read(torch.tensor(array / 255).bfloat16())).astype(int)
     assert abs(rough - array).max() <= 1
 
@@ -116,7 +116,7 @@ def test_exif_orientation_is_applied(tmp_path):
         assert mine.size == (8, 4)  # left as it was
 
 
-def test_a_single_pixel_is_a_picture():
+def test_a_single_pixel_is_an_image():
     assert read(Image.new("RGB", (1, 1), BLUE)).size == (1, 1)
 
 
@@ -128,7 +128,7 @@ def test_a_bomb_is_refused_before_it_is_decoded(tmp_path, monkeypatch):
     monkeypatch.setattr("PIL.ImageFile.ImageFile.load", lambda *args: pytest.fail("decoded"))
     with pytest.raises(ValueError, match=r"bomb.png.*400000000 pixels.*max_image_pixels.*PIL.Image.MAX_IMAGE_PIXELS"):
         read(bomb)
-    with pytest.raises(ValueError, match=r"warned.png: the picture has 10000 × 10000 pixels.*89,478,485"):
+    with pytest.raises(ValueError, match=r"warned.png: the image has 10000 × 10000 pixels.*89,478,485"):
         read(warned)
     with pytest.raises(ValueError, match=r"300 × 200 pixels, more than the limit of 50,000.*raise `max_image_pixels`"):
         read(small, max_pixels=50_000)
@@ -148,19 +148,19 @@ def damaged_header(path):
     [
         (lambda folder: folder / "absent.jpg", r"row 0, image, .*absent.jpg: there is no such file.*pass `None`"),
         (lambda folder: folder, "found a folder, a pipe or a device"),
-        (lambda folder: written(folder / "page.jpg", b"<html>404</html>"), "page.jpg is not a picture"),
-        (lambda folder: written(folder / "empty.jpg", b""), "empty.jpg is not a picture"),
+        (lambda folder: written(folder / "page.jpg", b"<html>404</html>"), "page.jpg is not an image"),
+        (lambda folder: written(folder / "empty.jpg", b""), "empty.jpg is not an image"),
         (
             lambda folder: written(folder / "half.png", encoded(Image.fromarray(noise(64, 64)))[:1500]),
-            "half.png: the picture is damaged, truncated",
+            "half.png: the image is damaged, truncated",
         ),
         (
             lambda folder: written(folder / "half.jpg", encoded(Image.fromarray(noise(64, 64)), "JPEG")[:1500]),
-            "half.jpg: the picture is damaged, truncated",
+            "half.jpg: the image is damaged, truncated",
         ),
         (lambda folder: damaged_header(folder / "bad.tiff"), "bad.tiff"),
-        (lambda folder: {"bytes": b"nothing", "path": "x.jpg"}, "row 0, image, x.jpg is not a picture"),
-        (lambda folder: {"bytes": b"nothing", "path": None}, "row 0, image is not a picture"),
+        (lambda folder: {"bytes": b"nothing", "path": "x.jpg"}, "row 0, image, x.jpg is not an image"),
+        (lambda folder: {"bytes": b"nothing", "path": None}, "row 0, image is not an image"),
         (lambda folder: np.zeros((5, 6, 7), np.uint8), r"found \(5, 6, 7\)"),
         (lambda folder: np.zeros((0, 4, 3), np.uint8), r"found \(0, 4, 3\)"),
         (lambda folder: np.zeros((4,), np.uint8), r"found \(4,\)"),
@@ -173,18 +173,18 @@ def damaged_header(path):
         (lambda folder: Image.new("F", (4, 4)), "mode F has no fixed range"),
     ],
 )
-def test_what_is_not_a_picture_is_named(tmp_path, make, message):
+def test_what_is_not_an_image_is_named(tmp_path, make, message):
     with pytest.raises(ValueError, match=message):
         read(make(tmp_path))
 
 
 @pytest.mark.parametrize("source", [5, {"bytes": None, "path": None}, {}, [RED], object()])
-def test_what_can_not_be_a_picture_is_refused(source):
-    with pytest.raises(ValueError, match=r"row 2, image: expected a picture as PIL image, path, array, bytes of"):
-        PictureBatch().add(source, "row 2, image")
+def test_what_can_not_be_an_image_is_refused(source):
+    with pytest.raises(ValueError, match=r"row 2, image: expected an image as PIL image, path, array, bytes of"):
+        ImageBatch().add(source, "row 2, image")
 
 
-def test_boxes_are_cut_from_the_picture():
+def test_boxes_are_cut_from_the_image():
     image = Image.new("RGB", (10, 8), RED)
     image.paste(BLUE, (4, 2, 8, 6))
     assert crop(image, (4, 2, 8, 6), "").getcolors() == [(16, BLUE)]
@@ -195,20 +195,20 @@ def test_boxes_are_cut_from_the_picture():
 
 @pytest.mark.parametrize("box", [(10, 0, 12, 4), (4, 4, 4, 6), (6, 4, 4, 6), (-4, 0, 0, 3), (0, 8, 4, 9)])
 def test_boxes_without_a_pixel_are_refused(box):
-    with pytest.raises(ValueError, match=r"row 1, object 2: no pixel of the picture, 10 × 8, lies in the box"):
+    with pytest.raises(ValueError, match=r"row 1, object 2: no pixel of the image, 10 × 8, lies in the box"):
         crop(Image.new("RGB", (10, 8)), box, "row 1, object 2")
 
 
 @pytest.mark.parametrize("box", [(0, 0, 4), (0, 0, float("nan"), 4), (0, 0, 4, float("inf")), np.zeros(5)])
 def test_boxes_are_four_finite_numbers(box):
-    batch = PictureBatch()
+    batch = ImageBatch()
     key, _ = batch.add(Image.new("RGB", (10, 8)), "")
     with pytest.raises(ValueError, match="row 1, object 2.*not four finite numbers"):
         batch.add_box(key, box, "row 1, object 2")
 
 
 def test_strips_are_refused():
-    batch = PictureBatch()
+    batch = ImageBatch()
     batch.add(Image.new("RGB", (MAX_SIDE_RATIO, 1)), "row 0, image")
     assert len(list(batch.open())) == 1
     key, _ = batch.add(Image.new("RGB", (MAX_SIDE_RATIO + 1, 20)), "row 1, image")
@@ -217,18 +217,18 @@ def test_strips_are_refused():
         list(batch.open())
 
 
-def test_boxes_are_told_from_pictures():
+def test_boxes_are_told_from_images():
     for box in ((0, 0, 4, 4), [0.5, 0, 4, 4], np.array([0, 0, 4, 4]), torch.tensor([0, 0, 4, 4]), (0, 0, 4)):
         assert is_box(box)
-    for picture in (np.zeros((4, 4, 3)), "a.png", {"path": "a.png"}, Image.new("RGB", (2, 2)), [[0, 1], [2, 3]]):
-        assert not is_box(picture)
+    for image in (np.zeros((4, 4, 3)), "a.png", {"path": "a.png"}, Image.new("RGB", (2, 2)), [[0, 1], [2, 3]]):
+        assert not is_box(image)
 
 
-def test_equal_pictures_and_boxes_are_one(tmp_path, monkeypatch):
+def test_equal_images_and_boxes_are_one(tmp_path, monkeypatch):
     image, array = Image.fromarray(noise()), noise()
     path = saved(image, tmp_path / "a.png")
     content = path.read_bytes()
-    batch = PictureBatch()
+    batch = ImageBatch()
     groups = [
         [image, image],
         [image.copy()],
@@ -255,8 +255,8 @@ def test_equal_pictures_and_boxes_are_one(tmp_path, monkeypatch):
     assert parts == [(key, (0, 0, 4, 5))] and part.size == (4, 5)
 
 
-def test_a_picture_is_not_taken_for_one_whose_place_in_memory_it_got():
-    batch, content = PictureBatch(), [{"path": f"{i}.png", "bytes": bytes([i])} for i in range(2)]
+def test_an_image_is_not_taken_for_one_whose_place_in_memory_it_got():
+    batch, content = ImageBatch(), [{"path": f"{i}.png", "bytes": bytes([i])} for i in range(2)]
     for _ in range(50):  # copies that are gone when the next one is made
         assert [batch.add(dict(content[i]), "")[1] for i in (0, 1)] == [0, 1]
 
@@ -270,13 +270,13 @@ def test_two_images_of_one_file_may_differ(tmp_path):
     path = saved(Image.new("RGB", (4, 4), RED), tmp_path / "a.png")
     with Image.open(path) as one, Image.open(path) as two:
         two.paste(BLUE, (0, 0, 4, 4))
-        batch = PictureBatch()
+        batch = ImageBatch()
         assert [batch.add(image, "")[1] for image in (one, two)] == [0, 1]
         assert [image.getpixel((0, 0)) for _, (image,) in batch.open()] == [RED, BLUE]
 
 
 @pytest.mark.parametrize("box", [(0, 0, 1, 1), (0.25, 0.25, 0.5, 0.75)])
-def test_boxes_in_fractions_of_the_picture_are_refused(box):
-    with pytest.raises(ValueError, match=r"fractions of the picture, 4 × 3; expected pixels"):
+def test_boxes_in_fractions_of_the_image_are_refused(box):
+    with pytest.raises(ValueError, match=r"fractions of the image, 4 × 3; expected pixels"):
         crop(Image.new("RGB", (4, 3)), box, "row 0, object 0")
     assert crop(Image.new("RGB", (1, 1)), (0, 0, 1, 1), "row 0, object 0").size == (1, 1)

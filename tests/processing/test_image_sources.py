@@ -25,10 +25,10 @@ def png():
 
 
 @pytest.mark.parametrize("kind", [bytes, bytearray, memoryview, lambda png: {"bytes": png}])
-def test_bytes_of_a_file_are_an_image(pipe, picture, png, kind):
+def test_bytes_of_a_file_are_an_image(pipe, image, png, kind):
     expected = pipe({**POST, "image": Image.new("RGB", (20, 20), "red")})
     assert pipe({**POST, "image": kind(png)})["gate"] == pytest.approx(expected["gate"], abs=1e-6)
-    inputs = pipe.processor(text=POST["text"], head=(0, 3), tail=(10, 13), images=picture, objects=[kind(png)])
+    inputs = pipe.processor(text=POST["text"], head=(0, 3), tail=(10, 13), images=image, objects=[kind(png)])
     assert inputs["image_mask"].sum() == 1 + min(1, pipe.processor.num_objects)
 
 

@@ -121,14 +121,14 @@ def test_bf16(checkpoint, corpus):
         assert pipe(post)["score"] == pytest.approx(exact(post)["score"], abs=0.02)
 
 
-def test_all_pairs_of_a_post(pipe, picture):
-    result = pipe({**MANY, "image": picture, "id": 7})
+def test_all_pairs_of_a_post(pipe, image):
+    result = pipe({**MANY, "image": image, "id": 7})
     assert result["id"] == 7
     pairs = {frozenset((one["head"]["text"], one["tail"]["text"])) for one in result["pairs"]}
     assert len(result["pairs"]) == len(pairs) == 6
     assert all(0 < one["score"] < 1 and 0 < one["gate"] < 1 for one in result["pairs"])
     # Where entities come in what order does not matter, nor that one is there twice.
-    again = pipe({**MANY, "image": picture, "entities": [*MANY["entities"][::-1], "Rome"]})
+    again = pipe({**MANY, "image": image, "entities": [*MANY["entities"][::-1], "Rome"]})
     for one, two in zip(result["pairs"], again["pairs"], strict=True):
         close(one, two)
 
@@ -164,7 +164,7 @@ def test_pairs_come_from_both_orders(pipe, monkeypatch):
     assert peers["score"] == pytest.approx(4.03125 / (1 + 0.1875 + 1 + 4.03125))
 
 
-def test_the_picture_is_encoded_once(pipe, picture, monkeypatch):
+def test_the_image_is_encoded_once(pipe, image, monkeypatch):
     shapes, passes = [], []
     features, forward = pipe.model.get_vision_features, pipe.model.forward
     monkeypatch.setattr(
@@ -174,9 +174,9 @@ def test_the_picture_is_encoded_once(pipe, picture, monkeypatch):
         pipe.model, "forward", lambda **inputs: passes.append(len(inputs["input_ids"])) or forward(**inputs)
     )
     content = io.BytesIO()
-    picture.save(content, "PNG")
+    image.save(content, "PNG")
     pipe({**MANY, "image": {"bytes": content.getvalue()}, "objects": [[0, 0, 20, 20]]})
-    assert [shape[0] for shape in shapes] == [2]  # the picture and the object
+    assert [shape[0] for shape in shapes] == [2]  # the image and the object
     assert passes == [12]  # all ordered pairs in one run
 
 
@@ -203,8 +203,8 @@ def test_none_can_be_left_out(pipe, model, corpus):
     assert all(one["relation"] != "None" for one in pipe(POST, drop_none=True, top_k=50)["relations"])
 
 
-def test_evidence_of_a_picture(pipe, picture, processor):
-    post = {**POST, "image": picture, "objects": [[0, 0, 30, 30], [10, 10, 50, 40]], "caption": "two people"}
+def test_evidence_of_an_image(pipe, image, processor):
+    post = {**POST, "image": image, "objects": [[0, 0, 30, 30], [10, 10, 50, 40]], "caption": "two people"}
     evidence = pipe(post, evidence=True)["evidence"]
     assert evidence["similarity"].shape == (3, 8, 8, len(evidence["tokens"]))
     assert evidence["similarity"].sum(-1) == pytest.approx(np.ones((3, 8, 8)), abs=1e-5)
@@ -223,7 +223,7 @@ TYPED = {"text": MANY["text"], "head": {"text": "Ann Lee", "type": "PER"}, "tail
 
 @pytest.mark.parametrize("post", [POST, TYPED, MANY])
 def test_what_the_text_alone_says_is_found_as_the_answer_is(pipe, post):
-    """Without picture and caption there is nothing but the text."""
+    """Without image and caption there is nothing but the text."""
     result = pipe(post, evidence=True)
     for answer in result.get("pairs", [result]):
         alone = answer["evidence"]["text_only"]
@@ -231,17 +231,17 @@ def test_what_the_text_alone_says_is_found_as_the_answer_is(pipe, post):
         assert alone["score"] == pytest.approx(answer["score"], abs=1e-5)
 
 
-def test_evidence_without_a_picture(pipe, corpus):
+def test_evidence_without_an_image(pipe, corpus):
     evidence = pipe(POST, evidence=True)["evidence"]
     assert evidence["matching_gate"] is evidence["similarity"] is None
     assert evidence["tokens"] == evidence["regions"] == []
-    # Beside posts with pictures it is the same.
+    # Beside posts with images it is the same.
     mixed = pipe([POST, *corpus["test"].select(range(6))], evidence=True, batch_size=7)
     assert mixed[0]["evidence"]["similarity"] is None
     assert mixed[0]["evidence"]["branches"] == pytest.approx(evidence["branches"], abs=1e-4)
 
 
-def test_models_without_pictures_are_models(processor, picture):
+def test_models_without_images_are_models(processor, image):
     config = TGDIConfig(
         text_config=tiny_text_config(processor.tokenizer),
         vision_config=tiny_vision_config(),
@@ -251,17 +251,17 @@ def test_models_without_pictures_are_models(processor, picture):
         use_text_oriented_interaction=False,
     )
     pipe = MultimodalRelationExtractionPipeline(model=TGDIForRelationExtraction(config), processor=processor)
-    result = pipe({**POST, "image": picture}, evidence=True)
+    result = pipe({**POST, "image": image}, evidence=True)
     assert result["gate"] is result["evidence"]["branches"] is result["evidence"]["matching_gate"] is None
 
 
-def test_posts_with_one_picture_have_one_caption_and_one_picture(model, processor, tmp_path):
+def test_posts_with_one_image_have_one_caption_and_one_image(model, processor, tmp_path):
     Image.new("RGB", (20, 10), "red").save(tmp_path / "a.png")
     asked, seen = [], []
 
-    def captioner(pictures):
-        asked.append(len(pictures))
-        return [f"a {picture.size}" for picture in pictures]
+    def captioner(images):
+        asked.append(len(images))
+        return [f"a {image.size}" for image in images]
 
     pipe = MultimodalRelationExtractionPipeline(model=model, processor=processor, captioner=captioner)
     model.base_model.vision_tower.register_forward_pre_hook(lambda module, args: seen.append(len(args[0])))
@@ -276,22 +276,22 @@ def test_numbers_of_the_constructor_are_checked(model, processor):
         pipe([POST])
 
 
-def test_missing_captions_and_objects_are_made(model, processor, picture):
+def test_missing_captions_and_objects_are_made(model, processor, image):
     asked = []
 
-    def captioner(pictures):
-        asked.append(("captions", len(pictures)))
-        return ["a cat"] * len(pictures)
+    def captioner(images):
+        asked.append(("captions", len(images)))
+        return ["a cat"] * len(images)
 
-    def grounder(pictures, phrases):
+    def grounder(images, phrases):
         asked.append(("objects", phrases))
-        return [[{"box": [0.0, 0.0, 9.0, 9.0], "score": 0.9, "phrase": "ann"}]] * len(pictures)
+        return [[{"box": [0.0, 0.0, 9.0, 9.0], "score": 0.9, "phrase": "ann"}]] * len(images)
 
     pipe = MultimodalRelationExtractionPipeline(
         model=model, processor=processor, captioner=captioner, grounder=grounder
     )
     plain = MultimodalRelationExtractionPipeline(model=model, processor=processor)
-    posts = [POST, {**POST, "image": picture}, {**POST, "image": picture, "caption": "", "objects": []}]
+    posts = [POST, {**POST, "image": image}, {**POST, "image": image, "caption": "", "objects": []}]
     results = pipe(posts)
     assert asked[0] == ("captions", 1)
     assert asked[1][1][0][:2] == ["ann", "bob"]
@@ -300,7 +300,7 @@ def test_missing_captions_and_objects_are_made(model, processor, picture):
     assert "added" not in results[0] and "added" not in results[2]
 
 
-def test_real_captioners_and_grounders_fit(model, processor, picture, tmp_path):
+def test_real_captioners_and_grounders_fit(model, processor, image, tmp_path):
     blip(tmp_path / "blip")
     owlv2(tmp_path / "owlv2")
     pipe = MultimodalRelationExtractionPipeline(
@@ -309,7 +309,7 @@ def test_real_captioners_and_grounders_fit(model, processor, picture, tmp_path):
         captioner=ImageCaptioner.from_pretrained(str(tmp_path / "blip")),
         grounder=ObjectGrounder.from_pretrained(str(tmp_path / "owlv2"), threshold=0.0),
     )
-    result = pipe({**MANY, "image": picture}, num_workers=2)
+    result = pipe({**MANY, "image": image}, num_workers=2)
     assert isinstance(result["added"]["caption"], str)
     assert 1 <= len(result["added"]["objects"]) <= 3
     assert len(result["pairs"]) == 6
@@ -362,12 +362,12 @@ def test_of_entities_that_are_listed_every_place_is_one_on_request(pipe):
         pipe({"text": many["text"] + "b", "head": "a", "tail": [140, 141]}, ambiguous="all")
 
 
-def test_several_places_fit_with_the_other_options(model, processor, picture):
+def test_several_places_fit_with_the_other_options(model, processor, image):
     pipe = MultimodalRelationExtractionPipeline(model=model, processor=processor, ambiguous="all")
-    result = pipe({**TWICE, "id": 5, "image": picture}, evidence=True, top_k=2)
+    result = pipe({**TWICE, "id": 5, "image": image}, evidence=True, top_k=2)
     assert result["id"] == 5 and len(result["pairs"]) == 4
     assert all(one["evidence"]["similarity"] is not None and len(one["relations"]) == 2 for one in result["pairs"])
-    mixed = pipe([TWICE, MANY, {**POST, "image": picture}, {"text": "x"}], strict=False, batch_size=4, rows_per_pass=3)
+    mixed = pipe([TWICE, MANY, {**POST, "image": image}, {"text": "x"}], strict=False, batch_size=4, rows_per_pass=3)
     assert [len(one.get("pairs", ())) for one in mixed] == [4, 6, 1, 0]
     for one, two in zip(mixed[0]["pairs"], pipe(TWICE)["pairs"], strict=True):
         close(one, two)
@@ -451,9 +451,9 @@ BAD = [
     ({"text": "a" * 70, "entities": [[i, i + 1] for i in range(65)]}, "entities", "has 65 different entities"),
     ({**POST, "caption": 5}, "caption", "`caption` is 5"),
     ({**POST, "image": "no.png"}, "image", "there is no such file"),
-    ({**POST, "image": {"bytes": b"<html>"}}, "image", "is not a picture"),
-    ({**POST, "image": 5}, "image", "expected a picture"),
-    ({**POST, "image": {}}, "image", "expected a picture"),
+    ({**POST, "image": {"bytes": b"<html>"}}, "image", "is not an image"),
+    ({**POST, "image": 5}, "image", "expected an image"),
+    ({**POST, "image": {}}, "image", "expected an image"),
     ({**POST, "image": np.zeros((3, 0, 3))}, "image", "expected an array"),
     ({**POST, "image": np.full((9, 9, 3), np.nan)}, "image", "NaN or infinite"),
     ({**POST, "image": Image.new("RGB", (5000, 2))}, "image", "is a strip"),
@@ -482,7 +482,7 @@ def test_bad_posts_name_their_field(pipe, post, field, message):
     close(after, pipe(POST))
 
 
-def test_a_bad_post_does_not_have_the_others_pictures_decoded_again(pipe, tmp_path, monkeypatch):
+def test_a_bad_post_does_not_have_the_others_images_decoded_again(pipe, tmp_path, monkeypatch):
     """Objects as one array are taken apart anew at every try: what is known of the one is not taken for another."""
     noise = np.random.default_rng(0)
     posts = []

@@ -35,7 +35,7 @@ def processor(_tiny):
     ("key", "meant"),
     [
         *[(key, "image") for key in (
-            "images", "img", "image_path", "file_name", "picture", "photo", "imgs", "img_path", "Image", "imagePath",
+            "images", "img", "image_path", "file_name", "image", "photo", "imgs", "img_path", "Image", "imagePath",
             "image path", "imgae", "iamge", "imag", "IMG_URL", "pic", "img_id",
         )],
         *[(key, "caption") for key in ("caption_text", "captions", "Caption", "captoin", "image_caption")],
@@ -68,7 +68,7 @@ def test_other_columns_are_free(key):
     assert meant_keys(key) == ()
 
 
-@pytest.mark.parametrize("key", ["images", "img", "image_path", "picture", "photo", "Image"])
+@pytest.mark.parametrize("key", ["images", "img", "image_path", "image", "photo", "Image"])
 def test_a_near_miss_is_named_once(warned, key):
     for number in range(3):
         checked_post({**POST, key: "a.png"}, f"posts.jsonl, line {number + 1}")
@@ -179,14 +179,14 @@ def test_a_missing_object_in_a_list_is_refused(processor, value):
     assert error.value.field == "objects"
 
 
-def test_tables_of_pandas_give_posts(pipe, processor, picture, tmp_path, warned):
-    picture.save(tmp_path / "a.png")
+def test_tables_of_pandas_give_posts(pipe, processor, image, tmp_path, warned):
+    image.save(tmp_path / "a.png")
     table = pandas.DataFrame(
         [{**POST, "image": str(tmp_path / "a.png"), "caption": "two", "id": 1, "objects": BOXES}, {**POST, "id": 2}]
     )
     first, second = table.to_dict("records")
     assert second["image"] != second["image"]  # NaN
-    expected = pipe([{**POST, "image": picture, "caption": "two", "objects": BOXES}, POST])
+    expected = pipe([{**POST, "image": image, "caption": "two", "objects": BOXES}, POST])
     for rows in ([first, second], Dataset.from_pandas(table)):
         for one, two in zip(pipe(rows), expected):
             assert one["relation"] == two["relation"] and one["score"] == pytest.approx(two["score"], abs=1e-5)
@@ -204,15 +204,15 @@ def test_preparation_takes_empty_cells(tmp_path, empty):
     assert done.dataset["train"][0]["caption"] is None and done.dataset["train"][0]["objects"] == []
 
 
-def test_preparation_names_near_misses(tmp_path, picture, warned):
-    picture.save(tmp_path / "a.png")
+def test_preparation_names_near_misses(tmp_path, image, warned):
+    image.save(tmp_path / "a.png")
     post = {"text": "JFK at Harvard", "head": "JFK", "tail": "Harvard"}
     options = {"cache": tmp_path / "cache", "progress": False}
     prepare({"train": Dataset.from_list([{**post, "images": "a.png"}] * 3)}, tmp_path / "one", **options)
     assert len(warned) == 1 and warned[0].startswith("train, row 0: the key 'images' is not read")
     rows = Dataset.from_list([{**post, "file_name": "a.png"}])
     done = prepare({"train": rows}, tmp_path / "two", image_folder=tmp_path, **options)
-    assert done.dataset["train"][0]["image"].size == picture.size
+    assert done.dataset["train"][0]["image"].size == image.size
     for change, message in (
         (
             {"sentence": "text"},

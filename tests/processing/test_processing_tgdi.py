@@ -20,7 +20,7 @@ from transformers import BertConfig, BitImageProcessorPil, CLIPImageProcessorPil
 
 from tgdi_hf.processing.entity_markers import ENTITY_MARKERS, check_span, cut_at_markers, words_to_text
 from tgdi_hf.processing.grapheme_clusters import characters, is_visible
-from tgdi_hf.processing.image_inputs import open_picture
+from tgdi_hf.processing.image_inputs import open_image
 from tgdi_hf.processing.invalid_post import InvalidPost
 from tgdi_hf.processing.processing_tgdi import TGDIProcessor, logger
 
@@ -289,18 +289,18 @@ def test_the_length_is_the_tokenizers_where_it_has_one(limit, expected):
     assert processor(text="a " * 600, head=(0, 1), tail=(2, 3))["input_ids"].shape == (1, expected)
 
 
-# Pictures
+# Images
 
 
 def test_pixels_are_those_of_the_image_processor(processor):
     image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (30, 50, 3), dtype=np.uint8))
     inputs = processor(**POST, images=image, objects=[(10, 5, 30, 25), RED])
-    pictures = [image, image.crop((10, 5, 30, 25)), RED]
-    expected = processor.image_processor(pictures, return_tensors="pt")["pixel_values"]
+    images = [image, image.crop((10, 5, 30, 25)), RED]
+    expected = processor.image_processor(images, return_tensors="pt")["pixel_values"]
     assert torch.equal(inputs["pixel_values"][0, :3], expected)
 
 
-def test_shared_pictures_are_processed_once(processor):
+def test_shared_images_are_processed_once(processor):
     batch = batch_of(
         4, images=[RED, BLUE, RED, None], objects=[[(0, 0, 5, 5)], None, [[0.0, 0, 5, 5], BLUE], np.zeros((0, 4))]
     )
@@ -325,13 +325,13 @@ def test_each_file_is_opened_once(tmp_path, processor, monkeypatch):
     assert len(opened) == 1
 
 
-def test_no_pictures_no_pixels(processor):
+def test_no_images_no_pixels(processor):
     for images in (None, [None]):
         inputs = processor(**batch_of(1, images=images, objects=[[]]))
         assert not {"pixel_values", "image_mask", "image_index"} & set(inputs)
 
 
-def test_objects_without_a_whole_picture(processor):
+def test_objects_without_a_whole_image(processor):
     inputs = processor(**POST, objects=[RED])
     assert inputs["image_mask"].tolist() == [[0, 1, 0, 0]]
     assert (inputs["pixel_values"][0, 0] == 0).all()
@@ -348,18 +348,18 @@ def test_of_many_objects_the_first_are_taken():
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 40), (40, 1), (3, 3), (500, 3)])
-def test_pictures_of_any_shape(processor, size):
+def test_images_of_any_shape(processor, size):
     inputs = processor(**POST, images=Image.new("RGB", size, "red"))
     assert torch.equal(inputs["pixel_values"][0, 0], processor(**POST, images=RED)["pixel_values"][0, 0])
 
 
-def test_a_damaged_picture_is_named_with_its_row(tmp_path, processor):
+def test_a_damaged_image_is_named_with_its_row(tmp_path, processor):
     file = io.BytesIO()
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)).save(file, "PNG")
     (tmp_path / "half.png").write_bytes(file.getvalue()[:1500])
-    with pytest.raises(ValueError, match=r"row 1, image, .*half.png: the picture is damaged"):
+    with pytest.raises(ValueError, match=r"row 1, image, .*half.png: the image is damaged"):
         processor(**batch_of(2, images=[RED, tmp_path / "half.png"]))
-    with pytest.raises(ValueError, match=r"row 1, object 0: no pixel of the picture, 20 × 10"):
+    with pytest.raises(ValueError, match=r"row 1, object 0: no pixel of the image, 20 × 10"):
         processor(**batch_of(2, images=[RED, BLUE], objects=[[], [(20, 0, 30, 10)]]))
     with pytest.raises(ValueError, match="more than the limit of 100"):
         build(max_image_pixels=100)(**POST, images=RED)
@@ -572,10 +572,10 @@ def test_threads_do_not_disturb_each_other(any_processor):
         ({"caption": 5}, "row 0: `caption` is 5; expected a string"),
         ({"text": "JFK \ud83c a", "head": (0, 3), "tail": (6, 7)}, "row 0: character 4 of `text`.*surrogates"),
         ({"caption": "\udf89"}, "row 0: character 0 of `caption`"),
-        ({"images": [RED]}, "row 0, image: expected a picture.*found list"),
+        ({"images": [RED]}, "row 0, image: expected an image.*found list"),
         (
             {"images": RED, "objects": (0, 0, 5, 5)},
-            "row 0, object 0: expected a picture.*box of four numbers.*found int",
+            "row 0, object 0: expected an image.*box of four numbers.*found int",
         ),
         ({"images": RED, "objects": [(0, 0, float("nan"), 5)]}, "row 0, object 0: the box.*not four finite numbers"),
     ],
@@ -647,9 +647,9 @@ def test_entities_of_mnre_stay_as_they_are():
 
 
 @needs_mnre
-def test_every_picture_of_mnre(processor):
+def test_every_image_of_mnre(processor):
     files = sorted((MNRE / "img_org").glob("*/*"))
-    sizes = [open_picture(file, "").size for file in files]
+    sizes = [open_image(file, "").size for file in files]
     boxes = [[(0, 0, width / 2, height / 2), (width / 2, height / 2, width, height)] for width, height in sizes]
     inputs = processor(**batch_of(len(files), images=files, objects=boxes), share_images=True)
     assert inputs["pixel_values"].shape == (3 * len(files), 3, 16, 16)

@@ -422,7 +422,7 @@ def test_rows_are_known_by_all_that_a_model_is_shown(corpus, tmp_path):
     others = [changed(name, None) for name in ("image", "objects", "caption")]
     others += [changed("head", rows[row]["tail"]), changed("label", 1 - min(rows[row]["label"], 1))]
     assert len({same, *map(digest_of_rows, others)}) == 6
-    # What says how a row was made, and no model is shown, does not count; nor does the folder of a picture's file.
+    # What says how a row was made, and no model is shown, does not count; nor does the folder of an image's file.
     assert digest_of_rows(rows.remove_columns(["id", "relevance"])) == same
     here, there = (
         Dataset.from_dict(

@@ -61,7 +61,7 @@ Data = Annotated[
 ]
 Objects = Annotated[str, typer.Option(help="'none', or 'published': MNRE's crops, which leak the label.")]
 Strict = Annotated[bool, typer.Option(help="Stop at the first bad line of the corpus.")]
-Workers = Annotated[int, typer.Option(min=1, help="Threads that open pictures.")]
+Workers = Annotated[int, typer.Option(min=1, help="Threads that open images.")]
 FeaturesDtype = Annotated[str, typer.Option(help="Of kept vision features: float32, float16 or bfloat16.")]
 Negative = Annotated[
     str | None,
@@ -249,7 +249,7 @@ def train(
     negative: Negative = None,
     no_negative: NoNegative = False,
     vision_features: Annotated[
-        Path | None, typer.Option(help="Compute what the frozen vision encoder makes of pictures once, in this folder.")
+        Path | None, typer.Option(help="Compute what the frozen vision encoder makes of images once, in this folder.")
     ] = None,
     features_dtype: FeaturesDtype = "float16",
     bf16: BF16 = False,
@@ -340,7 +340,7 @@ def evaluate(
     Example: tgdi evaluate runs/mnre path/to/mnre --split validation --report report
     """
     from ..checkpoints import check_checkpoint
-    from ..data.perturbed import Controlled
+    from ..data.perturbed import PerturbedDataset
     from ..evaluation.scoring import errors_of, evaluation_report, metrics_of
     from ..evaluation.scoring import evaluate as score
     from ..extras import is_installed
@@ -368,7 +368,7 @@ def evaluate(
         "per_device_eval_batch_size": batch_size, "bf16_full_eval": bf16, "train": train, "negative": chosen,
         "revision": revision,
     }  # fmt: skip
-    changed = None if control is None else Controlled(rows, control, share, seed)
+    changed = None if control is None else PerturbedDataset(rows, control, share, seed)
     scored = {
         "data": str(data), "split": split, "rows": len(rows), "objects": objects, "control": control, "share": share,
         "changed": 0 if changed is None else len(changed.changed), "listed_order": listed_order, "seed": seed,
@@ -597,13 +597,13 @@ def prepare(
     ] = "none",
     spacy: Annotated[str | None, typer.Option(help="spaCy pipeline for noun phrases.", show_default="a rule")] = None,
     ambiguous: Ambiguous = Places.error,
-    image_root: Annotated[Path | None, typer.Option(help="Refuse pictures outside this folder.")] = None,
+    image_root: Annotated[Path | None, typer.Option(help="Refuse images outside this folder.")] = None,
     cache: Annotated[Path | None, typer.Option(help="Where results are kept.", show_default="~/.cache/tgdi_hf")] = None,
-    batch_size: Annotated[int, typer.Option(min=1, help="Pictures a run of a model.")] = 8,
+    batch_size: Annotated[int, typer.Option(min=1, help="Images a run of a model.")] = 8,
     workers: Workers = 2,
-    embed_images: Annotated[bool, typer.Option("--embed-images", help="Put the pictures into the output.")] = False,
+    embed_images: Annotated[bool, typer.Option("--embed-images", help="Put the images into the output.")] = False,
     vision_model: Annotated[
-        str | None, typer.Option(help="Also keep what this vision encoder, frozen, makes of the pictures.")
+        str | None, typer.Option(help="Also keep what this vision encoder, frozen, makes of the images.")
     ] = None,
     vision_revision: Revision = None,
     cache_dir: CacheDir = None,
@@ -611,9 +611,9 @@ def prepare(
     features_dtype: FeaturesDtype = "float16",
     bf16: BF16 = False,
 ):
-    """Add captions and objects to posts of your own: every distinct picture once, whatever interrupts.
+    """Add captions and objects to posts of your own: every distinct image once, whatever interrupts.
 
-    Relative paths of pictures start at the folder of the data. Captions and objects that posts have are kept.
+    Relative paths of images start at the folder of the data. Captions and objects that posts have are kept.
 
     Example: tgdi prepare posts.jsonl prepared --captioner Salesforce/blip-image-captioning-base
 
@@ -686,14 +686,14 @@ def explain_(
     text: Annotated[str, typer.Option(help="The post.")],
     head: Annotated[str, typer.Option(help="As it stands in the text, once; or a span, '[0, 3]'.")],
     tail: str = typer.Option(),
-    image: Annotated[Path | None, typer.Option(help="The post's picture.")] = None,
+    image: Annotated[Path | None, typer.Option(help="The post's image.")] = None,
     caption: Annotated[str | None, typer.Option(help="What an image captioner says of it.")] = None,
     revision: Revision = None,
     words: Annotated[
-        list[str], typer.Option("--word", help="Another word to look for in the picture; may be repeated.")
+        list[str], typer.Option("--word", help="Another word to look for in the image; may be repeated.")
     ] = [],  # noqa: B006 - typer copies it
 ):
-    """Draw why the model says what it says: scores, matching gate, branches, and where in the picture it saw the words.
+    """Draw why the model says what it says: scores, matching gate, branches, and where in the image it saw the words.
 
     Example: tgdi explain runs/demo why.png --text "Ann Lee meets Bob" --head "Ann Lee" --tail Bob
     """
@@ -703,9 +703,9 @@ def explain_(
     require("matplotlib", "viz", "A figure")
     check_figure(output)
     post = {"text": text, "head": head, "tail": tail, "image": image, "caption": caption}
-    result, pictures = explain(_pipeline(checkpoint, bf16=False, revision=revision), post, words)
+    result, images = explain(_pipeline(checkpoint, bf16=False, revision=revision), post, words)
     output.parent.mkdir(parents=True, exist_ok=True)
-    figure(result, pictures).savefig(output, dpi=150)
+    figure(result, images).savefig(output, dpi=150)
     typer.echo(f"{said(result, digits=3)}, drawn in {output}")
 
 

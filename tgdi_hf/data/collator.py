@@ -19,17 +19,17 @@ from .shared_batch import SharedBatch
 class TGDICollator:
     r"""
     Runs the processor on the rows of a batch. In a dataloader the work, decoding of images included, happens in the
-    loader's workers, and each distinct picture of the batch is decoded, and later encoded by the model, once.
+    loader's workers, and each distinct image of the batch is decoded, and later encoded by the model, once.
 
     Args:
         processor (`TGDIProcessor`): The model's processor.
         share_images (`bool`, *optional*, defaults to `True`):
-            Return each distinct picture of the batch once, with an index. Such a batch can't be cut along its first
+            Return each distinct image of the batch once, with an index. Such a batch can't be cut along its first
             dimension, as `nn.DataParallel` and accelerate's `dispatch_batches`, with or without `split_batches`, do:
-            they need `False`, which gives every row its pictures. (Distributed training by one process a device shares
+            they need `False`, which gives every row its images. (Distributed training by one process a device shares
             them.)
         vision_features (`VisionFeatures`, *optional*):
-            What the frozen vision encoder makes of the pictures, instead of the pictures; rows have to hold paths or
+            What the frozen vision encoder makes of the images, instead of the images; rows have to hold paths or
             bytes, as `undecoded` leaves them.
         num_labels (`int`, *optional*):
             Of a multi-label model, whose rows have lists of relation ids as `label`: the width of `labels`.
@@ -74,7 +74,7 @@ class TGDICollator:
                 of these is named in a warning.
 
         Returns:
-            The processor's tensors, distinct pictures in `pixel_values`, and `labels` if the rows have them: `(B,)`, or
+            The processor's tensors, distinct images in `pixel_values`, and `labels` if the rows have them: `(B,)`, or
             with `num_labels` `(B, num_labels)`, 1 for each relation that holds and 0 for the others.
 
         Raises:

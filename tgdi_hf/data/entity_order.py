@@ -179,7 +179,7 @@ def listed_order_weights(
         names, symmetric, inverses, negative: See `swapped_labels`.
 
     Returns:
-        `(2, L)`, with `inverses` `(2, L + I)`: for rows with the head first, and with the tail first; see `as_listed`.
+        `(2, L)`, with `inverses` `(2, L + I)`: rows with the head first, and the tail first, see `apply_order_prior`.
     """
     swapped_label = swapped_labels(names, symmetric, inverses, negative)
     labels, tail_first = np.array(dataset["label"][:]), is_tail_first(dataset)
@@ -198,7 +198,7 @@ def listed_order_weights(
     return weights
 
 
-def as_listed(probabilities: np.ndarray, weights: np.ndarray, rows: Any) -> np.ndarray:
+def apply_order_prior(probabilities: np.ndarray, weights: np.ndarray, rows: Any) -> np.ndarray:
     r"""
     Args:
         probabilities: `(rows, L)`, of a model that was trained on both orders.
@@ -236,7 +236,7 @@ def without_inverses(probabilities: np.ndarray, names: Sequence[str], negative: 
 
 
 __all__ = [
-    "as_listed",
+    "apply_order_prior",
     "count_inverses",
     "is_tail_first",
     "listed_order_weights",

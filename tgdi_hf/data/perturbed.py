@@ -1,4 +1,4 @@
-"""What a claim about pictures or captions has to be held against: the same rows without them, or with wrong ones."""
+"""What a claim about images or captions has to be held against: the same rows without them, or with wrong ones."""
 
 import operator
 from collections.abc import Mapping
@@ -20,16 +20,16 @@ CONTROLS = (
 )
 
 
-class Controlled:
+class PerturbedDataset:
     r"""
     The rows of a dataset with what comes beside the text changed.
 
-    - `"text-only"`: neither picture nor caption; `"no-image"`, `"no-caption"`: the one or the other is left out.
-    - `"shuffled-images"`: rows with one picture all get that of another post, with the objects on it; no row keeps its
+    - `"text-only"`: neither image nor caption; `"no-image"`, `"no-caption"`: the one or the other is left out.
+    - `"shuffled-images"`: rows with one image all get that of another post, with the objects on it; no row keeps its
       own. `"shuffled-captions"`: the same with captions.
-    - `"blank-images"`: every picture is grey, of one size; `"noise-images"`: noise, another in every row. Objects go.
+    - `"blank-images"`: every image is grey, of one size; `"noise-images"`: noise, another in every row. Objects go.
 
-    A row whose picture is missing but that has crops as objects has these for its picture.
+    A row whose image is missing but that has crops as objects has these for its image.
 
     Args:
         dataset: Rows with `image`, `objects` and `caption`, any of which may be missing.
@@ -116,22 +116,22 @@ def _keys(dataset: Dataset, control: str) -> list[str | None]:
     names = [name for name in names if name in dataset.column_names]
     if not names:
         return [None] * len(dataset)
-    # Row by row: the pictures of all rows may be more than fits into memory.
+    # Row by row: the images of all rows may be more than fits into memory.
     found = (next(filter(_is_something, map(row.get, names)), None) for row in dataset.select_columns(names))
     name = _key if control.startswith("shuffled") else lambda value: "something"
     return [None if value is None else name(value) for value in found]
 
 
 def _is_something(value: Any) -> bool:
-    # Boxes are parts of a picture and nothing without it.
+    # Boxes are parts of an image and nothing without it.
     return any(isinstance(part, Mapping) for part in value) if isinstance(value, list) else bool(value)
 
 
 def _donors(keys: list[str], places: list[int], generator: np.random.Generator) -> dict[int, int]:
-    """For every row another one with something else: rows of one post share their picture."""
+    """For every row another one with something else: rows of one post share their image."""
     first = dict(zip(reversed(keys), reversed(places)))
     if len(first) < 2:
-        raise ValueError("All rows have the same picture or caption: there is none to shuffle it with.")
+        raise ValueError("All rows have the same image or caption: there is none to shuffle it with.")
     # A cycle in random order: nobody is their own neighbour.
     distinct = list(first)
     cycle = [distinct[i] for i in generator.permutation(len(distinct))]
@@ -140,7 +140,7 @@ def _donors(keys: list[str], places: list[int], generator: np.random.Generator) 
 
 
 def _key(value: Any) -> str:
-    """Captions are what they say; a picture is what is in its file, and objects without one what is in theirs."""
+    """Captions are what they say; an image is what is in its file, and objects without one what is in theirs."""
     return " ".join(map(_key_of_part, value)) if isinstance(value, list) else _key_of_part(value)
 
 
@@ -150,4 +150,4 @@ def _key_of_part(part: Any) -> str:
     return digest_of(part["path"] if part["bytes"] is None else part["bytes"])
 
 
-__all__ = ["CONTROLS", "Controlled"]
+__all__ = ["CONTROLS", "PerturbedDataset"]

@@ -193,9 +193,9 @@ def _post(row: dict[str, Any], where: str, folder: Path, need_entities: bool) ->
     objects = row.get("objects")
     if not isinstance(objects, list | None):
         raise InvalidPost(f"{where}: `objects` is {objects!r:.80}; expected a list of boxes or paths.", "objects")
-    row["image"] = _picture(row.get("image"), folder, f"{where}, image", "image")
+    row["image"] = _image(row.get("image"), folder, f"{where}, image", "image")
     if objects is not None:
-        row["objects"] = [_picture(part, folder, f"{where}, object {i}", "objects") for i, part in enumerate(objects)]
+        row["objects"] = [_image(part, folder, f"{where}, object {i}", "objects") for i, part in enumerate(objects)]
     return row
 
 
@@ -220,9 +220,9 @@ def _cell(text: str, where: str, field: str) -> Any:
         raise InvalidPost(f"{where}: expected JSON, such as [[0, 0, 20, 40]], found {text[:80]!r}.", field) from None
 
 
-def _picture(value: Any, folder: Path, where: str, field: str) -> Any:
+def _image(value: Any, folder: Path, where: str, field: str) -> Any:
     if isinstance(value, Mapping) and value.get("bytes") is None and isinstance(value.get("path"), str):
-        value = value["path"]  # as `datasets` keeps pictures in Parquet
+        value = value["path"]  # as `datasets` keeps images in Parquet
     if not isinstance(value, str):
         return value
     if not value or "://" in value:

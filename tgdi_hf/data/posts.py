@@ -1,4 +1,4 @@
-"""Posts of one's own: files of them, and their pictures."""
+"""Posts of one's own: files of them, and their images."""
 
 import gzip
 import hashlib
@@ -147,7 +147,7 @@ def find_splits(folder: Path) -> dict[str, list[Path]]:
 
 def undecoded(dataset):
     """
-    Leaves images to the collator, which decodes each distinct picture of a batch once, in the dataloader workers.
+    Leaves images to the collator, which decodes each distinct image of a batch once, in the dataloader workers.
 
     Args:
         dataset: Of `datasets`, or a dictionary of splits. What declares no features, such as a stream that was mapped,
@@ -167,9 +167,9 @@ def undecoded(dataset):
     return dataset
 
 
-def digest_of(picture: bytes | str | Path) -> str:
-    """Names a picture by the content of its file, given as bytes or as a path."""
-    content = picture if isinstance(picture, bytes) else Path(picture).read_bytes()
+def digest_of(image: bytes | str | Path) -> str:
+    """Names an image by the content of its file, given as bytes or as a path."""
+    content = image if isinstance(image, bytes) else Path(image).read_bytes()
     return hashlib.sha256(content).hexdigest()[:32]
 
 

@@ -44,7 +44,7 @@ def build_app(pipe: MultimodalRelationExtractionPipeline, title: str, examples: 
     with gr.Blocks(title=title, analytics_enabled=False, delete_cache=(600, 3600)) as page:
         gr.Markdown(
             f"# {html.escape(title)}\nWhich relation do two entities of a post have? The answer comes from the text "
-            "and, where it helps, from the picture."
+            "and, where it helps, from the image."
         )
         with gr.Row():
             with gr.Column(min_width=300):
@@ -53,7 +53,7 @@ def build_app(pipe: MultimodalRelationExtractionPipeline, title: str, examples: 
                     head = gr.Textbox(label="Head", info="as it stands in the post", min_width=130, elem_id="head")
                     tail = gr.Textbox(label="Tail", info="as it stands in the post", min_width=130, elem_id="tail")
                 image = gr.Image(
-                    label="Picture (optional)",
+                    label="Image (optional)",
                     type="filepath",
                     height=240,
                     sources=["upload", "clipboard"],
@@ -61,7 +61,7 @@ def build_app(pipe: MultimodalRelationExtractionPipeline, title: str, examples: 
                 )
                 # The pipeline opens it, and says what is wrong with it.
                 image.preprocess = lambda payload: _upload(payload, image.GRADIO_CACHE)
-                caption = gr.Textbox(label="Caption of the picture (optional)", elem_id="caption")
+                caption = gr.Textbox(label="Caption of the image (optional)", elem_id="caption")
                 ask = gr.Button("Which relation?", variant="primary", elem_id="ask")
                 with gr.Accordion("All pairs of several entities", open=False):
                     entities = gr.Textbox(label="Entities", info="one in each line", lines=3, elem_id="entities")
@@ -70,7 +70,7 @@ def build_app(pipe: MultimodalRelationExtractionPipeline, title: str, examples: 
                 message = gr.HTML(elem_classes="message", elem_id="message")
                 answer = gr.HTML(NOTHING, elem_id="answer")
                 influence = gr.HTML(elem_id="influence")
-                word = gr.Dropdown(label="Where in the picture did it see", visible=False, elem_id="word")
+                word = gr.Dropdown(label="Where in the image did it see", visible=False, elem_id="word")
                 heat = gr.Image(
                     label="Heat map",
                     visible=False,
@@ -97,7 +97,7 @@ def build_app(pipe: MultimodalRelationExtractionPipeline, title: str, examples: 
             run_on_click=True,
             cache_examples=False,
             example_labels=[
-                f"{post['head']} → {post['tail']}, {'with' if post.get('image') else 'without'} picture"
+                f"{post['head']} → {post['tail']}, {'with' if post.get('image') else 'without'} image"
                 for post in examples
             ],
             label="Examples",
@@ -113,21 +113,21 @@ def show(pipe, text: str, head: str, tail: str, image: str | None, caption: str 
         for name in ("head", "tail"):
             if not (post[name] or "").strip():
                 raise InvalidPost(f"write what the {name} is called in the post.", name)
-        result, pictures = explain(pipe, post)
+        result, images = explain(pipe, post)
     except InvalidPost as error:
         return _refused(error)
     similarity, words, drawn = result["evidence"]["similarity"], {}, gr.Image(visible=False)
     if similarity is not None:
         tokens = [token["text"] for token in result["evidence"]["tokens"]]
-        maps = dict(pictures[1:])  # of head and tail
+        maps = dict(images[1:])  # of head and tail
         words = {
             **maps,
-            **{f"{i}: {token}": (pictures[0][1], similarity[0][:, :, i]) for i, token in enumerate(tokens)},
+            **{f"{i}: {token}": (images[0][1], similarity[0][:, :, i]) for i, token in enumerate(tokens)},
         }
         drawn = gr.Image(next(iter(maps.values())), visible=True)
     choice = gr.Dropdown(list(words), value=next(iter(words), None), visible=bool(words))
     looked = post["image"] is not None and pipe.model.config.uses_vision
-    notes = [] if looked else ["No picture was looked at."]
+    notes = [] if looked else ["No image was looked at."]
     if _was_cut(pipe.processor, text, result):
         notes.append("The post is longer than the model reads: what stands farthest from the two was left out.")
     return ["", _answer(result), _influence(result, notes), choice, drawn, "", words]
@@ -152,12 +152,12 @@ def _upload(payload: Any, folder: str) -> str | None:
         return None
     path = Path(payload.path or "").resolve()
     if not path.is_relative_to(Path(folder).resolve()) or not path.is_file():
-        raise gr.Error("image: expected a picture that was uploaded to this page.")
+        raise gr.Error("image: expected an image that was uploaded to this page.")
     return payload.path
 
 
 def _uploaded(path: str | None) -> dict[str, bytes] | None:
-    """A picture without the path that it has here, which is nobody's business."""
+    """An image without the path that it has here, which is nobody's business."""
     if not path:
         return None
     with open(path, "rb") as file:
@@ -195,7 +195,7 @@ def draw(word: str | None, seen: dict[str, Any] | None):
 
 
 def example_posts(pipe: MultimodalRelationExtractionPipeline, folder: str) -> list[dict[str, Any]]:
-    """Posts of the embedded corpus: pictures that change this model's mind first, then one that is idle, and none."""
+    """Posts of the embedded corpus: images that change this model's mind first, then one that is idle, and none."""
     from .synthetic import make_corpus
 
     rows = make_corpus()["test"]
@@ -277,6 +277,6 @@ def _escaped(entity: dict[str, Any]) -> str:
 
 
 def run_app(pipe: MultimodalRelationExtractionPipeline, title: str, folder: str, **options: Any) -> None:
-    """Serves the page until somebody stops it; `folder` takes the examples' pictures."""
+    """Serves the page until somebody stops it; `folder` takes the examples' images."""
     page = build_app(pipe, f"TGDI · {title}", example_posts(pipe, folder))
     page.launch(**{"allowed_paths": [folder], **launch_options(), **options})

@@ -1,4 +1,4 @@
-"""The demo: a tiny TGDI trained from scratch on the embedded corpus, beside the same model without pictures."""
+"""The demo: a tiny TGDI trained from scratch on the embedded corpus, beside the same model without images."""
 
 import time
 from collections.abc import Mapping
@@ -47,7 +47,7 @@ def tiny_tgdi(
     """
     train = corpus["train"]
     captions = [caption for caption in train["caption"] if caption]
-    # The pictures are small enough to be seen whole; cutting out their objects would double the time.
+    # The images are small enough to be seen whole; cutting out their objects would double the time.
     processor = TGDIProcessor(
         tiny_image_processor(),
         tiny_tokenizer([*train["text"], *captions]),
@@ -128,6 +128,6 @@ def run_demo(
     post = next(row for row in corpus["test"] if row["needs_image"] and row["label"])
     head, tail = (post["text"][slice(*post[entity])] for entity in ("head", "tail"))
     (prediction,) = predict(trainer.model, trainer.processing_class, [post])
-    print(f"\n{post['text']}\n{head!r} and {tail!r}, with a picture of a {post['scene']}:")
+    print(f"\n{post['text']}\n{head!r} and {tail!r}, with an image of a {post['scene']}:")
     print(f"{prediction['relation']}  score {prediction['score']:.3f}  matching gate {prediction['gate']:.3f}")
     return scores

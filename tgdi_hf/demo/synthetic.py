@@ -1,21 +1,21 @@
 """
 A small corpus in the shape of MNRE, written and drawn in code: no file, no network, no font.
 
-Half of the posts can be read without their picture ("X weds Y"). The other half say one thing for three labels ("X with
-Y tonight"), and the picture tells which: a heart, a ball, or a bus, for a couple, for team mates, for no relation at
-all. So a model that ignores the pictures is capped (`text_only_ceiling`), and one that trusts all of them is misled:
-posts that need no picture carry the right one, an unrelated one, that of another label, or none.
+Half of the posts can be read without their image ("X weds Y"). The other half say one thing for three labels ("X with
+Y tonight"), and the image tells which: a heart, a ball, or a bus, for a couple, for team mates, for no relation at
+all. So a model that ignores the images is capped (`text_only_ceiling`), and one that trusts all of them is misled:
+posts that need no image carry the right one, an unrelated one, that of another label, or none.
 
 What holds by construction:
 
-- The labels are without noise: a model that reads the text, and the picture where the text leaves it open, is always
-  right. That is why posts that need their picture always have it, and why it is always the right one.
-- Nothing beside text and picture tells the label. Posts that need no picture draw without looking at the label whether
+- The labels are without noise: a model that reads the text, and the image where the text leaves it open, is always
+  right. That is why posts that need their image always have it, and why it is always the right one.
+- Nothing beside text and image tells the label. Posts that need no image draw without looking at the label whether
   they have one and whether it is relevant, and an irrelevant one differs by label only in that it never shows the
   post's own. Posts of one ambiguous group draw their text without looking at the label. All posts so draw the length
   of the text in characters, whether head or tail comes first, the number and places of the boxes, whether there is a
   caption and which, and their place in the split. Of each kind of post a third is labelled `None`.
-- No word of a person's name, and no invented word of any other, occurs in two splits; no picture does.
+- No word of a person's name, and no invented word of any other, occurs in two splits; no image does.
 - The same arguments and library versions give the same bytes, and no split depends on the size of another.
 """
 
@@ -188,7 +188,7 @@ AMBIGUOUS = {
     ),
 }
 
-# What tells a label in a picture, and what tells the label None where the text leaves it open.
+# What tells a label in an image, and what tells the label None where the text leaves it open.
 SYMBOLS = {
     "/per/per/couple": "heart",
     "/per/per/peer": "ball",
@@ -202,7 +202,7 @@ SYMBOLS = {
 NONE_SYMBOLS = {"per/per": "bus", "per/loc": "plane", "per/misc": "television"}
 UNRELATED = ("cup", "fish", "mountain", "umbrella")
 
-# True of every picture.
+# True of every image.
 CAPTIONS = (
     "a picture posted online",
     "a drawing of a few things",
@@ -264,7 +264,7 @@ def plan(
     num_open = bounds[0]
     num_irrelevant, num_missing, num_relevant = (end - start for start, end in pairwise(bounds))
     num_misleading = round(num_irrelevant * misleading)
-    pictures = (
+    images = (
         [(0.0, True)] * num_misleading
         + [(0.0, False)] * (num_irrelevant - num_misleading)
         + [(None, False)] * num_missing
@@ -273,8 +273,8 @@ def plan(
     plain_labels = evenly([*PLAIN] + ["None"] * (len(PLAIN) // 2), rows - num_open, rng)
     none_types = iter(evenly([*PLAIN_NONE], plain_labels.count("None"), rng))
     posts = [
-        Post(next(none_types) if label == "None" else relation_types(label), label, False, *picture)
-        for label, picture in zip(plain_labels, pictures, strict=True)
+        Post(next(none_types) if label == "None" else relation_types(label), label, False, *image)
+        for label, image in zip(plain_labels, images, strict=True)
     ]
     readings = [(types, label) for types in AMBIGUOUS for label in labels_of(types)]
     posts += [Post(types, label, True) for types, label in evenly(readings, num_open, rng)]
@@ -358,7 +358,7 @@ def surroundings(rng: random.Random, split: int, length: int) -> tuple[list[str]
     return before, after
 
 
-# Pictures.
+# Images.
 
 Ink = str | tuple[int, int, int]
 Box = tuple[float, float, float, float]
@@ -366,7 +366,7 @@ OUTLINE = "#333333"
 
 
 class Brush:
-    """Draws in a box of a picture: coordinates, `x0, y0, x1, y1` or `"x,y x,y …"`, run from 0 to 100 over the box."""
+    """Draws in a box of an image: coordinates, `x0, y0, x1, y1` or `"x,y x,y …"`, run from 0 to 100 over the box."""
 
     def __init__(self, draw: ImageDraw.ImageDraw, box: Box):
         self.draw, self.box = draw, box
@@ -566,7 +566,7 @@ NO_PEOPLE = ("city_map", *UNRELATED)
 
 
 def scene_of(post: Post, rng: random.Random) -> str | None:
-    """What the picture of a post shows; `None` if there is no picture."""
+    """What the image of a post shows; `None` if there is no image."""
     if post.relevance is None:
         return None
     if post.misleading:
@@ -584,7 +584,7 @@ def draw(rng: random.Random, scene: str, size: int) -> tuple[bytes, list[list[in
     Draws a scene: its symbol above two companions, people or props.
 
     Returns:
-        The picture as PNG, and the boxes `[x0, y0, x1, y1]` of a random choice of the three things, as a detector that
+        The image as PNG, and the boxes `[x0, y0, x1, y1]` of a random choice of the three things, as a detector that
         misses some would give them. Where the boxes are does not depend on what is drawn in them.
     """
     scale = 4  # drawn larger, then averaged: smooth edges
@@ -599,13 +599,13 @@ def draw(rng: random.Random, scene: str, size: int) -> tuple[bytes, list[list[in
         else:
             rng.choice(PROPS)(brushes[place], rng)
     SYMBOL_PAINTERS[scene](brushes[2], rng)
-    picture = canvas.reduce(scale)
+    image = canvas.reduce(scale)
     for _ in range(30):
         # Not randrange, which draws more or fewer random bits by size, and so would change all that follows.
-        picture.putpixel((int(rng.random() * size), int(rng.random() * size)), colour(rng, rng.random(), 0.4, 0.8))
+        image.putpixel((int(rng.random() * size), int(rng.random() * size)), colour(rng, rng.random(), 0.4, 0.8))
     found = rng.sample(boxes, rng.randint(0, 3))
     with io.BytesIO() as file:
-        picture.save(file, "PNG")
+        image.save(file, "PNG")
         return file.getvalue(), [[min(max(round(size * side), 0), size) for side in box] for box in found]
 
 
@@ -620,7 +620,7 @@ def background(rng: random.Random, size: int) -> PILImage.Image:
 
 
 def layout(rng: random.Random) -> list[Box]:
-    """Boxes of two companions, left and right in random order, and of the symbol, in parts of the picture's size."""
+    """Boxes of two companions, left and right in random order, and of the symbol, in parts of the image's size."""
     boxes = []
     for low, high in rng.sample(((0.0, 0.12), (0.46, 0.56)), 2):
         side, left, bottom = rng.uniform(0.38, 0.48), rng.uniform(low, high), rng.uniform(0.88, 1.0)
@@ -653,21 +653,21 @@ def make_corpus(
         seed (`int`, *optional*, defaults to 0):
             Another seed, another corpus. Python's and numpy's global random state is neither used nor touched.
         needs_image_share (`float`, *optional*, defaults to 0.5):
-            The share of posts whose label only the picture tells.
+            The share of posts whose label only the image tells.
         irrelevant_share, missing_share (`float`, *optional*, default to 0.2 and 0.1):
-            The share of posts, out of all, whose picture is irrelevant or absent. These are posts whose text tells the
-            label, so together with `needs_image_share` they make up 1 at most; the rest has text and picture agree.
+            The share of posts, out of all, whose image is irrelevant or absent. These are posts whose text tells the
+            label, so together with `needs_image_share` they make up 1 at most; the rest has text and image agree.
         misleading_share (`float`, *optional*, defaults to 0.5):
-            The share of the irrelevant pictures that show the scene of another label, not just any object.
+            The share of the irrelevant images that show the scene of another label, not just any object.
         caption_share (`float`, *optional*, defaults to 0.5):
-            The share of pictures with a caption. Captions are vague: none says what is in its picture.
+            The share of images with a caption. Captions are vague: none says what is in its image.
         image_size (`int`, *optional*, defaults to 64):
-            Width and height of the pictures in pixels. What they show, and the texts, do not depend on it.
+            Width and height of the images in pixels. What they show, and the texts, do not depend on it.
 
     Returns:
         `datasets.DatasetDict`: one `Dataset` a split, with the columns of `FEATURES`: those that `load_mnre` yields
         (`id`, `text`, `head`, `tail`, `image`, `objects`, `caption`, `relevance`, `label`) and three which say how the
-        row was made and never reach a model: `needs_image`, `template`, and `scene`, what the picture shows.
+        row was made and never reach a model: `needs_image`, `template`, and `scene`, what the image shows.
 
     Raises:
         ValueError: An unknown split, a negative number, or shares that do not fit into 1.
@@ -729,17 +729,17 @@ def rows_of(posts: list[Post], rng: random.Random, split: str, caption_share: fl
     """The rows of a split: every post written and drawn."""
     for number, post in enumerate(posts):
         text = write(rng, SPLITS.index(split), post)
-        # Pictures and captions have their own, so that posts read the same whatever their pictures show.
+        # Images and captions have their own, so that posts read the same whatever their images show.
         own = f"{rng.random()} {number}"
         chance, words = random.Random(own), random.Random(f"{own} caption")
-        scene, picture, boxes, caption = scene_of(post, chance), None, [], None
+        scene, image, boxes, caption = scene_of(post, chance), None, [], None
         if scene is not None:
-            picture, boxes = draw(chance, scene, image_size)
+            image, boxes = draw(chance, scene, image_size)
             caption = words.choice(CAPTIONS) if words.random() < caption_share else None
         yield {
             "id": f"{split}-{number}",
             **text,
-            "image": picture and {"bytes": picture, "path": None},
+            "image": image and {"bytes": image, "path": None},
             "objects": boxes,
             "caption": caption,
             "relevance": post.relevance,
@@ -753,7 +753,7 @@ def text_only_ceiling(dataset: Dataset) -> float:
     r"""
     The best micro-F1 without `None` that a model can expect from the texts alone.
 
-    Such a model can read every post that does not need its picture. The texts of an ambiguous group do not depend on
+    Such a model can read every post that does not need its image. The texts of an ambiguous group do not depend on
     the label, so all it can do there is to answer alike: with the group's most frequent relation, right once in three
     times by default, or with `None`, which costs recall but no precision. The best choice for each group counts.
 

@@ -68,10 +68,10 @@ def tiny_text_config(tokenizer: PreTrainedTokenizerBase, **overrides) -> BertCon
 
 def tiny_vision_config(image_size: int = 64, **overrides) -> ViTConfig:
     r"""
-    A vision transformer of two layers, 64 wide, with 64 patches a picture.
+    A vision transformer of two layers, 64 wide, with 64 patches an image.
 
     Args:
-        image_size (`int`, *optional*, defaults to 64): Width and height of the pictures, a multiple of 8.
+        image_size (`int`, *optional*, defaults to 64): Width and height of the images, a multiple of 8.
         overrides: Other values of `ViTConfig`.
     """
     values = {

@@ -27,11 +27,11 @@ AREA_ROUNDS = 200
 
 def features_of(dataset: Dataset, extra: Mapping[str, Sequence[float]] | None = None) -> dict[str, np.ndarray]:
     r"""
-    All that can be known of rows without reading a word or looking at a picture, as numbers; what is missing is -1.
+    All that can be known of rows without reading a word or looking at an image, as numbers; what is missing is -1.
 
     - of the entities: whether the head comes first (where they stand and how long they are is a shadow of the words);
     - of the text and the caption: length in characters and words;
-    - of the picture: whether there is one; width, height, format and size of its file; how many rows have the same; the
+    - of the image: whether there is one; width, height, format and size of its file; how many rows have the same; the
       length of its name, the digits in it, and its pattern: the name without its numbers, the commonest one first;
     - of the objects: how many; the least and greatest area of boxes and crops; the size of the crops' files;
     - the row's place in the dataset.
@@ -44,10 +44,10 @@ def features_of(dataset: Dataset, extra: Mapping[str, Sequence[float]] | None = 
         From names to arrays of `(rows,)`.
 
     Raises:
-        ValueError: A file is no picture; the message names the row.
+        ValueError: A file is no image; the message names the row.
     """
     dataset = undecoded(dataset)
-    pictures: dict[str, dict[str, float]] = {}
+    images: dict[str, dict[str, float]] = {}
     rows, names, identities = [], [], []
     for place, row in enumerate(dataset):
         text, (head, tail), _ = text_and_spans(row, f"row {place}")
@@ -59,8 +59,8 @@ def features_of(dataset: Dataset, extra: Mapping[str, Sequence[float]] | None = 
             "characters of the caption": -1 if caption is None else len(caption),
             "words of the caption": -1 if caption is None else len(caption.split()),
             "place of the row": place,
-            **_of_objects(row.get("objects"), pictures, where),
-            **_of_picture(row.get("image"), pictures, where),
+            **_of_objects(row.get("objects"), images, where),
+            **_of_image(row.get("image"), images, where),
             **_of_name(name),
         }
         rows.append(found)
@@ -68,9 +68,9 @@ def features_of(dataset: Dataset, extra: Mapping[str, Sequence[float]] | None = 
         identities.append(next(iter(_identities(row)), None))
     columns = {name: np.array([float(row[name]) for row in rows]) for name in rows[0]}
     often = Counter(identities)
-    columns["rows with the same picture"] = np.array([often[one] if one else -1 for one in identities], dtype=float)
+    columns["rows with the same image"] = np.array([often[one] if one else -1 for one in identities], dtype=float)
     patterns = {pattern: float(place) for place, (pattern, _) in enumerate(Counter(names).most_common())}
-    columns["pattern of the picture's name"] = np.array([patterns[name] if name else -1 for name in names])
+    columns["pattern of the image's name"] = np.array([patterns[name] if name else -1 for name in names])
     return columns | {name: np.asarray(values, dtype=float) for name, values in (extra or {}).items()}
 
 
@@ -78,7 +78,7 @@ def _of_objects(objects: Sequence[Any] | None, known: dict[str, dict[str, float]
     areas, size = [], 0.0
     for part in objects or ():
         if isinstance(part, Mapping):
-            crop = _of_picture(part, known, f"{where}, an object")
+            crop = _of_image(part, known, f"{where}, an object")
             areas.append(crop["width"] * crop["height"])
             size += crop["bytes of the file"]
         else:
@@ -92,9 +92,9 @@ def _of_objects(objects: Sequence[Any] | None, known: dict[str, dict[str, float]
     }
 
 
-def _of_picture(image: Mapping[str, Any] | None, known: dict[str, dict[str, float]], where: str) -> dict[str, float]:
+def _of_image(image: Mapping[str, Any] | None, known: dict[str, dict[str, float]], where: str) -> dict[str, float]:
     """Of the file, whose pixels are not decoded."""
-    names = ("there is a picture", "width", "height", "format", "bytes of the file")
+    names = ("there is an image", "width", "height", "format", "bytes of the file")
     if image is None:
         return dict.fromkeys(names, -1.0)
     key = _content_key(image)
@@ -107,7 +107,7 @@ def _of_picture(image: Mapping[str, Any] | None, known: dict[str, dict[str, floa
                 known[key] = dict(zip(names, (1.0, *opened.size, kind, size)))
         except UnidentifiedImageError:
             name = path or "given as bytes"
-            raise ValueError(f"{where}: {name} is no picture. Take the row out, or the picture from it.") from None
+            raise ValueError(f"{where}: {name} is no image. Take the row out, or the image from it.") from None
     return known[key]
 
 
@@ -117,7 +117,7 @@ def _content_key(image: Mapping[str, Any]) -> str:
 
 
 def _identities(row: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """By what a picture is recognised in another row: its content, if there is a file, and its `image_id`."""
+    """By what an image is recognised in another row: its content, if there is a file, and its `image_id`."""
     image, found = row.get("image"), []
     if isinstance(image, Mapping):
         found.append(("content", digest_of(image["path"] if image.get("bytes") is None else image["bytes"])))
@@ -125,7 +125,7 @@ def _identities(row: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def _name_of(row: Mapping[str, Any]) -> str:
-    """What the picture is called, if it is called anything."""
+    """What the image is called, if it is called anything."""
     image = row.get("image")
     path = image.get("path") if isinstance(image, Mapping) else None
     return str(row.get("image_id") or (Path(path).name if path else ""))
@@ -134,9 +134,9 @@ def _name_of(row: Mapping[str, Any]) -> str:
 def _of_name(name: str) -> dict[str, float]:
     digits = re.findall(r"\d+", name)
     return {
-        "length of the picture's name": len(name) if name else -1,
-        "first number in the picture's name": float(digits[0][:15]) if digits else -1,
-        "digits in the picture's name": sum(map(len, digits)) if name else -1,
+        "length of the image's name": len(name) if name else -1,
+        "first number in the image's name": float(digits[0][:15]) if digits else -1,
+        "digits in the image's name": sum(map(len, digits)) if name else -1,
     }
 
 
@@ -165,11 +165,11 @@ def audit(
           area have 95 % intervals by bootstrap over posts;
         - `noteworthy`: the features whose gain for one of the targets is more than a point, or whose area is above
           0.55, beyond doubt;
-        - `shared`: how many rows of each other split have a text, a picture (by its file's content or its `image_id`),
+        - `shared`: how many rows of each other split have a text, an image (by its file's content or its `image_id`),
           or a pair of entities (in lower case, in either order) that the split has.
 
     Raises:
-        ValueError: The split has fewer posts than folds, a file is no picture, or see `find_negative`.
+        ValueError: The split has fewer posts than folds, a file is no image, or see `find_negative`.
         ImportError: `pip install 'tgdi_hf[audit]'`.
     """
     try:
@@ -274,15 +274,15 @@ def _shared(one: Dataset, two: Dataset) -> dict[str, int]:
     for kind, values in kinds.items():
         known = set(values(one))
         found[kind] = sum(value in known for value in values(two))
-    pictures = {identity for row in _pictures(one) for identity in row}
-    return found | {"pictures": sum(not pictures.isdisjoint(row) for row in _pictures(two))}
+    images = {identity for row in _images(one) for identity in row}
+    return found | {"images": sum(not images.isdisjoint(row) for row in _images(two))}
 
 
 def _texts(dataset: Dataset) -> list[str]:
     return [" ".join(text.lower().split()) for text in texts_of(dataset)]
 
 
-def _pictures(dataset: Dataset) -> list[list[tuple[str, str]]]:
+def _images(dataset: Dataset) -> list[list[tuple[str, str]]]:
     return [_identities(row) for row in undecoded(dataset)]
 
 
@@ -308,11 +308,11 @@ def as_markdown(found: Mapping[str, Any], most: int = 8) -> str:
         lines.append("")
     if found["shared"]:
         lines += [
-            "| rows with what the split has, too | texts | pictures | pairs of entities | of |",
+            "| rows with what the split has, too | texts | images | pairs of entities | of |",
             "|---|---|---|---|---|",
         ]
         for split, of in found["shared"].items():
-            lines.append(f"| {split} | {of['texts']:,} | {of['pictures']:,} | {of['pairs']:,} | {of['rows']:,} |")
+            lines.append(f"| {split} | {of['texts']:,} | {of['images']:,} | {of['pairs']:,} | {of['rows']:,} |")
         lines.append("")
     noteworthy = ", ".join(found["noteworthy"]) or "none"
     lines.append(

@@ -79,7 +79,7 @@ def write_errors(
     total: int | None = None,
 ) -> int:
     r"""
-    Writes a page of posts that the model gets wrong, with text, entities, picture, gate and heat maps; nothing on it
+    Writes a page of posts that the model gets wrong, with text, entities, image, gate and heat maps; nothing on it
     comes from elsewhere.
 
     Args:
@@ -96,8 +96,8 @@ def write_errors(
     found = []
     for post in islice(posts, most):
         known = ("relation", "predicted", "score")
-        answer, pictures = explain(pipe, {name: value for name, value in post.items() if name not in known})
-        found.append(_article(post, answer, pictures))
+        answer, images = explain(pipe, {name: value for name, value in post.items() if name not in known})
+        found.append(_article(post, answer, images))
     of_all = "" if total is None else f" of {total}"
     intro = f"{len(found)}{of_all} posts that the model gets wrong. "
     intro += "<mark class=head>Head</mark>, <mark class=tail>tail</mark>."
@@ -105,14 +105,14 @@ def write_errors(
     return len(found)
 
 
-def _article(post: Mapping[str, Any], answer: Mapping[str, Any], pictures: list[tuple[str, Image.Image]]) -> str:
+def _article(post: Mapping[str, Any], answer: Mapping[str, Any], images: list[tuple[str, Image.Image]]) -> str:
     text = post["text"] if post.get("words") is None else " ".join(post["words"])
     gate = "" if answer["gate"] is None else f" Gate {answer['gate']:.2f}."
     alone = answer["evidence"]["text_only"]
     caption = f"<p>Caption: {html.escape(post['caption'])}</p>" if post.get("caption") else ""
     shown = "".join(
-        f'<figure><img alt="" src="{_data_url(picture)}"><figcaption>{html.escape(title)}</figcaption></figure>'
-        for title, picture in pictures
+        f'<figure><img alt="" src="{_data_url(image)}"><figcaption>{html.escape(title)}</figcaption></figure>'
+        for title, image in images
     )
     return (
         f"<article><p>{_marked(text, answer)}</p><p>Real <code>{html.escape(post['relation'])}</code>, predicted "
@@ -136,7 +136,7 @@ def _marked(text: str, answer: Mapping[str, Any]) -> str:
     return "".join(parts)
 
 
-def _data_url(picture: Image.Image) -> str:
+def _data_url(image: Image.Image) -> str:
     content = io.BytesIO()
-    picture.convert("RGB").save(content, "JPEG", quality=80)
+    image.convert("RGB").save(content, "JPEG", quality=80)
     return "data:image/jpeg;base64," + base64.b64encode(content.getvalue()).decode()

@@ -11,9 +11,15 @@ from transformers import EvalPrediction, Trainer
 
 from ..checkpoints import check_revision
 from ..data.collator import TGDICollator
-from ..data.entity_order import as_listed, listed_order_weights, of_both_passes, swapped_labels, without_inverses
+from ..data.entity_order import (
+    apply_order_prior,
+    listed_order_weights,
+    of_both_passes,
+    swapped_labels,
+    without_inverses,
+)
 from ..data.labels import label_names
-from ..data.perturbed import Controlled
+from ..data.perturbed import PerturbedDataset
 from ..data.posts import texts_of, undecoded
 from ..modeling.configuration_tgdi import TGDIConfig
 from ..modeling.modeling_tgdi import TGDIForRelationExtraction
@@ -127,7 +133,7 @@ def evaluate(
     checkpoint: str | Path,
     dataset: Dataset,
     output_dir: str | Path | None = None,
-    control: Controlled | None = None,
+    control: PerturbedDataset | None = None,
     train: Dataset | None = None,
     negative: str | None = AUTO,
     revision: str | None = None,
@@ -140,7 +146,7 @@ def evaluate(
         checkpoint: A fine-tuned model with its processor.
         dataset: Rows with `label`; its names are the model's relations, or some of them, in any order.
         output_dir: Where `Trainer` may write; a temporary folder by default.
-        control: The same rows, changed; see `Controlled`.
+        control: The same rows, changed; see `PerturbedDataset`.
         train: The training rows of a model that was trained on both orders, to answer as on rows that are listed like
             these, see `listed_order_weights`.
         negative: The label that stands for no relation, or `None`; by default as the model's configuration says.
@@ -223,7 +229,7 @@ def given_listed_order(
     symmetric, inverses = getattr(model.config, "symmetric_relations", None), probabilities.shape[1] > len(names)
     negative = negative_of(model.config, names)
     weights = listed_order_weights(train, names, symmetric, inverses, negative)
-    return without_inverses(as_listed(probabilities, weights, dataset), names, negative)
+    return without_inverses(apply_order_prior(probabilities, weights, dataset), names, negative)
 
 
 class Swapped:
@@ -243,7 +249,7 @@ class Swapped:
 class _Labelled:
     """Changed rows with the model's ids of the relations."""
 
-    def __init__(self, control: Controlled, labels: Sequence[int]):
+    def __init__(self, control: PerturbedDataset, labels: Sequence[int]):
         self.control, self.labels = control, labels
 
     def __len__(self) -> int:
@@ -253,7 +259,7 @@ class _Labelled:
         return {**self.control[index], "label": self.labels[index]}
 
 
-def _rows(dataset: Dataset, control: Controlled | None) -> Any:
+def _rows(dataset: Dataset, control: PerturbedDataset | None) -> Any:
     return undecoded(dataset) if control is None else _Labelled(control, dataset["label"][:])
 
 
@@ -276,7 +282,7 @@ def evaluation_report(
     checkpoint: str | Path,
     dataset: Dataset,
     compare: str | Path | None = None,
-    control: Controlled | None = None,
+    control: PerturbedDataset | None = None,
     rounds: int = ROUNDS,
     seed: int = 0,
     train: Dataset | None = None,
@@ -291,7 +297,7 @@ def evaluation_report(
         checkpoint: A fine-tuned model with its processor.
         dataset: Rows with `label`.
         compare: Another checkpoint, to compare it with on the same rows.
-        control: The same rows, changed; see `Controlled`.
+        control: The same rows, changed; see `PerturbedDataset`.
         rounds, seed: Of the bootstrap.
         train: As in `evaluate`. `direction` is without it, and so is another checkpoint that was not trained on both
             orders.
@@ -396,14 +402,14 @@ def errors_of(answers: Mapping[str, Any], rows: Any) -> Iterator[dict[str, Any]]
         }
 
 
-def _columns(dataset: Dataset, control: Controlled | None = None) -> dict[str, list[Any]]:
+def _columns(dataset: Dataset, control: PerturbedDataset | None = None) -> dict[str, list[Any]]:
     """What posts are grouped by, where the data has it, as the model got to see them."""
     columns: dict[str, list[Any]] = {}
     if "relevance" in dataset.features:
         relevance = dataset["relevance"][:]
         if control is not None and control.changes("image"):
             for place in control.changed:
-                relevance[place] = None  # it was that of another picture
+                relevance[place] = None  # it was that of another image
         columns["relevance"] = relevance
     for name in ("image", "caption"):
         if name in dataset.features:
@@ -444,7 +450,7 @@ def report_of(
         - `paper_categories`: the relations of the paper's Table 3; `per_relation`: all of them; with `f1_interval`, of
           those with 30 rows or more;
         - `confusion`: `names` and a `matrix`, real relations in rows;
-        - `groups`: the scores by `relevance` (cut at 0.001 and 0.1; what the data says of a post's picture, whether or
+        - `groups`: the scores by `relevance` (cut at 0.001 and 0.1; what the data says of a post's image, whether or
           not its file is there), by `image` and by `caption`, `None` where there is nothing to divide by, and without
           intervals in groups of less than 30 rows;
         - `calibration`: see there.
@@ -527,7 +533,7 @@ def as_markdown(report: Mapping[str, Any]) -> str:
     lines = [_conditions(report), ""] if "scored" in report else []
     lines += ["| | rows | accuracy | precision | recall | F1 |", "|---|---|---|---|---|---|"]
     lines.append(_row("all", {"rows": report["rows"], **report["scores"]}))
-    titles = {"image": "picture", "caption": "caption", "relevance": "relevance"}
+    titles = {"image": "image", "caption": "caption", "relevance": "relevance"}
     for name, groups in report["groups"].items():
         lines += [_row(f"{titles[name]} {group}", values) for group, values in groups.items()]
     lines += ["", "In percent, with 95 % intervals by bootstrap over posts.", ""]

@@ -2,7 +2,7 @@
 
 It goes into a model's repository as `handler.py` and needs nothing but transformers and the code beside it. A request
 is `{"inputs": POST or [POST, …], "parameters": {…}}`; `docs/serving.schema.json` has requests and answers in full.
-Pictures come as base64, or as URLs of hosts that the operator has named: a server must not fetch what a stranger tells
+Images come as base64, or as URLs of hosts that the operator has named: a server must not fetch what a stranger tells
 it to, nor open files that a stranger names.
 """
 
@@ -42,14 +42,14 @@ class EndpointHandler:
     Args:
         path (`str`): The model's folder, or its name on the Hub.
         allowed_hosts (*optional*):
-            From where pictures may be fetched: hosts for https (`"pbs.twimg.com"`), or whole origins
+            From where images may be fetched: hosts for https (`"pbs.twimg.com"`), or whole origins
             (`"http://images.local:8080"`). By default what the environment variable `TGDI_ALLOWED_HOSTS` lists,
             separated by commas, and nothing if it is not set. Redirects are not followed.
         max_posts, max_characters, max_entities, max_image_bytes (`int`, *optional*):
             Limits of a request: its posts, the characters of a text or caption, the entities of a post (with
-            `ambiguous` "all": the places where they are), the size of a picture's file. By default `TGDI_MAX_POSTS`, …
+            `ambiguous` "all": the places where they are), the size of an image's file. By default `TGDI_MAX_POSTS`, …
             or 64, 10,000, 16 and 10 MB.
-        timeout (`float`, *optional*, defaults to 5): Seconds that fetching a picture may take between two packets.
+        timeout (`float`, *optional*, defaults to 5): Seconds that fetching an image may take between two packets.
         options: Of `transformers.pipeline` (`device`, `dtype`, …).
     """
 
@@ -164,30 +164,30 @@ class EndpointHandler:
             raise BadRequest(f"`entities` has {len(entities)}; expected up to {self.max_entities}.", "entities")
         if not isinstance(post.get("id"), str | int | None):
             raise BadRequest(f"`id` is {_short(post['id'])}; expected a string or a number.", "id")
-        post = {**post, "image": self._picture(post.get("image"), "image")}
+        post = {**post, "image": self._image(post.get("image"), "image")}
         if isinstance(post.get("objects"), list):
-            # A box is a list of numbers; all else is a picture, and only one that came with the request.
+            # A box is a list of numbers; all else is an image, and only one that came with the request.
             post["objects"] = [
-                part if isinstance(part, list) else self._picture(part, "objects") for part in post["objects"][:8]
+                part if isinstance(part, list) else self._image(part, "objects") for part in post["objects"][:8]
             ]
         return post
 
-    def _picture(self, value: Any, field: str) -> dict[str, bytes] | None:
+    def _image(self, value: Any, field: str) -> dict[str, bytes] | None:
         if value is None:
             return None
         if not isinstance(value, str):
-            raise BadRequest(f"`{field}` has {_short(value)}; expected a picture in base64, or a URL.", field)
+            raise BadRequest(f"`{field}` has {_short(value)}; expected an image in base64, or a URL.", field)
         if value.startswith(("http://", "https://")):
             return {"bytes": self._fetch(value, field)}
         encoded = value.partition(",")[2] if value.startswith("data:") else value
         if len(encoded) > self.max_image_bytes * 4 // 3 + 4:
-            raise BadRequest(f"The picture in `{field}` is larger than {self.max_image_bytes:,} bytes.", field)
+            raise BadRequest(f"The image in `{field}` is larger than {self.max_image_bytes:,} bytes.", field)
         try:
             content = base64.b64decode(encoded, validate=True)
         except (binascii.Error, ValueError) as error:
             raise BadRequest(f"`{field}` is {_short(value)}, which is not base64: {error}.", field) from None
         if not content:
-            raise BadRequest(f"The picture in `{field}` is empty.", field)
+            raise BadRequest(f"The image in `{field}` is empty.", field)
         return {"bytes": content}
 
     def _fetch(self, url: str, field: str) -> bytes:
@@ -203,7 +203,7 @@ class EndpointHandler:
         except (OSError, http.client.HTTPException, ValueError) as error:
             raise BadRequest(f"`{field}`: {_short(url)} could not be fetched: {error}.", field) from None
         if len(content) > self.max_image_bytes:
-            raise BadRequest(f"The picture in `{field}` is larger than {self.max_image_bytes:,} bytes.", field)
+            raise BadRequest(f"The image in `{field}` is larger than {self.max_image_bytes:,} bytes.", field)
         return content
 
 

@@ -1,4 +1,4 @@
-"""Why the model said it: a figure of what the picture did, and where which words were seen in it (paper, Fig. 5)."""
+"""Why the model said it: a figure of what the image did, and where which words were seen in it (paper, Fig. 5)."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,7 +10,7 @@ from ..processing.entity_markers import HEAD_END, HEAD_START, TAIL_END, TAIL_STA
 from ..processing.entity_mentions import PostText
 from ..processing.invalid_post import InvalidPost
 from ..processing.pipeline_tgdi import MultimodalRelationExtractionPipeline
-from .heat_map import heat_map, seen_picture
+from .heat_map import heat_map, seen_image
 
 MOST_RELATIONS = 5
 NO_RELATION = "no relation"
@@ -28,11 +28,11 @@ def explain(
     Args:
         pipe: The pipeline.
         post: One with head and tail.
-        words: Words of the post to look for in the picture, besides the two entities.
+        words: Words of the post to look for in the image, besides the two entities.
 
     Returns:
-        The pipeline's result with evidence; and pairs of a title and a picture: the picture as the model saw it, then a
-        heat map for head, tail and each of `words`, if the model has a gate. None without picture, or of a model that
+        The pipeline's result with evidence; and pairs of a title and an image: the image as the model saw it, then a
+        heat map for head, tail and each of `words`, if the model has a gate. None without image, or of a model that
         looks at none.
 
     Raises:
@@ -55,19 +55,19 @@ def explain(
     )
     if "image_mask" not in inputs or not inputs["image_mask"].any():
         return result, []
-    picture = seen_picture(pipe.processor, inputs["pixel_values"][0, int(inputs["image_mask"][0].argmax())])
+    image = seen_image(pipe.processor, inputs["pixel_values"][0, int(inputs["image_mask"][0].argmax())])
     if evidence["similarity"] is None:
-        return result, [("as the model saw it", picture)]
+        return result, [("as the model saw it", image)]
     texts = [token["text"] for token in evidence["tokens"]]
     wanted = {
         f"head: {result['head']['text']}": _between(texts, HEAD_START, HEAD_END),
         f"tail: {result['tail']['text']}": _between(texts, TAIL_START, TAIL_END),
         **{word: _pieces(pipe.processor.tokenizer, texts, word) for word in words},
     }
-    pictures = [("as the model saw it", picture)]
+    images = [("as the model saw it", image)]
     for title, (start, end) in wanted.items():
-        pictures.append((title, heat_map(picture, evidence["similarity"][0][:, :, start:end].sum(-1))))
-    return result, pictures
+        images.append((title, heat_map(image, evidence["similarity"][0][:, :, start:end].sum(-1))))
+    return result, images
 
 
 def _between(texts: list[str], opening: str, closing: str) -> tuple[int, int]:
@@ -95,7 +95,7 @@ def check_figure(path: Path) -> None:
         )
 
 
-def figure(result: Mapping[str, Any], pictures: Sequence[tuple[str, Any]]):
+def figure(result: Mapping[str, Any], images: Sequence[tuple[str, Any]]):
     r"""
     Draws what `explain` found.
 
@@ -109,8 +109,8 @@ def figure(result: Mapping[str, Any], pictures: Sequence[tuple[str, Any]]):
         from matplotlib.figure import Figure
     except ImportError:
         raise ImportError("Figures are drawn by matplotlib: pip install 'tgdi_hf[viz]'") from None
-    drawn = Figure(figsize=(3 * max(len(pictures), 3), 6.2 if pictures else 3.2), layout="constrained")
-    rows = drawn.subfigures(2, 1, height_ratios=[1, 1]) if pictures else [drawn]
+    drawn = Figure(figsize=(3 * max(len(images), 3), 6.2 if images else 3.2), layout="constrained")
+    rows = drawn.subfigures(2, 1, height_ratios=[1, 1]) if images else [drawn]
     relations, influence = rows[-1].subplots(1, 2, width_ratios=[2, 1])
     names = [one["relation"] for one in result["relations"]][::-1]
     bars = relations.barh(names, [one["score"] for one in result["relations"]][::-1], color="#3b6ea5")
@@ -119,9 +119,9 @@ def figure(result: Mapping[str, Any], pictures: Sequence[tuple[str, Any]]):
     text_only = result["evidence"]["text_only"]
     relations.set_xlabel(f"text alone: {said(text_only)}")
     _draw_influence(influence, result)
-    if pictures:
-        for axes, (title, picture) in zip(np.ravel(rows[0].subplots(1, len(pictures))), pictures):
-            axes.imshow(np.asarray(picture))
+    if images:
+        for axes, (title, image) in zip(np.ravel(rows[0].subplots(1, len(images))), images):
+            axes.imshow(np.asarray(image))
             axes.set_title(title, fontsize=10)
             axes.axis("off")
     return drawn

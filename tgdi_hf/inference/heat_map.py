@@ -1,4 +1,4 @@
-"""Pictures as the model saw them, and where on them it saw what."""
+"""Images as the model saw them, and where on them it saw what."""
 
 import numpy as np
 import torch
@@ -7,16 +7,16 @@ from PIL import Image
 WARM = (230, 85, 13)  # one hue from nothing to full: readable in grey and for all kinds of colour vision
 
 
-def seen_picture(processor, pixel_values: torch.Tensor) -> Image.Image:
+def seen_image(processor, pixel_values: torch.Tensor) -> Image.Image:
     r"""
-    A picture after the image processor's resizing and cropping, so that patches lie where they belong.
+    An image after the image processor's resizing and cropping, so that patches lie where they belong.
 
     Args:
         processor: The model's processor.
-        pixel_values (`torch.Tensor`): `(3, H, W)`, of one picture.
+        pixel_values (`torch.Tensor`): `(3, H, W)`, of one image.
 
     Returns:
-        An RGB picture of H × W pixels.
+        An RGB image of H × W pixels.
     """
     image_processor = processor.image_processor
     pixels = pixel_values.float().cpu()
@@ -28,24 +28,24 @@ def seen_picture(processor, pixel_values: torch.Tensor) -> Image.Image:
     return Image.fromarray(pixels.clamp(0, 255).round().byte().permute(1, 2, 0).numpy())
 
 
-def heat_map(picture: Image.Image, weights: np.ndarray, size: int = 448) -> Image.Image:
+def heat_map(image: Image.Image, weights: np.ndarray, size: int = 448) -> Image.Image:
     r"""
-    Lays weights over a picture: it fades to grey where the model saw little, and glows where it saw much.
+    Lays weights over an image: it fades to grey where the model saw little, and glows where it saw much.
 
     Args:
-        picture: As the model saw it.
+        image: As the model saw it.
         weights (`np.ndarray`): `(rows, columns)`, not negative; they count relative to the largest.
         size: Length of the longer side of the result in pixels.
 
     Returns:
-        An RGB picture.
+        An RGB image.
     """
-    scale = size / max(picture.size)
-    picture = picture.resize([round(side * scale) for side in picture.size], Image.Resampling.BICUBIC)
+    scale = size / max(image.size)
+    image = image.resize([round(side * scale) for side in image.size], Image.Resampling.BICUBIC)
     relative = weights / max(float(weights.max()), np.finfo(np.float32).tiny)
-    mask = Image.fromarray((255 * relative).round().astype(np.uint8)).resize(picture.size, Image.Resampling.BILINEAR)
+    mask = Image.fromarray((255 * relative).round().astype(np.uint8)).resize(image.size, Image.Resampling.BILINEAR)
     strength = np.asarray(mask, dtype=np.float32)[..., None] / 255  # (height, width, 1)
-    grey = np.asarray(picture.convert("L").convert("RGB"), dtype=np.float32) * 0.55 + 90
-    colour = np.asarray(picture, dtype=np.float32)
+    grey = np.asarray(image.convert("L").convert("RGB"), dtype=np.float32) * 0.55 + 90
+    colour = np.asarray(image, dtype=np.float32)
     glow = 0.45 * colour + 0.55 * np.array(WARM, dtype=np.float32)
     return Image.fromarray((grey * (1 - strength) + glow * strength).clip(0, 255).astype(np.uint8))

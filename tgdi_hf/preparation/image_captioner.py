@@ -1,4 +1,4 @@
-"""Captions for pictures, by any image-to-text model of transformers."""
+"""Captions for images, by any image-to-text model of transformers."""
 
 import re
 from collections.abc import Sequence
@@ -20,13 +20,13 @@ LONGEST_UNIT = 8
 
 class ImageCaptioner:
     r"""
-    Says what a picture shows, in a sentence: the caption that TGDI appends to a post.
+    Says what an image shows, in a sentence: the caption that TGDI appends to a post.
 
-    Decoding is greedy unless generation options say otherwise, so that a picture has one caption. Repetition, into
+    Decoding is greedy unless generation options say otherwise, so that an image has one caption. Repetition, into
     which such models fall, is cut by `cut_repetition`.
 
     Args:
-        model: An image-to-text model: BLIP, BLIP-2, Florence-2, or one that chats about pictures.
+        model: An image-to-text model: BLIP, BLIP-2, Florence-2, or one that chats about images.
         processor: Its processor.
         prompt (`str`, *optional*):
             What the model is asked, or how the caption begins, which is taken away again. By default nothing for BLIP
@@ -84,7 +84,7 @@ class ImageCaptioner:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """All that a caption depends on besides the picture, as plain JSON."""
+        """All that a caption depends on besides the image, as plain JSON."""
         return {
             "model": self.model.config._name_or_path,
             "revision": self.revision,
@@ -117,7 +117,7 @@ class ImageCaptioner:
             question = self.processor.apply_chat_template(
                 [{"role": "user", "content": content}], add_generation_prompt=True, tokenize=False
             )
-            # One list of pictures a text: processors differ in how they share out a flat one.
+            # One list of images a text: processors differ in how they share out a flat one.
             images, texts = [[image] for image in images], [question] * len(images)
             return self.processor(images=images, text=texts, padding=True, return_tensors="pt")
         if self.prompt is None:

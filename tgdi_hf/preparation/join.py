@@ -19,7 +19,7 @@ class Join:
     Joins posts and results.
 
     Args:
-        faults: Reasons by kind, picture and query, of what the models failed on.
+        faults: Reasons by kind, image and query, of what the models failed on.
         report: Takes up a `Fault` for every post concerned.
     """
 
@@ -57,17 +57,17 @@ class Join:
     def _batch(self, *values) -> dict[str, list]:
         posts = [dict(zip(self.columns, row)) for row in zip(*values)]
         digests = [(post["image_hash"], "") for post in posts if post["image_hash"]]
-        pictures = self.results.get(self.keys.picture, digests)
+        images = self.results.get(self.keys.image, digests)
         captions = self.results.get(self.keys.caption, digests) if self.keys.caption else {}
         asked = [(post["image_hash"], post[QUERY]) for post in posts if post["image_hash"] and post[QUERY]]
         objects = self.results.get(self.keys.objects, asked) if self.keys.objects else {}
-        finished = [self._post(post, pictures, captions, objects) for post in posts]
+        finished = [self._post(post, images, captions, objects) for post in posts]
         return {name: [row[name] for row in finished] for name in finished[0]}
 
-    def _post(self, post, pictures, captions, objects) -> dict[str, Any]:
+    def _post(self, post, images, captions, objects) -> dict[str, Any]:
         digest, query = post["image_hash"], post[QUERY]
-        picture = pictures.get((digest, ""), {})
-        reason = picture.get("error") or self.faults.get(("image", digest, ""))
+        image = images.get((digest, ""), {})
+        reason = image.get("error") or self.faults.get(("image", digest, ""))
         if reason is not None:
             self._fault(post, "image", reason)
             digest = None
@@ -80,7 +80,7 @@ class Join:
             row["caption_by"] = None if row["caption"] is None else self.keys.caption
         parts = post.get("objects") or []
         if not self.crops:
-            parts = self._given_boxes(post, parts, picture.get("size") if digest else None)
+            parts = self._given_boxes(post, parts, image.get("size") if digest else None)
         row["objects_by"] = GIVEN if parts else None
         if self.crops:
             return row
@@ -92,9 +92,9 @@ class Join:
         return {**row, "objects": parts, "object_scores": scores, "object_phrases": phrases}
 
     def _given_boxes(self, post, boxes: list, size: list[int] | None) -> list:
-        """All of them, or none: of a picture that is not there, or if one of them is no part of it."""
+        """All of them, or none: of an image that is not there, or if one of them is no part of it."""
         if boxes and size is None:
-            self._fault(post, "objects", "boxes on a picture that is missing are left out.")
+            self._fault(post, "objects", "boxes on an image that is missing are left out.")
             return []
         try:
             for i, box in enumerate(boxes):
@@ -118,7 +118,7 @@ class Join:
 
 
 def holds_crops(rows: Dataset) -> bool:
-    """Whether the objects of some post are pictures of their own, as MNRE's published ones."""
+    """Whether the objects of some post are images of their own, as MNRE's published ones."""
     feature = rows.features.get("objects")
     if not (isinstance(feature, List) and isinstance(feature.feature, Image)):
         return False

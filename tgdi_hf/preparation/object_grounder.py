@@ -1,4 +1,4 @@
-"""The parts of a picture that a post speaks of, by the zero-shot detectors of transformers."""
+"""The parts of an image that a post speaks of, by the zero-shot detectors of transformers."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -19,9 +19,9 @@ THRESHOLDS = {"grounding-dino": 0.25, "mm-grounding-dino": 0.25, "omdet-turbo": 
 
 class ObjectGrounder:
     r"""
-    Finds what phrases name in a picture: boxes, with scores and the phrase that each answers.
+    Finds what phrases name in an image: boxes, with scores and the phrase that each answers.
 
-    All phrases of a picture are asked in one run of the model. A box answers the phrase that scores highest; boxes
+    All phrases of an image are asked in one run of the model. A box answers the phrase that scores highest; boxes
     below `threshold` or smaller than `min_area` are dropped, of those that overlap by more than `max_overlap`
     (intersection over union) the best stays, and the best `num_objects` of these are the result.
 
@@ -32,7 +32,7 @@ class ObjectGrounder:
         threshold (`float`, *optional*): The lowest score; 0.25 for (MM) Grounding DINO, 0.1 for OWLv2 and OWL-ViT, 0.3
             for OmDet-Turbo by default.
         max_overlap (`float`, *optional*, defaults to 0.5): Of two boxes.
-        min_area (`float`, *optional*, defaults to 0.01): Smallest share of the picture.
+        min_area (`float`, *optional*, defaults to 0.01): Smallest share of the image.
         revision (`str`, *optional*): Which weights these are, for `settings`.
 
     Example:
@@ -92,7 +92,7 @@ class ObjectGrounder:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """All that the boxes depend on besides picture and phrases, as plain JSON."""
+        """All that the boxes depend on besides image and phrases, as plain JSON."""
         return {
             "model": self.model.config._name_or_path,
             "revision": self.revision,
@@ -111,7 +111,7 @@ class ObjectGrounder:
             phrases (`list[list[str]]`): What to look for in each.
 
         Returns:
-            `list[list[dict]]`: For each picture at most `num_objects` mappings, the best first: `box` `[x0, y0, x1,
+            `list[list[dict]]`: For each image at most `num_objects` mappings, the best first: `box` `[x0, y0, x1,
             y1]` in pixels, to a tenth; `score` from 0 to 1; `phrase`.
         """
         phrases = [[phrase.lower() for phrase in distinct(row)] for row in phrases]
@@ -136,7 +136,7 @@ class ObjectGrounder:
         return self.processor(images=images, text=phrases, return_tensors="pt", **options)
 
     def _boxes_and_scores(self, outputs, inputs, images, phrases) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
-        """For each picture its boxes in pixels `(N, 4)`, and their score for each phrase `(N, phrases)`."""
+        """For each image its boxes in pixels `(N, 4)`, and their score for each phrase `(N, phrases)`."""
         if self.kind == "omdet-turbo":
             centers, logits = outputs.decoder_coord_logits, outputs.decoder_class_logits
         else:
@@ -149,9 +149,9 @@ class ObjectGrounder:
                 for row, ids, asked in zip(probabilities, inputs["input_ids"].cpu(), phrases)
             ]
         else:
-            # Beyond a picture's own phrases stands padding.
+            # Beyond an image's own phrases stands padding.
             scores = [row[:, : len(asked)] for row, asked in zip(probabilities, phrases)]
-        # OWLv2 pads pictures to a square, at the right and at the bottom.
+        # OWLv2 pads images to a square, at the right and at the bottom.
         sizes = [(max(image.size),) * 2 if self.kind == "owlv2" else image.size for image in images]
         x, y, width, height = centers.float().cpu().unbind(-1)  # (B, N) each, relative
         corners = torch.stack([x - width / 2, y - height / 2, x + width / 2, y + height / 2], dim=-1)

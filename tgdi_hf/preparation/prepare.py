@@ -1,4 +1,4 @@
-"""From posts with pictures to the input of a model: captions and objects, computed once for every distinct picture."""
+"""From posts with images to the input of a model: captions and objects, computed once for every distinct image."""
 
 import json
 import logging
@@ -38,7 +38,7 @@ class Preparation:
         dataset: The posts with `caption`, `objects` and what they come from.
         faults: Posts that could not be used as they are.
         rows: How many posts there were.
-        pictures: How many distinct pictures.
+        images: How many distinct images.
         captioned, grounded: How many results were computed, not found in the cache; `None` without a captioner or a
             grounder.
     """
@@ -46,14 +46,14 @@ class Preparation:
     dataset: DatasetDict
     faults: list[Fault]
     rows: int
-    pictures: int
+    images: int
     captioned: int | None
     grounded: int | None
 
     def summary(self) -> str:
         """For people."""
         lines = [
-            f"{self.rows:,} posts, {self.pictures:,} distinct images; {self._computed()}.",
+            f"{self.rows:,} posts, {self.images:,} distinct images; {self._computed()}.",
             *(f"  {split}: {len(rows):,} posts" for split, rows in self.dataset.items()),
         ]
         for (kind, kept), number in sorted(Counter((fault.kind, fault.kept) for fault in self.faults).items()):
@@ -90,8 +90,8 @@ def prepare(
     r"""
     Adds captions and objects to posts.
 
-    Every distinct picture, by the content of its file, is captioned once, and looked through once for every set of
-    phrases, whatever runs ask for it: results are kept in `cache` under the picture, the model's weights and its
+    Every distinct image, by the content of its file, is captioned once, and looked through once for every set of
+    phrases, whatever runs ask for it: results are kept in `cache` under the image, the model's weights and its
     settings. A run that was killed goes on where it was. Processes that `accelerate launch` starts share the work, and
     so do commands that are started side by side with one cache.
 
@@ -105,17 +105,17 @@ def prepare(
             words in the output, and their `text` is left out.
         output: A new folder: `dataset/` for `datasets.load_from_disk`, `parquet/`, `report.jsonl` with a line a fault,
             and `prepared.json` with the settings.
-        captioner: An `ImageCaptioner`, or anything that takes pictures and has `settings`; no captions by default.
-        grounder: An `ObjectGrounder`, or anything that takes pictures and phrases and has `settings`; no objects by
+        captioner: An `ImageCaptioner`, or anything that takes images and has `settings`; no captions by default.
+        grounder: An `ObjectGrounder`, or anything that takes images and phrases and has `settings`; no objects by
             default.
         cache: Folder of a `ResultCache`; `default_cache()` by default.
-        image_folder: Where relative paths of pictures start; the working directory by default.
-        image_root: Refuse pictures outside this folder, wherever a path or a link leads.
+        image_folder: Where relative paths of images start; the working directory by default.
+        image_root: Refuse images outside this folder, wherever a path or a link leads.
         nlp: A spaCy pipeline for noun phrases, see `noun_phrases`.
-        batch_size: Pictures a run of a model.
-        num_workers: Threads that open pictures.
-        max_image_pixels: A picture of more pixels is refused before it is decoded.
-        embed_images: Put the pictures into the output, once for every post that has them, so that it can be moved to
+        batch_size: Images a run of a model.
+        num_workers: Threads that open images.
+        max_image_pixels: An image of more pixels is refused before it is decoded.
+        embed_images: Put the images into the output, once for every post that has them, so that it can be moved to
             another machine. Otherwise it has their paths, which `push_to_hub` follows.
         ambiguous: What to do about an entity that is given by what it is called, and is in the text more than once:
             `"error"` reports the post; `"first"` takes the first place; `"all"` makes a row for every place of the head
@@ -136,7 +136,7 @@ def prepare(
     crops = [split for split, rows in dataset.items() if holds_crops(rows) or kind_of_objects(rows) == "paths"]
     if grounder is not None and crops:
         raise ValueError(
-            f"The split {crops[0]!r} has objects that are pictures of their own, which can't be mixed with boxes. "
+            f"The split {crops[0]!r} has objects that are images of their own, which can't be mixed with boxes. "
             "Leave out the grounder, or the column `objects`."
         )
     part = output.with_name(output.name + ".part")
@@ -145,7 +145,7 @@ def prepare(
         ResultCache(cache or default_cache()) as results,
     ):
         keys = Keys(
-            picture=results.register({"pillow": PIL.__version__, "max_image_pixels": max_image_pixels}),
+            image=results.register({"pillow": PIL.__version__, "max_image_pixels": max_image_pixels}),
             caption=captioner and results.register({"kind": "caption", **captioner.settings}),
             objects=grounder
             and results.register({"kind": "objects", "phrases": _phrase_rule(nlp), **grounder.settings}),
@@ -191,7 +191,7 @@ def prepare(
         dataset=DatasetDict.load_from_disk(str(output / "dataset")),
         faults=[Fault(**json.loads(line)) for line in (output / "report.jsonl").open(encoding="utf-8")],
         rows=sum(map(len, dataset.values())),
-        pictures=len(wanted),
+        images=len(wanted),
         captioned=None if captioner is None else sum(one["captioned"] for one in told),
         grounded=None if grounder is None else sum(one["grounded"] for one in told),
     )
@@ -229,7 +229,7 @@ def _quiet(wanted: bool = True) -> Iterator[None]:
 
 
 def _is_share_of(state: PartialState, digest: str) -> bool:
-    """Whether a picture is this process's to look at."""
+    """Whether an image is this process's to look at."""
     return int(digest[:8], 16) % state.num_processes == state.process_index
 
 
@@ -249,7 +249,7 @@ def _write(
             dataset.save_to_disk(folder / "dataset")
         dataset = DatasetDict.load_from_disk(str(folder / "dataset"))
     else:
-        # `save_to_disk` puts the bytes of a picture into every row. The rows as they are have their paths.
+        # `save_to_disk` puts the bytes of an image into every row. The rows as they are have their paths.
         first = {split: rows.select([0]) for split, rows in dataset.items()}
         with _quiet():
             DatasetDict(first).save_to_disk(folder / "dataset")

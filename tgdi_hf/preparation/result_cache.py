@@ -1,4 +1,4 @@
-"""What models have said of pictures, on disk: computed once, whoever asks, however often a run is killed."""
+"""What models have said of images, on disk: computed once, whoever asks, however often a run is killed."""
 
 import hashlib
 import json
@@ -12,7 +12,7 @@ from uuid import uuid4
 
 from filelock import FileLock, Timeout
 
-# A piece of work: the picture's digest, and what was asked of it (empty for a caption).
+# A piece of work: the image's digest, and what was asked of it (empty for a caption).
 Item = tuple[str, str]
 
 _TABLES = """
@@ -34,7 +34,7 @@ class ResultCache:
     r"""
     A folder with an SQLite file of results, which several processes of one machine can use at once.
 
-    A result belongs to a picture, by the digest of its file, to what was asked, and to the settings of who answered. It
+    A result belongs to an image, by the digest of its file, to what was asked, and to the settings of who answered. It
     is written in the same transaction as those of its batch, so that a kill at any moment leaves a batch whole or not
     at all. Before a process computes something it claims it; the claim holds as long as the process lives.
 

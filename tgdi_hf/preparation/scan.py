@@ -1,4 +1,4 @@
-"""The first step of `prepare`: checks every post, and finds out which picture it has."""
+"""The first step of `prepare`: checks every post, and finds out which image it has."""
 
 import json
 import os
@@ -24,7 +24,7 @@ ROWS_AT_ONCE = 1000
 # All that is ever read of a post; of columns that are probably meant for one of these (`images`), only whether they are
 # filled. A relation, under whatever name, is not among it.
 READ = ("id", "text", "words", "head", "tail", "image", "caption", "objects")
-# What a picture has to be looked up for: columns that the scan adds and the output leaves out.
+# What an image has to be looked up for: columns that the scan adds and the output leaves out.
 QUERY, FAULT, WANTS_CAPTION, WANTS_OBJECTS = "_query", "_fault", "_wants_caption", "_wants_objects"
 ROW = "_row"  # the number of the post, of which there may be several rows
 HELPERS = [QUERY, FAULT, WANTS_CAPTION, WANTS_OBJECTS, ROW]
@@ -39,8 +39,8 @@ class Fault:
         split, row, id: Which one.
         kind: `"text"`, `"id"`, `"image"`, `"caption"` or `"objects"`: what could not be used.
         reason: What was expected and what was found.
-        kept: Whether the post is in the output: one without a usable text is not, one without a usable picture is, as a
-            post that has no picture.
+        kept: Whether the post is in the output: one without a usable text is not, one without a usable image is, as a
+            post that has no image.
     """
 
     split: str
@@ -55,13 +55,13 @@ class Fault:
 class Keys:
     """Under which keys results of this run are kept."""
 
-    picture: str
+    image: str
     caption: str | None
     objects: str | None
 
 
 class Scan:
-    """Reads all posts once: checks text, entities and ids, and finds out which picture each has."""
+    """Reads all posts once: checks text, entities and ids, and finds out which image each has."""
 
     def __init__(
         self,
@@ -121,7 +121,7 @@ class Scan:
         )
 
     def _with_objects(self, rows: Dataset, split: str) -> Dataset:
-        """Objects that are cells of JSON, or paths, as boxes or as `datasets` stores pictures."""
+        """Objects that are cells of JSON, or paths, as boxes or as `datasets` stores images."""
         kind = kind_of_objects(rows)
         if kind is None:
             return rows
@@ -220,7 +220,7 @@ class Scan:
         return reason
 
     def _images(self, posts: list[dict[str, Any]], indices: list[int]) -> list[tuple[dict | None, str | None]]:
-        """The picture of each post as `datasets` stores it, and its digest; both `None` where there is none."""
+        """The image of each post as `datasets` stores it, and its digest; both `None` where there is none."""
         found: list[tuple[dict | None, str | None]] = [(None, None)] * len(posts)
         paths: dict[str, list[int]] = {}
         for i, post in enumerate(posts):
@@ -253,7 +253,7 @@ class Scan:
         content, path = image.get("bytes"), image.get("path")
         if content is not None:
             if not content:
-                raise ValueError("the picture has no bytes.")
+                raise ValueError("the image has no bytes.")
             return content, path
         if not path:
             return None, None

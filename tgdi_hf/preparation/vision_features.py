@@ -1,4 +1,4 @@
-"""What a frozen vision encoder makes of pictures, computed once and kept on disk."""
+"""What a frozen vision encoder makes of images, computed once and kept on disk."""
 
 import hashlib
 import json
@@ -24,7 +24,7 @@ from tqdm.auto import tqdm
 
 from ..data.posts import digest_of, undecoded
 from ..modeling.visual_prompts import vision_features
-from ..processing.image_inputs import MAX_IMAGE_PIXELS, crop, is_box, open_picture
+from ..processing.image_inputs import MAX_IMAGE_PIXELS, crop, is_box, open_image
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ _SHAPE += ("patch_size", "image_size", "num_register_tokens")
 
 class VisionFeatures:
     r"""
-    A folder of vision features: one file that is mapped into memory, with an equal share for every picture and every
+    A folder of vision features: one file that is mapped into memory, with an equal share for every image and every
     part of one, and an index of what is where.
 
     It belongs to the weights of one vision encoder, to one image processor and one `prompt_grid`, and can't be used
@@ -74,22 +74,22 @@ class VisionFeatures:
     def __call__(self, source: Any, box: tuple | None, where: str) -> np.ndarray:
         r"""
         Args:
-            source: The picture: a path, or a mapping with `bytes` or `path`.
+            source: The image: a path, or a mapping with `bytes` or `path`.
             box: A part of it, or `None`.
-            where: Names the picture in messages.
+            where: Names the image in messages.
 
         Returns:
             `np.ndarray`: `(tokens, d_v)`; bfloat16 comes as float32, since NumPy has none.
 
         Raises:
-            ValueError: There are no features of that picture.
+            ValueError: There are no features of that image.
         """
-        if self._last is None or self._last[0] is not source:  # the parts of a picture are asked for one by one
+        if self._last is None or self._last[0] is not source:  # the parts of an image are asked for one by one
             self._last = source, _digest(source, where)
         slot = self.slots.get((self._last[1], box_key(box)))
         if slot is None:
             raise ValueError(
-                f"{where}: {self.folder} has no features of this picture{'' if box is None else f' and box {box}'}. "
+                f"{where}: {self.folder} has no features of this image{'' if box is None else f' and box {box}'}. "
                 "Compute them first, with `compute_vision_features` on all data that you train or score on; where it "
                 "could not, it said why in a warning."
             )
@@ -115,10 +115,10 @@ def compute_vision_features(
     progress: bool = True,
 ) -> VisionFeatures:
     r"""
-    Computes the features of all pictures of a dataset that the folder does not have yet.
+    Computes the features of all images of a dataset that the folder does not have yet.
 
     Says in advance how large they will be. A run that is killed goes on where it was; of several at once one computes,
-    and the others wait. A picture that can't be opened gets no features: training on the post that has it raises.
+    and the others wait. An image that can't be opened gets no features: training on the post that has it raises.
 
     Args:
         tower: The vision encoder of a TGDI model, `model.base_model.vision_tower`; it has to be frozen.
@@ -128,9 +128,9 @@ def compute_vision_features(
         prompt_grid: The model's.
         num_objects: The model's; of more objects the first count.
         dtype: Of the features on disk: `"float32"`, `"float16"` or `"bfloat16"`.
-        batch_size: Pictures a run of the encoder.
-        num_workers: Threads that open and scale pictures.
-        max_image_pixels: A picture of more pixels is refused before it is decoded.
+        batch_size: Images a run of the encoder.
+        num_workers: Threads that open and scale images.
+        max_image_pixels: An image of more pixels is refused before it is decoded.
         progress: Show a bar.
 
     Raises:
@@ -142,7 +142,7 @@ def compute_vision_features(
         raise ValueError("Features that are kept need an encoder that stays as it is: `model.freeze_vision_encoder()`.")
     if isinstance(dataset, Dataset):
         dataset = {"": dataset}
-    dataset = {split: _pictures_only(rows) for split, rows in dataset.items()}
+    dataset = {split: _images_only(rows) for split, rows in dataset.items()}
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / "lock"):
@@ -154,7 +154,7 @@ def compute_vision_features(
         )
         if progress:
             print(f"vision features in {folder}: {store.describe()}", file=sys.stderr)
-        bar = tqdm(total=len(todo), unit=" pictures", desc="vision features", disable=None if progress else True)
+        bar = tqdm(total=len(todo), unit=" images", desc="vision features", disable=None if progress else True)
         with ThreadPoolExecutor(max(num_workers, 1)) as pool, bar:
             for chunk in _opened(todo, dataset, scale, batch_size, max_image_pixels, pool):
                 crops = [(image, box, pixels) for image, parts in chunk for box, pixels in parts.items()]
@@ -199,7 +199,7 @@ def _check_fingerprint(folder: Path, found: Mapping[str, Any], expected: Mapping
 
 
 def box_key(box: tuple | None) -> str:
-    """Names the pixels that a box cuts out; the whole picture is `""`."""
+    """Names the pixels that a box cuts out; the whole image is `""`."""
     if box is None:
         return ""
     x0, y0, x1, y1 = box
@@ -219,15 +219,15 @@ def _digest(source: Any, where: str) -> str:
 
 @dataclass
 class _Parts:
-    """A distinct picture: where it is, and what is wanted of it."""
+    """A distinct image: where it is, and what is wanted of it."""
 
     split: str
     row: int
-    place: int | None  # among the objects of the row, or its picture
+    place: int | None  # among the objects of the row, or its image
     boxes: dict[str, tuple | None]
 
 
-def _pictures_only(rows: Dataset) -> Dataset:
+def _images_only(rows: Dataset) -> Dataset:
     rows = undecoded(rows)
     return rows.select_columns([name for name in ("image", "objects") if name in rows.column_names])
 
@@ -268,7 +268,7 @@ def _opened(
     max_pixels: int,
     pool: ThreadPoolExecutor,
 ) -> Iterator[list[tuple[str, dict[str, np.ndarray]]]]:
-    """Batches of pictures cut into their parts, one being opened while the encoder is at the one before."""
+    """Batches of images cut into their parts, one being opened while the encoder is at the one before."""
 
     def cut(image: str) -> tuple[str, dict[str, np.ndarray]]:
         parts = todo[image]
@@ -277,13 +277,13 @@ def _opened(
         where = f"{parts.split}, row {parts.row}"
         found = {}
         try:
-            picture = open_picture(source, where, max_pixels)
+            pil_image = open_image(source, where, max_pixels)
         except ValueError as error:
             logger.warning("No vision features: %s", error)
             return image, found
         for key, box in parts.boxes.items():  # one that can't be cut out does not take the others with it
             try:
-                found[key] = scale(crop(picture, box, where))
+                found[key] = scale(crop(pil_image, box, where))
             except ValueError as error:
                 logger.warning("No vision features: %s", error)
         return image, found
@@ -296,8 +296,8 @@ def _opened(
         before = coming
 
 
-def _scale(image_processor: Any, picture: Image.Image) -> np.ndarray:
-    return np.asarray(image_processor([picture])["pixel_values"][0])
+def _scale(image_processor: Any, image: Image.Image) -> np.ndarray:
+    return np.asarray(image_processor([image])["pixel_values"][0])
 
 
 def _on(tower: nn.Module, pixels: list[np.ndarray]) -> torch.Tensor:
@@ -349,7 +349,7 @@ class _Store:
 
     def describe(self) -> str:
         room = len(self.rows)
-        size = f"{room:,} pictures and parts × {self.row_bytes:,} bytes = {room * self.row_bytes / 1e9:.2f} GB"
+        size = f"{room:,} images and parts × {self.row_bytes:,} bytes = {room * self.row_bytes / 1e9:.2f} GB"
         return f"{size}; {room - self.used:,} to compute"
 
     def put(self, keys: list[tuple[str, str]], features: torch.Tensor) -> None:

@@ -15,7 +15,7 @@ from ..data.collator import TGDICollator
 from ..data.entity_order import count_inverses, with_both_orders
 from ..data.labels import label_names, with_class_labels
 from ..data.mnre import load_mnre
-from ..data.perturbed import Controlled
+from ..data.perturbed import PerturbedDataset
 from ..data.posts import digest_of, find_splits, texts_of, undecoded
 from ..evaluation.metric import make_compute_metrics
 from ..hub_access import HUB_OPTIONS, hub_access
@@ -29,7 +29,7 @@ from .trainer_setup import EXTRA_LOSSES, check_best_metric, checked_model_init, 
 logger = logging.get_logger(__name__)
 
 # What may differ when a run goes on.
-NO_PART_OF_A_RUN = ("report_to", "logging_steps", "dataloader_num_workers", "save_total_limit", "disable_tqdm")
+RESUMABLE_ARGUMENTS = ("report_to", "logging_steps", "dataloader_num_workers", "save_total_limit", "disable_tqdm")
 
 
 def load_data(path: str | Path, objects: str = "none", strict: bool = True, negative: str | None = AUTO) -> DatasetDict:
@@ -96,7 +96,7 @@ def training_arguments(output_dir: str | Path, **overrides: Any) -> TrainingArgu
         remove_unused_columns=False,
         # Without an accelerator transformers wants to hear that the CPU is meant before it allows bf16.
         use_cpu=not torch.accelerator.is_available(),
-        # A batch of shared pictures can't be cut for other processes: each reads its own rows of a stream.
+        # A batch of shared images can't be cut for other processes: each reads its own rows of a stream.
         accelerator_config={"dispatch_batches": False},
     )
     return TrainingArguments(output_dir=str(output_dir), **{**recipe, **overrides})
@@ -180,8 +180,8 @@ def make_trainer(
             `train_sampling_strategy="group_by_length"` the lengths are counted here. Where accelerate is told to cut
             batches (`dispatch_batches`, `split_batches`), every row has its own images.
         fusion_learning_rate: See `optimizer_for`; that of the encoders by default.
-        vision_features: Of all pictures in the dataset, from `compute_vision_features`, for a frozen vision encoder.
-        control, share: Train and validate on changed rows, see `Controlled`; drawn with the arguments' seed.
+        vision_features: Of all images in the dataset, from `compute_vision_features`, for a frozen vision encoder.
+        control, share: Train and validate on changed rows, see `PerturbedDataset`; drawn with the arguments' seed.
         model_init: Makes a new model for every run of `Trainer.hyperparameter_search`, from a trial or from nothing;
             `None` as the trial stands for the defaults. All have to want the same of the data.
         kwargs: Passed to `Trainer` (`callbacks`, ...), in place of what is made here where it is the same argument
@@ -255,7 +255,7 @@ def make_trainer(
                     )
             found = with_both_orders(found, symmetric, inverses=inverse_labels > 0, negative=negative)
         if control is not None:
-            return Controlled(found, control, share, arguments.seed)
+            return PerturbedDataset(found, control, share, arguments.seed)
         found = undecoded(found)
         if by_length and isinstance(found, Dataset) and column not in found.column_names:
             found = found.add_column(column, token_counts(found, processor))
@@ -487,7 +487,7 @@ def control_of(folder: str | Path) -> str | None:
 
 
 def digest_of_rows(dataset: Dataset) -> str:
-    """Names rows by all that a model is shown of them; a picture by what is in it, or by the name of its file."""
+    """Names rows by all that a model is shown of them; an image by what is in it, or by the name of its file."""
 
     def named(part: Any) -> Any:
         if not isinstance(part, Mapping):
@@ -548,7 +548,7 @@ def fine_tune(
 
     Raises:
         ValueError: The checkpoints in `output_dir` are those of another model, other rows or another recipe; kept
-            features, and a control that draws pictures; or a revision of a folder.
+            features, and a control that draws images; or a revision of a folder.
     """
     if misplaced := {"text_revision", "vision_revision", *HUB_OPTIONS} & set(model_options or {}):
         raise ValueError(
@@ -572,11 +572,11 @@ def fine_tune(
         "share": share,
         "train_rows": len(dataset["train"]),
         "train_digest": digest_of_rows(dataset["train"]),
-        **{name: value for name, value in arguments.items() if name not in NO_PART_OF_A_RUN},
+        **{name: value for name, value in arguments.items() if name not in RESUMABLE_ARGUMENTS},
     }
     if vision_features is not None and control in ("blank-images", "noise-images"):
         raise ValueError(
-            f"The control {control!r} draws pictures, of which no features are kept: leave out `vision_features`."
+            f"The control {control!r} draws images, of which no features are kept: leave out `vision_features`."
         )
     claim(output_dir, identity)
     set_seed(seed)

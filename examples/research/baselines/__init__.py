@@ -7,7 +7,7 @@ Baselines behind the processor, `Trainer` and metric of `tgdi_hf`, written from 
 | `pcnn` | the same, maximum before, between and behind the entities | 55.49 |
 | `mtb` | BERT with entity markers | 60.86 |
 | `mtb-caption` | the same, with the caption behind the text | |
-| `visualbert` | pictures as tokens behind the text | 58.30 |
+| `visualbert` | images as tokens behind the text | 58.30 |
 | `hvpnet` | hierarchical visual prefix with dynamic gates | 81.85 |
 | `ifaformer` | text layers that read the patches of their depth | 81.67 |
 | `mkgformer` | correlation-aware fusion in the top layers | 81.95 |
@@ -16,9 +16,9 @@ The F1 are those that the TGDI paper quotes, with the authors' features, epochs 
 were in all likelihood obtained with object crops whose number gives the label away; see the README of the package.
 Where they differ from their papers: all share TGDI's entity markers, classifier and frozen vision encoder, so that the
 fusion is what is compared. `hvpnet`: ResNet or ViT layers, one linear map for the prefixes. `ifaformer`: one text
-encoder, whose layers read the patches at their depth; the picture does not read the text. `mkgformer`: the vision
+encoder, whose layers read the patches at their depth; the image does not read the text. `mkgformer`: the vision
 encoder's last layer alone, and new attention layers in place of its top ones. `cnn`, `pcnn`: entity markers in the
-text, random word vectors unless a GloVe file is given. `visualbert`: a token a picture, no pre-training on pictures.
+text, random word vectors unless a GloVe file is given. `visualbert`: a token an image, no pre-training on images.
 `mtb`: without its pre-training on entity links.
 
 UMT (63.46), UMGF (65.29), MEGA (66.41), BERT + SG (62.80) and BERT + SG + Att (63.64) need scene graphs or pre-training

@@ -48,9 +48,9 @@ class BaselineConfig(TGDIConfig):
 
     Args:
         use_vision (`bool`, *optional*, defaults to `True`):
-            Whether the baseline looks at pictures.
+            Whether the baseline looks at images.
         num_fusion_layers (`int`, *optional*, defaults to 3):
-            Of the MKGformer-style baseline: how many of the top layers fuse text and picture.
+            Of the MKGformer-style baseline: how many of the top layers fuse text and image.
         r_drop_weight (`float`, *optional*, defaults to 0.0):
             In training every batch is passed twice, and the two passes, under dropout of their own, are kept from
             contradicting each other with this weight (R-Drop, Liang et al., NeurIPS 2021).
@@ -85,11 +85,11 @@ class BaselineConfig(TGDIConfig):
 
 class VisualLevels(NamedTuple):
     r"""
-    What the layers of the vision encoder make of the distinct pictures of a batch.
+    What the layers of the vision encoder make of the distinct images of a batch.
 
     Args:
         maps (`list` of `torch.Tensor`): `(N, C, rows, columns)` of every layer, the lowest first.
-        index (`torch.Tensor`): `(B, S)`, which picture stands in which slot of a post.
+        index (`torch.Tensor`): `(B, S)`, which image stands in which slot of a post.
         mask (`torch.Tensor`): `(B, S)`, true where there is one.
     """
 
@@ -98,7 +98,7 @@ class VisualLevels(NamedTuple):
     mask: torch.Tensor
 
     def tokens_of_posts(self, tokens: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """From tokens of pictures `(N, ..., n, d)` to those of posts, `(B, ..., S n, d)`, and their mask `(B, S n)`."""
+        """From tokens of images `(N, ..., n, d)` to those of posts, `(B, ..., S n, d)`, and their mask `(B, S n)`."""
         index, mask = on_device_of(self.index, tokens), on_device_of(self.mask, tokens)
         posts = tokens[index].movedim(1, -3).flatten(-3, -2)
         return posts, mask.repeat_interleave(tokens.shape[-2], dim=1)
@@ -129,7 +129,7 @@ def as_tower(tower: nn.Module) -> nn.Module:
 class Baseline(TGDIPreTrainedModel):
     r"""
     A text encoder, perhaps a vision encoder, and the classifier of MTB: dropout and a linear layer over the states of
-    the opening markers of head and tail. Subclasses say in `encode` how text and pictures become states.
+    the opening markers of head and tail. Subclasses say in `encode` how text and images become states.
 
     Args:
         config (`BaselineConfig`): What to build.
@@ -181,7 +181,7 @@ class Baseline(TGDIPreTrainedModel):
         return model.eval()
 
     def encode(
-        self, ids: torch.Tensor, mask: torch.Tensor, types: torch.Tensor | None, pictures: VisualLevels | None
+        self, ids: torch.Tensor, mask: torch.Tensor, types: torch.Tensor | None, images: VisualLevels | None
     ) -> torch.Tensor:
         """States of the text `(B, L, d)`."""
         raise NotImplementedError
@@ -215,13 +215,13 @@ class Baseline(TGDIPreTrainedModel):
         if enhanced_input_ids is not None:
             input_ids, attention_mask = enhanced_input_ids, enhanced_attention_mask
             token_type_ids = enhanced_token_type_ids
-        pictures = self.levels(pixel_values, image_mask, image_index)
-        if pictures is None and self.vision_tower is not None and trains_with_other_processes(self):
-            pictures = self.blank_levels(input_ids.shape[0])
+        images = self.levels(pixel_values, image_mask, image_index)
+        if images is None and self.vision_tower is not None and trains_with_other_processes(self):
+            images = self.blank_levels(input_ids.shape[0])
         text = (input_ids, attention_mask, token_type_ids)
-        outputs = self.classify(self.entities(*text, pictures, head_index, tail_index), labels, num_items_in_batch)
+        outputs = self.classify(self.entities(*text, images, head_index, tail_index), labels, num_items_in_batch)
         if self.training and self.config.r_drop_weight and labels is not None:
-            again = self.classify(self.entities(*text, pictures, head_index, tail_index), labels, num_items_in_batch)
+            again = self.classify(self.entities(*text, images, head_index, tail_index), labels, num_items_in_batch)
             share = 1
             if num_items_in_batch is not None:
                 share = (labels != -100).sum() / labels_of_step(labels, num_items_in_batch)
@@ -230,9 +230,9 @@ class Baseline(TGDIPreTrainedModel):
             outputs.loss = (outputs.loss + again.loss) / 2 + self.config.r_drop_weight * share * apart
         return outputs
 
-    def entities(self, ids, mask, types, pictures, head_index, tail_index) -> torch.Tensor:
+    def entities(self, ids, mask, types, images, head_index, tail_index) -> torch.Tensor:
         """The states of the opening markers of head and tail, side by side: `(B, 2 d)`."""
-        return at_markers(self.encode(ids, mask, types, pictures), head_index, tail_index)
+        return at_markers(self.encode(ids, mask, types, images), head_index, tail_index)
 
     def classify(self, entities, labels, num_items_in_batch) -> TGDIRelationExtractionOutput:
         scores = self.classifier(self.dropout(entities))

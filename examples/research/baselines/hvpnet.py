@@ -7,7 +7,7 @@ from tgdi_hf.modeling.prefix_attention import CACHE, PrefixCache, PrefixProjecti
 
 from .baseline import Baseline, VisualLevels, level_widths
 
-GRID = 2  # every layer of the vision encoder gives 2 × 2 tokens a picture
+GRID = 2  # every layer of the vision encoder gives 2 × 2 tokens an image
 
 
 class VisualPyramid(nn.Module):
@@ -34,19 +34,19 @@ class VisualPyramid(nn.Module):
         self.activation = nn.LeakyReLU()
         self.prefix = PrefixProjection(d, self.num_text_layers)
 
-    def forward(self, pictures: VisualLevels) -> PrefixCache:
-        pooled = [nn.functional.adaptive_avg_pool2d(level, GRID).flatten(2).mT for level in pictures.maps]
+    def forward(self, images: VisualLevels) -> PrefixCache:
+        pooled = [nn.functional.adaptive_avg_pool2d(level, GRID).flatten(2).mT for level in images.maps]
         tokens = [projection(norm(x)) for x, norm, projection in zip(pooled, self.norms, self.projections)]
         levels = torch.stack(tokens, dim=1)  # (N, c, 4, d)
         scores = self.activation(self.gate(levels.mean(dim=(1, 2))))
         gates = scores.unflatten(-1, (self.num_text_layers, -1)).softmax(dim=-1)  # (N, layers, c)
         mixed = torch.einsum("nlc,ncgd->nlgd", gates, levels)  # (N, layers, 4, d)
-        prefix, mask = pictures.tokens_of_posts(self.prefix(mixed))  # (B, layers, 4 S, 2 d)
+        prefix, mask = images.tokens_of_posts(self.prefix(mixed))  # (B, layers, 4 S, 2 d)
         return PrefixCache(prefix, mask, self.num_heads)
 
 
 class HVPNeTForRelationExtraction(Baseline):
-    """Text that attends in every layer to a prefix of its pictures; a ResNet or a vision transformer makes it."""
+    """Text that attends in every layer to a prefix of its images; a ResNet or a vision transformer makes it."""
 
     reads_resnet = True
 
@@ -55,8 +55,8 @@ class HVPNeTForRelationExtraction(Baseline):
         self.pyramid = VisualPyramid(config)
         self.post_init()
 
-    def encode(self, ids, mask, types, pictures) -> torch.Tensor:
-        prefix = None if pictures is None else self.pyramid(pictures)
+    def encode(self, ids, mask, types, images) -> torch.Tensor:
+        prefix = None if images is None else self.pyramid(images)
         bias = attention_bias(mask, prefix, self.dtype, self.text_encoder.config._attn_implementation)
         return self.text_encoder(
             input_ids=ids, attention_mask=bias, token_type_ids=types, **{CACHE: prefix}

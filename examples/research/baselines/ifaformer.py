@@ -1,4 +1,4 @@
-"""IFAformer-style dual transformer (Li et al., AAAI 2023): each text layer reads the picture's tokens of its depth."""
+"""IFAformer-style dual transformer (Li et al., AAAI 2023): each text layer reads the image's tokens of its depth."""
 
 import torch
 from torch import nn
@@ -28,23 +28,23 @@ class AlignedLayers(nn.Module):
         self.projections = nn.ModuleList([nn.Linear(config.vision_config.hidden_size, d) for _ in range(layers)])
         self.prefix = PrefixProjection(d, layers)
 
-    def forward(self, pictures: VisualLevels) -> PrefixCache:
-        patches = [pictures.maps[depth].flatten(2).mT for depth in self.depths]  # (N, n, d_v) each
+    def forward(self, images: VisualLevels) -> PrefixCache:
+        patches = [images.maps[depth].flatten(2).mT for depth in self.depths]  # (N, n, d_v) each
         tokens = [projection(norm(x)) for x, norm, projection in zip(patches, self.norms, self.projections)]
-        prefix, mask = pictures.tokens_of_posts(self.prefix(torch.stack(tokens, dim=1)))  # (B, layers, S n, 2 d)
+        prefix, mask = images.tokens_of_posts(self.prefix(torch.stack(tokens, dim=1)))  # (B, layers, S n, 2 d)
         return PrefixCache(prefix, mask, self.num_heads)
 
 
 class IFAformerForRelationExtraction(Baseline):
-    """Text and pictures in two transformers, aligned layer by layer."""
+    """Text and images in two transformers, aligned layer by layer."""
 
     def __init__(self, config):
         super().__init__(config)
         self.aligned = AlignedLayers(config)
         self.post_init()
 
-    def encode(self, ids, mask, types, pictures) -> torch.Tensor:
-        prefix = None if pictures is None else self.aligned(pictures)
+    def encode(self, ids, mask, types, images) -> torch.Tensor:
+        prefix = None if images is None else self.aligned(images)
         bias = attention_bias(mask, prefix, self.dtype, self.text_encoder.config._attn_implementation)
         return self.text_encoder(
             input_ids=ids, attention_mask=bias, token_type_ids=types, **{CACHE: prefix}

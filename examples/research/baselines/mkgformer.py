@@ -33,7 +33,7 @@ class CorrelationAwareFusion(nn.Module):
     def forward(self, text: torch.Tensor, patches: torch.Tensor, there: torch.Tensor) -> torch.Tensor:
         scores = text @ patches.mT  # (B, L, S n)
         shares = scores.masked_fill(~there[:, None, :], torch.finfo(scores.dtype).min).softmax(dim=-1)
-        some = there.any(dim=1)[:, None, None]  # a post without picture takes nothing
+        some = there.any(dim=1)[:, None, None]  # a post without image takes nothing
         return (self.dense(shares @ patches)).masked_fill(~some, 0.0)
 
 
@@ -57,12 +57,12 @@ class MKGformerForRelationExtraction(Baseline):
         self.fusions = nn.ModuleList([CorrelationAwareFusion(d, text.intermediate_size) for _ in range(layers)])
         self.post_init()
 
-    def encode(self, ids, mask, types, pictures) -> torch.Tensor:
+    def encode(self, ids, mask, types, images) -> torch.Tensor:
         bias = attention_bias(mask, None, self.dtype, self.text_encoder.config._attn_implementation)
-        if pictures is None:
+        if images is None:
             return self.text_encoder(input_ids=ids, attention_mask=bias, token_type_ids=types).last_hidden_state
-        tokens = self.projection(self.norm(pictures.maps[-1].flatten(2).mT))  # (N, n, d)
-        patches, there = pictures.tokens_of_posts(tokens)  # (B, S n, d)
+        tokens = self.projection(self.norm(images.maps[-1].flatten(2).mT))  # (N, n, d)
+        patches, there = images.tokens_of_posts(tokens)  # (B, S n, d)
         text = self.text_encoder.embeddings(input_ids=ids, token_type_ids=types)
         if hasattr(self.text_encoder, "embeddings_project"):  # ELECTRA's embeddings may be narrower
             text = self.text_encoder.embeddings_project(text)

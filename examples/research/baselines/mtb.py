@@ -6,11 +6,11 @@ from .baseline import Baseline
 
 
 class MTBForRelationExtraction(Baseline):
-    """The text, with the caption if the processor adds it; no pictures (`use_vision=False`)."""
+    """The text, with the caption if the processor adds it; no images (`use_vision=False`)."""
 
     def __init__(self, config):
         super().__init__(config)
         self.post_init()
 
-    def encode(self, ids, mask, types, pictures) -> torch.Tensor:
+    def encode(self, ids, mask, types, images) -> torch.Tensor:
         return self.text_encoder(input_ids=ids, attention_mask=mask, token_type_ids=types).last_hidden_state

@@ -1,4 +1,4 @@
-"""VisualBERT (Li et al., 2019): pictures are tokens behind the text, and one encoder reads both."""
+"""VisualBERT (Li et al., 2019): images are tokens behind the text, and one encoder reads both."""
 
 import torch
 from torch import nn
@@ -10,7 +10,7 @@ from .baseline import Baseline
 class VisualBERTForRelationExtraction(Baseline):
     r"""
     The encoder of transformers, with the weights of a BERT. (VisualBERT's own weights can be had with a BERT-base and
-    a region detector's features of 2,048 channels only.) Every picture, the whole one and each object, is one token:
+    a region detector's features of 2,048 channels only.) Every image, the whole one and each object, is one token:
     the mean of what the last layer of the vision encoder makes of it, as a region is one token in the paper.
     """
 
@@ -30,10 +30,10 @@ class VisualBERTForRelationExtraction(Baseline):
         visual = VisualBertConfig(**values, visual_embedding_dim=config.vision_config.hidden_size)
         return VisualBertModel(visual, add_pooling_layer=False)
 
-    def encode(self, ids, mask, types, pictures) -> torch.Tensor:
+    def encode(self, ids, mask, types, images) -> torch.Tensor:
         visual = {}
-        if pictures is not None:
-            regions = pictures.maps[-1].mean(dim=(2, 3)).unsqueeze(1)  # (N, 1, d_v)
-            embeds, there = pictures.tokens_of_posts(self.norm(regions))  # (B, S, d_v)
+        if images is not None:
+            regions = images.maps[-1].mean(dim=(2, 3)).unsqueeze(1)  # (N, 1, d_v)
+            embeds, there = images.tokens_of_posts(self.norm(regions))  # (B, S, d_v)
             visual = {"visual_embeds": embeds, "visual_attention_mask": there.to(mask.dtype)}
         return self.text_encoder(input_ids=ids, attention_mask=mask, token_type_ids=types, **visual).last_hidden_state

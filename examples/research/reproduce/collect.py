@@ -197,7 +197,17 @@ def collect(group: str, folder: Path) -> str:
         table += "\n" + category_table(group, found)
     (folder / f"{group}.md").write_text(table, encoding="utf-8")
     runs = [result for results in found.values() for result in results]
-    keep = ("experiment", "seed", "split", "scores", "as_listed", "macro_f1", "epochs", "direction", "train_rows")
+    keep = (
+        "experiment",
+        "seed",
+        "split",
+        "scores",
+        "as_listed",
+        "macro_f1",
+        "epochs",
+        "direction",
+        "train_rows",
+    )
     short = [{name: run[name] for name in (*keep, "seconds", "command", "commit")} for run in runs]
     (folder / f"{group}.json").write_text(json.dumps(short, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     with (folder / f"{group}.csv").open("w", newline="", encoding="utf-8") as file:

@@ -28,9 +28,9 @@ class Experiment:
         class_weights: Weigh a relation's rows in the loss by their number to the power of minus this.
         both_orders: Whether every pair is trained on in both orders, see `with_both_orders`.
         share: Of the training rows, drawn with the run's seed, the same share of every relation.
-        crop_count: Whether every post gets blank pictures, as many as crops were published for it up
+        crop_count: Whether every post gets blank images, as many as crops were published for it up
             to `num_objects`, and one more (see `rows.py`).
-        control: What the rows are changed by, in training and when scored, see `Controlled`.
+        control: What the rows are changed by, in training and when scored, see `PerturbedDataset`.
         control_share: Of the rows that it could change, the share that it does.
         same_as: `GROUP/NAME` of the experiment that this one is under another title; it is run once.
 

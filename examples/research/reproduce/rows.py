@@ -1,4 +1,4 @@
-"""The rows of an experiment: a stratified share of them, or with blank pictures that tell the number of crops alone."""
+"""The rows of an experiment: a stratified share of them, or with blank images that tell the number of crops alone."""
 
 import io
 from collections import defaultdict
@@ -34,7 +34,7 @@ def stratified_share(labels: list[int], share: float, seed: int) -> list[int]:
 
 def with_blank_crops(dataset: DatasetDict, folder: Path, num_objects: int = 3) -> DatasetDict:
     r"""
-    Every post with the same grey picture as its image and, as objects, as many copies of it as crops were published for
+    Every post with the same grey image as its image and, as objects, as many copies of it as crops were published for
     it, `num_objects` at the most. What a model can learn from these is that number and nothing else.
 
     Args:
@@ -44,12 +44,12 @@ def with_blank_crops(dataset: DatasetDict, folder: Path, num_objects: int = 3) -
     """
     blank = io.BytesIO()
     Image.new("RGB", (224, 224), (128, 128, 128)).save(blank, "PNG")
-    picture = {"bytes": blank.getvalue(), "path": None}
+    image = {"bytes": blank.getvalue(), "path": None}
     splits = {}
     for split, rows in dataset.items():
         counts = listed_crops(folder, split)
-        images = [picture] * len(rows)
-        objects = [[picture] * min(counts[name], num_objects) for name in rows["id"]]
+        images = [image] * len(rows)
+        objects = [[image] * min(counts[name], num_objects) for name in rows["id"]]
         columns = {**undecoded(rows).to_dict(), "image": images, "objects": objects}
         splits[split] = Dataset.from_dict(columns, features=FEATURES)
     return DatasetDict(splits)

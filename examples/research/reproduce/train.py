@@ -19,7 +19,7 @@ from transformers import set_seed
 
 from examples.research.baselines import BASELINES, build_baseline
 from tgdi_hf.data.entity_order import swapped_labels, without_inverses
-from tgdi_hf.data.perturbed import Controlled
+from tgdi_hf.data.perturbed import PerturbedDataset
 from tgdi_hf.data.posts import texts_of, undecoded
 from tgdi_hf.evaluation.bootstrap import row_counts, scores_of
 from tgdi_hf.evaluation.order_report import direction_of
@@ -130,7 +130,7 @@ def run(
 
     rows, labels = undecoded(dataset[split]), np.array(dataset[split]["label"][:])
     if experiment.control is not None:
-        rows = Controlled(dataset[split], **changes, seed=seed)
+        rows = PerturbedDataset(dataset[split], **changes, seed=seed)
     scoring = {name: arguments[name] for name in ("bf16",) if name in arguments}
     read = probabilities_of(trainer.model, processor, names, rows, directed=True, **scoring)
     of_swapped = probabilities_of(trainer.model, processor, names, Swapped(rows), directed=True, **scoring)

@@ -82,7 +82,7 @@ def test_shapes_gradients_and_the_way_through_a_file(model, tmp_path):
 
 
 @pytest.mark.parametrize("model_class", VISUAL)
-def test_pictures_count_where_there_is_one_and_only_there(model_class):
+def test_images_count_where_there_is_one_and_only_there(model_class):
     model, inputs = make(model_class), tiny_inputs()
     logits = model(**inputs).logits
     there = inputs["image_mask"].bool()
@@ -92,13 +92,13 @@ def test_pictures_count_where_there_is_one_and_only_there(model_class):
     changed[there] = torch.randn_like(changed[there])
     difference = (model(**{**inputs, "pixel_values": changed}).logits - logits).abs().amax(dim=1)
     assert (difference > 1e-5).tolist() == there.any(dim=1).tolist()
-    # A row without pictures is the row as it is in a batch without any.
+    # A row without images is the row as it is in a batch without any.
     without = {name: value for name, value in inputs.items() if name not in ("pixel_values", "image_mask")}
     assert torch.allclose(model(**without).logits[-1], logits[-1], atol=1e-5)
 
 
 @pytest.mark.parametrize("model_class", VISUAL)
-def test_shared_pictures_are_the_same_pictures(model_class):
+def test_shared_images_are_the_same_images(model_class):
     model, inputs = make(model_class), tiny_inputs()
     shared = {**inputs, "pixel_values": inputs["pixel_values"].flatten(0, 1)}
     shared["image_index"] = torch.arange(len(shared["pixel_values"])).view(inputs["image_mask"].shape)
@@ -110,7 +110,7 @@ def test_mtb_is_tgdi_with_everything_switched_off():
     tgdi, mtb = tiny_model(**switches), make(MTBForRelationExtraction, use_vision=False)
     mtb.text_encoder.load_state_dict(tgdi.tgdi.text_encoder.state_dict())
     mtb.classifier.load_state_dict(tgdi.classifier.state_dict())
-    inputs = tiny_inputs(pictures=False)
+    inputs = tiny_inputs(images=False)
     assert torch.allclose(mtb(**inputs).logits, tgdi(**inputs).logits, atol=1e-6)
 
 
@@ -282,7 +282,7 @@ def test_images_of_a_baseline_come_with_their_mask_or_all_count(model_class):
     whole = {**inputs, "image_mask": torch.ones_like(inputs["image_mask"])}
     assert torch.equal(model(**{**inputs, "image_mask": None}).logits, model(**whole).logits)
     for name in ("image_mask", "image_index"):
-        announced = {**tiny_inputs(pictures=False), name: torch.ones(4, 1, dtype=torch.long)}
+        announced = {**tiny_inputs(images=False), name: torch.ones(4, 1, dtype=torch.long)}
         with pytest.raises(ValueError, match="`image_mask` or `image_index`, but there are no `pixel_values`"):
             model(**announced)
 

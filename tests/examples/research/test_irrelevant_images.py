@@ -30,7 +30,7 @@ def test_area_is_the_share_of_pairs_in_order():
 
 
 @pytest.mark.parametrize("share", SHARES)
-def test_the_share_is_that_of_the_posts_that_need_no_picture(share):
+def test_the_share_is_that_of_the_posts_that_need_no_image(share):
     rows = corpus_with(share, 0, {"test": 80})["test"]
     relevance = [row["relevance"] for row in rows if not row["needs_image"]]
     assert len(relevance) == 40
@@ -94,7 +94,7 @@ def test_text_only_reads_no_caption():
     assert not model.config.uses_vision and "enhanced_input_ids" not in batch
 
 
-def test_text_alone_is_the_same_whatever_pictures_it_was_trained_with():
+def test_text_alone_is_the_same_whatever_images_it_was_trained_with():
     result = {"model": "text only", "train_share": 0.5, "test": [{"share": 0.25, "f1": 0.7}]}
     assert values_of([result], "text only", "f1", 1.0, 0.25) == [0.7]
     assert values_of([{**result, "model": "TGDI"}], "TGDI", "f1", 1.0, 0.25) == []

@@ -154,8 +154,8 @@ def test_blank_crops_tell_their_number_alone(mnre_folder):
         published = load_mnre(mnre_folder, objects="published")
     for split, rows in blank.items():
         for row, plain in zip(rows, dataset[split], strict=True):
-            pictures = [row["image"], *row["objects"]]
-            assert all(np.array_equal(np.unique(picture), [128]) for picture in pictures)
+            images = [row["image"], *row["objects"]]
+            assert all(np.array_equal(np.unique(image), [128]) for image in images)
             assert [row[name] for name in ("words", "label", "caption")] == [
                 plain[name] for name in ("words", "label", "caption")
             ]
