@@ -1,10 +1,9 @@
 import numpy as np
 import pytest
-from PIL import Image
 
 from tgdi_hf import InvalidPost
 from tgdi_hf.evaluation.report_files import write_errors
-from tgdi_hf.inference.explanation import explain, figure
+from tgdi_hf.inference.explanation import explain
 from tgdi_hf.inference.heat_map import heat_map
 from tgdi_hf.processing.pipeline_tgdi import MultimodalRelationExtractionPipeline
 
@@ -39,18 +38,6 @@ def test_posts_may_begin_with_anything(pipe, image, before):
 def test_what_has_several_pairs_is_refused(pipe):
     with pytest.raises(InvalidPost, match="expected one head and one tail"):
         explain(pipe, {"text": POST["text"], "entities": ["Ann Lee", "Bob"]})
-
-
-def test_the_figure_shows_what_was_found(pipe, image, tmp_path):
-    pytest.importorskip("matplotlib")
-    for post in ({**POST, "image": image}, POST):
-        result, images = explain(pipe, post)
-        drawn = figure(result, images)
-        drawn.savefig(tmp_path / "why.png", dpi=60)
-        texts = [text.get_text() for axes in drawn.get_axes() for text in axes.texts]
-        assert f"{result['score']:.2f}" in texts
-        assert (f"{result['gate']:.2f}" in texts) if result["gate"] else True
-        assert Image.open(tmp_path / "why.png").size[0] > 400
 
 
 def test_a_model_without_gate_has_an_image_and_no_heat_maps(model, processor, image, tmp_path):

@@ -1,7 +1,3 @@
-import csv
-import json
-
-import pyarrow.parquet as parquet
 import pytest
 import torch
 from transformers import BertConfig, BertForTokenClassification, set_seed
@@ -9,18 +5,19 @@ from typer.testing import CliRunner
 
 from tgdi_hf import InvalidPost, MultimodalRelationExtractionPipeline
 from tgdi_hf.cli.main import app
-from tgdi_hf.inference.triples import extract_triples, token_classifier, with_entities, write_triples
+from tgdi_hf.inference.ner import token_classifier, with_entities
+from tgdi_hf.inference.triples import extract_triples
 
 POST = {"id": "a", "text": "Ann meets Bob", "head": "Ann", "tail": "Bob"}
 
 
 @pytest.fixture
 def pipe(model, processor):
-    model.classifier.bias.data[0] = -100.0  # always some relation
+    model.classifier.bias.data[0] = -100.0  # never `None`
     return MultimodalRelationExtractionPipeline(model=model, processor=processor)
 
 
-def test_posts_become_rows(pipe):
+def test_one_row_per_relation(pipe):
     many = {"id": "b", "text": "Ann meets Bob in Rome", "entities": ["Ann", "Bob", "Rome"]}
     rows = list(extract_triples(pipe, [POST, many]))
     assert [row["id"] for row in rows] == ["a", "b", "b", "b"]
@@ -38,7 +35,7 @@ def test_posts_become_rows(pipe):
     assert list(extract_triples(pipe, [POST], min_score=rows[0]["score"] + 0.01)) == []
 
 
-def test_pairs_without_relation_are_no_rows(model, processor):
+def test_pairs_without_relation_yield_no_row(model, processor):
     model.classifier.bias.data[0] = 100.0
     pipe = MultimodalRelationExtractionPipeline(model=model, processor=processor)
     assert list(extract_triples(pipe, [POST, {"text": "a b c", "entities": ["a", "b", "c"]}])) == []
@@ -58,13 +55,13 @@ def test_entities_of_a_token_classifier(pipe):
     errors = []
     rows = list(extract_triples(pipe, posts, ner=ner, on_error=errors.append))
     assert [row["id"] for row in rows] == [None, "a", None]
-    assert all(row["relation"].startswith("/per/per/") for row in (rows[0], rows[2]))  # the types are respected
+    assert all(row["relation"].startswith("/per/per/") for row in (rows[0], rows[2]))  # entity types are respected
     assert len(errors) == 1 and "no text" in errors[0]
     with pytest.raises(InvalidPost):
         list(extract_triples(pipe, posts, ner=ner))
 
 
-def test_every_place_is_a_row_of_its_own_on_request(pipe):
+def test_all_occurrences_yield_a_row_each_on_request(pipe):
     post = {"id": "a", "text": "Ann meets Bob, Ann leaves", "head": "Ann", "tail": "Bob"}
     errors = []
     assert list(extract_triples(pipe, [post], on_error=errors.append)) == []
@@ -79,7 +76,7 @@ def test_every_place_is_a_row_of_its_own_on_request(pipe):
 
 @pytest.fixture
 def ner(processor, tmp_path):
-    """A folder with a token classifier of random weights; the seed gives one that finds something."""
+    """A token classifier with random weights; with this seed it finds entities."""
     set_seed(0)
     config = BertConfig(
         vocab_size=len(processor.tokenizer), hidden_size=16, num_hidden_layers=1, num_attention_heads=2,
@@ -100,7 +97,7 @@ def test_a_real_token_classification_pipeline(pipe, ner):
     assert rows and all(row["relation"].startswith("/per/per/") for row in rows)
 
 
-def test_the_command_finds_the_entities_of_posts_without(checkpoint, ner, tmp_path):
+def test_command_finds_entities_of_posts_without(checkpoint, ner, tmp_path):
     posts = tmp_path / "posts.jsonl"
     posts.write_text('{"id": 1, "text": "ann lee meets bob at harvard in rome"}\n{"id": 2, "text": "x"}\n')
     arguments = ["triples", str(checkpoint), str(posts), str(tmp_path / "triples.jsonl")]
@@ -110,7 +107,7 @@ def test_the_command_finds_the_entities_of_posts_without(checkpoint, ner, tmp_pa
     assert result.output.count("left out") == 2 and "expected head and tail" in result.output
 
 
-def test_the_command_chooses_among_places(checkpoint, tmp_path):
+def test_command_selects_among_occurrences(checkpoint, tmp_path):
     posts = tmp_path / "posts.jsonl"
     posts.write_text('{"id": 1, "text": "Ann meets Bob, Ann leaves", "head": "Ann", "tail": "Bob"}\n')
     arguments = ["triples", str(checkpoint), str(posts), str(tmp_path / "triples.jsonl")]
@@ -120,40 +117,7 @@ def test_the_command_chooses_among_places(checkpoint, tmp_path):
     assert result.exit_code == 0 and "left out" not in result.output, result.output
 
 
-ROWS = [
-    {"id": 1, "head": 'Ann "A" Lee', "relation": "/per/org/member_of", "tail": "Café <x>", "score": 0.5}
-    | {"head_start": 0, "head_end": 3, "tail_start": 4, "tail_end": 5},
-    {"id": None, "head": "b\nb", "relation": "works for", "tail": "c", "score": 0.25}
-    | {"head_start": 0, "head_end": 1, "tail_start": 2, "tail_end": 3},
-]
-
-
-def test_tables(tmp_path):
-    for name in ("a.jsonl", "a.csv", "a.parquet"):
-        assert write_triples(ROWS, tmp_path / name) == 2
-    assert [json.loads(line) for line in (tmp_path / "a.jsonl").read_text().splitlines()] == ROWS
-    with (tmp_path / "a.csv").open(newline="") as file:
-        assert next(csv.DictReader(file))["head"] == 'Ann "A" Lee'
-    assert parquet.read_table(tmp_path / "a.parquet").to_pylist()[0] == {**ROWS[0], "id": "1"}
-    assert {path.name for path in tmp_path.iterdir()} == {"a.jsonl", "a.csv", "a.parquet"}
-
-
-def test_n_triples_are_read_by_others(tmp_path):
-    rdflib = pytest.importorskip("rdflib")
-    assert write_triples(ROWS, tmp_path / "new" / "a.nt", base="https://example.org/") == 2
-    graph = rdflib.Graph().parse(tmp_path / "new" / "a.nt")
-    assert rdflib.Literal("b\nb") in set(graph.objects(None, rdflib.RDFS.label))
-    member_of = rdflib.URIRef("https://example.org/relation/per/org/member_of")
-    ((head, tail),) = graph.subject_objects(member_of)
-    assert str(graph.value(head, rdflib.RDFS.label)) == 'Ann "A" Lee'
-    assert str(graph.value(tail, rdflib.RDFS.label)) == "Café <x>"
-    (statement,) = graph.subjects(rdflib.RDF.predicate, member_of)
-    assert float(graph.value(statement, rdflib.URIRef("https://example.org/score"))) == 0.5
-    assert str(graph.value(statement, rdflib.URIRef("https://example.org/post"))) == "1"
-    assert len(graph) == 4 + 2 + 6 + 5  # labels, facts, statements with and without a post
-
-
-def test_texts_that_are_too_long_can_be_left_out(pipe):
+def test_texts_over_the_limit_can_be_skipped(pipe):
     long = {"id": "long", "text": f"Ann {'meets ' * 400}Bob", "head": "Ann", "tail": "Bob"}
     errors = []
     rows = list(extract_triples(pipe, [long, POST], truncation=False, on_error=errors.append))

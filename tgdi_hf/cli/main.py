@@ -544,7 +544,9 @@ def triples(
 
     from ..data.post_files import check_output, read_posts
     from ..extras import require
-    from ..inference.triples import extract_triples, token_classifier, write_triples
+    from ..inference.ner import token_classifier
+    from ..inference.triple_files import write_triples
+    from ..inference.triples import extract_triples
 
     _expect_input(posts)
     check_output(output, ".nt")
@@ -698,7 +700,8 @@ def explain_(
     Example: tgdi explain runs/demo why.png --text "Ann Lee meets Bob" --head "Ann Lee" --tail Bob
     """
     from ..extras import require
-    from ..inference.explanation import check_figure, explain, figure, said
+    from ..inference.explanation import explain, format_relation
+    from ..inference.explanation_figure import check_figure, figure
 
     require("matplotlib", "viz", "A figure")
     check_figure(output)
@@ -706,7 +709,7 @@ def explain_(
     result, images = explain(_pipeline(checkpoint, bf16=False, revision=revision), post, words)
     output.parent.mkdir(parents=True, exist_ok=True)
     figure(result, images).savefig(output, dpi=150)
-    typer.echo(f"{said(result, digits=3)}, drawn in {output}")
+    typer.echo(f"{format_relation(result, digits=3)}, drawn in {output}")
 
 
 @app.command()

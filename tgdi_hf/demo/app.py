@@ -7,7 +7,7 @@ from typing import Any
 
 import gradio as gr
 
-from ..inference.explanation import NO_RELATION, explain, said
+from ..inference.explanation import NO_RELATION, explain, format_relation
 from ..inference.heat_map import heat_map
 from ..processing.invalid_post import InvalidPost
 from ..processing.pipeline_tgdi import MultimodalRelationExtractionPipeline
@@ -263,7 +263,7 @@ def _influence(result: dict[str, Any], notes: list[str]) -> str:
     alone = evidence["text_only"]
     return (
         f"<h3>Why</h3><div class=share>{rows}</div><p>The text alone would have said "
-        f"<b>{html.escape(said(alone))}</b>. {' '.join(notes)}</p>"
+        f"<b>{html.escape(format_relation(alone))}</b>. {' '.join(notes)}</p>"
     )
 
 

@@ -1,10 +1,7 @@
-"""Why the model said it: a figure of what the image did, and where which words were seen in it (paper, Fig. 5)."""
+"""Evidence for one prediction: its scores, and heat maps of where in the image each word matches (paper, Fig. 5)."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from ..processing.entity_markers import HEAD_END, HEAD_START, TAIL_END, TAIL_START
 from ..processing.entity_mentions import PostText
@@ -16,9 +13,11 @@ MOST_RELATIONS = 5
 NO_RELATION = "no relation"
 
 
-def said(one: Mapping[str, Any], digits: int = 2) -> str:
-    """A relation and its probability; of a multi-label model there may be none."""
-    return NO_RELATION if one["relation"] is None else f"{one['relation']} {one['score']:.{digits}f}"
+def format_relation(prediction: Mapping[str, Any], digits: int = 2) -> str:
+    """A relation with its probability; a multi-label model may predict no relation."""
+    if prediction["relation"] is None:
+        return NO_RELATION
+    return f"{prediction['relation']} {prediction['score']:.{digits}f}"
 
 
 def explain(
@@ -84,64 +83,4 @@ def _pieces(tokenizer, texts: list[str], word: str) -> tuple[int, int]:
     raise ValueError(f"{word!r} is not a word of the post as the model reads it: {' '.join(texts)!r}.")
 
 
-def check_figure(path: Path) -> None:
-    """Raises ValueError for a kind of figure that matplotlib does not write, before a model is loaded."""
-    from matplotlib.figure import Figure
-
-    kinds = Figure().canvas.get_supported_filetypes()
-    if path.suffix.lower().removeprefix(".") not in kinds:
-        raise ValueError(
-            f"{path}: expected a name that ends in .png, .svg or .pdf; matplotlib knows {', '.join(kinds)}."
-        )
-
-
-def figure(result: Mapping[str, Any], images: Sequence[tuple[str, Any]]):
-    r"""
-    Draws what `explain` found.
-
-    Returns:
-        `matplotlib.figure.Figure`.
-
-    Raises:
-        ImportError: `pip install 'tgdi_hf[viz]'`.
-    """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise ImportError("Figures are drawn by matplotlib: pip install 'tgdi_hf[viz]'") from None
-    drawn = Figure(figsize=(3 * max(len(images), 3), 6.2 if images else 3.2), layout="constrained")
-    rows = drawn.subfigures(2, 1, height_ratios=[1, 1]) if images else [drawn]
-    relations, influence = rows[-1].subplots(1, 2, width_ratios=[2, 1])
-    names = [one["relation"] for one in result["relations"]][::-1]
-    bars = relations.barh(names, [one["score"] for one in result["relations"]][::-1], color="#3b6ea5")
-    relations.bar_label(bars, fmt="%.2f", padding=3)
-    relations.set(xlim=(0, 1.12), title=f"{result['head']['text']} → {result['tail']['text']}")
-    text_only = result["evidence"]["text_only"]
-    relations.set_xlabel(f"text alone: {said(text_only)}")
-    _draw_influence(influence, result)
-    if images:
-        for axes, (title, image) in zip(np.ravel(rows[0].subplots(1, len(images))), images):
-            axes.imshow(np.asarray(image))
-            axes.set_title(title, fontsize=10)
-            axes.axis("off")
-    return drawn
-
-
-def _draw_influence(axes, result: Mapping[str, Any]) -> None:
-    """The gate's mean with its quarters, and the share of the text-oriented branch."""
-    evidence, shown = result["evidence"], {}
-    if evidence["matching_gate"] is not None:
-        shown["matching gate"] = evidence["matching_gate"]["mean"]
-    if evidence["branches"] is not None:
-        shown["cross-modal branch"] = evidence["branches"]["cross_modal"]
-        shown["text-oriented branch"] = evidence["branches"]["text_oriented"]
-    names = list(shown)[::-1]
-    bars = axes.barh(names, [shown[name] for name in names], color=["#b0b0b0"] * (len(names) - 1) + ["#e6550d"])
-    axes.bar_label(bars, fmt="%.2f", padding=3)
-    if evidence["matching_gate"] is not None:
-        _, low, _, high, _ = evidence["matching_gate"]["quantiles"]
-        axes.plot([low, high], [len(names) - 0.68] * 2, color="black", linewidth=2)  # the middle half of the channels
-    axes.set(xlim=(0, 1.15), title="influence")
-
-
-__all__ = ["NO_RELATION", "check_figure", "explain", "figure", "said"]
+__all__ = ["NO_RELATION", "explain", "format_relation"]

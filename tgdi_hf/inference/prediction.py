@@ -1,4 +1,4 @@
-"""Prediction over many posts."""
+"""Predicting relations for an iterable of posts."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -21,20 +21,20 @@ def predict(
     **options: Any,
 ) -> Iterator[dict[str, Any]]:
     r"""
-    Names the relation in each post, lazily and at constant memory: batch after batch, in order.
+    Predicts the relation in each post: lazily, batch by batch, in order, with constant memory.
 
     Args:
-        model: A fine-tuned `TGDIForRelationExtraction`; runs where it is, in the dtype it has, and is left in
-            evaluation mode.
-        processor: Its processor.
-        posts: Posts as the pipeline takes them, or one of them.
-        batch_size, top_k, strict, num_workers, ambiguous, options: Of a call of `MultimodalRelationExtractionPipeline`.
+        model: A fine-tuned `TGDIForRelationExtraction`. It keeps its device and dtype, and is left in evaluation mode.
+        processor: The model's processor.
+        posts: Posts in the pipeline's input format, or a single post.
+        batch_size, top_k, strict, num_workers, ambiguous, options: Call arguments of
+            `MultimodalRelationExtractionPipeline`.
 
     Yields:
-        For each post the result of the pipeline.
+        The pipeline's result for each post.
 
     Raises:
-        InvalidPost: A post that can't be used (a `ValueError`); the message names it and what is wrong.
+        InvalidPost: A post is unusable (a `ValueError`); the message names the post and the reason.
     """
     pipe = MultimodalRelationExtractionPipeline(model=model, processor=processor, device=model.device)
     posts = [posts] if isinstance(posts, Mapping) else posts

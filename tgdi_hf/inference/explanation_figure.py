@@ -1,0 +1,73 @@
+"""The figure of an explanation: images, relation scores, and the influence of the image."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..extras import require
+from .explanation import format_relation
+
+
+def check_figure(path: Path) -> None:
+    """Raises ValueError for a file format that matplotlib cannot write; called before a model is loaded."""
+    from matplotlib.figure import Figure
+
+    formats = Figure().canvas.get_supported_filetypes()
+    if path.suffix.lower().removeprefix(".") not in formats:
+        raise ValueError(
+            f"{path}: expected a file name ending in .png, .svg or .pdf; matplotlib writes {', '.join(formats)}."
+        )
+
+
+def figure(result: Mapping[str, Any], images: Sequence[tuple[str, Any]]):
+    r"""
+    Draws the output of `explain`: the images above, relation scores and the influence of the image below.
+
+    Args:
+        result: The pipeline's result with evidence.
+        images: Pairs of a title and an image; may be empty.
+
+    Returns:
+        `matplotlib.figure.Figure`.
+
+    Raises:
+        ImportError: matplotlib is not installed (`pip install 'tgdi_hf[viz]'`).
+    """
+    require("matplotlib", "viz", "Drawing a figure")
+    from matplotlib.figure import Figure
+
+    drawn = Figure(figsize=(3 * max(len(images), 3), 6.2 if images else 3.2), layout="constrained")
+    rows = drawn.subfigures(2, 1, height_ratios=[1, 1]) if images else [drawn]
+    relations, influence = rows[-1].subplots(1, 2, width_ratios=[2, 1])
+    names = [one["relation"] for one in result["relations"]][::-1]
+    bars = relations.barh(names, [one["score"] for one in result["relations"]][::-1], color="#3b6ea5")
+    relations.bar_label(bars, fmt="%.2f", padding=3)
+    relations.set(xlim=(0, 1.12), title=f"{result['head']['text']} → {result['tail']['text']}")
+    text_only = result["evidence"]["text_only"]
+    relations.set_xlabel(f"text alone: {format_relation(text_only)}")
+    _draw_influence(influence, result)
+    if images:
+        for axes, (title, image) in zip(np.ravel(rows[0].subplots(1, len(images))), images):
+            axes.imshow(np.asarray(image))
+            axes.set_title(title, fontsize=10)
+            axes.axis("off")
+    return drawn
+
+
+def _draw_influence(axes, result: Mapping[str, Any]) -> None:
+    """The gate's mean with its interquartile range, and the shares of the two branches of Eq. 14."""
+    evidence, shown = result["evidence"], {}
+    if evidence["matching_gate"] is not None:
+        shown["matching gate"] = evidence["matching_gate"]["mean"]
+    if evidence["branches"] is not None:
+        shown["cross-modal branch"] = evidence["branches"]["cross_modal"]
+        shown["text-oriented branch"] = evidence["branches"]["text_oriented"]
+    names = list(shown)[::-1]
+    bars = axes.barh(names, [shown[name] for name in names], color=["#b0b0b0"] * (len(names) - 1) + ["#e6550d"])
+    axes.bar_label(bars, fmt="%.2f", padding=3)
+    if evidence["matching_gate"] is not None:
+        _, low, _, high, _ = evidence["matching_gate"]["quantiles"]
+        axes.plot([low, high], [len(names) - 0.68] * 2, color="black", linewidth=2)  # interquartile range over channels
+    axes.set(xlim=(0, 1.15), title="influence")
