@@ -1,8 +1,6 @@
 """The pipeline `multimodal-relation-extraction`: posts in, relations out, and on request the reasons."""
 
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from numbers import Real
 from pathlib import Path
@@ -20,6 +18,7 @@ from .evidence import branch_shares, gate_summary, similarity_maps
 from .invalid_post import InvalidPost
 from .post_containers import as_mapping_hint
 from .post_reader import Post, PostReader
+from .prefetch import prefetch
 from .relation_labels import RelationLabels
 from .text_rows import default_limit
 from .whole_folder import whole_folder
@@ -228,7 +227,7 @@ class MultimodalRelationExtractionPipeline(Pipeline):
         # A model that makes captions takes turns with this one.
         workers = 0 if self.reader.captioner or self.reader.grounder else settings["num_workers"]
         with tqdm(total=total, unit=" posts", disable=not settings["progress"]) as bar:
-            for batch in _ahead(lambda rows: self.preprocess(rows, **settings), _batches(posts, settings), workers):
+            for batch in prefetch(lambda rows: self.preprocess(rows, **settings), _batches(posts, settings), workers):
                 results = self.postprocess(self.forward(batch, **settings), **settings)
                 bar.update(len(results))
                 yield from results
@@ -522,31 +521,6 @@ def _batches(posts: Iterable, settings: Mapping[str, Any]) -> Iterator[list[tupl
     numbered = iter(enumerate(posts))
     while batch := list(islice(numbered, settings["batch_size"])):
         yield batch
-
-
-def _ahead(function: Callable, items: Iterable, workers: int) -> Iterator:
-    """`map`, in threads that are at the items to come while somebody is at the one that has come."""
-    if not workers:
-        yield from map(function, items)
-        return
-    with ThreadPoolExecutor(workers) as pool:
-        coming: deque[Future] = deque()
-        items, failure = iter(items), None
-        while True:
-            try:
-                item = next(items)
-            except StopIteration:
-                break
-            except Exception as error:  # what was read before it is not lost; an interrupt stops at once
-                failure = error
-                break
-            coming.append(pool.submit(function, item))
-            if len(coming) > workers:
-                yield coming.popleft().result()
-        while coming:
-            yield coming.popleft().result()
-        if failure is not None:
-            raise failure
 
 
 def _described(text: str, entity: Entity) -> dict[str, Any]:
