@@ -8,7 +8,7 @@ CONSTRAINTS ?= $(if $(shell command -v nvidia-smi 2>/dev/null),,-c constraints-c
 # Each of two test processes computes with one thread.
 PYTEST := OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/python -m pytest
 
-.PHONY: demo test test-slow test-common test-browser style format clean
+.PHONY: demo test test-slow test-common test-browser docs style format clean
 
 demo: $(VENV)/.installed
 	$(BIN)/tgdi demo --output runs/demo
@@ -29,6 +29,10 @@ test-common: $(VENV)/.installed-test
 # The page of `tgdi app` in Chromium, which the system has to have (Debian: apt install chromium).
 test-browser: $(VENV)/.installed-test $(VENV)/.installed-browser
 	$(PYTEST) -m slow tests/test_app_in_browser.py
+
+# The site, into docs/_build/html. Warnings are errors; nothing is fetched.
+docs: $(VENV)/.installed-docs
+	HF_HUB_OFFLINE=1 $(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
 
 style: $(VENV)/.installed-style
 	$(BIN)/ruff check .

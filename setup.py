@@ -35,6 +35,7 @@ EXTRAS = {
     "ray": ["ray[data]>=2.50", "polars>=1.0"],  # the example for a cluster; its join needs polars
     "spacy": ["spacy>=3.8"],  # noun phrases by a parser
     "browser": ["gradio>=6.0", "playwright>=1.50"],  # tests of the page; they need Chromium, too
+    "docs": ["furo>=2025.7", "myst-parser>=5.0", "sphinx>=9.0"],
     "style": ["ruff==0.17.6"],  # another version formats otherwise
     "test": [
         "build>=1.2",
