@@ -19,7 +19,7 @@ import datasets
 import numpy as np
 from PIL import Image
 
-from tgdi_hf.data.posts import read_table
+from tgdi_hf.data.loading import read_table
 from tgdi_hf.preparation.prepare import prepare
 from tgdi_hf.processing.image_inputs import open_image
 

@@ -18,7 +18,7 @@ from tqdm.auto import tqdm
 from transformers import pipeline
 
 import tgdi_hf  # noqa: F401 - registers the pipeline
-from tgdi_hf.data.post_files import read_posts
+from tgdi_hf.data.post_stream import read_posts
 from tgdi_hf.inference.bulk_prediction import as_table
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)

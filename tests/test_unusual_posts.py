@@ -10,7 +10,7 @@ import pytest
 from datasets import Dataset, DatasetDict
 
 from tgdi_hf import InvalidPost, MultimodalRelationExtractionPipeline, TGDICollator, prepare
-from tgdi_hf.data.post_files import read_posts
+from tgdi_hf.data.post_stream import read_posts
 from tgdi_hf.hub.handler import EndpointHandler
 from tgdi_hf.inference.bulk_prediction import predict_file
 from tgdi_hf.inference.triples import extract_triples

@@ -8,8 +8,9 @@ from .registration import register_with_transformers
 
 if TYPE_CHECKING:
     from .data.collator import TGDICollator
-    from .data.mnre import RELATIONS, load_mnre
-    from .data.posts import undecoded
+    from .data.dataset_columns import undecoded
+    from .data.mnre import load_mnre
+    from .data.mnre_schema import RELATIONS
     from .demo.synthetic import make_corpus
     from .evaluation.metric import MNREMetric, compute_metrics, make_compute_metrics
     from .evaluation.scoring import evaluate, evaluation_report
@@ -34,7 +35,7 @@ _LAZY = {
     "MNREMetric": "evaluation.metric",
     "MultimodalRelationExtractionPipeline": "processing.pipeline_tgdi",
     "ObjectGrounder": "preparation.object_grounder",
-    "RELATIONS": "data.mnre",
+    "RELATIONS": "data.mnre_schema",
     "TGDICollator": "data.collator",
     "TGDIConfig": "modeling.configuration_tgdi",
     "TGDIForRelationExtraction": "modeling.modeling_tgdi",
@@ -51,7 +52,7 @@ _LAZY = {
     "prepare": "preparation.prepare",
     "push_to_hub": "hub.upload",
     "save_for_hub": "hub.upload",
-    "undecoded": "data.posts",
+    "undecoded": "data.dataset_columns",
 }
 
 __all__ = [*_LAZY]

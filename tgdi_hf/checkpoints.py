@@ -1,21 +1,25 @@
-"""Whether there is a fine-tuned model under a name, and if not, why."""
+"""Which checkpoint a name stands for: a local folder, or a repository on the Hub at one revision."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+# How files are downloaded. These options do not identify a run, and the token is a secret: neither is recorded.
+HUB_OPTIONS = ("token", "cache_dir", "local_files_only")
 
 
 def check_checkpoint(name: str, revision: str | None = None) -> None:
     r"""
-    Refuses a folder that is no fine-tuned model, before anything is loaded or asked of the Hub.
+    Refuses a folder without a fine-tuned model before anything is loaded or requested from the Hub.
 
     Args:
-        name: A folder, or a name on the Hub.
+        name: Local folder, or repository on the Hub.
         revision: Branch, tag or commit on the Hub.
 
     Raises:
-        ValueError: It can only be a folder and is not there, or is there and has no model in it; or a revision
-            of a folder.
+        ValueError: The name can only be a folder and does not exist; the folder contains no model; or a revision is
+            given for a folder.
     """
     folder = Path(name).expanduser()
     if folder.is_file():
@@ -27,21 +31,23 @@ def check_checkpoint(name: str, revision: str | None = None) -> None:
         checkpoints = sorted(folder.glob("checkpoint-*/config.json"), key=lambda file: file.stat().st_mtime)
         advice = f" The newest checkpoint in it is {checkpoints[-1].parent}." if checkpoints else ""
         raise ValueError(
-            f"{name} has no config.json; expected the folder of a fine-tuned model, as `tgdi train` leaves it.{advice}"
+            f"{name} has no config.json; expected the folder of a fine-tuned model, as written by `tgdi train`.{advice}"
         )
     if name.startswith((".", "~", "/")) or "\\" in name or name.endswith("/") or name.count("/") > 1:
-        raise ValueError(f"{name}: there is no such folder; expected a fine-tuned model, as `tgdi train` leaves it.")
+        raise ValueError(f"{name}: no such folder; expected a fine-tuned model, as written by `tgdi train`.")
 
 
-def check_revision(model: str | Path, revision: str | None) -> None:
-    """Raises ValueError for a revision of a folder, which has none: transformers would ignore it."""
-    if revision is not None and Path(model).is_dir():
-        raise ValueError(f"The revision {revision!r} is for the Hub, but {model} is a folder: leave the revision out.")
+def check_revision(name: str | Path, revision: str | None) -> None:
+    """Raises `ValueError` if a revision is given for a local folder: transformers would ignore it."""
+    if revision is not None and Path(name).is_dir():
+        raise ValueError(
+            f"The revision {revision!r} applies to the Hub, but {name} is a folder. Leave the revision out."
+        )
 
 
 @contextmanager
-def explaining(name: str) -> Iterator[None]:
-    """Adds to an error of the Hub that there is no folder of that name, either."""
+def explain_hub_errors(name: str) -> Iterator[None]:
+    """Extends an error from the Hub with the fact that no local folder has that name either."""
     try:
         yield
     except (OSError, ValueError) as error:
@@ -49,5 +55,38 @@ def explaining(name: str) -> Iterator[None]:
             raise
         reason = " ".join(str(error).split())[:300]
         raise ValueError(
-            f"{name}: there is no such folder, and no model of that name could be loaded from the Hub ({reason})"
+            f"{name}: no such folder, and no model of that name could be loaded from the Hub ({reason})"
         ) from error
+
+
+def hub_access(
+    name: str | Path,
+    revision: str | None = None,
+    token: str | bool | None = None,
+    cache_dir: str | Path | None = None,
+    local_files_only: bool = False,
+) -> tuple[dict[str, Any], str | None]:
+    r"""
+    Resolves the revision of a model once, so that all its files come from the same commit.
+
+    Args:
+        name: Local folder, or repository on the Hub.
+        revision: Branch, tag or commit on the Hub.
+        token: Access token; defaults to that of `hf auth login` or of the environment variable `HF_TOKEN`. `False`
+            sends none.
+        cache_dir: Folder for downloads; defaults to the cache of `huggingface_hub`.
+        local_files_only: Use cached files only, without a request to the Hub.
+
+    Returns:
+        Keyword arguments for `from_pretrained`, including the resolved revision; and the commit, for records: `None`
+        for a folder, and if the Hub could not be reached.
+
+    Raises:
+        ValueError: A revision is given for a folder.
+    """
+    # Imported here: it loads torch, and checking a name does not need it.
+    from .modeling.pretrained_towers import pinned_revision
+
+    check_revision(name, revision)
+    given = {"revision": revision, "token": token, "cache_dir": cache_dir, "local_files_only": local_files_only or None}
+    return pinned_revision(name, {option: value for option, value in given.items() if value is not None})

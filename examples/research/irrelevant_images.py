@@ -26,7 +26,8 @@ from examples.research.baselines import BaselineConfig, HVPNeTForRelationExtract
 from examples.research.reproduce.collect import refuse_unlike
 from examples.research.reproduce.train import commit, versions, write
 from tgdi_hf import TGDICollator, make_corpus
-from tgdi_hf.data.posts import digest_of, undecoded
+from tgdi_hf.data.dataset_columns import undecoded
+from tgdi_hf.data.image_identity import digest_of
 from tgdi_hf.demo.demo import TEXT_ONLY, fit, tiny_tgdi
 from tgdi_hf.evaluation.bootstrap import row_counts, scores_of
 

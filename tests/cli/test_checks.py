@@ -86,7 +86,7 @@ def test_a_report_without_figures_says_so_before_it_is_made(no_model, monkeypatc
 )
 def test_a_folder_has_no_revisions(no_model, monkeypatch, capsys, arguments):
     error = message_of([*arguments, "--revision", "v1"], monkeypatch, capsys)
-    assert "The revision 'v1' is for the Hub, but model is a folder" in error
+    assert "The revision 'v1' applies to the Hub, but model is a folder" in error
 
 
 def test_a_revision_is_pushed(tmp_path, monkeypatch):

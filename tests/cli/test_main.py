@@ -265,10 +265,10 @@ def test_streams_are_not_resumed(pipe, tmp_path):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("./missing", "./missing: there is no such folder; expected a fine-tuned model"),
-        ("missing", "missing: there is no such folder, and no model of that name could be loaded from the Hub"),
-        ("runs/missing", "runs/missing: there is no such folder, and no model of that name"),
-        ("runs/missing/more", "runs/missing/more: there is no such folder; expected"),
+        ("./missing", "./missing: no such folder; expected a fine-tuned model"),
+        ("missing", "missing: no such folder, and no model of that name could be loaded from the Hub"),
+        ("runs/missing", "runs/missing: no such folder, and no model of that name"),
+        ("runs/missing/more", "runs/missing/more: no such folder; expected"),
         ("posts.jsonl", "posts.jsonl is a file; expected the folder"),
         ("empty", "empty has no config.json; expected the folder of a fine-tuned model"),
         ("run", "The newest checkpoint in it is run/checkpoint-9."),

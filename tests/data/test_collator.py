@@ -5,7 +5,7 @@ import torch
 from PIL import Image
 
 from tgdi_hf import TGDICollator
-from tgdi_hf.training.fine_tuning import undecoded
+from tgdi_hf.data.dataset_columns import undecoded
 
 
 def rows_of(dataset, number):

@@ -8,8 +8,8 @@ import pytest
 
 from tgdi_hf import InvalidPost
 from tgdi_hf.data import json_rows
-from tgdi_hf.data.post_files import read_posts
-from tgdi_hf.data.posts import read_table
+from tgdi_hf.data.loading import read_table
+from tgdi_hf.data.post_stream import read_posts
 from tgdi_hf.inference.bulk_prediction import predict_file
 
 POSTS = [{"text": f"Ann meets Bob {i} times", "head": [0, 3], "tail": "Bob", "id": i} for i in range(3)]
@@ -111,48 +111,6 @@ def test_entities_are_no_wrapped_posts(tmp_path):
     post = {"text": "a b", "entities": [{"text": "a"}, {"text": "b"}], "meta": [{"text": "c"}]}
     (tmp_path / "posts.json").write_text(json.dumps(post))
     assert len(next(read_posts(tmp_path / "posts.json"))["entities"]) == 2
-
-
-def test_nan_is_an_empty_cell(tmp_path):
-    posts = [{**POSTS[0], "image": float("nan"), "caption": float("nan")}, POSTS[1]]
-    for name, text in (("a.jsonl", "\n".join(map(json.dumps, posts))), ("b.json", json.dumps(posts))):
-        (tmp_path / name).write_text(text)
-        assert next(read_posts(tmp_path / name))["image"] is None
-        table = read_table(tmp_path / name, cache_dir=tmp_path / "hf")["train"]
-        assert table[0]["image"] is None and table.num_rows == 2
-
-
-@pytest.mark.parametrize("name", ["posts.json", "posts.jsonl", "posts.csv"])
-def test_other_encodings_are_named(tmp_path, name):
-    text = "text,head,tail\na b,a,b\n" if name.endswith("csv") else LINES
-    for encoding in ("utf-16", "utf-16-be"):
-        mark = codecs.BOM_UTF16_BE if encoding == "utf-16-be" else b""
-        (tmp_path / name).write_bytes(mark + text.encode(encoding))
-        with pytest.raises(ValueError, match=f"{name} is in UTF-16; expected UTF-8"):
-            list(read_posts(tmp_path / name, strict=False))
-
-
-@pytest.mark.parametrize("name", ["posts.jsonl.gz", "posts.csv.gz"])
-def test_compressed_files(tmp_path, name):
-    text = "text,head,tail\na b,a,b\n" * 1 if "csv" in name else LINES
-    packed = gzip.compress(text.encode())
-    (tmp_path / name).write_bytes(packed)
-    assert (
-        len(list(read_posts(tmp_path / name)))
-        == read_table(tmp_path / name, cache_dir=tmp_path / "hf")["train"].num_rows
-    )
-    for broken in (packed[:-12], b"no gzip"):
-        (tmp_path / name).write_bytes(broken)
-        with pytest.raises(ValueError, match=f"{name} is damaged, or was not compressed with gzip"):
-            list(read_posts(tmp_path / name, strict=False))
-
-
-@pytest.mark.parametrize("name", ["posts.parquet.gz", "posts.jsonl.zip", "posts.gz", "posts.jsonl.bz2"])
-def test_other_archives_are_refused(tmp_path, name):
-    (tmp_path / name).write_bytes(b"")
-    for read in (lambda path: list(read_posts(path)), read_table):
-        with pytest.raises(ValueError, match=rf"{name}: expected a \.jsonl, \.csv or \.parquet file"):
-            read(tmp_path / name)
 
 
 def test_a_long_array_is_read_at_constant_memory():

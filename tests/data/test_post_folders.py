@@ -1,5 +1,3 @@
-import csv
-import io
 import json
 from pathlib import Path
 
@@ -7,10 +5,9 @@ import pytest
 from datasets import Dataset
 from PIL import Image
 
-from tgdi_hf.data.post_files import read_posts
-from tgdi_hf.data.posts import read_table
+from tgdi_hf.data.loading import load_data, read_table
+from tgdi_hf.data.post_stream import read_posts
 from tgdi_hf.preparation.prepare import prepare
-from tgdi_hf.training.fine_tuning import load_data
 
 POST = {"text": "Ann meets Bob", "head": "Ann", "tail": "Bob", "relation": "/per/per/peer"}
 
@@ -74,33 +71,9 @@ def test_an_imagefolder_is_prepared_and_trained_on(tmp_path, layout):
     assert all(row["image"].size == (20, 20) for rows in data.values() for row in rows)
 
 
-def test_files_that_are_not_prepared_are_named(tmp_path):
-    write(tmp_path / "posts.jsonl", [POST])
-    with pytest.raises(ValueError, match="posts.jsonl has posts as they are; .* tgdi prepare"):
-        load_data(tmp_path / "posts.jsonl")
-
-
 @pytest.mark.parametrize("files", [("val.jsonl", "dev.jsonl"), ("validation.csv", "val/posts.csv")])
 def test_a_split_has_one_file(tmp_path, files):
     for file in ("train" + Path(files[0]).suffix, *files):
         write(tmp_path / file, [POST])
     with pytest.raises(ValueError, match="several files of the split 'validation': .*Leave one"):
         read_table(tmp_path)
-
-
-@pytest.mark.parametrize(("separator", "name"), [(";", "semicolons"), ("\t", "tabs"), ("|", "bars")])
-def test_what_separates_columns_is_named(tmp_path, separator, name):
-    lines = io.StringIO()
-    csv.writer(lines, delimiter=separator).writerows([POST, POST.values()])
-    (tmp_path / "posts.csv").write_text(lines.getvalue())
-    with pytest.raises(ValueError, match=f"posts.csv, line 1: there is one column.*{name} separate"):
-        list(read_posts(tmp_path / "posts.csv", strict=False))
-    with pytest.raises(ValueError, match=f"posts.csv, line 1: there is one column.*{name} separate"):
-        read_table(tmp_path / "posts.csv", cache_dir=tmp_path / "hf")
-
-
-@pytest.mark.parametrize("encoding", ["latin-1", "utf-16"])
-def test_another_encoding_is_named(tmp_path, encoding):
-    (tmp_path / "posts.csv").write_bytes("text,head,tail\nZoë meets Bob,Zoë,Bob\n".encode(encoding))
-    with pytest.raises(ValueError, match="posts.csv is in another encoding than UTF-8"):
-        read_table(tmp_path / "posts.csv", cache_dir=tmp_path / "hf")

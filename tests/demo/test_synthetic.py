@@ -14,7 +14,7 @@ from PIL import Image as PILImage
 from sklearn.model_selection import cross_val_score
 from sklearn.tree import DecisionTreeClassifier
 
-from tgdi_hf.data.mnre import RELATIONS
+from tgdi_hf.data.mnre_schema import RELATIONS
 from tgdi_hf.demo import synthetic
 from tgdi_hf.demo.synthetic import FEATURES, LABELS, make_corpus, text_only_ceiling
 

@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 
 from tgdi_hf import load_mnre, make_corpus
 from tgdi_hf.cli.main import app
-from tgdi_hf.data.mnre import listed_crops
+from tgdi_hf.data.mnre_crops import listed_crops
 from tgdi_hf.evaluation.audit import _area, as_markdown, audit, features_of
 
 from ..data.test_mnre import post, write_split

@@ -12,7 +12,7 @@ from datasets import Dataset, load_dataset
 from PIL import Image
 
 from tgdi_hf import ImageCaptioner, ObjectGrounder, prepare
-from tgdi_hf.data.posts import read_table
+from tgdi_hf.data.loading import read_table
 from tgdi_hf.inference.bulk_prediction import predict_file
 
 from ..data.test_mnre import write_split

@@ -59,3 +59,17 @@ def test_of_several_places_one_or_all_can_be_taken(model, processor):
     (every,) = predict(model, processor, [twice], ambiguous="all")
     assert first["head"]["start"] == 0
     assert [one["head"]["start"] for one in every["pairs"]] == [0, 18]
+
+
+@pytest.mark.parametrize("options", [{"batch_size": 0}, {"top_k": 0}])
+def test_sizes_below_one_are_refused_at_once(model, processor, options):
+    with pytest.raises(ValueError, match="expected 1 or more"):
+        predict(model, processor, [POST], **options)
+
+
+def test_an_invalid_post_is_named_by_its_number_among_all_posts(model, processor):
+    posts = [POST] * 5 + [{**POST, "head": (0, 99)}] + [POST] * 3
+    relations = predict(model, processor, posts, batch_size=2)
+    assert len([next(relations) for _ in range(4)]) == 4
+    with pytest.raises(ValueError, match="^post 5: the span of `head`"):
+        next(relations)

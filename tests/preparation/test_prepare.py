@@ -18,7 +18,7 @@ from filelock import FileLock
 from PIL import Image
 
 from tgdi_hf import TGDICollator, TGDIProcessor, prepare, undecoded
-from tgdi_hf.data.posts import read_table
+from tgdi_hf.data.loading import read_table
 from tgdi_hf.demo.tiny import tiny_image_processor, tiny_tokenizer
 from tgdi_hf.preparation.prepare import Preparation
 from tgdi_hf.preparation.result_cache import ResultCache
@@ -404,7 +404,7 @@ import hashlib, sys, time
 from pathlib import Path
 import datasets
 from tgdi_hf import prepare
-from tgdi_hf.data.posts import read_table
+from tgdi_hf.data.loading import read_table
 folder, output, cache, log = map(Path, sys.argv[1:5])
 datasets.disable_progress_bars()
 

@@ -231,7 +231,7 @@ def test_hints_follow_the_order_of_the_keys():
 
 
 def test_files_name_near_misses(tmp_path, warned):
-    from tgdi_hf.data.post_files import read_posts
+    from tgdi_hf.data.post_stream import read_posts
 
     lines = [{**POST, "images": "a.png"}, {**POST, "file_name": "a.png"}, {"sentence": "a b", "head": "a", "tail": "b"}]
     (tmp_path / "posts.jsonl").write_text("\n".join(map(json.dumps, lines)))

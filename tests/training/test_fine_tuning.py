@@ -12,18 +12,18 @@ from datasets import ClassLabel, Dataset, DatasetDict, Image
 from transformers import Trainer, TrainerCallback, set_seed
 
 from tgdi_hf import TGDIForRelationExtraction, TGDIProcessor, evaluate
+from tgdi_hf.data.dataset_columns import undecoded
 from tgdi_hf.data.entity_order import count_inverses
+from tgdi_hf.data.loading import load_data
 from tgdi_hf.demo.demo import tiny_tgdi
 from tgdi_hf.training.fine_tuning import (
     build_model,
     claim,
     digest_of_rows,
     last_checkpoint,
-    load_data,
     make_trainer,
     optimizer_for,
     training_arguments,
-    undecoded,
     with_class_labels,
 )
 

@@ -149,13 +149,13 @@ def _pipeline(checkpoint: str, bf16: bool, negative: str | None = "auto", revisi
     import torch
     from transformers import pipeline
 
-    from ..checkpoints import check_checkpoint, explaining
+    from ..checkpoints import check_checkpoint, explain_hub_errors
     from ..processing.pipeline_tgdi import TASK
 
     device = torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
     dtype = torch.bfloat16 if bf16 else torch.float32
     check_checkpoint(checkpoint, revision)
-    with explaining(checkpoint):
+    with explain_hub_errors(checkpoint):
         return pipeline(TASK, model=checkpoint, revision=revision, dtype=dtype, device=device, negative_label=negative)
 
 
@@ -175,7 +175,7 @@ def _make_way_for(output: Path | None) -> None:
 def _expect_input(posts: Path) -> None:
     """Refuses to wait for posts that nobody knows have to be typed, and a file that can't be read before a model is."""
     if str(posts) != "-":
-        from ..data.post_files import check_posts
+        from ..data.post_stream import check_posts
 
         if not posts.exists():
             raise typer.BadParameter(f"{posts}: there is no such file or folder.", param_hint="POSTS")
@@ -265,8 +265,9 @@ def train(
 
     Example: tgdi train path/to/mnre runs/mnre --epochs 6 --bf16
     """
+    from ..data.loading import load_data
     from ..extras import require
-    from ..training.fine_tuning import fine_tune, load_data
+    from ..training.fine_tuning import fine_tune
 
     if tensorboard:
         require("tensorboard", "tensorboard", "--tensorboard")
@@ -340,11 +341,11 @@ def evaluate(
     Example: tgdi evaluate runs/mnre path/to/mnre --split validation --report report
     """
     from ..checkpoints import check_checkpoint
+    from ..data.loading import load_data
     from ..data.perturbed import PerturbedDataset
     from ..evaluation.scoring import errors_of, evaluation_report, metrics_of
     from ..evaluation.scoring import evaluate as score
     from ..extras import is_installed
-    from ..training.fine_tuning import load_data
 
     check_checkpoint(checkpoint, revision)
     if compare is not None and report is None:
@@ -407,11 +408,11 @@ def audit(
 
     Example: tgdi audit path/to/mnre
     """
-    from ..data.mnre import listed_crops
+    from ..data.loading import load_data
+    from ..data.mnre_crops import listed_crops
     from ..evaluation.audit import as_markdown
     from ..evaluation.audit import audit as look_for_leaks
     from ..extras import require
-    from ..training.fine_tuning import load_data
 
     require("sklearn", "audit", "The audit", package="scikit-learn")
     if objects not in ("none", "published"):
@@ -471,7 +472,7 @@ def predict(
 
     from tqdm.auto import tqdm
 
-    from ..data.post_files import check_output
+    from ..data.row_writer import check_output
 
     _expect_input(posts)
     if str(output) != "-":
@@ -542,7 +543,8 @@ def triples(
 
     from tqdm.auto import tqdm
 
-    from ..data.post_files import check_output, read_posts
+    from ..data.post_stream import read_posts
+    from ..data.row_writer import check_output
     from ..extras import require
     from ..inference.ner import token_classifier
     from ..inference.triple_files import write_triples
@@ -623,7 +625,7 @@ def prepare(
     """
     import torch
 
-    from ..data.posts import read_table
+    from ..data.loading import read_table
     from ..extras import require
     from ..preparation.image_captioner import ImageCaptioner
     from ..preparation.object_grounder import ObjectGrounder
@@ -745,7 +747,7 @@ def push(
 
     Example: tgdi push runs/demo me/tgdi-demo --to upload
     """
-    from ..checkpoints import check_checkpoint, explaining
+    from ..checkpoints import check_checkpoint, explain_hub_errors
     from ..hub.model_card import model_card
     from ..hub.upload import push_to_hub, save_for_hub
     from ..modeling.modeling_tgdi import TGDIForRelationExtraction
@@ -753,7 +755,7 @@ def push(
     from ..training.fine_tuning import control_of
 
     check_checkpoint(checkpoint, revision)
-    with explaining(checkpoint):
+    with explain_hub_errors(checkpoint):
         model = TGDIForRelationExtraction.from_pretrained(checkpoint, revision=revision or "main")
         processor = TGDIProcessor.from_pretrained(checkpoint, revision=revision or "main")
     model.config.negative_label = model.config.find_negative(_negative(negative, no_negative))

@@ -1,16 +1,15 @@
 """Training on both orders of every pair, so that the order itself says nothing."""
 
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
 from datasets import ClassLabel, Dataset, concatenate_datasets
 
 from ..modeling.negative_label import NEGATIVE
-from ..processing.entity_mentions import text_and_spans
 from ..processing.entity_pairs import symmetric_relations
-from .posts import texts_of
+from .dataset_columns import spans_of, texts_of
 
 MNRE_NAME = re.compile(r"/\w+/\w+/\w+")
 
@@ -143,13 +142,6 @@ def with_both_orders(
     swapped = swapped.rename_column("head", "_").rename_column("tail", "head").rename_column("_", "tail")
     swapped = swapped.remove_columns("label").add_column("label", labels, feature=features["label"])
     return concatenate_datasets([dataset, swapped.select_columns(dataset.column_names)])
-
-
-def spans_of(rows: Any) -> Iterator[tuple[tuple[int, int], tuple[int, int]]]:
-    """Head and tail of every row, in characters of its text."""
-    columns = [name for name in ("text", "words", "head", "tail") if name in rows.column_names]
-    # Which place is meant of several is up to the collator, which asks.
-    return (text_and_spans(row, f"row {i}", "first")[1] for i, row in enumerate(rows.select_columns(columns)))
 
 
 def is_tail_first(rows: Any) -> np.ndarray:

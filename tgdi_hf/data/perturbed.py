@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from datasets import Dataset
 
-from .posts import digest_of, undecoded
+from .dataset_columns import undecoded
+from .image_identity import digest_of
 
 CONTROLS = (
     "text-only",

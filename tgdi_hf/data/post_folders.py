@@ -9,6 +9,7 @@ from typing import Any
 from datasets import Dataset, Value
 
 from ..processing.post_keys import FILE_NAME
+from .row_reader import KINDS, format_of
 
 # As `datasets` knows them.
 SPLIT_NAMES = {
@@ -18,7 +19,6 @@ SPLIT_NAMES = {
 }
 METADATA = "metadata"  # of an imagefolder
 _SHARD = re.compile(r"-\d{5}-of-\d{5}")
-_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
 
 
 def split_files(folder: Path, readable: Collection[Path]) -> dict[str, list[Path]]:
@@ -78,22 +78,7 @@ def _below(prefix: str, columns: list[str], *cells: Any) -> dict[str, Any]:
     }
 
 
-def check_separator(path: Path, names: Sequence[str]) -> None:
-    r"""
-    Refuses a CSV file whose columns something else than commas separates: it seems to have one column.
-
-    Args:
-        path: The file.
-        names: Of the columns, as they were read.
-
-    Raises:
-        ValueError: It is so; the message names what separates them.
-    """
-    if len(names) != 1:
-        return
-    for character, name in _SEPARATORS.items():
-        if character in names[0]:
-            raise ValueError(
-                f"{path}, line 1: there is one column, {names[0]!r:.80}, which seems to be several that {name} "
-                "separate; expected commas. Write it anew with commas."
-            )
+def find_splits(folder: Path) -> dict[str, list[Path]]:
+    """The files of each split, see `split_files`; none in a folder that has no posts."""
+    near = (file for pattern in ("*", "*/*") for file in folder.glob(pattern) if file.is_file())
+    return split_files(folder, sorted(file for file in near if format_of(file) in KINDS))

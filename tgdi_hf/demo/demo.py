@@ -8,13 +8,14 @@ from tempfile import TemporaryDirectory
 from datasets import DatasetDict
 from transformers import ProgressCallback, set_seed
 
+from ..data.dataset_columns import undecoded
 from ..data.labels import label_names
 from ..inference.prediction import predict
 from ..modeling.configuration_tgdi import TGDIConfig
 from ..modeling.modeling_tgdi import TGDIForRelationExtraction
 from ..modeling.negative_label import MULTI_LABEL
 from ..processing.processing_tgdi import TGDIProcessor
-from ..training.fine_tuning import make_trainer, training_arguments, undecoded
+from ..training.fine_tuning import make_trainer, training_arguments
 from .synthetic import make_corpus, text_only_ceiling
 from .tiny import tiny_image_processor, tiny_text_config, tiny_tokenizer, tiny_vision_config
 

@@ -11,8 +11,9 @@ import numpy as np
 from datasets import Dataset
 from PIL import Image, UnidentifiedImageError
 
+from ..data.dataset_columns import texts_of, undecoded
+from ..data.image_identity import digest_of
 from ..data.labels import label_names
-from ..data.posts import digest_of, texts_of, undecoded
 from ..modeling.negative_label import AUTO, find_negative
 from ..processing.entity_mentions import text_and_spans
 from .bootstrap import interval, resampled_sums, sample_weights, summed_by

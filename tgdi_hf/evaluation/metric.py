@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from transformers import EvalPrediction
 
-from ..data.mnre import RELATIONS
+from ..data.mnre_schema import RELATIONS
 from ..modeling.negative_label import NEGATIVE, likely_negatives
 from .evaluation_batches import joined
 

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..data.entity_order import spans_of, without_inverses
+from ..data.dataset_columns import spans_of
+from ..data.entity_order import without_inverses
 from ..modeling.negative_label import negative_of
 from ..processing.entity_pairs import joint_scores, symmetric_relations, tail_first_bias
 from .bootstrap import row_counts, scores_of

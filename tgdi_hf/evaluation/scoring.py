@@ -11,6 +11,7 @@ from transformers import EvalPrediction, Trainer
 
 from ..checkpoints import check_revision
 from ..data.collator import TGDICollator
+from ..data.dataset_columns import texts_of, undecoded
 from ..data.entity_order import (
     apply_order_prior,
     listed_order_weights,
@@ -20,7 +21,6 @@ from ..data.entity_order import (
 )
 from ..data.labels import label_names
 from ..data.perturbed import PerturbedDataset
-from ..data.posts import texts_of, undecoded
 from ..modeling.configuration_tgdi import TGDIConfig
 from ..modeling.modeling_tgdi import TGDIForRelationExtraction
 from ..modeling.negative_label import AUTO, NEGATIVE, negative_of

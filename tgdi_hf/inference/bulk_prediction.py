@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 
 from filelock import FileLock, Timeout
 
-from ..data.post_files import STANDARD_INPUT, RowWriter, read_posts, table_of
+from ..data.post_stream import read_posts
+from ..data.row_reader import STANDARD_INPUT
+from ..data.row_writer import RowWriter, table_of
 from ..processing.invalid_post import InvalidPost
 
 if TYPE_CHECKING:

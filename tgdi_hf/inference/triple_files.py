@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from ..data.post_files import RowWriter
+from ..data.row_writer import RowWriter
 from ..extras import require
 
 COLUMNS = {

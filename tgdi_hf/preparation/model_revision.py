@@ -8,6 +8,8 @@ from huggingface_hub import ResolvedRevision
 from transformers import AutoProcessor
 from transformers.utils.hub import resolve_revision
 
+from ..checkpoints import check_revision
+
 CHUNK = 1 << 24
 
 
@@ -60,10 +62,7 @@ def model_revision(name_or_path: str, revision: str | None = None, **hub) -> tup
     """
     folder = Path(name_or_path)
     if folder.is_dir():
-        if revision is not None:
-            raise ValueError(
-                f"The revision {revision!r} is for the Hub, but {name_or_path} is a folder: leave the revision out."
-            )
+        check_revision(folder, revision)
         return None, f"sha256:{_folder_digest(folder)}"
     resolved = resolve_revision(str(name_or_path), revision, **hub)
     commit = resolved.resolved if isinstance(resolved, ResolvedRevision) else resolved

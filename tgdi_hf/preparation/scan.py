@@ -12,8 +12,9 @@ from typing import Any
 from datasets import Dataset, Features, Image, List, Value
 from datasets.arrow_writer import ArrowWriter
 
+from ..data.dataset_columns import undecoded
 from ..data.entity_places import with_all_places
-from ..data.posts import digest_of, undecoded
+from ..data.image_identity import digest_of
 from ..processing.entity_mentions import PostText, head_tail_pairs
 from ..processing.invalid_post import InvalidPost
 from ..processing.post_keys import FILE_NAME, checked_post, hint, is_missing, meant_keys, without_nan

@@ -22,7 +22,8 @@ from PIL import Image
 from torch import nn
 from tqdm.auto import tqdm
 
-from ..data.posts import digest_of, undecoded
+from ..data.dataset_columns import undecoded
+from ..data.image_identity import digest_of
 from ..modeling.visual_prompts import vision_features
 from ..processing.image_inputs import MAX_IMAGE_PIXELS, crop, is_box, open_image
 

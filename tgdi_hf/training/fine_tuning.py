@@ -7,18 +7,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from datasets import Dataset, DatasetDict, load_from_disk
+from datasets import Dataset, DatasetDict
 from transformers import AutoImageProcessor, PreTrainedModel, Trainer, TrainingArguments, set_seed
 from transformers.utils import logging
 
+from ..checkpoints import HUB_OPTIONS, hub_access
 from ..data.collator import TGDICollator
+from ..data.dataset_columns import texts_of, undecoded
 from ..data.entity_order import count_inverses, with_both_orders
-from ..data.labels import label_names, with_class_labels
-from ..data.mnre import load_mnre
+from ..data.image_identity import digest_of
+from ..data.labels import label_names
 from ..data.perturbed import PerturbedDataset
-from ..data.posts import digest_of, find_splits, texts_of, undecoded
 from ..evaluation.metric import make_compute_metrics
-from ..hub_access import HUB_OPTIONS, hub_access
 from ..modeling.modeling_tgdi import TGDIForRelationExtraction
 from ..modeling.negative_label import AUTO, MULTI_LABEL, NEGATIVE, find_negative, negative_of
 from ..modeling.pretrained_towers import as_vision_tower, load_tower
@@ -30,42 +30,6 @@ logger = logging.get_logger(__name__)
 
 # What may differ when a run goes on.
 RESUMABLE_ARGUMENTS = ("report_to", "logging_steps", "dataloader_num_workers", "save_total_limit", "disable_tqdm")
-
-
-def load_data(path: str | Path, objects: str = "none", strict: bool = True, negative: str | None = AUTO) -> DatasetDict:
-    r"""
-    Reads a folder of posts: what `prepare` has made, a `DatasetDict` saved with `save_to_disk`, or an MNRE folder.
-
-    Relations may be names, or lists of names, in a column `label` or `relation`; their ids follow the alphabet, see
-    `with_class_labels`.
-
-    Args:
-        path: The folder.
-        objects, strict: See `load_mnre`; a saved `DatasetDict` has its objects in it, and no lines that could be bad.
-        negative: The label that stands for no relation, see `find_negative`.
-
-    Returns:
-        `DatasetDict` whose `label` is a `ClassLabel`, or a list of such.
-
-    Raises:
-        ValueError: Options of an MNRE folder for a saved `DatasetDict`; posts that were not prepared; or what
-            `load_mnre` refuses.
-    """
-    path = Path(path)
-    saved = next((place for place in (path, path / "dataset") if (place / "dataset_dict.json").is_file()), None)
-    if saved is None and not (path / "txt").exists() and (path.is_file() or find_splits(path)):
-        raise ValueError(
-            f"{path} has posts as they are; what is trained or scored on has to be prepared: tgdi prepare {path} "
-            "PREPARED (with --captioner none --grounder none it only checks the posts and finds their images)."
-        )
-    if saved is None:
-        return load_mnre(path, objects=objects, strict=strict)
-    if objects != "none" or not strict:
-        raise ValueError(
-            f"{path} is a saved DatasetDict; `objects={objects!r}` and `strict={strict}` are for MNRE folders. Leave "
-            "them out, or set them where the DatasetDict is made."
-        )
-    return with_class_labels(load_from_disk(str(saved)), negative)
 
 
 def training_arguments(output_dir: str | Path, **overrides: Any) -> TrainingArguments:

@@ -18,7 +18,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from tgdi_hf.training.fine_tuning import load_data
+from tgdi_hf.data.loading import load_data
 
 from .collect import collect, what_ran
 from .compare import compare

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from tgdi_hf.data.posts import texts_of
+from tgdi_hf.data.dataset_columns import texts_of
+from tgdi_hf.data.loading import load_data
 from tgdi_hf.evaluation.scoring import comparison_of, comparison_text
 from tgdi_hf.modeling.negative_label import NEGATIVE
-from tgdi_hf.training.fine_tuning import load_data
 
 
 def compare(data: Path, one: Path, two: Path) -> str:

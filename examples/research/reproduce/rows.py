@@ -8,8 +8,9 @@ import numpy as np
 from datasets import Dataset, DatasetDict
 from PIL import Image
 
-from tgdi_hf.data.mnre import FEATURES, listed_crops
-from tgdi_hf.data.posts import undecoded
+from tgdi_hf.data.dataset_columns import undecoded
+from tgdi_hf.data.mnre_crops import listed_crops
+from tgdi_hf.data.mnre_schema import FEATURES
 
 
 def stratified_share(labels: list[int], share: float, seed: int) -> list[int]:

@@ -18,9 +18,9 @@ from datasets import DatasetDict
 from transformers import set_seed
 
 from examples.research.baselines import BASELINES, build_baseline
+from tgdi_hf.data.dataset_columns import texts_of, undecoded
 from tgdi_hf.data.entity_order import swapped_labels, without_inverses
 from tgdi_hf.data.perturbed import PerturbedDataset
-from tgdi_hf.data.posts import texts_of, undecoded
 from tgdi_hf.evaluation.bootstrap import row_counts, scores_of
 from tgdi_hf.evaluation.order_report import direction_of
 from tgdi_hf.evaluation.scoring import Swapped, given_listed_order, mean_of_both_orders, probabilities_of, report_of

@@ -3,7 +3,7 @@ import json
 import pytest
 from datasets import Dataset, DatasetDict
 
-from tgdi_hf.data.posts import read_table
+from tgdi_hf.data.loading import load_data, read_table
 from tgdi_hf.processing.entity_mentions import text_and_spans
 
 POST = {"text": "JFK and Obama at Harvard", "head": [0, 3], "tail": [17, 24]}
@@ -14,7 +14,7 @@ def write(path, rows):
     return path
 
 
-def test_files_of_every_kind_are_read(tmp_path):
+def test_every_format_is_read(tmp_path):
     rows = [POST, {**POST, "head": [8, 13]}]
     json_lines = write(tmp_path / "posts.jsonl", rows)
     dataset = Dataset.from_list(rows)
@@ -42,7 +42,7 @@ def test_files_of_every_kind_are_read(tmp_path):
         assert spans == [((0, 3), (17, 24)), ((8, 13), (17, 24))], path
 
 
-def test_what_can_not_be_read_is_named(tmp_path):
+def test_unreadable_files_are_named(tmp_path):
     with pytest.raises(ValueError, match=r"nothing: expected a \.jsonl, \.csv or \.parquet file; a folder"):
         read_table(tmp_path / "nothing")
     (tmp_path / "posts.xlsx").write_bytes(b"PK")
@@ -57,3 +57,9 @@ def test_what_can_not_be_read_is_named(tmp_path):
     (tmp_path / "train.csv").write_text("text\na\n")
     with pytest.raises(ValueError, match=r"several files of the split 'train': "):
         read_table(tmp_path)
+
+
+def test_unprepared_posts_are_refused(tmp_path):
+    write(tmp_path / "posts.jsonl", [POST])
+    with pytest.raises(ValueError, match="posts.jsonl has posts as they are; .* tgdi prepare"):
+        load_data(tmp_path / "posts.jsonl")

@@ -8,10 +8,9 @@ from transformers import AutoConfig, AutoImageProcessor, AutoModel, AutoTokenize
 from typer.testing import CliRunner
 
 from tgdi_hf import TGDIForRelationExtraction, TGDIProcessor
-from tgdi_hf.checkpoints import check_checkpoint
+from tgdi_hf.checkpoints import check_checkpoint, hub_access
 from tgdi_hf.cli.main import app
 from tgdi_hf.evaluation.scoring import load_for_evaluation
-from tgdi_hf.hub_access import hub_access
 from tgdi_hf.preparation.model_revision import model_revision
 from tgdi_hf.training.fine_tuning import build_model, claim, fine_tune, keep_features
 
@@ -152,9 +151,9 @@ def test_a_commit_is_recorded_and_survives_saving(asked, tmp_path):
 
 def test_a_folder_has_no_revision(encoders, corpus, tmp_path):
     for options in ({"text_revision": "v1"}, {"vision_revision": "v1"}):
-        with pytest.raises(ValueError, match="The revision 'v1' is for the Hub, but .* is a folder"):
+        with pytest.raises(ValueError, match="The revision 'v1' applies to the Hub, but .* is a folder"):
             build_model(NAMES, *encoders, **options)
-        with pytest.raises(ValueError, match="The revision 'v1' is for the Hub, but .* is a folder"):
+        with pytest.raises(ValueError, match="The revision 'v1' applies to the Hub, but .* is a folder"):
             fine_tune(corpus, tmp_path / "run", *encoders, **options)
     with pytest.raises(ValueError, match="is a folder"):
         keep_features(encoders[1], corpus, tmp_path / "features", revision="v1")
@@ -215,7 +214,7 @@ def test_revisions_of_what_prepares(corpus, monkeypatch, tmp_path):
             raise Stop
 
     for cls in ("image_captioner.ImageCaptioner", "object_grounder.ObjectGrounder"):
-        monkeypatch.setattr(f"tgdi_hf.processing.{cls}.from_pretrained", classmethod(load))
+        monkeypatch.setattr(f"tgdi_hf.preparation.{cls}.from_pretrained", classmethod(load))
     (tmp_path / "posts.jsonl").write_text(json.dumps({"text": "a b", "head": [0, 1], "tail": [2, 3]}) + "\n")
     arguments = ["prepare", str(tmp_path / "posts.jsonl"), str(tmp_path / "out")]
     more = ["--captioner-revision", "c1", "--grounder-revision", "g1", "--local-files-only"]
@@ -240,7 +239,7 @@ def test_no_option_takes_a_token():
 
 
 def test_a_folder_has_no_revisions(checkpoint, corpus):
-    message = f"The revision 'v1' is for the Hub, but .*{checkpoint.name} is a folder"
+    message = f"The revision 'v1' applies to the Hub, but .*{checkpoint.name} is a folder"
     for refused in (
         lambda: hub_access(checkpoint, "v1"),
         lambda: check_checkpoint(str(checkpoint), "v1"),

@@ -2,21 +2,19 @@ import copy
 import csv
 import json
 import os
-from pathlib import Path
 
 import pandas
-import pyarrow.parquet as parquet
 import pytest
 from datasets import DatasetDict
 from PIL import Image
 
 from tgdi_hf import InvalidPost, predict
-from tgdi_hf.data.post_files import RowWriter, check_output, check_posts, read_posts
+from tgdi_hf.data.post_stream import check_posts, read_posts
 
 POST = {"text": "Ann meets Bob", "head": (0, 3), "tail": (10, 13)}
 
 
-def test_json_lines_with_images_beside_them(tmp_path):
+def test_relative_image_paths_start_at_the_folder_of_the_file(tmp_path):
     Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
     post = {"text": "Ann meets Bob", "head": [0, 3], "tail": [10, 13], "image": "a.png", "objects": [[0, 0, 4, 4]]}
     (tmp_path / "posts.jsonl").write_text(json.dumps(post) + "\n\n" + json.dumps({**post, "image": None}) + "\n")
@@ -34,28 +32,14 @@ def test_json_lines_with_images_beside_them(tmp_path):
         ('{"text": "a b"}', "posts.jsonl, line 2: .*head and tail"),
     ],
 )
-def test_a_bad_line_is_named(tmp_path, line, message):
+def test_an_invalid_line_is_named(tmp_path, line, message):
     good = json.dumps({"text": "a b", "head": [0, 1], "tail": [2, 3]})
     (tmp_path / "posts.jsonl").write_text(good + "\n" + line + "\n")
     with pytest.raises(ValueError, match=message):
         list(read_posts(tmp_path / "posts.jsonl"))
 
 
-@pytest.mark.parametrize("options", [{"batch_size": 0}, {"top_k": 0}])
-def test_impossible_sizes_are_refused_at_once(model, processor, options):
-    with pytest.raises(ValueError, match="expected 1 or more"):
-        predict(model, processor, [POST], **options)
-
-
-def test_a_bad_post_goes_by_its_number_among_all(model, processor):
-    posts = [POST] * 5 + [{**POST, "head": (0, 99)}] + [POST] * 3
-    relations = predict(model, processor, posts, batch_size=2)
-    assert len([next(relations) for _ in range(4)]) == 4
-    with pytest.raises(ValueError, match="^post 5: the span of `head`"):
-        next(relations)
-
-
-def test_bad_posts_can_be_reported_in_their_place(model, processor, tmp_path):
+def test_invalid_posts_can_be_reported_in_place(model, processor, tmp_path):
     posts = [POST, {**POST, "head": (0, 99)}, POST, {**POST, "image": "no.png"}, {**POST, "image": "no.png"}, POST]
     found = list(predict(model, processor, posts, batch_size=3, strict=False))
     assert ["error" in one for one in found] == [False, True, False, True, True, False]
@@ -80,13 +64,13 @@ def test_bad_posts_can_be_reported_in_their_place(model, processor, tmp_path):
         ({"objects": ["", [0, 0, 1, 2]]}, r"line 1, object 0 is ''"),
     ],
 )
-def test_images_that_are_no_paths_are_refused(tmp_path, change, message):
+def test_images_that_are_not_paths_are_refused(tmp_path, change, message):
     (tmp_path / "posts.jsonl").write_text(json.dumps({**POST, **change}))
     with pytest.raises(ValueError, match=message):
         list(read_posts(tmp_path / "posts.jsonl"))
 
 
-def test_prepared_posts_are_posts(corpus, model, processor, tmp_path):
+def test_prepared_folders_are_streamed(corpus, model, processor, tmp_path):
     rows = corpus["test"].select(range(6))
     rows.remove_columns("label").to_parquet(tmp_path / "posts.parquet")
     DatasetDict(test=rows).save_to_disk(tmp_path / "prepared" / "dataset")
@@ -96,7 +80,7 @@ def test_prepared_posts_are_posts(corpus, model, processor, tmp_path):
         assert found == pytest.approx(expected, abs=1e-6)
 
 
-def test_cells_of_csv_files_are_values(tmp_path):
+def test_csv_cells_become_values(tmp_path):
     rows = [
         ["id", "text", "head", "tail", "objects", "caption", "entities"],
         ["7", "Ann, meets\nBob", "[0, 3]", "Bob", "[[0, 0, 4, 4]]", "", ""],
@@ -120,21 +104,21 @@ def test_cells_of_csv_files_are_values(tmp_path):
         ("a b,a,", "tail", r"expected head and tail \(or entities\); there is no tail"),
     ],
 )
-def test_bad_rows_of_csv_files(tmp_path, row, field, message):
+def test_invalid_csv_rows_are_refused(tmp_path, row, field, message):
     (tmp_path / "posts.csv").write_text("text,head,tail\n" + row + "\n")
     with pytest.raises(InvalidPost, match=message) as error:
         list(read_posts(tmp_path / "posts.csv"))
     assert error.value.field == field
 
 
-def test_cells_that_should_be_json(tmp_path):
+def test_an_invalid_json_cell_is_one_invalid_row(tmp_path):
     (tmp_path / "posts.csv").write_text("id,text,head,tail,objects\n1,a b,a,b,none\n2,a b,a,b,\n")
     bad, good = read_posts(tmp_path / "posts.csv", strict=False)
     assert (bad.id, bad.field) == ("1", "objects")
     assert good["objects"] is None
 
 
-def test_bytes_that_are_no_text_are_the_fault_of_their_row(tmp_path, model, processor):
+def test_invalid_utf_8_is_an_error_of_its_row(tmp_path, model, processor):
     (tmp_path / "posts.jsonl").write_bytes(
         b'{"text": "\xff", "head": [0, 1], "tail": [0, 1]}\n' + json.dumps(POST).encode()
     )
@@ -144,30 +128,7 @@ def test_bytes_that_are_no_text_are_the_fault_of_their_row(tmp_path, model, proc
         assert "error" in bad and "relation" in good
 
 
-def test_a_quote_that_is_never_closed_is_no_row(tmp_path):
-    good = "".join(f"{i},a b,a,b\n" for i in range(9))
-    (tmp_path / "posts.csv").write_text("id,text,head,tail\n" + good + '9,"a b,a,b\n' + good)
-    posts = read_posts(tmp_path / "posts.csv", strict=False)
-    assert len([next(posts) for _ in range(9)]) == 9
-    with pytest.raises(ValueError, match=r"line 11: a quote that is opened here is never closed") as error:
-        next(posts)
-    assert not isinstance(error.value, InvalidPost)  # it is about all that follows
-    (tmp_path / "posts.csv").write_text('id,text,head,tail\n1,"a" b,a,b\n2,a b,a,b\n')
-    bad, after = read_posts(tmp_path / "posts.csv", strict=False)
-    assert "lines 2 to 2" in str(bad) and after["id"] == "2"
-
-
-def test_a_cell_without_end_is_one_bad_row(tmp_path, monkeypatch):
-    monkeypatch.setattr("tgdi_hf.data.post_files.LONGEST_CELL", 60)
-    good = "".join(f"{i},a b,a,b\n" for i in range(9))
-    (tmp_path / "posts.csv").write_text("id,text,head,tail\n" + good + '9,"a b,a,b\n' + good)
-    found = list(read_posts(tmp_path / "posts.csv", strict=False))
-    bad = [one for one in found if isinstance(one, InvalidPost)]
-    assert "lines 11 to " in str(bad[0]) and "a quote opened and never closed?" in str(bad[0])
-    assert len(found) > 12  # it goes on behind it
-
-
-def test_posts_keep_their_names(tmp_path):
+def test_ids_are_kept(tmp_path):
     from datetime import date
     from decimal import Decimal
 
@@ -180,7 +141,7 @@ def test_posts_keep_their_names(tmp_path):
     assert (url.id, nobody.id, good["id"]) == ("x", 5, None)
 
 
-def test_whatever_stands_in_a_row_is_the_rows_own_fault(tmp_path, model, processor):
+def test_unusual_values_are_errors_of_their_row(tmp_path, model, processor):
     processor = copy.copy(processor)
     odd = [
         {"image": {"bytes": "aGVs"}},
@@ -200,7 +161,7 @@ def test_whatever_stands_in_a_row_is_the_rows_own_fault(tmp_path, model, process
     assert max(len(one.get("error", "")) for one in found) < 400 + len(str(tmp_path))
 
 
-def test_entities_of_csv_files_can_have_types(tmp_path):
+def test_csv_entities_can_have_types(tmp_path):
     row = ["Ann meets Bob", '{"start": 0, "end": 3, "type": "PER"}', "Bob"]
     with open(tmp_path / "posts.csv", "w", newline="") as file:
         csv.writer(file).writerows([["text", "head", "tail"], row])
@@ -208,75 +169,9 @@ def test_entities_of_csv_files_can_have_types(tmp_path):
     assert post["head"]["type"] == "PER"
 
 
-def test_cells_with_line_ends_stay_cells(tmp_path):
-    writer = RowWriter(tmp_path / "a.csv", {"text": str})
-    writer.write([{"text": "a\rb"}, {"text": "a\nb"}])
-    writer.finish()
-    with (tmp_path / "a.csv").open(newline="") as file:
-        assert [row["text"] for row in csv.DictReader(file)] == ["a\rb", "a\nb"]
-
-
 def test_rows_can_be_skipped(tmp_path):
     (tmp_path / "posts.jsonl").write_text("\n".join(json.dumps({**POST, "id": i}) for i in range(5)))
     assert [post["id"] for post in read_posts(tmp_path / "posts.jsonl", start=3)] == [3, 4]
-
-
-def test_files_of_another_kind_are_refused(tmp_path):
-    (tmp_path / "posts.txt").write_text("Ann")
-    with pytest.raises(ValueError, match=r"posts.txt: expected a .jsonl, .csv or .parquet file"):
-        list(read_posts(tmp_path / "posts.txt"))
-    with pytest.raises(ValueError, match=r"out.txt: expected a name that ends in"):
-        RowWriter(tmp_path / "out.txt", {})
-
-
-COLUMNS = {"id": str, "score": float, "parts": str}
-ROWS = [{"id": i, "score": i / 2, "parts": [{"é": i}], "other": 1} for i in range(6)]
-
-
-def read_back(path):
-    if path.suffix == ".jsonl":
-        return [json.loads(line) for line in path.read_text().splitlines()]
-    if path.suffix == ".csv":
-        return list(csv.DictReader(path.open(newline="")))
-    return parquet.read_table(path).to_pylist()
-
-
-@pytest.mark.parametrize("suffix", [".jsonl", ".csv", ".parquet"])
-def test_what_comes_after_the_position_is_forgotten(tmp_path, suffix):
-    whole, cut = tmp_path / f"whole{suffix}", tmp_path / f"cut{suffix}"
-    writer = RowWriter(whole, COLUMNS)
-    for start in (0, 2, 4):
-        writer.write(ROWS[start : start + 2])
-    writer.finish()
-    position = RowWriter(cut, COLUMNS).write(ROWS[:2])
-    RowWriter(cut, COLUMNS, position).write(ROWS[3:])  # and somebody pulls the plug
-    writer = RowWriter(cut, COLUMNS, position)
-    writer.write(ROWS[2:4])
-    writer.write(ROWS[4:])
-    writer.finish()
-    writer.discard()
-    assert cut.read_bytes() == whole.read_bytes()
-    found = read_back(cut)
-    assert len(found) == 6
-    if suffix == ".jsonl":
-        assert found == ROWS
-    else:
-        assert found[3]["id"] == "3" and float(found[3]["score"]) == 1.5 and found[3]["parts"] == '[{"é": 3}]'
-        assert "other" not in found[3]
-    assert [*tmp_path.glob("cut*.part")] == []
-
-
-@pytest.mark.parametrize("suffix", [".jsonl", ".csv", ".parquet"])
-def test_a_file_of_no_rows(tmp_path, suffix):
-    writer = RowWriter(tmp_path / f"none{suffix}", COLUMNS)
-    writer.finish()
-    assert read_back(tmp_path / f"none{suffix}") == []
-
-
-def test_a_part_that_lost_its_end_is_not_gone_on_with(tmp_path):
-    (tmp_path / "a.jsonl.part").write_text("{}\n")
-    with pytest.raises(ValueError, match="has 3 bytes, and had 10"):
-        RowWriter(tmp_path / "a.jsonl", {}, 10)
 
 
 @pytest.mark.parametrize(
@@ -291,20 +186,13 @@ def test_a_part_that_lost_its_end_is_not_gone_on_with(tmp_path):
         ("a.json", b"[{]", "item 0 is not JSON"),
     ],
 )
-def test_a_file_that_can_not_be_read_is_refused_by_its_beginning(tmp_path, name, content, message):
+def test_an_unreadable_file_is_refused_by_its_first_row(tmp_path, name, content, message):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(ValueError, match=message):
         check_posts(tmp_path / name)
 
 
 @pytest.mark.parametrize("content", [b"", b"{\n", b"5", json.dumps(POST).encode()])
-def test_rows_that_are_no_posts_are_not_the_files_fault(tmp_path, content):
+def test_invalid_rows_do_not_make_a_file_unreadable(tmp_path, content):
     (tmp_path / "a.jsonl").write_bytes(content)
     check_posts(tmp_path / "a.jsonl")
-
-
-@pytest.mark.parametrize("name", ["a.txt", "a", "a.nt", "a.csv.gz"])
-def test_a_kind_of_output_that_is_not_written(name):
-    with pytest.raises(ValueError, match=r"expected a name that ends in \.jsonl, \.csv or \.parquet"):
-        check_output(Path(name))
-    check_output(Path("a.NT"), ".nt")

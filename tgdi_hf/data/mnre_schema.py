@@ -1,0 +1,55 @@
+"""MNRE's relations and splits, and the columns of the dataset it becomes."""
+
+from pathlib import Path
+
+from datasets import ClassLabel, Features, Image, List, Value
+
+from ..modeling.negative_label import NEGATIVE
+
+RELATIONS = (
+    NEGATIVE,
+    "/per/per/parent",
+    "/per/per/siblings",
+    "/per/per/couple",
+    "/per/per/neighbor",
+    "/per/per/peer",
+    "/per/per/charges",
+    "/per/per/alumi",
+    "/per/per/alternate_names",
+    "/per/org/member_of",
+    "/per/loc/place_of_residence",
+    "/per/loc/place_of_birth",
+    "/org/org/alternate_names",
+    "/org/org/subsidiary",
+    "/org/loc/locate_at",
+    "/loc/loc/contain",
+    "/per/misc/present_in",
+    "/per/misc/awarded",
+    "/per/misc/race",
+    "/per/misc/religion",
+    "/per/misc/nationality",
+    "/misc/misc/part_of",
+    "/misc/loc/held_on",
+)
+
+FEATURES = Features(
+    {
+        "id": Value("string"),
+        "words": List(Value("string")),
+        "head": List(Value("int32"), length=2),
+        "tail": List(Value("int32"), length=2),
+        "image": Image(),
+        "image_id": Value("string"),
+        "objects": List(Image()),
+        "caption": Value("string"),
+        "relevance": Value("float32"),
+        "label": ClassLabel(names=list(RELATIONS)),
+    }
+)
+
+# What the files call each split: the text and the images, and the lists of published crops.
+SPLITS = {"train": ("train", "train"), "validation": ("val", "dev"), "test": ("test", "test")}
+
+
+def text_file(folder: Path, split: str) -> Path:
+    return folder / "txt" / f"ours_{SPLITS[split][0]}.txt"
