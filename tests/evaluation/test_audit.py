@@ -20,7 +20,7 @@ from tgdi_hf.cli.main import app
 from tgdi_hf.data.mnre_crops import listed_crops
 from tgdi_hf.evaluation.audit import _area, as_markdown, audit, features_of
 
-from ..data.test_mnre import post, write_split
+from ..data.mnre_folder import post, write_split
 
 MNRE = Path(__file__).parents[3] / "shared" / "mnre"
 

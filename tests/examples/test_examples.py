@@ -15,7 +15,7 @@ from tgdi_hf import ImageCaptioner, ObjectGrounder, prepare
 from tgdi_hf.data.loading import read_table
 from tgdi_hf.inference.bulk_prediction import predict_file
 
-from ..data.test_mnre import write_split
+from ..data.mnre_folder import write_split
 from ..preparation.tiny_checkpoints import blip2, owlv2
 
 EXAMPLES = Path(__file__).parents[2] / "examples"

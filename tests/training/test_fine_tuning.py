@@ -14,6 +14,7 @@ from transformers import Trainer, TrainerCallback, set_seed
 from tgdi_hf import TGDIForRelationExtraction, TGDIProcessor, evaluate
 from tgdi_hf.data.dataset_columns import undecoded
 from tgdi_hf.data.entity_order import count_inverses
+from tgdi_hf.data.labels import with_class_labels
 from tgdi_hf.data.loading import load_data
 from tgdi_hf.demo.demo import tiny_tgdi
 from tgdi_hf.training.fine_tuning import (
@@ -24,7 +25,6 @@ from tgdi_hf.training.fine_tuning import (
     make_trainer,
     optimizer_for,
     training_arguments,
-    with_class_labels,
 )
 
 QUICK = dict(num_train_epochs=1, learning_rate=1e-3, dataloader_num_workers=0, logging_steps=1, disable_tqdm=True)

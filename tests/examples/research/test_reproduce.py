@@ -29,7 +29,7 @@ from examples.research.reproduce.train import (
 from tgdi_hf import TGDIConfig, load_mnre
 from tgdi_hf.training.fine_tuning import training_arguments
 
-from ...data.test_mnre import write_split
+from ...data.mnre_folder import write_split
 
 
 @pytest.fixture
