@@ -51,9 +51,9 @@ def model_folder(processor, tmp_path):
     return save(tmp_path / "ner", processor.tokenizer, positions=16)
 
 
-def test_a_tokenizer_that_knows_no_places_is_refused_at_once(tmp_path):
+def test_tokenizer_without_offsets_is_refused(tmp_path):
     folder = save(tmp_path / "bertweet", plain_python())
-    with pytest.raises(ValueError, match=r"BertweetTokenizer, does not say where .* has a fast version"):
+    with pytest.raises(ValueError, match=r"BertweetTokenizer, has no character offsets.* with a fast tokenizer"):
         token_classifier(folder)
 
 
@@ -63,16 +63,16 @@ def test_long_posts_are_read_in_windows(processor, tmp_path, kind):
     ner = token_classifier(save(tmp_path / "ner", tokenizer, positions=16, kind=kind))
     long = " ".join(["Ann", "meets", "Bob", "in", "Rome", "and"] * 40)
     (post,) = with_entities([{"text": long}], ner)
-    places = [(one["start"], one["end"]) for one in post["entities"]]
-    assert places == sorted(set(places))
-    assert any(end > len(long) * 0.8 for _, end in places)  # none is cut off
-    assert all(long[start:end].strip() == long[start:end] != "" for start, end in places)
-    # A text of one window is read as it always was.
+    spans = [(one["start"], one["end"]) for one in post["entities"]]
+    assert spans == sorted(set(spans))
+    assert any(end > len(long) * 0.8 for _, end in spans)  # no window is dropped
+    assert all(long[start:end].strip() == long[start:end] != "" for start, end in spans)
+    # A text that fits one window gives the output of the plain pipeline.
     plain = pipeline("token-classification", model=str(tmp_path / "ner"), aggregation_strategy="simple")
     assert ner(["Ann Bob"]) == plain(["Ann Bob"])
 
 
-def test_a_long_post_between_others_loses_nothing(pipe, model_folder):
+def test_long_post_does_not_affect_others(pipe, model_folder):
     posts = [{"id": 0, "text": TEXT}, {"id": 1, "text": "Ann meets Bob and Eve in Rome " * 3}, {"id": 2, "text": TEXT}]
     errors = []
     list(extract_triples(pipe, posts, ner=token_classifier(model_folder), on_error=errors.append))
@@ -82,17 +82,17 @@ def test_a_long_post_between_others_loses_nothing(pipe, model_folder):
 @pytest.mark.parametrize(
     ("found", "message"),
     [
-        ([ANN, span(10, 99)], r"at \[10, 99\), which is no part of the text; expected 0 ≤ start < end ≤ 21"),
-        ([ANN, span(-3, 2)], r"at \[-3, 2\)"),
-        ([ANN, span(13, 10)], r"at \[13, 10\)"),
-        ([ANN, span(None, None)], "an entity without a place.*`start` and `end` in characters"),
-        ([ANN, {"entity_group": "PER"}], "an entity without a place"),
-        ([ANN, span(0.0, 3.0)], "an entity without a place"),
-        ([ANN, "Bob"], "gave .*; expected a list of entities"),
-        (None, "gave None; expected a list of entities"),
+        ([ANN, span(10, 99)], r"the span \[10, 99\), which is outside the text; expected 0 ≤ start < end ≤ 21"),
+        ([ANN, span(-3, 2)], r"the span \[-3, 2\)"),
+        ([ANN, span(13, 10)], r"the span \[13, 10\)"),
+        ([ANN, span(None, None)], "an entity without offsets.*`start` and `end` in characters"),
+        ([ANN, {"entity_group": "PER"}], "an entity without offsets"),
+        ([ANN, span(0.0, 3.0)], "an entity without offsets"),
+        ([ANN, "Bob"], "returned .*; expected a list of entities"),
+        (None, "returned None; expected a list of entities"),
     ],
 )
-def test_spans_that_can_not_be_are_the_fault_of_their_post(pipe, found, message):
+def test_invalid_spans_make_their_post_unusable(pipe, found, message):
     posts = [{"id": 0, "text": TEXT}, {"id": 1, "text": "bad", "where": "posts.jsonl, line 2"}, {"id": 2, "text": TEXT}]
     bad = [{**post, "text": TEXT} if post["id"] == 1 else post for post in posts]
     calls = []
@@ -128,14 +128,14 @@ def test_spans_that_can_not_be_are_the_fault_of_their_post(pipe, found, message)
         ([], []),
     ],
 )
-def test_entities_are_whole_words_and_stand_once(pipe, found, expected):
+def test_entities_are_whole_words_without_duplicates(pipe, found, expected):
     (post,) = with_entities([{"text": TEXT}], lambda texts: [found] * len(texts))
     assert [(one["start"], one["end"]) for one in post["entities"]] == expected
     rows = pipe([post])[0]["pairs"] if len(expected) > 1 else []
     assert len(rows) == len(expected) * (len(expected) - 1) // 2
 
 
-def test_pieces_of_one_word_have_the_better_type():
+def test_sub_word_entities_take_the_type_of_the_highest_score():
     pieces = [span(0, 2, "ORG", score=0.4), span(2, 3, "PER", score=0.9), BOB]
     (post,) = with_entities([{"text": TEXT}], lambda texts: [pieces])
     assert post["entities"][0] == {"start": 0, "end": 3, "type": "PER"}
@@ -147,14 +147,14 @@ def test_scripts_without_spaces_keep_their_entities():
     assert [(one["start"], one["end"]) for one in post["entities"]] == [(0, 2), (3, 5)]
 
 
-def test_posts_in_words_become_text(pipe):
+def test_posts_given_as_words_become_text(pipe):
     (post,) = with_entities([{"words": TEXT.split(), "id": 3}], lambda texts: [[ANN, BOB]])
     assert post["text"] == TEXT and post["words"] is None
     assert pipe(post)["pairs"][0]["head"]["start"] in (0, 10)
 
 
 @pytest.mark.parametrize("error", [RuntimeError("index out of range"), IndexError("x"), KeyError("y"), MemoryError()])
-def test_a_failure_is_the_fault_of_the_post_that_causes_it(pipe, error):
+def test_ner_failure_is_reported_for_its_post_only(pipe, error):
     def ner(texts):
         if "bad" in texts:
             raise error
@@ -169,9 +169,9 @@ def test_a_failure_is_the_fault_of_the_post_that_causes_it(pipe, error):
     assert len(errors) == 1 and errors[0].startswith("post 3: ")
 
 
-def test_answers_that_are_not_one_per_text_are_no_answers():
+def test_output_must_have_one_list_per_text():
     found = list(with_entities([{"text": TEXT}] * 3, lambda texts: [[ANN, BOB]]))
-    assert [len(post["entities"]) for post in found] == [2, 2, 2]  # asked one by one
+    assert [len(post["entities"]) for post in found] == [2, 2, 2]  # retried one by one
     (error,) = with_entities([{"text": TEXT}], lambda texts: [])
     assert "expected a list of entities for each of 1 texts, found 0 lists" in str(error)
 
@@ -183,17 +183,17 @@ def test_too_many_entities_are_reported(pipe):
     answers = {text: everything, TEXT: [ANN, BOB], "nobody": []}
     list(extract_triples(pipe, posts, ner=lambda texts: [answers[one] for one in texts], on_error=errors.append))
     assert len(errors) == 2 and "70 different entities; expected 2 to 64" in errors[0]
-    assert errors[1].startswith("post 3: the post has no text")  # the number that it has among all
+    assert errors[1].startswith("post 3: the post has no text")  # its number among all posts
 
 
 def test_single_tokens_are_refused():
     tokens = [{"entity": "B-PER", "index": 1, "start": 0, "end": 3, "score": 0.9}] * 2
-    with pytest.raises(ValueError, match="make it with `aggregation_strategy='simple'`") as error:
+    with pytest.raises(ValueError, match="create it with `aggregation_strategy='simple'`") as error:
         list(with_entities([{"text": TEXT}], lambda texts: [tokens]))
     assert not isinstance(error.value, InvalidPost)
 
 
-def test_posts_with_empty_cells_for_entities_are_asked_about():
+def test_empty_cells_count_as_missing_entities():
     empty = {"text": TEXT, "head": float("nan"), "tail": None, "entities": float("nan")}
     (post,) = with_entities([empty], lambda texts: [[ANN, BOB]])
     assert len(post["entities"]) == 2

@@ -39,8 +39,8 @@ def figure(result: Mapping[str, Any], images: Sequence[tuple[str, Any]]):
     from matplotlib.figure import Figure
 
     drawn = Figure(figsize=(3 * max(len(images), 3), 6.2 if images else 3.2), layout="constrained")
-    rows = drawn.subfigures(2, 1, height_ratios=[1, 1]) if images else [drawn]
-    relations, influence = rows[-1].subplots(1, 2, width_ratios=[2, 1])
+    above, below = drawn.subfigures(2, 1, height_ratios=[1, 1]) if images else (None, drawn)
+    relations, influence = below.subplots(1, 2, width_ratios=[2, 1])
     names = [one["relation"] for one in result["relations"]][::-1]
     bars = relations.barh(names, [one["score"] for one in result["relations"]][::-1], color="#3b6ea5")
     relations.bar_label(bars, fmt="%.2f", padding=3)
@@ -48,8 +48,8 @@ def figure(result: Mapping[str, Any], images: Sequence[tuple[str, Any]]):
     text_only = result["evidence"]["text_only"]
     relations.set_xlabel(f"text alone: {format_relation(text_only)}")
     _draw_influence(influence, result)
-    if images:
-        for axes, (title, image) in zip(np.ravel(rows[0].subplots(1, len(images))), images):
+    if above is not None:
+        for axes, (title, image) in zip(np.ravel(above.subplots(1, len(images))), images):
             axes.imshow(np.asarray(image))
             axes.set_title(title, fontsize=10)
             axes.axis("off")

@@ -1,19 +1,19 @@
-"""Images as the model saw them, and where on them it saw what."""
+"""Images after preprocessing, and heat maps over them."""
 
 import numpy as np
 import torch
 from PIL import Image
 
-WARM = (230, 85, 13)  # one hue from nothing to full: readable in grey and for all kinds of colour vision
+WARM = (230, 85, 13)  # a single hue of varying strength reads well in greyscale and with colour-vision deficiency
 
 
 def seen_image(processor, pixel_values: torch.Tensor) -> Image.Image:
     r"""
-    An image after the image processor's resizing and cropping, so that patches lie where they belong.
+    Recovers an image after resizing and cropping, so that patch positions match the model's.
 
     Args:
         processor: The model's processor.
-        pixel_values (`torch.Tensor`): `(3, H, W)`, of one image.
+        pixel_values (`torch.Tensor`): `(3, H, W)`, one image.
 
     Returns:
         An RGB image of H × W pixels.
@@ -30,12 +30,12 @@ def seen_image(processor, pixel_values: torch.Tensor) -> Image.Image:
 
 def heat_map(image: Image.Image, weights: np.ndarray, size: int = 448) -> Image.Image:
     r"""
-    Lays weights over an image: it fades to grey where the model saw little, and glows where it saw much.
+    Overlays weights on an image, from grey (low) to orange (high).
 
     Args:
-        image: As the model saw it.
-        weights (`np.ndarray`): `(rows, columns)`, not negative; they count relative to the largest.
-        size: Length of the longer side of the result in pixels.
+        image: From `seen_image`.
+        weights (`np.ndarray`): `(rows, columns)`, not negative; scaled by the largest.
+        size: Longer side of the result, in pixels.
 
     Returns:
         An RGB image.

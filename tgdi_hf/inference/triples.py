@@ -43,9 +43,8 @@ def extract_triples(
         # Skipped posts must not renumber the posts after them.
         posts = with_entities(map(_numbered, count(), posts), ner, batch_size)
         posts = (post for post in posts if not isinstance(post, Mapping) or _has_entity_pair(post))
-    strict = on_error is None
-    for result in pipe(iter(posts), drop_none=True, strict=strict, batch_size=batch_size, **options):
-        if "error" in result:
+    for result in pipe(iter(posts), drop_none=True, strict=on_error is None, batch_size=batch_size, **options):
+        if on_error is not None and "error" in result:
             on_error(result["error"])
             continue
         for pair in result.get("pairs", [result]):
