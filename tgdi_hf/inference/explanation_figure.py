@@ -2,12 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..extras import require
 from .explanation import format_relation
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 
 def check_figure(path: Path) -> None:
@@ -21,7 +25,7 @@ def check_figure(path: Path) -> None:
         )
 
 
-def figure(result: Mapping[str, Any], images: Sequence[tuple[str, Any]]):
+def figure(result: Mapping[str, Any], images: Sequence[tuple[str, Any]]) -> "Figure":
     r"""
     Draws the output of `explain`: the images above, relation scores and the influence of the image below.
 
@@ -39,7 +43,7 @@ def figure(result: Mapping[str, Any], images: Sequence[tuple[str, Any]]):
     from matplotlib.figure import Figure
 
     drawn = Figure(figsize=(3 * max(len(images), 3), 6.2 if images else 3.2), layout="constrained")
-    above, below = drawn.subfigures(2, 1, height_ratios=[1, 1]) if images else (None, drawn)
+    above, below = np.ravel(drawn.subfigures(2, 1, height_ratios=[1, 1])) if images else (None, drawn)
     relations, influence = below.subplots(1, 2, width_ratios=[2, 1])
     names = [one["relation"] for one in result["relations"]][::-1]
     bars = relations.barh(names, [one["score"] for one in result["relations"]][::-1], color="#3b6ea5")
@@ -56,7 +60,7 @@ def figure(result: Mapping[str, Any], images: Sequence[tuple[str, Any]]):
     return drawn
 
 
-def _draw_influence(axes, result: Mapping[str, Any]) -> None:
+def _draw_influence(axes: "Axes", result: Mapping[str, Any]) -> None:
     """The gate's mean with its interquartile range, and the shares of the two branches of Eq. 14."""
     evidence, shown = result["evidence"], {}
     if evidence["matching_gate"] is not None:

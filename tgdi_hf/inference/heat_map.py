@@ -4,10 +4,12 @@ import numpy as np
 import torch
 from PIL import Image
 
+from ..processing.processing_tgdi import TGDIProcessor
+
 WARM = (230, 85, 13)  # a single hue of varying strength reads well in greyscale and with colour-vision deficiency
 
 
-def seen_image(processor, pixel_values: torch.Tensor) -> Image.Image:
+def seen_image(processor: TGDIProcessor, pixel_values: torch.Tensor) -> Image.Image:
     r"""
     Recovers an image after resizing and cropping, so that patch positions match the model's.
 

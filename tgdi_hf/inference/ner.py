@@ -36,8 +36,8 @@ def token_classifier(name_or_path: str, **options: Any) -> Callable:
     if tokenizer is None or not tokenizer.is_fast:
         raise ValueError(
             f"The tokenizer of {name_or_path}, {type(tokenizer).__name__}, has no character offsets, so entities "
-            "cannot be located in the text. Use a token-classification model with a fast tokenizer (tokenizer.json), such as "
-            "one based on BERT, RoBERTa or DeBERTa."
+            "cannot be located in the text. Use a token-classification model with a fast tokenizer (tokenizer.json), "
+            "such as one based on BERT, RoBERTa or DeBERTa."
         )
     positions = getattr(config, "max_position_embeddings", None)
     if positions and config.model_type in _OFFSET_POSITIONS:
