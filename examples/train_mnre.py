@@ -22,8 +22,8 @@ from tgdi_hf import (
     undecoded,
 )
 from tgdi_hf.data.entity_order import with_both_orders
+from tgdi_hf.preparation.vision_features import compute_model_features
 from tgdi_hf.training.fine_tuning import (
-    features_for,
     last_checkpoint,
     optimizer_for,
     training_arguments,
@@ -91,7 +91,9 @@ def main() -> None:
     # 6. The vision encoder is frozen: what it makes of an image can be computed once, and kept.
     features = None
     if args.vision_features is not None:
-        features = features_for(model, processor, dataset, args.vision_features, args.features_dtype, arguments.device)
+        features = compute_model_features(
+            model, processor, dataset, args.vision_features, args.features_dtype, arguments.device
+        )
 
     # 7. Training. Images are decoded in the dataloader's workers, each distinct one of a batch once.
     rate = args.fusion_learning_rate

@@ -257,7 +257,7 @@ class TGDIProcessor(PortableProcessor):
                 What to call each post in messages (a line of a file, an id); "row 0", "row 1", … by default.
             vision_features (*optional*):
                 Gives what a frozen vision encoder makes of an image, or of a box on it, so that none is opened; for
-                example `tgdi_hf.preparation.vision_features.VisionFeatures`.
+                example `tgdi_hf.preparation.vision_feature_store.VisionFeatures`.
             known_pixels (*optional*):
                 Filled with what the image processor makes of each image and box, and read before one is opened: so
                 a batch that was refused for one post can be tried without it, and nothing is decoded again. For

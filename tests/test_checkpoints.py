@@ -11,8 +11,9 @@ from tgdi_hf import TGDIForRelationExtraction, TGDIProcessor
 from tgdi_hf.checkpoints import check_checkpoint, hub_access
 from tgdi_hf.cli.main import app
 from tgdi_hf.evaluation.scoring import load_for_evaluation
-from tgdi_hf.preparation.model_revision import model_revision
-from tgdi_hf.training.fine_tuning import build_model, claim, fine_tune, keep_features
+from tgdi_hf.preparation.checkpoint_identity import resolve_checkpoint
+from tgdi_hf.preparation.vision_features import compute_encoder_features
+from tgdi_hf.training.fine_tuning import build_model, claim, fine_tune
 
 from .hub.hub_server import Hub
 from .hub.test_upload import run as run_with_hub
@@ -156,7 +157,7 @@ def test_a_folder_has_no_revision(encoders, corpus, tmp_path):
         with pytest.raises(ValueError, match="The revision 'v1' applies to the Hub, but .* is a folder"):
             fine_tune(corpus, tmp_path / "run", *encoders, **options)
     with pytest.raises(ValueError, match="is a folder"):
-        keep_features(encoders[1], corpus, tmp_path / "features", revision="v1")
+        compute_encoder_features(encoders[1], corpus, tmp_path / "features", revision="v1")
     assert hub_access(encoders[0], cache_dir="c", token=False) == ({"cache_dir": "c", "token": False}, None)
     assert build_model(NAMES, *encoders)[0].config.text_revision is None
     with pytest.raises(ValueError, match=r"pass `text_kwargs=\{'revision': 'v1'\}`"):
@@ -165,7 +166,7 @@ def test_a_folder_has_no_revision(encoders, corpus, tmp_path):
 
 def test_features_are_those_of_the_revision(asked, corpus, tmp_path):
     rows = {"train": corpus["train"].select(range(4))}
-    keep_features(VISION, rows, tmp_path / "features", revision="v2", token="t", cache_dir="c")
+    compute_encoder_features(VISION, rows, tmp_path / "features", revision="v2", token="t", cache_dir="c")
     assert {loader for loader, *_ in asked} == {"AutoConfig", "AutoModel", "AutoImageProcessor"}
     assert all(hub == {"revision": "v2", "token": "t", "cache_dir": "c"} for *_, hub in asked)
 
@@ -244,7 +245,7 @@ def test_a_folder_has_no_revisions(checkpoint, corpus):
         lambda: hub_access(checkpoint, "v1"),
         lambda: check_checkpoint(str(checkpoint), "v1"),
         lambda: load_for_evaluation(checkpoint, corpus["test"], revision="v1"),
-        lambda: model_revision(str(checkpoint), "v1"),
+        lambda: resolve_checkpoint(str(checkpoint), "v1"),
     ):
         with pytest.raises(ValueError, match=message):
             refused()

@@ -132,7 +132,7 @@ def test_the_code_is_that_of_the_entries_and_what_they_import(tmp_path):
     write_code(tmp_path)
     written = {path.name for path in tmp_path.iterdir()}
     assert {f"{name}.py" for name in ENTRIES} < written
-    assert not {"__init__.py", "image_captioner.py", "object_grounder.py", "model_revision.py"} & written
+    assert not {"__init__.py", "image_captioner.py", "object_grounder.py", "model_loading.py"} & written
     imported = set()
     for path in tmp_path.iterdir():
         text = path.read_text()

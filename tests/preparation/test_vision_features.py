@@ -12,8 +12,10 @@ from transformers import set_seed
 
 from tgdi_hf import TGDICollator, undecoded
 from tgdi_hf.demo.demo import tiny_tgdi
-from tgdi_hf.preparation.vision_features import VisionFeatures, box_key, fingerprint_of
-from tgdi_hf.training.fine_tuning import features_for, fine_tune, make_trainer, training_arguments
+from tgdi_hf.preparation.vision_feature_store import VisionFeatures, VisionFeatureWriter, box_key
+from tgdi_hf.preparation.vision_features import compute_model_features
+from tgdi_hf.preparation.vision_fingerprint import fingerprint_of
+from tgdi_hf.training.fine_tuning import fine_tune, make_trainer, training_arguments
 
 TEXT = {"text": "Ann meets Bob", "head": [0, 3], "tail": [10, 13]}
 
@@ -42,7 +44,7 @@ def images(tmp_path):
 
 
 def compute(model, processor, dataset, folder, dtype="float32"):
-    return features_for(model, processor, dataset, folder, dtype)
+    return compute_model_features(model, processor, dataset, folder, dtype)
 
 
 def differences(model, processor, dataset, features):
@@ -119,14 +121,12 @@ def test_features_are_computed_once_and_added_to(frozen, processor, images, tmp_
 
 
 def test_what_a_kill_left_unfinished_is_no_feature(frozen, processor, images, tmp_path, monkeypatch):
-    import tgdi_hf.preparation.vision_features as module
-
     def killed(self, keys, features):
         self.rows[self.used] = 7.0
         raise KeyboardInterrupt
 
     with monkeypatch.context() as context:
-        context.setattr(module._Store, "put", killed)
+        context.setattr(VisionFeatureWriter, "write", killed)
         with pytest.raises(KeyboardInterrupt):
             compute(frozen, processor, images, tmp_path / "kept")
     assert len(VisionFeatures(tmp_path / "kept")) == 0
@@ -179,9 +179,9 @@ def test_what_can_not_be_right_is_refused(model, processor, images, tmp_path, ca
     with pytest.raises(FileNotFoundError, match="no vision features"):
         VisionFeatures(tmp_path / "nothing")
     features = compute(model, processor, images, tmp_path / "kept")
-    with pytest.raises(ValueError, match="kept as float32, not as float16"):
+    with pytest.raises(ValueError, match="stored as float32, not as float16"):
         compute(model, processor, images, tmp_path / "kept", "float16")
-    with pytest.raises(ValueError, match=r"row 0 of the batch, image is given as a PngImageFile.*undecoded"):
+    with pytest.raises(ValueError, match=r"row 0 of the batch, image is a PngImageFile.*undecoded"):
         TGDICollator(processor, vision_features=features)([images["train"][0]])
     file = io.BytesIO()
     Image.new("RGB", (9, 9)).save(file, "PNG")

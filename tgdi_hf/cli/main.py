@@ -631,7 +631,7 @@ def prepare(
     from ..preparation.object_grounder import ObjectGrounder
     from ..preparation.prepare import prepare as prepare_posts
     from ..preparation.prepare import process_state
-    from ..training.fine_tuning import keep_features
+    from ..preparation.vision_features import compute_encoder_features
 
     for option, model, revision in (
         ("captioner", captioner, captioner_revision),
@@ -677,7 +677,7 @@ def prepare(
     advice = f"tgdi train {output} RUN"
     if vision_model is not None:
         features = output / "vision_features"
-        keep_features(vision_model, done.dataset, features, features_dtype, revision=vision_revision, **hub)
+        compute_encoder_features(vision_model, done.dataset, features, features_dtype, revision=vision_revision, **hub)
         advice += f" --vision-model {vision_model} --vision-features {features}"
         advice += f" --vision-revision {vision_revision}" if vision_revision else ""
     typer.echo(f"prepared posts in {output}; train on them with: {advice}")

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 from transformers import AutoModelForImageTextToText
 
-from .model_revision import load_with_processor
+from .model_loading import load_with_processor
 
 DEFAULT_CAPTIONER = "Salesforce/blip2-opt-2.7b"
 # What a model needs to be told where the user says nothing. BLIP and BLIP-2 caption without any prompt.

@@ -8,7 +8,7 @@ from PIL import Image
 from transformers import AutoModelForZeroShotObjectDetection
 
 from ..processing.query_phrases import distinct
-from .model_revision import load_with_processor
+from .model_loading import load_with_processor
 
 DEFAULT_GROUNDER = "IDEA-Research/grounding-dino-tiny"
 # Detectors whose phrases are the parts of one text between full stops; the others score phrases one by one.

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from datasets import Dataset, DatasetDict
-from transformers import AutoImageProcessor, PreTrainedModel, Trainer, TrainingArguments, set_seed
+from transformers import PreTrainedModel, Trainer, TrainingArguments, set_seed
 from transformers.utils import logging
 
 from ..checkpoints import HUB_OPTIONS, hub_access
@@ -21,8 +21,8 @@ from ..data.perturbed import PerturbedDataset
 from ..evaluation.metric import make_compute_metrics
 from ..modeling.modeling_tgdi import TGDIForRelationExtraction
 from ..modeling.negative_label import AUTO, MULTI_LABEL, NEGATIVE, find_negative, negative_of
-from ..modeling.pretrained_towers import as_vision_tower, load_tower
-from ..preparation.vision_features import VisionFeatures, compute_vision_features
+from ..preparation.vision_feature_store import VisionFeatures
+from ..preparation.vision_features import compute_model_features
 from ..processing.processing_tgdi import TGDIProcessor
 from .trainer_setup import EXTRA_LOSSES, check_best_metric, checked_model_init, cuts_batches, relation_names
 
@@ -351,56 +351,6 @@ def build_model(
     return model, processor
 
 
-def features_for(
-    model: TGDIForRelationExtraction,
-    processor: TGDIProcessor,
-    dataset: Mapping[str, Dataset],
-    folder: str | Path,
-    dtype: str = "float16",
-    device: torch.device | str = "cpu",
-) -> VisionFeatures:
-    """`compute_vision_features` for a model, whose vision encoder goes to `device` first, and its processor."""
-    return compute_vision_features(
-        model.base_model.vision_tower.to(device),
-        processor.image_processor,
-        dataset,
-        folder,
-        prompt_grid=model.config.prompt_grid,
-        num_objects=processor.num_objects,
-        dtype=dtype,
-        max_image_pixels=processor.max_image_pixels,
-    )
-
-
-def keep_features(
-    vision_model: str,
-    dataset: Mapping[str, Dataset],
-    folder: str | Path,
-    dtype: str = "float16",
-    *,
-    revision: str | None = None,
-    token: str | bool | None = None,
-    cache_dir: str | Path | None = None,
-    local_files_only: bool = False,
-) -> VisionFeatures:
-    r"""
-    `compute_vision_features` for a pretrained vision encoder of which no TGDI model has been made yet.
-
-    Args:
-        vision_model: Name on the Hub, or a folder.
-        dataset, folder, dtype: See `compute_vision_features`.
-        revision, token, cache_dir, local_files_only: See `hub_access`.
-    """
-    hub, _ = hub_access(vision_model, revision, token, cache_dir, local_files_only)
-    tower = load_tower(vision_model, "vision", dtype=torch.float32, **hub)
-    tower = as_vision_tower(tower).requires_grad_(False).eval()
-    tower.to(torch.accelerator.current_accelerator(check_available=True) or "cpu")
-    image_processor = AutoImageProcessor.from_pretrained(
-        vision_model, backend="pil", **{"trust_remote_code": False, **hub}
-    )
-    return compute_vision_features(tower, image_processor, dataset, folder, dtype=dtype)
-
-
 def last_checkpoint(folder: str | Path) -> str | None:
     r"""
     The newest complete checkpoint that `Trainer` left in a folder, or `None`.
@@ -549,7 +499,7 @@ def fine_tune(
     training = training_arguments(output_dir, seed=seed, **arguments)
     features = None
     if vision_features is not None:
-        features = features_for(model, processor, dataset, vision_features, features_dtype, training.device)
+        features = compute_model_features(model, processor, dataset, vision_features, features_dtype, training.device)
     trainer = make_trainer(model, processor, dataset, training, fusion_learning_rate, features, control, share)
     checkpoint = last_checkpoint(output_dir) if resume else None
     train_metrics = trainer.train(resume_from_checkpoint=checkpoint).metrics
