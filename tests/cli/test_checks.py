@@ -104,7 +104,7 @@ def test_a_revision_is_pushed(tmp_path, monkeypatch):
     [
         (("predict", "model", "posts.jsonl", "out.xlsx"), "out.xlsx: expected a name that ends in .jsonl, .csv"),
         (("triples", "model", "posts.jsonl", "out.txt"), ".csv, .parquet or .nt"),
-        (("explain", "model", "why.txt", *ENTITIES), "why.txt: expected a name that ends in .png, .svg or .pdf"),
+        (("explain", "model", "why.txt", *ENTITIES), "why.txt: expected a file name ending in .png, .svg or .pdf"),
         (("predict", "model", "bad.jsonl.gz", "-"), "bad.jsonl.gz is damaged, or was not compressed with gzip"),
         (("predict", "model", "bad.json", "-"), "bad.json is an object that has the posts under 'posts'"),
         (("triples", "model", "bad.json", "out.csv"), "bad.json is an object that has the posts under 'posts'"),
@@ -121,9 +121,9 @@ def test_files_are_checked_before_a_model_is_loaded(no_model, monkeypatch, capsy
 def test_no_posts_are_said_to_be_none(checkpoint, tmp_path, monkeypatch, command, output):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "empty.jsonl").write_text("")
-    for posts, where in (("-", "the standard input"), ("empty.jsonl", "empty.jsonl")):
+    for posts, where in (("-", "standard input"), ("empty.jsonl", "empty.jsonl")):
         result = CliRunner().invoke(app, [command, str(checkpoint), posts, output], input="")
-        assert result.exit_code == 0 and f"There are no posts in {where}." in result.stderr
+        assert result.exit_code == 0 and f"No posts found in {where}." in result.stderr
         assert output != "-" or result.stdout == ""
 
 

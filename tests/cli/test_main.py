@@ -12,7 +12,8 @@ from transformers import BertModel, ViTModel
 from typer.testing import CliRunner
 
 from tgdi_hf import TGDIForRelationExtraction, __version__
-from tgdi_hf.cli.main import _expect_input, app, main
+from tgdi_hf.cli.arguments import check_posts_argument
+from tgdi_hf.cli.main import app, main
 from tgdi_hf.demo.tiny import tiny_image_processor, tiny_text_config, tiny_tokenizer, tiny_vision_config
 from tgdi_hf.inference.bulk_prediction import predict_file, print_predictions
 
@@ -134,13 +135,13 @@ def test_input_that_can_not_be_right_is_a_message_and_leaves_no_half_file(checkp
     with pytest.raises(ValueError, match="line 4"):
         main()
     printed = run(*command[1:-1])
-    assert "3 posts in" in printed and "1 of 4 posts can't be used" in printed
+    assert "Wrote 3 posts to" in printed and "1 of 4 posts are invalid" in printed
     assert len(output.read_text().splitlines()) == 3
     assert json.loads((tmp_path / "relations.jsonl.errors.jsonl").read_text())["field"] == "tail"
     assert not [*tmp_path.glob("*.part")]
     posts.write_text("{}\n{}")
     result = CliRunner().invoke(app, command[1:-1])
-    assert result.exit_code == 1 and "2 of 2 posts can't be used" in result.output
+    assert result.exit_code == 1 and "2 of 2 posts are invalid" in result.output
 
 
 @pytest.mark.parametrize(("option", "message"), [
@@ -180,8 +181,8 @@ def test_triples_from_the_command_line(checkpoint, tmp_path):
     post = {"id": 3, "text": "Ann meets Bob in Rome", "entities": ["Ann", "Bob", "Rome"]}
     (tmp_path / "posts.jsonl").write_text(json.dumps(post) + "\n{\n")
     output = run("triples", checkpoint, tmp_path / "posts.jsonl", tmp_path / "triples.csv", "--pairs", "-50")
-    assert "left out: " in output and "line 2: expected a JSON object" in output
-    assert "3 triples in" in output
+    assert "skipped: " in output and "line 2: expected a JSON object" in output
+    assert "Wrote 3 triples to" in output
     assert len((tmp_path / "triples.csv").read_text().splitlines()) == 4
 
 
@@ -197,7 +198,7 @@ def test_the_version_and_help_that_are_typed_first():
     assert "predict" in run("help") and "tgdi prepare" in run("help", "prepare")
     assert run("help", "predict").split() == run("predict", "--help").split()
     wrong = invoke("help", "predikt")
-    assert wrong.exit_code == 2 and "There is no command 'predikt'" in wrong.output
+    assert wrong.exit_code == 2 and "Unknown command 'predikt'" in wrong.output
 
 
 def test_the_package_is_the_command():
@@ -217,7 +218,7 @@ def test_posts_come_by_the_standard_input(checkpoint, text, arguments):
 def test_what_came_by_the_standard_input_goes_to_files(checkpoint, tmp_path):
     lines = json.dumps(POST) + "\n{\n"
     result = invoke("predict", checkpoint, "-", tmp_path / "out.jsonl", input=lines)
-    assert result.exit_code == 0 and "1 of 2 posts can't be used" in result.output
+    assert result.exit_code == 0 and "1 of 2 posts are invalid" in result.output
     assert "standard input, line 2" in (tmp_path / "out.jsonl.errors.jsonl").read_text()
     result = invoke("triples", checkpoint, "-", tmp_path / "out.csv", input=lines)
     assert result.exit_code == 0 and (tmp_path / "out.csv").read_text().startswith("id,head,relation")
@@ -236,10 +237,10 @@ def test_images_of_the_standard_input_lie_in_the_working_directory(checkpoint, t
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("-", "out.jsonl", "--resume"), "--resume can't be used with POSTS '-'"),
-        (("-", "-", "--resume"), "--resume and --errors can't be used with OUTPUT '-'"),
-        (("-", "-", "--errors", "e.jsonl"), "--resume and --errors can't be used with OUTPUT '-'"),
-        (("nothing.jsonl", "out.jsonl"), "nothing.jsonl: there is no such file or folder"),
+        (("-", "out.jsonl", "--resume"), "--resume cannot be used with POSTS '-'"),
+        (("-", "-", "--resume"), "--resume and --errors cannot be used with OUTPUT '-'"),
+        (("-", "-", "--errors", "e.jsonl"), "--resume and --errors cannot be used with OUTPUT '-'"),
+        (("nothing.jsonl", "out.jsonl"), "nothing.jsonl: no such file or folder"),
     ],
 )
 def test_what_can_not_be_is_refused_before_a_model_is_loaded(tmp_path, monkeypatch, arguments, message):
@@ -252,8 +253,8 @@ def test_what_can_not_be_is_refused_before_a_model_is_loaded(tmp_path, monkeypat
 
 def test_nobody_waits_for_posts_at_a_terminal(monkeypatch):
     monkeypatch.setattr("sys.stdin", SimpleNamespace(isatty=lambda: True))
-    with pytest.raises(typer.BadParameter, match="pass them on the standard input: tgdi predict CHECKPOINT < posts"):
-        _expect_input(Path("-"))
+    with pytest.raises(typer.BadParameter, match="pass posts on standard input: tgdi predict CHECKPOINT < posts"):
+        check_posts_argument(Path("-"))
 
 
 def test_streams_are_not_resumed(pipe, tmp_path):
@@ -310,7 +311,7 @@ def test_the_choice_among_places_from_the_command_line(checkpoint, tmp_path):
     result = CliRunner().invoke(
         app, ["predict", str(checkpoint), str(tmp_path / "posts.jsonl"), str(tmp_path / "a.jsonl")]
     )
-    assert result.exit_code == 1 and "can't be used" in result.output
+    assert result.exit_code == 1 and "1 of 1 posts are invalid" in result.output
     assert "--ambiguous" in (tmp_path / "a.jsonl.errors.jsonl").read_text()
     run("predict", checkpoint, tmp_path / "posts.jsonl", tmp_path / "b.jsonl", "--ambiguous", "first")
     assert json.loads((tmp_path / "b.jsonl").read_text())["head"] == {"text": "Ann", "start": 0, "end": 3}

@@ -1,1 +1,1 @@
-"""The command `tgdi`."""
+"""The command `tgdi`, with one module per command or pair of related commands."""

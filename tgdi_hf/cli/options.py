@@ -1,0 +1,84 @@
+"""Arguments and options that several commands share."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+class RepeatedMention(StrEnum):
+    """Choices for an entity that is given by name and occurs in its text more than once."""
+
+    error = "error"
+    first = "first"
+    all = "all"
+
+
+Checkpoint = Annotated[str, typer.Argument(help="Fine-tuned model: a folder, or a name on the Hub.")]
+Data = Annotated[
+    Path,
+    typer.Argument(
+        help="Folder written by `tgdi prepare`, DatasetDict saved with `save_to_disk`, or folder in MNRE's layout."
+    ),
+]
+Posts = Annotated[
+    Path,
+    typer.Argument(
+        help="File of posts (.jsonl, .json, .csv or .parquet) or folder written by `tgdi prepare`; '-' reads JSON from "
+        "standard input.",
+        allow_dash=True,
+    ),
+]
+Control = Annotated[
+    str | None,
+    typer.Option(
+        help="Perturb the inputs: text-only, no-image, no-caption, shuffled-images, blank-images, noise-images or "
+        "shuffled-captions.",
+        show_default="none",
+    ),
+]
+Share = Annotated[float, typer.Option(min=0.0, max=1.0, help="Share of the rows that --control perturbs.")]
+Objects = Annotated[str, typer.Option(help="'none', or 'published': the crops of the MNRE release, which leak labels.")]
+Strict = Annotated[bool, typer.Option(help="Stop at the first malformed line of the corpus.")]
+PairOrder = Annotated[
+    str,
+    typer.Option(
+        "--pairs", help="How to combine the two orders of an entity pair: auto, independent, mnre, or a log-odds bias."
+    ),
+]
+Ambiguous = Annotated[
+    RepeatedMention,
+    typer.Option(
+        help="What to do if an entity given by name occurs more than once in the text: report an error, take the first "
+        "mention, or take all mentions."
+    ),
+]
+Negative = Annotated[
+    str | None,
+    typer.Option(metavar="LABEL", help="Label for no relation.", show_default="as configured, otherwise None"),
+]
+NoNegative = Annotated[bool, typer.Option("--no-negative", help="Treat every label as a relation.")]
+Threshold = Annotated[
+    float | None,
+    typer.Option(help="Minimum probability of a relation (multi-label models only).", show_default="as configured"),
+]
+Truncation = Annotated[
+    bool,
+    typer.Option(
+        help="Truncate texts that exceed the model's maximum length around their entities; otherwise report an error."
+    ),
+]
+BatchSize = Annotated[int, typer.Option(min=1, help="Posts per batch.")]
+Workers = Annotated[int, typer.Option(min=1, help="Threads that load images.")]
+BF16 = Annotated[bool, typer.Option("--bf16", help="Compute in bfloat16.")]
+FeaturesDtype = Annotated[str, typer.Option(help="Data type of stored vision features: float32, float16 or bfloat16.")]
+Revision = Annotated[
+    str | None, typer.Option(help="Branch, tag or commit of the model on the Hub.", show_default="main")
+]
+CacheDir = Annotated[
+    Path | None, typer.Option(help="Cache folder for downloads from the Hub.", show_default="the Hub's cache")
+]
+LocalFilesOnly = Annotated[
+    bool, typer.Option("--local-files-only", help="Use cached models only; do not connect to the Hub.")
+]

@@ -1,0 +1,25 @@
+"""Loading the pipeline of a checkpoint."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ..processing.pipeline_tgdi import MultimodalRelationExtractionPipeline
+
+
+def load_pipeline(
+    checkpoint: str, bf16: bool, negative: str | None = "auto", revision: str | None = None
+) -> MultimodalRelationExtractionPipeline:
+    """Loads the pipeline of a checkpoint, on the accelerator if one is available."""
+    import torch
+    from transformers import pipeline
+
+    from ..checkpoints import check_checkpoint, explain_hub_errors
+    from ..processing.pipeline_tgdi import TASK
+
+    device = torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
+    dtype = torch.bfloat16 if bf16 else torch.float32
+    check_checkpoint(checkpoint, revision)
+    with explain_hub_errors(checkpoint):
+        return pipeline(TASK, model=checkpoint, revision=revision, dtype=dtype, device=device, negative_label=negative)

@@ -1,0 +1,78 @@
+"""`tgdi push`."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .arguments import negative_label
+from .options import Checkpoint, Negative, NoNegative
+
+
+def push(
+    checkpoint: Checkpoint,
+    repo: Annotated[str, typer.Argument(help="Repository user/name on the Hub; created if it does not exist.")],
+    results: Annotated[list[Path], typer.Option(help="File written by `tgdi evaluate --output`; once per seed.")] = [],  # noqa: B006 - typer copies it
+    seeds: Annotated[list[int], typer.Option("--seed", help="Training seed of each of the results, in order.")] = [],  # noqa: B006 - typer copies it
+    dataset: Annotated[
+        str | None, typer.Option(help="Dataset of the results.", show_default="as recorded in them")
+    ] = None,
+    split: Annotated[str | None, typer.Option(help="Split of the results.", show_default="as recorded in them")] = None,
+    license: Annotated[str | None, typer.Option(help="License of the weights, as an identifier of the Hub.")] = None,
+    language: Annotated[str, typer.Option(help="ISO code of the language.")] = "en",
+    base_models: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--base-model", help="Name of an encoder on the Hub; may be repeated.", show_default="as configured"
+        ),
+    ] = None,
+    notes: Annotated[str | None, typer.Option(help="Paragraph for the model card.")] = None,
+    negative: Negative = None,
+    no_negative: NoNegative = False,
+    handler: Annotated[bool, typer.Option("--handler", help="Add handler.py for Inference Endpoints.")] = False,
+    private: Annotated[bool, typer.Option("--private", help="Create a private repository.")] = False,
+    to: Annotated[Path | None, typer.Option(help="Write the files to this folder; upload nothing.")] = None,
+    revision: Annotated[
+        str | None,
+        typer.Option(
+            help="Branch, tag or commit of CHECKPOINT on the Hub; the upload goes to REPO's main.", show_default="main"
+        ),
+    ] = None,
+) -> None:
+    """Upload a model to the Hub: weights, processor, pipeline, code and model card in one commit.
+
+    Log in with `hf auth login` first.
+
+    Example: tgdi push runs/demo me/tgdi-demo --to upload
+    """
+    from ..checkpoints import check_checkpoint, explain_hub_errors
+    from ..hub.model_card import model_card
+    from ..hub.upload import push_to_hub, save_for_hub
+    from ..modeling.modeling_tgdi import TGDIForRelationExtraction
+    from ..processing.processing_tgdi import TGDIProcessor
+    from ..training.fine_tuning import control_of
+
+    check_checkpoint(checkpoint, revision)
+    with explain_hub_errors(checkpoint):
+        model = TGDIForRelationExtraction.from_pretrained(checkpoint, revision=revision or "main")
+        processor = TGDIProcessor.from_pretrained(checkpoint, revision=revision or "main")
+    model.config.negative_label = model.config.find_negative(negative_label(negative, no_negative))
+    if trained_under := control_of(checkpoint):
+        notes = " ".join([f"Trained under {trained_under}, to be compared with; not for use.", *filter(None, [notes])])
+    card = model_card(
+        model,
+        repo,
+        results=[json.loads(path.read_text(encoding="utf-8")) for path in results],
+        seeds=seeds or None,
+        dataset_name=dataset,
+        split=split,
+        license=license,
+        language=language,
+        base_models=base_models or None,
+        notes=notes,
+    )
+    if to is not None:
+        typer.echo(f"Wrote the files for the Hub to {save_for_hub(to, model, processor, card, handler)}")
+        return
+    typer.echo(push_to_hub(repo, model, processor, card, handler=handler, private=private or None).commit_url)

@@ -1,0 +1,126 @@
+"""`tgdi train`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .arguments import check_share, config_fields, negative_label
+from .messages import print_scores
+from .options import (
+    BF16,
+    CacheDir,
+    Control,
+    Data,
+    FeaturesDtype,
+    LocalFilesOnly,
+    Negative,
+    NoNegative,
+    Objects,
+    Revision,
+    Share,
+    Strict,
+)
+
+
+def train(
+    data: Data,
+    output: Annotated[Path, typer.Argument(help="Folder for checkpoints and the final model.")],
+    text_model: Annotated[str, typer.Option(help="Text encoder of the BERT family.")] = "bert-base-uncased",
+    vision_model: Annotated[str, typer.Option(help="Vision transformer.")] = "openai/clip-vit-base-patch32",
+    text_revision: Revision = None,
+    vision_revision: Revision = None,
+    cache_dir: CacheDir = None,
+    local_files_only: LocalFilesOnly = False,
+    epochs: Annotated[float, typer.Option(min=0.0)] = 6,
+    learning_rate: Annotated[float, typer.Option(min=0.0)] = 3e-5,
+    fusion_learning_rate: Annotated[
+        float | None,
+        typer.Option(help="Learning rate of randomly initialised modules.", show_default="--learning-rate"),
+    ] = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="Rows per device and step.")] = 16,
+    seed: int = 0,
+    caption: Annotated[bool, typer.Option(help="Append captions to the text.")] = True,
+    freeze_vision: Annotated[bool, typer.Option(help="Freeze the vision encoder.")] = True,
+    both_orders: Annotated[
+        bool,
+        typer.Option(
+            "--both-orders",
+            help="Train on both orders of every entity pair, for models that score all pairs of a post.",
+        ),
+    ] = False,
+    symmetric: Annotated[
+        list[str],
+        typer.Option(
+            metavar="RELATION",
+            help="Symmetric relation, with --both-orders; may be repeated. 'none': no relation is symmetric.",
+            show_default="MNRE's",
+        ),
+    ] = [],  # noqa: B006 - typer copies it
+    control: Control = None,
+    share: Share = 1.0,
+    objects: Objects = "none",
+    strict: Strict = True,
+    negative: Negative = None,
+    no_negative: NoNegative = False,
+    vision_features: Annotated[
+        Path | None,
+        typer.Option(help="Compute the features of the frozen vision encoder once and store them in this folder."),
+    ] = None,
+    features_dtype: FeaturesDtype = "float16",
+    bf16: BF16 = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Resume from the last checkpoint in OUTPUT.")] = False,
+    tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Log to TensorBoard.")] = False,
+    set_: Annotated[
+        list[str], typer.Option("--set", metavar="NAME=VALUE", help="Set a field of TGDIConfig; may be repeated.")
+    ] = [],  # noqa: B006 - typer copies it
+) -> None:
+    """Fine-tune on a folder of posts; OUTPUT receives the model with the best validation score.
+
+    For gated or private encoders log in with `hf auth login`, or set HF_TOKEN; never pass a token on the command line.
+
+    Example: tgdi train path/to/mnre runs/mnre --epochs 6 --bf16
+    """
+    from ..data.loading import load_data
+    from ..extras import require
+    from ..training.fine_tuning import fine_tune
+
+    if tensorboard:
+        require("tensorboard", "tensorboard", "--tensorboard")
+    if symmetric and not both_orders:
+        raise typer.BadParameter("--symmetric requires --both-orders.", param_hint="--symmetric")
+    check_share(control, share)
+    chosen = negative_label(negative, no_negative)
+    dataset = load_data(data, objects=objects, strict=strict, negative=chosen)
+    metrics = fine_tune(
+        dataset,
+        output,
+        text_model,
+        vision_model,
+        seed=seed,
+        resume=resume,
+        fusion_learning_rate=fusion_learning_rate,
+        vision_features=vision_features,
+        features_dtype=features_dtype,
+        control=control,
+        share=share,
+        text_revision=text_revision,
+        vision_revision=vision_revision,
+        cache_dir=cache_dir,
+        local_files_only=local_files_only,
+        model_options={
+            "use_caption": caption,
+            "freeze_vision": freeze_vision,
+            "direction_balanced": both_orders,
+            **({} if chosen == "auto" else {"negative_label": chosen}),
+            **({"symmetric_relations": [name for name in symmetric if name != "none"]} if symmetric else {}),
+            **config_fields(set_),
+        },
+        num_train_epochs=epochs,
+        learning_rate=learning_rate,
+        per_device_train_batch_size=batch_size,
+        bf16=bf16,
+        report_to="tensorboard" if tensorboard else "none",
+    )
+    print_scores(metrics, "validation", len(dataset["validation"]))
+    typer.echo(f"Saved the model to {output}")
