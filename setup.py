@@ -6,51 +6,68 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 ROOT = Path(__file__).parent
+REPOSITORY = "https://github.com/tgdi-hf/tgdi_hf"
 
+# Lower bounds are the oldest versions that resolve together and pass the tests (CONTRIBUTING.md, "Dependencies").
 REQUIREMENTS = [
     "transformers>=5.23",  # SubConfigSpec; layers that keep a read-only cache under activation checkpointing
-    "torch>=2.7",  # torch.accelerator; what transformers 5.23 supports
+    "torch>=2.7",  # torch.accelerator; the oldest version that transformers 5.23 supports
     "datasets>=5.0",  # List features; no dataset scripts
-    "accelerate>=1.15",  # what Trainer of transformers 5.23 was checked with
+    "accelerate>=1.15",  # the version that Trainer of transformers 5.23 was tested with
     "evaluate>=0.4.6",  # works with datasets 5
     "huggingface-hub>=2.0",  # strict configuration classes as transformers 5.23 uses them
     "safetensors>=0.8",  # the only format that weights are stored in
-    "filelock>=3.20",  # claims on work that end with the process
+    "filelock>=3.20",  # locks that are released when their process ends
     "numpy>=2.0",
     "pillow>=12.0",  # Image.has_transparency_data; no deprecated modes
     "pyarrow>=21.0",  # Parquet, row by row
-    "jinja2>=3.1",  # the model card, by huggingface_hub
+    "jinja2>=3.1",  # huggingface_hub renders the model card with it
     "tokenizers>=0.23",  # special tokens in running text can be split
     "tqdm>=4.66",
     "typer>=0.20",  # the command line
 ]
 
+AUDIT = ["scikit-learn>=1.6"]  # the search for label leaks
+DEMO = ["gradio>=6.0"]  # the page of `tgdi app`
+PEFT = ["peft>=0.21"]
+RDF = ["rdflib>=7.0"]  # N-Triples
+VIZ = ["matplotlib>=3.9"]  # figures
+
+STYLE = ["ruff==0.17.6"]  # versions differ in how they format
+TYPES = ["mypy>=2.4", "types-regex", "types-tqdm"]
+DOCS = ["furo>=2025.7", "myst-parser>=5.0", "sphinx>=9.0"]
+TEST = [
+    *AUDIT,
+    *DEMO,
+    *PEFT,
+    *RDF,
+    *VIZ,
+    "build>=1.2",
+    "hypothesis>=6.100",
+    "jsonschema>=4.20",
+    "parameterized>=0.9",  # the common tests of transformers
+    "pytest>=9.0",
+    "pytest-cov>=7.0",
+    "pytest-xdist>=3.6",
+    "pyyaml>=6.0",
+]
+
 EXTRAS = {
+    "audit": AUDIT,
+    "demo": DEMO,
+    "peft": PEFT,
+    "ray": ["ray[data]>=2.50", "polars>=1.0"],  # the cluster example; its join needs polars
+    "rdf": RDF,
+    "spacy": ["spacy>=3.8"],  # noun phrases from a dependency parser
     "tensorboard": ["tensorboard>=2.18"],
-    "peft": ["peft>=0.21"],
-    "audit": ["scikit-learn>=1.6"],  # the search for leaks
-    "viz": ["matplotlib>=3.9"],  # figures
-    "rdf": ["rdflib>=7.0"],  # N-Triples
-    "demo": ["gradio>=6.0"],  # the page of `tgdi app`
-    "ray": ["ray[data]>=2.50", "polars>=1.0"],  # the example for a cluster; its join needs polars
-    "spacy": ["spacy>=3.8"],  # noun phrases by a parser
-    "browser": ["gradio>=6.0", "playwright>=1.50"],  # tests of the page; they need Chromium, too
-    "docs": ["furo>=2025.7", "myst-parser>=5.0", "sphinx>=9.0"],
-    "style": ["ruff==0.17.6"],  # another version formats otherwise
-    "test": [
-        "build>=1.2",
-        "gradio>=6.0",
-        "hypothesis>=6.100",
-        "jsonschema>=4.20",
-        "matplotlib>=3.9",
-        "parameterized>=0.9",  # transformers' common tests
-        "peft>=0.21",
-        "pytest>=9.0",
-        "pytest-xdist>=3.6",
-        "pyyaml>=6.0",
-        "rdflib>=7.0",
-        "scikit-learn>=1.6",
-    ],
+    "viz": VIZ,
+    # For development. Each gate of the Makefile installs its own; `dev` is all of them.
+    "browser": [*DEMO, "playwright>=1.50"],  # tests of the page; they also need Chromium
+    "docs": DOCS,
+    "style": STYLE,
+    "test": TEST,
+    "types": TYPES,
+    "dev": [*STYLE, *TYPES, *TEST, *DOCS, "pre-commit>=4.0"],
 }
 
 setup(
@@ -59,20 +76,37 @@ setup(
     description="Text-Guided Dual Interaction for multimodal relation extraction in social media",
     long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
-    license="Apache-2.0",
+    project_urls={
+        "Source": REPOSITORY,
+        "Issues": f"{REPOSITORY}/issues",
+        "Changelog": f"{REPOSITORY}/blob/main/CHANGELOG.md",
+        "Paper": "https://doi.org/10.1007/978-3-032-06109-6_26",
+    },
+    keywords=["relation extraction", "multimodal", "social media", "transformers", "MNRE"],
+    license_expression="Apache-2.0",
     license_files=["LICENSE"],
     python_requires=">=3.11",
-    # `modeling/` and `processing/` hold what travels with a checkpoint to the Hub and so stand apart in the
-    # repository; installed, they are parts of this package and nothing generic lands in site-packages.
+    # `modeling/` and `processing/` hold the files that travel with a checkpoint to the Hub, hence their place at the
+    # root of the repository; in an installation they are subpackages of `tgdi_hf`.
     packages=[*find_packages(include=["tgdi_hf", "tgdi_hf.*"]), "tgdi_hf.modeling", "tgdi_hf.processing"],
-    package_data={"tgdi_hf.hub": ["model_card_template.md"]},
     package_dir={"tgdi_hf.modeling": "modeling", "tgdi_hf.processing": "processing"},
+    package_data={"tgdi_hf": ["py.typed"], "tgdi_hf.hub": ["model_card_template.md"]},
     install_requires=REQUIREMENTS,
     extras_require=EXTRAS,
     entry_points={"console_scripts": ["tgdi = tgdi_hf.cli.main:main"]},
     classifiers=[
+        "Development Status :: 4 - Beta",
+        "Environment :: Console",
+        "Intended Audience :: Developers",
         "Intended Audience :: Science/Research",
         "Programming Language :: Python :: 3",
+        "Programming Language :: Python :: 3 :: Only",
+        "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+        "Programming Language :: Python :: 3.13",
+        "Programming Language :: Python :: 3.14",
         "Topic :: Scientific/Engineering :: Artificial Intelligence",
+        "Topic :: Text Processing :: Linguistic",
+        "Typing :: Typed",
     ],
 )

@@ -1,7 +1,7 @@
-"""TGDI: Text-Guided Dual Interaction for multimodal relation extraction, the Hugging Face way."""
+"""TGDI (Text-Guided Dual Interaction): multimodal relation extraction with Hugging Face libraries."""
 
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .checkout import find_subpackages
 from .registration import register_with_transformers
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-# Loaded when first used.
+# Public name -> module, imported on first access: torch and transformers take seconds to import.
 _LAZY = {
     "ImageCaptioner": "preparation.image_captioner",
     "InvalidPost": "processing.invalid_post",
@@ -61,7 +61,7 @@ find_subpackages()
 register_with_transformers()
 
 
-def __getattr__(name: str):
+def __getattr__(name: str) -> Any:
     if name not in _LAZY:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(import_module(f".{_LAZY[name]}", __name__), name)

@@ -1,4 +1,4 @@
-"""`python -m tgdi_hf` is the command `tgdi`."""
+"""`python -m tgdi_hf` runs the command `tgdi`."""
 
 from .cli.main import main
 

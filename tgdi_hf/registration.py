@@ -1,12 +1,15 @@
-"""Makes the Auto classes and the pipelines of transformers know TGDI, at run time and in saved checkpoints."""
+"""Registration of TGDI with the Auto classes and pipelines of transformers, at run time and in saved checkpoints."""
 
 import importlib.util
 import sys
+from collections.abc import Sequence
 from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec
+from types import ModuleType
 
 
 def register() -> None:
-    """Registers the classes; a second call changes nothing."""
+    """Registers configuration, models, processor and pipeline. Idempotent."""
     from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification, AutoProcessor
     from transformers.pipelines import PIPELINE_REGISTRY
 
@@ -20,15 +23,15 @@ def register() -> None:
     AutoModel.register(TGDIConfig, TGDIModel, exist_ok=True)
     AutoModelForSequenceClassification.register(TGDIConfig, TGDIForRelationExtraction, exist_ok=True)
     AutoProcessor.register(TGDIConfig, TGDIProcessor, exist_ok=True)
-    if TASK not in PIPELINE_REGISTRY.supported_tasks:  # a second registration would warn
+    if TASK not in PIPELINE_REGISTRY.supported_tasks:  # registering a task twice warns
         PIPELINE_REGISTRY.register_pipeline(
             TASK,
             MultimodalRelationExtractionPipeline,
-            # By its Auto class: a custom class could not be named in a checkpoint.
+            # The Auto class: checkpoints cannot name a custom class.
             pt_model=AutoModelForSequenceClassification,
             type="multimodal",
         )
-    # Saved checkpoints carry the code, and name it in `auto_map`, for machines without this package.
+    # Saved checkpoints contain the code and name it in `auto_map`, for machines without this package.
     TGDIConfig.register_for_auto_class()
     TGDIModel.register_for_auto_class("AutoModel")
     TGDIForRelationExtraction.register_for_auto_class("AutoModelForSequenceClassification")
@@ -38,39 +41,41 @@ def register() -> None:
 
 def register_with_transformers() -> None:
     r"""
-    Registers now if transformers is there, and otherwise as soon as it is imported, by whomever.
+    Registers TGDI now if transformers is imported already, and otherwise right after it is imported.
 
-    Importing it, and torch with it, takes seconds, which `tgdi --help` and programs that may need no model should not
-    wait for.
+    Importing transformers, and torch with it, takes seconds, which `tgdi --help` and programs that need no model
+    should not spend.
     """
     if "transformers" in sys.modules:
         register()
     else:
-        sys.meta_path.insert(0, _AfterTransformers())
+        sys.meta_path.insert(0, _RegisterAfterImport())
 
 
-class _AfterTransformers(MetaPathFinder):
-    """Finds transformers where it is, and has `register` called when it has been loaded."""
+class _RegisterAfterImport(MetaPathFinder):
+    """Import hook that calls `register` once transformers has been executed, and removes itself then."""
 
-    def __init__(self):
-        self._asking = False
+    def __init__(self) -> None:
+        self._delegating = False
 
-    def find_spec(self, name, path=None, target=None):
-        if name != "transformers" or self._asking:
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if name != "transformers" or self._delegating:
             return None
-        self._asking = True
+        self._delegating = True  # the search below comes back to this finder
         try:
             spec = importlib.util.find_spec(name)
         finally:
-            self._asking = False
+            self._delegating = False
         if spec is not None and spec.loader is not None:
-            load = spec.loader.exec_module
+            execute = spec.loader.exec_module
 
-            # Not before: whoever only asks whether it is installed gets a spec, too, and loads nothing.
-            def load_and_register(module):
+            # On execution rather than here: callers that only test whether transformers is installed get a spec, too.
+            def execute_and_register(module: ModuleType) -> None:
                 sys.meta_path.remove(self)
-                load(module)
+                execute(module)
                 register()
 
-            spec.loader.exec_module = load_and_register
+            spec.loader.exec_module = execute_and_register  # type: ignore[method-assign]  # the hook on this one loader
         return spec
