@@ -61,5 +61,5 @@ def test_unreadable_files_are_named(tmp_path):
 
 def test_unprepared_posts_are_refused(tmp_path):
     write(tmp_path / "posts.jsonl", [POST])
-    with pytest.raises(ValueError, match="posts.jsonl has posts as they are; .* tgdi prepare"):
+    with pytest.raises(ValueError, match="posts.jsonl has posts that are not prepared; .* tgdi prepare"):
         load_data(tmp_path / "posts.jsonl")

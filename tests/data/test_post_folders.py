@@ -62,7 +62,7 @@ def test_layouts(tmp_path, layout):
 def test_an_imagefolder_is_prepared_and_trained_on(tmp_path, layout):
     for split, file in LAYOUTS[layout].items():
         write(tmp_path / "posts" / file, [{**POST, "file_name": f"{split}.png"}, {**POST, "file_name": "other.png"}])
-    with pytest.raises(ValueError, match="has to be prepared: tgdi prepare .*posts PREPARED"):
+    with pytest.raises(ValueError, match="need prepared posts: tgdi prepare .*posts PREPARED"):
         load_data(tmp_path / "posts")
     table = read_table(tmp_path / "posts", cache_dir=tmp_path / "hf")
     prepare(table, tmp_path / "out", None, None, cache=tmp_path / "cache", image_folder=tmp_path / "posts")
@@ -75,5 +75,5 @@ def test_an_imagefolder_is_prepared_and_trained_on(tmp_path, layout):
 def test_a_split_has_one_file(tmp_path, files):
     for file in ("train" + Path(files[0]).suffix, *files):
         write(tmp_path / file, [POST])
-    with pytest.raises(ValueError, match="several files of the split 'validation': .*Leave one"):
+    with pytest.raises(ValueError, match="several files of the split 'validation': .*Keep one"):
         read_table(tmp_path)

@@ -99,9 +99,9 @@ def test_csv_cells_become_values(tmp_path):
 @pytest.mark.parametrize(
     ("row", "field", "message"),
     [
-        ("a,b,c,d", "post", "line 2 has 1 cells more"),
+        ("a,b,c,d", "post", "line 2: found 4 cells; expected 3, one per column name"),
         (",Ann,Bob", "text", r"expected text \(or words\), head and tail, found text, head, tail"),
-        ("a b,a,", "tail", r"expected head and tail \(or entities\); there is no tail"),
+        ("a b,a,", "tail", r"expected head and tail \(or entities\); tail is missing"),
     ],
 )
 def test_invalid_csv_rows_are_refused(tmp_path, row, field, message):

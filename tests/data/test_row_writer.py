@@ -53,7 +53,7 @@ def test_a_file_without_rows(tmp_path, suffix):
 
 def test_a_part_shorter_than_its_position_is_refused(tmp_path):
     (tmp_path / "a.jsonl.part").write_text("{}\n")
-    with pytest.raises(ValueError, match="has 3 bytes, and had 10"):
+    with pytest.raises(ValueError, match="Cannot resume: .*a.jsonl.part has 3 bytes; expected 10 or more"):
         RowWriter(tmp_path / "a.jsonl", {}, 10)
 
 

@@ -201,7 +201,7 @@ def test_what_was_lost_between_two_runs_is_noticed(pipe, posts, tmp_path):
         with pytest.raises(PulledPlugError):
             predict_file(interrupted(pipe, 20), posts, tmp_path / name, **options)
         lose()
-        with pytest.raises(ValueError, match="can't be gone on with"):
+        with pytest.raises(ValueError, match="Cannot resume: "):
             predict_file(pipe, posts, tmp_path / name, resume=True, **options)
     assert (tmp_path / "out.jsonl").read_text() == "an older file of that name\n"
     with pytest.raises(ValueError, match="errors was"):

@@ -1,27 +1,32 @@
-"""Columns of a dataset read without decoding its images: texts, and spans of head and tail."""
+"""Reads columns of a dataset without decoding its images."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from datasets import Dataset, Features, Image, List
+from datasets import Features, Image, List
 
 from ..processing.entity_mentions import text_and_spans
 
-_FORMATS_OF_TABLES = ("pandas", "arrow", "polars")
+_TABLE_FORMATS = ("pandas", "arrow", "polars")
 
 
-def undecoded(dataset):
-    """
-    Leaves images to the collator, which decodes each distinct image of a batch once, in the dataloader workers.
+def undecoded(dataset: Any) -> Any:
+    r"""
+    Leaves decoding of images to the collator, which decodes each distinct image of a batch once, in the dataloader's
+    workers.
 
     Args:
-        dataset: Of `datasets`, or a dictionary of splits. What declares no features, such as a stream that was mapped,
-            a list or a dataset of torch, has no images that are decoded when they are read, and is returned as it is.
-            A dataset whose rows are tables (`with_format("pandas")`, …) gets rows that are mappings.
+        dataset: A dataset of `datasets`, or a dictionary of splits. One that declares no features, such as a mapped
+            stream, a list or a torch dataset, decodes no images when a row is read, and is returned unchanged. A
+            dataset whose rows are tables (`with_format("pandas")`, …) gets rows that are mappings.
+
+    Returns:
+        The dataset, whose image columns hold paths or bytes.
     """
     if isinstance(dataset, Mapping):
-        return type(dataset)({split: undecoded(rows) for split, rows in dataset.items()})
-    if getattr(dataset, "format", {}).get("type") in _FORMATS_OF_TABLES:
+        splits = {split: undecoded(rows) for split, rows in dataset.items()}
+        return type(dataset)(splits)  # type: ignore[call-arg]  # `Mapping` declares no constructor
+    if getattr(dataset, "format", {}).get("type") in _TABLE_FORMATS:
         dataset = dataset.with_format(None, columns=dataset.format["columns"])
     features = getattr(dataset, "features", None)
     for name, feature in features.items() if isinstance(features, Features) else ():
@@ -32,15 +37,15 @@ def undecoded(dataset):
     return dataset
 
 
-def texts_of(dataset: Dataset) -> list[str]:
-    """The text of every row; nothing else of it is read."""
+def texts_of(dataset: Any) -> list[str]:
+    """The text of every row; words are joined by spaces. No other column is read."""
     columns = [name for name in ("words", "text") if name in dataset.column_names]
     rows = dataset.select_columns(columns)
     return [row["text"] if row.get("words") is None else " ".join(row["words"]) for row in rows]
 
 
-def spans_of(rows: Any) -> Iterator[tuple[tuple[int, int], tuple[int, int]]]:
-    """Head and tail of every row, in characters of its text."""
-    columns = [name for name in ("text", "words", "head", "tail") if name in rows.column_names]
-    # Which place is meant of several is up to the collator, which asks.
-    return (text_and_spans(row, f"row {i}", "first")[1] for i, row in enumerate(rows.select_columns(columns)))
+def spans_of(dataset: Any) -> Iterator[tuple[tuple[int, int], tuple[int, int]]]:
+    """The spans of head and tail of every row, `[start, end)` in characters of its text."""
+    columns = [name for name in ("text", "words", "head", "tail") if name in dataset.column_names]
+    # The collator refuses ambiguous mentions; here any one place will do.
+    return (text_and_spans(row, f"row {i}", "first")[1] for i, row in enumerate(dataset.select_columns(columns)))

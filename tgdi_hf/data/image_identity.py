@@ -1,10 +1,10 @@
-"""The identity of an image: the content of its file."""
+"""Identifies images by content: copies of a file under other names are the same image."""
 
 import hashlib
 from pathlib import Path
 
 
 def digest_of(image: bytes | str | Path) -> str:
-    """Names an image by the content of its file, given as bytes or as a path."""
+    """The first 32 hexadecimal digits of the SHA-256 of an image file, given as bytes or as a path."""
     content = image if isinstance(image, bytes) else Path(image).read_bytes()
     return hashlib.sha256(content).hexdigest()[:32]

@@ -1,4 +1,4 @@
-"""JSON files converted to JSON Lines, the only form of JSON that `datasets` reads row by row, and cached on disk."""
+"""Converts JSON files to JSON Lines, the only form of JSON that `datasets` reads row by row, and caches the result."""
 
 import hashlib
 import json
@@ -8,46 +8,60 @@ from pathlib import Path
 
 from ..processing.post_keys import without_nan
 from .json_rows import Parsed, json_rows
-from .row_reader import opened
+from .row_reader import open_binary
 
-NAN = re.compile(rb"[:,[]\s*NaN\b")
+_NAN = re.compile(rb"[:,[]\s*NaN\b")
 
 
 def as_json_lines(path: Path, folder: Path) -> Path:
+    r"""
+    Converts a file with an array of posts, posts over several lines, or NaN, which `datasets` cannot read, or reads
+    into memory as a whole.
+
+    Args:
+        path: A JSON file in any form that `json_rows` reads, perhaps compressed.
+        folder: Cache of converted files, each named by the path, size and modification time of its source.
+
+    Returns:
+        The converted file; `path` itself if no conversion is needed.
+
+    Raises:
+        ValueError: The file is empty, or a row is not a JSON object; the message names the row.
     """
-    A file of JSON Lines with the posts of one: itself, if that is what it is. `datasets` would read an array at once
-    into memory, knows no NaN, and takes an object that wraps the posts for a post.
-    """
-    with opened(path) as file:
-        first = next(json_rows(file, str(path)), (None, None))[1]
+    with open_binary(path) as file:
+        first = next((row for _, row in json_rows(file, str(path))), None)
     if first is None:
         raise ValueError(f"{path} is empty; expected posts.")
-    if not isinstance(first, Parsed) and not _has_nan(path):
+    if not isinstance(first, Parsed) and not _may_have_nan(path):
         return path
     status = path.stat()
     name = hashlib.sha256(f"{path.resolve()} {status.st_size} {status.st_mtime_ns}".encode()).hexdigest()[:32]
-    made = folder / f"{name}.jsonl"
-    if made.exists():
-        return made
-    folder.mkdir(parents=True, exist_ok=True)
-    part = made.with_name(f"{name}.{os.getpid()}")
-    try:
-        with opened(path) as file, part.open("w", encoding="utf-8", errors="surrogateescape") as lines:
-            for where, row in json_rows(file, str(path)):
-                try:
-                    row = row.value if isinstance(row, Parsed) else json.loads(row)
-                except ValueError as error:
-                    raise ValueError(f"{where} can't be read: {error}") from None
-                if not isinstance(row, dict):
-                    raise ValueError(f"{where}: expected an object with text, head and tail, found {row!r:.80}.")
-                lines.write(json.dumps(without_nan(row), ensure_ascii=False) + "\n")
-        part.replace(made)
-    finally:
-        part.unlink(missing_ok=True)
-    return made
+    converted = folder / f"{name}.jsonl"
+    if not converted.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        # A name per process: several may convert the same file.
+        part = converted.with_name(f"{name}.{os.getpid()}")
+        try:
+            _convert(path, part)
+            part.replace(converted)
+        finally:
+            part.unlink(missing_ok=True)
+    return converted
 
 
-def _has_nan(path: Path) -> bool:
-    """Whether NaN may stand somewhere in JSON Lines."""
-    with opened(path) as file:
-        return any(b"NaN" in line and NAN.search(line) for line in file)
+def _convert(path: Path, target: Path) -> None:
+    with open_binary(path) as file, target.open("w", encoding="utf-8", errors="surrogateescape") as lines:
+        for where, row in json_rows(file, str(path)):
+            try:
+                post = row.value if isinstance(row, Parsed) else json.loads(row)
+            except ValueError as error:
+                raise ValueError(f"{where} can't be read: {error}") from None
+            if not isinstance(post, dict):
+                raise ValueError(f"{where}: expected an object with text, head and tail, found {post!r:.80}.")
+            lines.write(json.dumps(without_nan(post), ensure_ascii=False) + "\n")
+
+
+def _may_have_nan(path: Path) -> bool:
+    """Whether a line contains NaN where JSON has a value; text inside a string may match, too."""
+    with open_binary(path) as file:
+        return any(b"NaN" in line and _NAN.search(line) for line in file)

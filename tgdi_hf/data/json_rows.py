@@ -43,7 +43,7 @@ def json_rows(file: BinaryIO, name: str) -> Iterator[tuple[str, bytes | Parsed]]
         if not head:
             return
         if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-            raise ValueError(f"{name} is in UTF-16; expected UTF-8. Save it in that encoding.")
+            raise ValueError(f"{name} is in UTF-16; expected UTF-8. Save it as UTF-8.")
         head = head.removeprefix(codecs.BOM_UTF8)
     if head.lstrip().startswith(b"[") and not (head.endswith(b"\n") and _is_json(head)):
         yield from _items(_Text(head, file, number), name)

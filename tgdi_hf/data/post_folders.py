@@ -1,7 +1,7 @@
-"""The layouts of folders of posts: which file is which split, and where its images are."""
+"""Layouts of folders of posts: the files of each split, and the folder at which their image paths start."""
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -9,76 +9,86 @@ from typing import Any
 from datasets import Dataset, Value
 
 from ..processing.post_keys import FILE_NAME
-from .row_reader import KINDS, format_of
+from .row_reader import BUILDERS, format_of
+from .table_cells import is_url
 
-# As `datasets` knows them.
+# The names of splits in files and folders, as `datasets` recognises them.
 SPLIT_NAMES = {
     "train": ("train", "training"),
     "validation": ("validation", "valid", "val", "dev"),
     "test": ("test", "testing"),
 }
-METADATA = "metadata"  # of an imagefolder
+METADATA = "metadata"  # name of the file of posts in an imagefolder
 _SHARD = re.compile(r"-\d{5}-of-\d{5}")
 
 
-def split_files(folder: Path, readable: Collection[Path]) -> dict[str, list[Path]]:
+def find_splits(folder: Path) -> dict[str, list[Path]]:
     r"""
+    Finds the files of each split of a folder.
+
     Args:
-        folder: Has `train.*`, and if need be `validation.*` (or `val.*`, `dev.*`) and `test.*`, one file each or shards
-            (`train-00000-of-00002.parquet`), there or in `data/`; or a folder per split with one file or shards; or an
-            imagefolder, `metadata.*` beside the images, with or without a folder per split.
-        readable: All files below it that can be read.
+        folder: Contains `train.*` and optionally `validation.*` (or `val.*`, `dev.*`) and `test.*`, one file each or
+            shards (`train-00000-of-00002.parquet`), directly or in `data/`; or one folder per split with one file or
+            shards; or an imagefolder, `metadata.*` beside the images, with or without one folder per split.
 
     Returns:
-        The files of each split; the posts of an imagefolder without splits are `train`.
+        The files of each split; those of an imagefolder without splits are `train`. Empty if the folder has no posts.
 
     Raises:
-        ValueError: A split has several files that are no shards of one.
+        ValueError: A split has several files that are not shards of one.
     """
-    found: dict[str, list[Path]] = {}
+    nearby = (file for pattern in ("*", "*/*") for file in folder.glob(pattern) if file.is_file())
+    readable = sorted(file for file in nearby if format_of(file) in BUILDERS)
+    splits: dict[str, list[Path]] = {}
     for split, names in SPLIT_NAMES.items():
-        of_split = [
-            path
-            for path in readable
-            if (_stem(path) in names and path.parent in (folder, folder / "data"))
-            or (path.parent.parent == folder and path.parent.name in names)
+        files = [
+            file
+            for file in readable
+            if (_stem(file) in names and file.parent in (folder, folder / "data"))
+            or (file.parent.parent == folder and file.parent.name in names)
         ]
-        metadata = [path for path in of_split if _stem(path) == METADATA]
-        if of_split := metadata or of_split:
-            found[split] = _one_or_shards(of_split, folder, split)
-    if not found and (metadata := [path for path in readable if path.parent == folder and _stem(path) == METADATA]):
-        found["train"] = _one_or_shards(metadata, folder, "train")
-    return found
+        metadata = [file for file in files if _stem(file) == METADATA]
+        if files := metadata or files:
+            splits[split] = _one_or_shards(files, folder, split)
+    metadata = [file for file in readable if file.parent == folder and _stem(file) == METADATA]
+    if metadata and not splits:
+        splits["train"] = _one_or_shards(metadata, folder, "train")
+    return splits
 
 
 def _stem(path: Path) -> str:
+    """The name of a file without suffixes and shard number."""
     return _SHARD.sub("", path.name.partition(".")[0])
 
 
 def _one_or_shards(files: Sequence[Path], folder: Path, split: str) -> list[Path]:
     if len(files) > 1 and not all(_SHARD.search(file.name) for file in files):
         names = ", ".join(str(file.relative_to(folder)) for file in files)
-        raise ValueError(f"{folder} has several files of the split {split!r}: {names}. Leave one.")
+        raise ValueError(f"{folder} has several files of the split {split!r}: {names}. Keep one.")
     return sorted(files)
 
 
-def with_images_below(rows: Dataset, prefix: Path) -> Dataset:
-    """Posts of a file in the subfolder `prefix`, whose relative paths of images start there, with paths that start at
-    the folder above."""
+def with_images_below(rows: Dataset, subfolder: Path) -> Dataset:
+    r"""
+    Makes image paths relative to the folder of the corpus.
+
+    Args:
+        rows: Posts of a file in a subfolder, whose relative image paths start at that subfolder.
+        subfolder: The subfolder, relative to the folder of the corpus.
+
+    Returns:
+        The posts with `subfolder` in front of every image path.
+    """
     columns = [name for name in ("image", FILE_NAME) if isinstance(rows.features.get(name), Value)]
-    if prefix == Path() or not columns:
+    if subfolder == Path() or not columns:
         return rows
-    return rows.map(partial(_below, str(prefix), columns), input_columns=columns, desc=f"images in {prefix}")
+    return rows.map(
+        partial(_prefixed, str(subfolder), columns), input_columns=columns, desc=f"image paths in {subfolder}"
+    )
 
 
-def _below(prefix: str, columns: list[str], *cells: Any) -> dict[str, Any]:
+def _prefixed(subfolder: str, columns: list[str], *cells: Any) -> dict[str, Any]:
     return {
-        name: str(Path(prefix, cell)) if isinstance(cell, str) and cell and "://" not in cell else cell
+        name: str(Path(subfolder, cell)) if isinstance(cell, str) and cell and not is_url(cell) else cell
         for name, cell in zip(columns, cells)
     }
-
-
-def find_splits(folder: Path) -> dict[str, list[Path]]:
-    """The files of each split, see `split_files`; none in a folder that has no posts."""
-    near = (file for pattern in ("*", "*/*") for file in folder.glob(pattern) if file.is_file())
-    return split_files(folder, sorted(file for file in near if format_of(file) in KINDS))

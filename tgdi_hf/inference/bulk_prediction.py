@@ -175,7 +175,7 @@ def _write(
     while part := list(islice(found, chunk)):
         numbered = [{"row": state["rows"] + i, **result} for i, result in enumerate(part)]
         wrong = [row for row in numbered if "error" in row]
-        results.write([_readable(row, results.kind) for row in numbered if "error" not in row])
+        results.write([_readable(row, results.suffix) for row in numbered if "error" not in row])
         if wrong:
             faults.write(wrong)
         rows, bad = state["rows"] + len(part), state["bad"] + len(wrong)
