@@ -23,12 +23,10 @@ from tgdi_hf import (
 )
 from tgdi_hf.data.entity_order import with_both_orders
 from tgdi_hf.preparation.vision_features import compute_model_features
-from tgdi_hf.training.fine_tuning import (
-    last_checkpoint,
-    optimizer_for,
-    training_arguments,
-    with_label_fields,
-)
+from tgdi_hf.training.build import with_label_fields
+from tgdi_hf.training.optimizer import optimizer_for
+from tgdi_hf.training.recipe import training_arguments
+from tgdi_hf.training.run_record import last_checkpoint
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("data", type=Path)

@@ -151,6 +151,12 @@ class TGDIConfig(PreTrainedConfig):
         "text_oriented_attentions",
         "directed_logits",
     ]
+    # Fields with which the model adds terms to the cross-entropy of its logits, or computes it from others.
+    extra_loss_fields: ClassVar[tuple[str, ...]] = (
+        "matching_loss_weight",
+        "branch_consistency_weight",
+        "inverse_labels",
+    )
 
     # Writes the code of model, processor and pipeline into a folder. The installed package sets it; remote code needs
     # none, since transformers copies its files, and in a checkpoint each of them leads to all others.

@@ -10,10 +10,12 @@ from typer.testing import CliRunner
 from tgdi_hf import TGDIForRelationExtraction, TGDIProcessor
 from tgdi_hf.checkpoints import check_checkpoint, hub_access
 from tgdi_hf.cli.main import app
-from tgdi_hf.evaluation.scoring import load_for_evaluation
+from tgdi_hf.evaluation.checkpoint_loading import load_for_evaluation
 from tgdi_hf.preparation.checkpoint_identity import resolve_checkpoint
 from tgdi_hf.preparation.vision_features import compute_encoder_features
-from tgdi_hf.training.fine_tuning import build_model, claim, fine_tune
+from tgdi_hf.training.build import build_model
+from tgdi_hf.training.fine_tuning import fine_tune
+from tgdi_hf.training.run_record import claim
 
 from .hub.hub_server import Hub
 from .hub.test_upload import run as run_with_hub
@@ -51,7 +53,7 @@ def later(encoders, tmp_path):
 
 LOAD = """
 import json, sys
-from tgdi_hf.training.fine_tuning import build_model
+from tgdi_hf.training.build import build_model
 
 def show(model, processor):
     state = model.state_dict()

@@ -14,7 +14,8 @@ from tgdi_hf.data.labels import with_class_labels
 from tgdi_hf.demo.demo import tiny_tgdi
 from tgdi_hf.hub.model_card import model_card
 from tgdi_hf.inference.triples import extract_triples
-from tgdi_hf.training.fine_tuning import make_trainer, training_arguments
+from tgdi_hf.training.recipe import training_arguments
+from tgdi_hf.training.trainer import make_trainer
 
 QUIET = dict(dataloader_num_workers=0, disable_tqdm=True)
 MULTI_LABEL = "multi_label_classification"
@@ -111,7 +112,7 @@ def test_a_checkpoint_is_scored_and_reported(trainer, sets, tmp_path):
     scores = evaluate(checkpoint, sets["validation"], **QUIET)
     assert scores["eval_f1"] == pytest.approx(trainer.evaluate(sets["validation"])["eval_f1"])
     assert "eval_f1 any" in scores
-    with pytest.raises(ValueError, match="may give a row several labels"):
+    with pytest.raises(ValueError, match="is multi-label; the report requires rows with one label"):
         evaluation_report(checkpoint, sets["validation"], **QUIET)
     run = CliRunner().invoke(app, ["evaluate", str(checkpoint), str(tmp_path / "data")])
     assert run.exit_code == 0 and "f1 " in run.output

@@ -13,7 +13,9 @@ from tgdi_hf.demo.demo import tiny_tgdi
 from tgdi_hf.evaluation.audit import audit
 from tgdi_hf.hub.model_card import model_card
 from tgdi_hf.inference.triples import extract_triples
-from tgdi_hf.training.fine_tuning import build_model, make_trainer, training_arguments
+from tgdi_hf.training.build import build_model
+from tgdi_hf.training.recipe import training_arguments
+from tgdi_hf.training.trainer import make_trainer
 
 POSTS = [{"text": "Ann meets Bob", "head": "Ann", "tail": "Bob"}, {"text": "a b c", "entities": ["a", "b", "c"]}]
 QUIET = dict(dataloader_num_workers=0, disable_tqdm=True)

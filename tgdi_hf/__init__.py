@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from .data.mnre_schema import RELATIONS
     from .demo.synthetic import make_corpus
     from .evaluation.metric import MNREMetric, compute_metrics, make_compute_metrics
-    from .evaluation.scoring import evaluate, evaluation_report
+    from .evaluation.report import evaluation_report
+    from .evaluation.scoring import evaluate
     from .hub.upload import push_to_hub, save_for_hub
     from .inference.prediction import predict
     from .modeling.configuration_tgdi import TGDIConfig
@@ -43,7 +44,7 @@ _LAZY = {
     "TGDIProcessor": "processing.processing_tgdi",
     "compute_metrics": "evaluation.metric",
     "evaluate": "evaluation.scoring",
-    "evaluation_report": "evaluation.scoring",
+    "evaluation_report": "evaluation.report",
     "fine_tune": "training.fine_tuning",
     "load_mnre": "data.mnre",
     "make_compute_metrics": "evaluation.metric",

@@ -29,7 +29,7 @@ from tgdi_hf import TGDICollator, make_corpus
 from tgdi_hf.data.dataset_columns import undecoded
 from tgdi_hf.data.image_identity import digest_of
 from tgdi_hf.demo.demo import TEXT_ONLY, fit, tiny_tgdi
-from tgdi_hf.evaluation.bootstrap import row_counts, scores_of
+from tgdi_hf.evaluation.score_counts import micro_scores, row_counts
 
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 MODELS = {
@@ -108,7 +108,7 @@ def run(name: str, seed: int, share: float, epochs: float, rows: dict[str, int] 
         answers, gates = answers_of(trainer.model, trainer.processing_class, test)
         counts = row_counts(answers, labels, NEGATIVE)
         groups = {"f1": np.ones_like(needs), "f1_needs": needs, "f1_needs_not": ~needs}
-        scores = {group: float(scores_of(counts[mask].sum(axis=0))[3]) for group, mask in groups.items()}
+        scores = {group: float(micro_scores(counts[mask].sum(axis=0))[3]) for group, mask in groups.items()}
         relevant = np.array(test["relevance"][:]) == 1
         if gates is not None and not relevant[~needs].all() and relevant[~needs].any():
             scores |= {

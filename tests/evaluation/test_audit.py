@@ -18,7 +18,10 @@ from typer.testing import CliRunner
 from tgdi_hf import load_mnre, make_corpus
 from tgdi_hf.cli.main import app
 from tgdi_hf.data.mnre_crops import listed_crops
-from tgdi_hf.evaluation.audit import _area, as_markdown, audit, features_of
+from tgdi_hf.evaluation.audit import audit
+from tgdi_hf.evaluation.audit_classifier import area_under_roc
+from tgdi_hf.evaluation.audit_features import features_of
+from tgdi_hf.evaluation.audit_tables import audit_as_markdown
 
 from ..data.mnre_folder import post, write_split
 
@@ -59,17 +62,17 @@ def test_leaks_are_found(leak, feature):
     assert target["features"][0]["feature"] in (feature, "greatest area of an object", "least area of an object")
     assert target["accuracy"] > target["majority"] + 0.1
     assert target["gain"]["low"] < target["gain"]["value"] < target["gain"]["high"]
-    assert f"| {feature} | " in as_markdown(found)
+    assert f"| {feature} | " in audit_as_markdown(found)
 
 
 def test_the_area_is_that_of_the_roc_curve():
     generator = np.random.default_rng(0)
     target = generator.integers(0, 2, 300)
     scores = np.round(target + generator.normal(size=300))  # with ties
-    found = _area(scores, target, np.arange(300) // 3, seed=0)
+    found = area_under_roc(scores, target, np.arange(300) // 3, seed=0)
     assert found["value"] == pytest.approx(roc_auc_score(target, scores))
     assert found["low"] < found["value"] < found["high"]
-    assert _area(np.zeros(300), target, np.arange(300), seed=0) == {"value": 0.5, "low": 0.5, "high": 0.5}
+    assert area_under_roc(np.zeros(300), target, np.arange(300), seed=0) == {"value": 0.5, "low": 0.5, "high": 0.5}
 
 
 def test_a_hint_that_changes_no_answer_is_found():
@@ -205,7 +208,7 @@ def test_what_can_not_be_audited():
         audit({"train": rows})
     page = {"bytes": b"<!doctype html>", "path": "a.jpg"}
     rows = rows_of(2, nothing).add_column("image", [None, page]).cast_column("image", datasets.Image())
-    with pytest.raises(ValueError, match="row 1: a.jpg is no image"):
+    with pytest.raises(ValueError, match="row 1: a.jpg is not an image"):
         features_of(rows)
 
 

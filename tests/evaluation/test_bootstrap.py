@@ -2,17 +2,11 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from tgdi_hf.evaluation.bootstrap import (
-    bootstrap,
-    calibration,
-    interval,
-    mcnemar,
-    paired_difference,
-    row_counts,
-    scores_of,
-    summed_by,
-)
-from tgdi_hf.evaluation.metric import relation_scores
+from tgdi_hf.evaluation.bootstrap import bootstrap, percentile_interval
+from tgdi_hf.evaluation.calibration import calibration
+from tgdi_hf.evaluation.comparison import mcnemar, paired_difference
+from tgdi_hf.evaluation.relation_scores import relation_scores
+from tgdi_hf.evaluation.score_counts import micro_scores, row_counts, sum_by_group
 
 
 @pytest.fixture
@@ -26,10 +20,10 @@ def answers():
 
 def test_scores_are_those_of_the_metric(answers):
     labels, predictions, _ = answers
-    found = scores_of(row_counts(predictions, labels, 0).sum(0))
+    found = micro_scores(row_counts(predictions, labels, 0).sum(0))
     expected = relation_scores(predictions, labels, ["None", "a", "b", "c"])
     assert found.tolist() == pytest.approx([expected[name] for name in ("accuracy", "precision", "recall", "f1")])
-    assert scores_of(np.zeros(5)).tolist() == [0, 0, 0, 0]
+    assert micro_scores(np.zeros(5)).tolist() == [0, 0, 0, 0]
 
 
 def test_the_bootstrap_spreads_as_theory_says(answers):
@@ -39,8 +33,8 @@ def test_the_bootstrap_spreads_as_theory_says(answers):
     accuracy = (predictions == labels).mean()
     assert samples[:, 0].mean() == pytest.approx(accuracy, abs=0.003)
     assert samples[:, 0].std() == pytest.approx(np.sqrt(accuracy * (1 - accuracy) / 300), rel=0.08)
-    low, high = interval(samples[:, 3])
-    assert low < scores_of(counts.sum(0))[3] < high
+    low, high = percentile_interval(samples[:, 3])
+    assert low < micro_scores(counts.sum(0))[3] < high
     assert np.array_equal(samples, bootstrap(counts, rounds=2000, seed=1))
     assert not np.array_equal(samples, bootstrap(counts, rounds=2000, seed=2))
 
@@ -48,13 +42,13 @@ def test_the_bootstrap_spreads_as_theory_says(answers):
 def test_rows_of_one_post_are_drawn_together(answers):
     counts = row_counts(answers[1], answers[0], 0)
     posts = [f"post {i % 100}" for i in range(300)]
-    summed = summed_by(counts, posts)
+    summed = sum_by_group(counts, posts)
     assert summed.shape == (100, 5) and (summed[:, 0] == 3).all()
     place = sorted(set(posts)).index("post 7")
     assert summed[place].tolist() == (counts[7] + counts[107] + counts[207]).tolist()
-    assert summed_by(counts, None) is counts
+    assert sum_by_group(counts, None) is counts
     # Three copies of a row are one sample: the spread of a third of the rows.
-    copies = bootstrap(summed_by(np.concatenate([counts[:100]] * 3), np.tile(np.arange(100), 3)), rounds=1000)
+    copies = bootstrap(sum_by_group(np.concatenate([counts[:100]] * 3), np.tile(np.arange(100), 3)), rounds=1000)
     assert copies[:, 0].std() == pytest.approx(bootstrap(counts[:100], rounds=1000)[:, 0].std(), rel=1e-9)
 
 
@@ -69,7 +63,7 @@ def test_a_better_model_is_seen_to_be_better(answers):
     labels, worse, better = answers
     one, two = row_counts(worse, labels, 0), row_counts(better, labels, 0)
     found = paired_difference(one, two)
-    assert found["difference"] == pytest.approx(scores_of(two.sum(0))[3] - scores_of(one.sum(0))[3])
+    assert found["difference"] == pytest.approx(micro_scores(two.sum(0))[3] - micro_scores(one.sum(0))[3])
     assert 0 < found["interval"][0] < found["difference"] < found["interval"][1]
     assert found["p"] == pytest.approx(2 / 1001)  # never: what was measured is a sample, too
     assert paired_difference(two, one)["difference"] == pytest.approx(-found["difference"])
@@ -88,7 +82,7 @@ def test_mcnemar_is_the_binomial_test(answers):
 
 def test_calibration_by_hand():
     # Two of three right at 0.9, none of one at 0.5: gaps 0.9 - 2/3 and 0.5.
-    found = calibration(np.array([0.9, 0.9, 0.9, 0.5]), np.array([True, True, False, False]), bins=10)
+    found = calibration(np.array([0.9, 0.9, 0.9, 0.5]), np.array([True, True, False, False]), num_bins=10)
     assert found["ece"] == pytest.approx((3 * (0.9 - 2 / 3) + 0.5) / 4)
     assert [one["rows"] for one in found["bins"]] == [1, 3]
     assert calibration(np.array([1.0]), np.array([True]))["ece"] == 0

@@ -12,7 +12,8 @@ from sklearn.metrics import accuracy_score, precision_recall_fscore_support
 from transformers import EvalPrediction
 
 from tgdi_hf import RELATIONS, MNREMetric, compute_metrics, make_compute_metrics
-from tgdi_hf.evaluation.metric import best_thresholds, multi_label_scores, relation_scores
+from tgdi_hf.evaluation.relation_scores import multi_label_scores, relation_scores
+from tgdi_hf.evaluation.thresholds import best_thresholds
 from tgdi_hf.modeling.decision_thresholds import checked_thresholds
 
 NAMES = ("a", "None", "b", "c")
@@ -246,7 +247,7 @@ def test_sets_of_relations_worked_by_hand():
         ([[1, 0]], [[1, 0, 0]], r"shape \(1, 2\) and the references \(1, 3\)"),
         (np.zeros((0, 3)), np.zeros((0, 3)), "at least one row"),
         ([[1, 0, 0]], [[1, 0, 2]], "value 2; expected 0 and 1"),
-        ([1, 0, 0], [1, 0, 0], "one column for each"),
+        ([1, 0, 0], [1, 0, 0], "one column per name"),
     ],
 )
 def test_what_is_no_set_of_relations_is_refused(said, held, message):
@@ -284,15 +285,15 @@ def test_thresholds_lie_strictly_between_0_and_1(scores, held, expected):
 @pytest.mark.parametrize(
     ("probabilities", "references", "message"),
     [
-        ([[1.5, 0.2]], [[1, 0]], "has 1.5 in row 0, column 0; .* Logits become probabilities with the sigmoid"),
+        ([[1.5, 0.2]], [[1, 0]], "has 1.5 in row 0, column 0; .* Convert logits to probabilities with the sigmoid"),
         ([[0.5, -0.2]], [[1, 0]], "has -0.2 in row 0, column 1"),
         ([[0.5, float("nan")]], [[1, 0]], "has nan in row 0, column 1"),
         ([[0.5, 0.2], [0.1, 0.1]], [[1], [0]], r"shape \(2, 2\) and `references` \(2, 1\)"),
         ([[0.5]] * 3, [[1]] * 2, r"shape \(3, 1\) and `references` \(2, 1\)"),
         ([0.5, 0.2], [1, 0], r"expected \(rows, L\)"),
-        ([[0.5, 0.2], [0.1]], [[1, 0], [1, 0]], "`probabilities` is no array of numbers"),
+        ([[0.5, 0.2], [0.1]], [[1, 0], [1, 0]], "`probabilities` is not an array of numbers"),
         ([[0.5, 0.2]], [[1, -100]], "`references` has -100.0 in row 0, column 1"),
-        ([["a", "b"]], [[1, 0]], "`probabilities` is no array of numbers"),
+        ([["a", "b"]], [[1, 0]], "`probabilities` is not an array of numbers"),
     ],
 )
 def test_thresholds_need_probabilities_and_flags(probabilities, references, message):

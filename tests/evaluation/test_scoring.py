@@ -19,15 +19,11 @@ from tgdi_hf.data.entity_order import (
 )
 from tgdi_hf.data.perturbed import PerturbedDataset
 from tgdi_hf.demo.demo import tiny_tgdi
-from tgdi_hf.evaluation.scoring import (
-    Swapped,
-    as_markdown,
-    errors_of,
-    given_listed_order,
-    mean_of_both_orders,
-    probabilities_of,
-    report_of,
-)
+from tgdi_hf.evaluation.answers import errors_of
+from tgdi_hf.evaluation.order_prior import mean_of_both_orders, with_order_prior
+from tgdi_hf.evaluation.probabilities import SwappedPairs, probabilities_of
+from tgdi_hf.evaluation.report_scores import report_of
+from tgdi_hf.evaluation.report_tables import report_as_markdown
 
 QUICK = dict(dataloader_num_workers=0, disable_tqdm=True)
 NAMES = ["None", "/per/per/peer", "/per/org/member_of", "/loc/loc/contain"]
@@ -67,7 +63,7 @@ def test_a_report_by_hand():
     below = report["groups"]["relevance"]["below 0.001"]  # one row without relation, and none predicted
     assert below["f1"] == below["precision"] == below["recall"] == nothing
     assert report["calibration"]["ece"] == pytest.approx(abs(0.85 - 0.5))
-    text = as_markdown(report)
+    text = report_as_markdown(report)
     assert (
         "| image absent | 3 | 33.3 | 50.0 | 33.3 | 40.0 |" in text
         and "| relevance below 0.001 | 1 | 100.0 | – | – | – |" in text
@@ -91,12 +87,11 @@ def test_the_report_of_a_model_says_what_evaluate_says(corpus, checkpoint):
 
 def test_direction_sees_a_model_that_goes_by_the_order(corpus, checkpoint, monkeypatch):
     """One that says None where the head comes first, and something else where it does not."""
-    from tgdi_hf.evaluation import scoring as evaluation
 
     def by_order(model, processor, names, rows, **arguments):
         return np.eye(len(names))[[0 if tuple(r["head"]) < tuple(r["tail"]) else 1 for r in rows]]
 
-    monkeypatch.setattr(evaluation, "probabilities_of", by_order)
+    replace_probabilities(monkeypatch, by_order)
     report, _ = evaluation_report(checkpoint, corpus["train"], rounds=10)
     unrelated = [row for row in corpus["train"] if row["label"] == 0]
     first = np.mean([row["head"] < row["tail"] for row in unrelated])
@@ -104,7 +99,14 @@ def test_direction_sees_a_model_that_goes_by_the_order(corpus, checkpoint, monke
     unknown = report["direction"].pop("order_unknown")
     assert report["direction"] == {"rows": len(unrelated), "listed": 1 - first, "swapped": first}
     assert unknown["unrelated_given"] == 1
-    assert f"{100 * unknown['f1']:.1f}" in as_markdown(evaluation_report(checkpoint, corpus["train"], rounds=10)[0])
+    assert f"{100 * unknown['f1']:.1f}" in report_as_markdown(
+        evaluation_report(checkpoint, corpus["train"], rounds=10)[0]
+    )
+
+
+def replace_probabilities(monkeypatch, function):
+    for module in ("report", "order_prior"):
+        monkeypatch.setattr(f"tgdi_hf.evaluation.{module}.probabilities_of", function)
 
 
 @pytest.fixture
@@ -123,12 +125,10 @@ def test_a_model_that_knows_the_order_is_not_told_again(corpus, checkpoint):
 
 def test_the_listed_order_counts_in_scores_and_not_in_direction(corpus, balanced, monkeypatch):
     """A model that knows nothing, and training rows whose tail is first for one relation alone."""
-    from tgdi_hf.evaluation import scoring as evaluation
-
-    monkeypatch.setattr(
-        evaluation, "probabilities_of", lambda model, processor, names, rows, **arguments: np.eye(len(names))[:1]
-        .repeat(len(rows), axis=0) * 0.1 + 0.5
-    )  # fmt: skip
+    replace_probabilities(
+        monkeypatch,
+        lambda model, processor, names, rows, **arguments: np.eye(len(names))[:1].repeat(len(rows), axis=0) * 0.1 + 0.5,
+    )
     names = corpus["train"].features["label"].names
     some = {"text": ["abc", "def"], "head": [[0, 1], [2, 3]], "tail": [[2, 3], [0, 1]], "label": [0, 1]}
     train = Dataset.from_dict(some).cast_column("label", ClassLabel(names=names))
@@ -156,10 +156,10 @@ def test_inverse_relations_are_read_in_both_orders(corpus):
     read = probabilities_of(model, processor, names, rows, directed=True, **QUICK)
     plain = probabilities_of(model, processor, names, rows, **QUICK)
     np.testing.assert_allclose(without_inverses(read, names), plain, atol=1e-6)
-    of_swapped = probabilities_of(model, processor, names, Swapped(rows), directed=True, **QUICK)
+    of_swapped = probabilities_of(model, processor, names, SwappedPairs(rows), directed=True, **QUICK)
     twice = mean_of_both_orders(read, of_swapped, names, model.config)
     assert mean_of_both_orders(plain, None, names, model.config) is plain
-    found = given_listed_order(twice, model, names, corpus["test"], corpus["train"])
+    found = with_order_prior(twice, model, names, corpus["test"], corpus["train"])
     of_order = []
     for head, tail in (("head", "tail"), ("tail", "head")):
         inputs = processor(
@@ -177,8 +177,6 @@ def test_inverse_relations_are_read_in_both_orders(corpus):
 
 
 def test_the_model_says_which_relations_hold_both_ways(corpus, balanced, monkeypatch):
-    from tgdi_hf.evaluation import scoring as evaluation
-
     config = json.loads((balanced / "config.json").read_text())
     (balanced / "config.json").write_text(json.dumps({**config, "symmetric_relations": ["member_of"]}))
     weights = []
@@ -187,7 +185,7 @@ def test_the_model_says_which_relations_hold_both_ways(corpus, balanced, monkeyp
         weights.append(listed_order_weights(*arguments))
         return weights[-1]
 
-    monkeypatch.setattr(evaluation, "listed_order_weights", recorded)
+    monkeypatch.setattr("tgdi_hf.evaluation.order_prior.listed_order_weights", recorded)
     evaluate(balanced, corpus["test"], train=corpus["train"], **QUICK)
     names = corpus["train"].features["label"].names
     assert np.array_equal(weights[0], listed_order_weights(corpus["train"], names, ["member_of"]))
@@ -214,19 +212,17 @@ def test_models_are_compared_on_the_same_rows(corpus, checkpoint, model, process
 
 def test_the_comparison_says_which_one_is_better(corpus, checkpoint, tmp_path, monkeypatch):
     """One model that is always right, one that always says None: whatever the order, the sign is that of the first."""
-    from tgdi_hf.evaluation import scoring as evaluation
-
     shutil.copytree(checkpoint, tmp_path / "other")
     right = iter((True, False, False, True))  # of the one and the other checkpoint, twice
 
     def answers(model, processor, names, rows, **arguments):
         labels = [row["label"] for row in rows]
-        if isinstance(rows, Swapped):
+        if isinstance(rows, SwappedPairs):
             return np.eye(len(names))[labels]
         return np.eye(len(names))[labels if next(right) else np.zeros(len(labels), dtype=int)]
 
-    monkeypatch.setattr(evaluation, "probabilities_of", answers)
-    monkeypatch.setattr(evaluation, "direction_of", lambda *of: {})
+    replace_probabilities(monkeypatch, answers)
+    monkeypatch.setattr("tgdi_hf.evaluation.report.direction_of", lambda *of: {})
     related = sum(label != 0 for label in corpus["test"]["label"])
     for sign in (1, -1):
         report, _ = evaluation_report(checkpoint, corpus["test"], compare=tmp_path / "other", rounds=100)
@@ -234,7 +230,7 @@ def test_the_comparison_says_which_one_is_better(corpus, checkpoint, tmp_path, m
         assert found["f1"]["difference"] == sign and found["f1"]["interval"] == [sign, sign]
         only = ("only_two", "only_one")[::sign]
         assert (found["mcnemar"][only[0]], found["mcnemar"][only[1]]) == (related, 0)
-        text = as_markdown(report)
+        text = report_as_markdown(report)
         assert f"F1 minus that of {tmp_path / 'other'}: {100 * sign:+.1f} points" in text
         assert f"right where the other is wrong {related if sign == 1 else 0} rows" in text
 

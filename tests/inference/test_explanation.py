@@ -1,8 +1,10 @@
+from functools import partial
+
 import numpy as np
 import pytest
 
 from tgdi_hf import InvalidPost
-from tgdi_hf.evaluation.report_files import write_errors
+from tgdi_hf.evaluation.error_page import write_errors
 from tgdi_hf.inference.explanation import explain
 from tgdi_hf.inference.heat_map import heat_map
 from tgdi_hf.processing.pipeline_tgdi import MultimodalRelationExtractionPipeline
@@ -47,7 +49,7 @@ def test_a_model_without_gate_has_an_image_and_no_heat_maps(model, processor, im
     assert [title for title, _ in images] == ["as the model saw it"] and result["gate"] is None
     wrong = {"relation": "None", "predicted": result["relation"], "score": 0.5, "caption": "two men <in> gowns"}
     posts = [{**POST, "image": image, **wrong}] * 3
-    assert write_errors(pipe, posts, tmp_path / "errors.html", most=2, total=3) == 2
+    assert write_errors(posts, partial(explain, pipe), tmp_path / "errors.html", most=2, total=3) == 2
     page = (tmp_path / "errors.html").read_text()
     assert page.count("<img") == 2 and "2 of 3 posts that the model gets wrong" in page
     assert "Caption: two men &lt;in&gt; gowns" in page

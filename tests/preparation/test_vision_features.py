@@ -15,7 +15,9 @@ from tgdi_hf.demo.demo import tiny_tgdi
 from tgdi_hf.preparation.vision_feature_store import VisionFeatures, VisionFeatureWriter, box_key
 from tgdi_hf.preparation.vision_features import compute_model_features
 from tgdi_hf.preparation.vision_fingerprint import fingerprint_of
-from tgdi_hf.training.fine_tuning import fine_tune, make_trainer, training_arguments
+from tgdi_hf.training.fine_tuning import fine_tune
+from tgdi_hf.training.recipe import training_arguments
+from tgdi_hf.training.trainer import make_trainer
 
 TEXT = {"text": "Ann meets Bob", "head": [0, 3], "tail": [10, 13]}
 

@@ -17,15 +17,11 @@ from tgdi_hf.data.entity_order import count_inverses
 from tgdi_hf.data.labels import with_class_labels
 from tgdi_hf.data.loading import load_data
 from tgdi_hf.demo.demo import tiny_tgdi
-from tgdi_hf.training.fine_tuning import (
-    build_model,
-    claim,
-    digest_of_rows,
-    last_checkpoint,
-    make_trainer,
-    optimizer_for,
-    training_arguments,
-)
+from tgdi_hf.training.build import build_model
+from tgdi_hf.training.optimizer import optimizer_for
+from tgdi_hf.training.recipe import training_arguments
+from tgdi_hf.training.run_record import claim, digest_of_rows, last_checkpoint
+from tgdi_hf.training.trainer import make_trainer
 
 QUICK = dict(num_train_epochs=1, learning_rate=1e-3, dataloader_num_workers=0, logging_steps=1, disable_tqdm=True)
 
@@ -194,7 +190,7 @@ def test_rows_of_like_length_share_a_batch(corpus, tmp_path):
 @pytest.mark.parametrize("name", ["matching_loss_weight", "branch_consistency_weight"])
 def test_label_smoothing_would_switch_further_losses_off(name, corpus, tmp_path):
     trainer_for(corpus, tmp_path, label_smoothing_factor=0.1)
-    with pytest.raises(ValueError, match=f"without what `{name}` adds"):
+    with pytest.raises(ValueError, match=f"without the term that `{name}` adds"):
         trainer_for(corpus, tmp_path, {name: 1.0}, label_smoothing_factor=0.1)
 
 
@@ -279,7 +275,9 @@ import sys
 from datasets import load_from_disk
 from transformers import set_seed
 from tgdi_hf.demo.demo import tiny_tgdi
-from tgdi_hf.training.fine_tuning import last_checkpoint, make_trainer, training_arguments
+from tgdi_hf.training.recipe import training_arguments
+from tgdi_hf.training.run_record import last_checkpoint
+from tgdi_hf.training.trainer import make_trainer
 corpus, output, resume = load_from_disk(sys.argv[1]), sys.argv[2], sys.argv[3] == "resume"
 set_seed(0)
 model, processor = tiny_tgdi(corpus)
@@ -362,20 +360,20 @@ def test_inverse_relations_are_trained_on(corpus, tmp_path):
     assert losses(trainer)[-1] < losses(trainer)[0]
     assert trainer.predict(undecoded(corpus["test"])).predictions.shape == (32, len(names))
     assert trainer.state.best_metric is not None
-    with pytest.raises(ValueError, match=f"and {one_way - 1} from tail to head; .* of which {one_way} hold in one"):
+    with pytest.raises(ValueError, match=f"and {one_way - 1} inverse relations; .*, {one_way} of them with an inverse"):
         trainer_for(corpus, tmp_path, {**options, "inverse_labels": one_way - 1})
     fewer = DatasetDict({
         split: rows.filter(lambda row: row["label"] < 8).cast_column("label", ClassLabel(names=names[:8]))
         for split, rows in corpus.items()
     })  # fmt: skip
-    with pytest.raises(ValueError, match="Build a model for these"):  # the inverses would have the ids of others
+    with pytest.raises(ValueError, match="Build a model for this data"):  # the inverses would have the ids of others
         make_trainer(trainer.model, trainer.processing_class, fewer, training_arguments(tmp_path, **QUICK))
-    with pytest.raises(ValueError, match="With `compute_loss_func` .* without what `inverse_labels` adds"):
+    with pytest.raises(ValueError, match="With `compute_loss_func` .* without the term that `inverse_labels` adds"):
         make_trainer(
             trainer.model, trainer.processing_class, corpus, training_arguments(tmp_path, **QUICK),
             compute_loss_func=lambda *_: 0,
         )  # fmt: skip
-    with pytest.raises(ValueError, match="without what `inverse_labels` adds"):
+    with pytest.raises(ValueError, match="without the term that `inverse_labels` adds"):
         trainer_for(corpus, tmp_path, options, label_smoothing_factor=0.1)
 
 
@@ -403,7 +401,7 @@ def test_only_the_same_run_is_resumed(tmp_path):
     claim(tmp_path / "run", other)  # begins anew
     checkpoint.mkdir()
     (checkpoint / "trainer_state.json").write_text('{"global_step": 1}')
-    with pytest.raises(ValueError, match="with another pair. Go on"):  # which the one that is there said, and this not
+    with pytest.raises(ValueError, match="with another pair. Resume that run"):
         claim(tmp_path / "run", {"seed": 1, "options": {"use_caption": False}})
     (tmp_path / "run" / "run.json").unlink()
     with pytest.raises(ValueError, match="another seed and options and pair"):

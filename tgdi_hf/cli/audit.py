@@ -28,8 +28,8 @@ def audit(
     """
     from ..data.loading import load_data
     from ..data.mnre_crops import listed_crops
-    from ..evaluation.audit import as_markdown
     from ..evaluation.audit import audit as find_leaks
+    from ..evaluation.audit_tables import audit_as_markdown
     from ..extras import require
 
     require("sklearn", "audit", "The audit", package="scikit-learn")
@@ -44,6 +44,6 @@ def audit(
         listed = listed_crops(data, split)
         extra["published crops listed"] = [listed[name] for name in dataset[split]["id"]]
     findings = find_leaks(dataset, split, extra, seed, chosen)
-    typer.echo(as_markdown(findings))
+    typer.echo(audit_as_markdown(findings))
     if output is not None:
         output.write_text(json.dumps(findings, indent=2) + "\n")

@@ -51,7 +51,8 @@ def evaluate(
     from ..checkpoints import check_checkpoint
     from ..data.loading import load_data
     from ..data.perturbed import PerturbedDataset
-    from ..evaluation.scoring import errors_of, evaluation_report, metrics_of
+    from ..evaluation.answers import count_errors, errors_of, metrics_of
+    from ..evaluation.report import evaluation_report
     from ..evaluation.scoring import evaluate as score
     from ..extras import is_installed
 
@@ -101,11 +102,15 @@ def evaluate(
     if output is not None:
         output.write_text(json.dumps({**metrics, "scored": scored}, indent=2, sort_keys=True) + "\n")
     if report is not None:
-        from ..evaluation.report_files import write_errors, write_report
+        from functools import partial
+
+        from ..evaluation.error_page import write_errors
+        from ..evaluation.report_files import write_report
+        from ..inference.explanation import explain
 
         write_report({**contents, "scored": scored}, report)
         errors = errors_of(answers, rows if perturbed is None else perturbed)
-        total = int((answers["probabilities"].argmax(axis=1) != answers["labels"]).sum())
-        pipe = load_pipeline(checkpoint, bf16, chosen, revision)
-        count = write_errors(pipe, errors, report / "errors.html", total=total)
+        total = count_errors(answers)
+        explain_post = partial(explain, load_pipeline(checkpoint, bf16, chosen, revision))
+        count = write_errors(errors, explain_post, report / "errors.html", total=total)
         typer.echo(f"Wrote report.json, report.md and errors.html ({count} of {total} errors) to {report}")

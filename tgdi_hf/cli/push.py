@@ -51,7 +51,7 @@ def push(
     from ..hub.upload import push_to_hub, save_for_hub
     from ..modeling.modeling_tgdi import TGDIForRelationExtraction
     from ..processing.processing_tgdi import TGDIProcessor
-    from ..training.fine_tuning import control_of
+    from ..training.run_record import control_of
 
     check_checkpoint(checkpoint, revision)
     with explain_hub_errors(checkpoint):

@@ -15,7 +15,8 @@ from ..modeling.configuration_tgdi import TGDIConfig
 from ..modeling.modeling_tgdi import TGDIForRelationExtraction
 from ..modeling.negative_label import MULTI_LABEL
 from ..processing.processing_tgdi import TGDIProcessor
-from ..training.fine_tuning import make_trainer, training_arguments
+from ..training.recipe import training_arguments
+from ..training.trainer import make_trainer
 from .synthetic import make_corpus, text_only_ceiling
 from .tiny import tiny_image_processor, tiny_text_config, tiny_tokenizer, tiny_vision_config
 

@@ -11,7 +11,7 @@ from ..data.dataset_columns import spans_of
 from ..data.entity_order import without_inverses
 from ..modeling.negative_label import negative_of
 from ..processing.entity_pairs import joint_scores, symmetric_relations, tail_first_bias
-from .bootstrap import row_counts, scores_of
+from .score_counts import micro_scores, row_counts
 
 
 def direction_of(
@@ -73,7 +73,7 @@ def with_order_unknown(
     answers, wrong_way = best % len(names), best // len(names) != tail_first
     # Found the wrong way round, it is none of the relations.
     answers[wrong_way & ~np.array(symmetric)[answers] & (answers != negative)] = len(names)
-    scores = scores_of(row_counts(answers, labels, negative)[apart].sum(axis=0))
+    scores = micro_scores(row_counts(answers, labels, negative)[apart].sum(axis=0))
     unrelated = apart & (labels == negative)
     given = (answers != negative)[unrelated].sum() / max(unrelated.sum(), 1)
     return {"unrelated_given": float(given), **dict(zip(("precision", "recall", "f1"), scores[1:].tolist()))}

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import fields
 from math import inf
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from huggingface_hub.dataclasses import strict
@@ -60,6 +60,7 @@ class BaselineConfig(TGDIConfig):
     """
 
     model_type = "mre_baseline"
+    extra_loss_fields: ClassVar[tuple[str, ...]] = ("r_drop_weight", "inverse_labels")
 
     use_vision: bool = True
     num_fusion_layers: int = 3

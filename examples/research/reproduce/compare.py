@@ -7,7 +7,8 @@ import numpy as np
 
 from tgdi_hf.data.dataset_columns import texts_of
 from tgdi_hf.data.loading import load_data
-from tgdi_hf.evaluation.scoring import comparison_of, comparison_text
+from tgdi_hf.evaluation.comparison import compare_predictions
+from tgdi_hf.evaluation.report_tables import comparison_text
 from tgdi_hf.modeling.negative_label import NEGATIVE
 
 
@@ -28,5 +29,5 @@ def compare(data: Path, one: Path, two: Path) -> str:
             raise ValueError(f"{file} was scored on the split {run['split']!r} of other data than {data}.")
     negative = rows.features["label"].names.index(NEGATIVE)
     answers = (np.array(run["answers"]) for run in runs)
-    found = comparison_of(*answers, labels, negative, texts_of(rows))
+    found = compare_predictions(*answers, labels, negative, texts_of(rows))
     return f"{two.stem}: {comparison_text({'with': one.stem, **found})}"

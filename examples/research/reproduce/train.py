@@ -21,18 +21,16 @@ from examples.research.baselines import BASELINES, build_baseline
 from tgdi_hf.data.dataset_columns import texts_of, undecoded
 from tgdi_hf.data.entity_order import swapped_labels, without_inverses
 from tgdi_hf.data.perturbed import PerturbedDataset
-from tgdi_hf.evaluation.bootstrap import row_counts, scores_of
+from tgdi_hf.evaluation.order_prior import mean_of_both_orders, with_order_prior
 from tgdi_hf.evaluation.order_report import direction_of
-from tgdi_hf.evaluation.scoring import Swapped, given_listed_order, mean_of_both_orders, probabilities_of, report_of
+from tgdi_hf.evaluation.probabilities import SwappedPairs, probabilities_of
+from tgdi_hf.evaluation.report_scores import report_of
+from tgdi_hf.evaluation.score_counts import micro_scores, row_counts
 from tgdi_hf.modeling.negative_label import NEGATIVE
-from tgdi_hf.training.fine_tuning import (
-    build_model,
-    claim,
-    digest_of_rows,
-    last_checkpoint,
-    make_trainer,
-    training_arguments,
-)
+from tgdi_hf.training.build import build_model
+from tgdi_hf.training.recipe import training_arguments
+from tgdi_hf.training.run_record import claim, digest_of_rows, last_checkpoint
+from tgdi_hf.training.trainer import make_trainer
 
 from .averaged import AveragedWeights
 from .experiments import Experiment
@@ -83,7 +81,7 @@ def run(
 
     Returns:
         Scores, those with `averaged` weights, scores by relation, F1 after every epoch and with shifted odds of
-        `None`, direction (and, of a model trained on both orders, the scores `as_listed`, see `given_listed_order`),
+        `None`, direction (and, of a model trained on both orders, the scores `as_listed`, see `with_order_prior`),
         answers row by row, and what it was made with.
     """
     set_seed(seed)
@@ -133,7 +131,7 @@ def run(
         rows = PerturbedDataset(dataset[split], **changes, seed=seed)
     scoring = {name: arguments[name] for name in ("bf16",) if name in arguments}
     read = probabilities_of(trainer.model, processor, names, rows, directed=True, **scoring)
-    of_swapped = probabilities_of(trainer.model, processor, names, Swapped(rows), directed=True, **scoring)
+    of_swapped = probabilities_of(trainer.model, processor, names, SwappedPairs(rows), directed=True, **scoring)
     probabilities = without_inverses(read, names)
     of_average = probabilities_of(averaged.model, processor, names, rows, **scoring)
     posts = texts_of(dataset[split])
@@ -141,10 +139,10 @@ def run(
     listed, direction = None, direction_of(read, of_swapped, labels, names, model.config, dataset[split])
     if experiment.both_orders:
         twice = mean_of_both_orders(read, of_swapped, names, model.config)
-        of_listed = given_listed_order(twice, model, names, dataset[split], dataset["train"])
+        of_listed = with_order_prior(twice, model, names, dataset[split], dataset["train"])
         listed = scores_only(report_of(of_listed, labels, names))
         if twice.shape[1] > len(names):
-            of_one_pass = given_listed_order(read, model, names, dataset[split], dataset["train"])
+            of_one_pass = with_order_prior(read, model, names, dataset[split], dataset["train"])
             listed["f1_of_one_pass"] = scores_only(report_of(of_one_pass, labels, names))["f1"]
             direction |= direction_of_two_passes(twice, labels, names, model.config)
     result = {
@@ -239,7 +237,7 @@ def none_shift(probabilities: np.ndarray, labels: np.ndarray, negative: int) -> 
         shifted = probabilities.copy()
         shifted[:, negative] *= np.exp(shift)  # the largest stays the largest: no need to divide by the sum
         counts = row_counts(shifted.argmax(axis=1), labels, negative).sum(axis=0)
-        found[f"{shift:+.2f}"] = round(float(scores_of(counts)[3]), 4)
+        found[f"{shift:+.2f}"] = round(float(micro_scores(counts)[3]), 4)
     return found
 
 

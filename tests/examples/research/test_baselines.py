@@ -21,7 +21,8 @@ from examples.research.baselines import (
 from tgdi_hf import TGDIProcessor
 from tgdi_hf.demo.demo import TEXT_ONLY
 from tgdi_hf.modeling.branch_consistency import branch_divergence
-from tgdi_hf.training.fine_tuning import make_trainer, training_arguments
+from tgdi_hf.training.recipe import training_arguments
+from tgdi_hf.training.trainer import make_trainer
 
 from ...modeling.conftest import TEXT_CONFIGS, VISION_CONFIGS, tiny_inputs, tiny_model
 

@@ -27,7 +27,7 @@ from examples.research.reproduce.train import (
     weighed_loss,
 )
 from tgdi_hf import TGDIConfig, load_mnre
-from tgdi_hf.training.fine_tuning import training_arguments
+from tgdi_hf.training.recipe import training_arguments
 
 from ...data.mnre_folder import write_split
 

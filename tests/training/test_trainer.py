@@ -9,8 +9,9 @@ from transformers.trainer_utils import BestRun, HPSearchBackend
 
 from tgdi_hf import TGDICollator, undecoded
 from tgdi_hf.demo.demo import tiny_tgdi
-from tgdi_hf.training.fine_tuning import make_trainer, training_arguments
-from tgdi_hf.training.trainer_setup import relation_names
+from tgdi_hf.training.recipe import training_arguments
+from tgdi_hf.training.trainer import make_trainer
+from tgdi_hf.training.training_rows import relation_names
 
 PLAIN = dict(
     num_train_epochs=1, learning_rate=1e-3, dataloader_num_workers=0, disable_tqdm=True, eval_strategy="no",
@@ -88,9 +89,9 @@ def test_relations_that_nothing_names_are_an_error(corpus, tiny, tmp_path, kind)
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (Dataset.from_dict({"text": ["a"]}), r"has to be splits, such as \{'train'.*found a Dataset"),
+        (Dataset.from_dict({"text": ["a"]}), r"must be a mapping of splits, such as \{'train'.*found a Dataset"),
         ([{"text": "a"}], "found a list"),
-        ({}, "found none"),
+        ({}, "found an empty mapping"),
         ({"train": Dataset.from_dict({"text": ["a"]})}, "'train' has no column 'label', only text.*with_class_labels"),
         ({"train": Dataset.from_dict({"label": ["None"]})}, "'label' of the split 'train' .*string.*with_class_labels"),
         ({"train": Dataset.from_dict({"label": [0.5]})}, "float64.*expected a `ClassLabel`"),
@@ -114,9 +115,9 @@ def test_labels_in_numbers_have_the_models_names(corpus, tiny, tmp_path):
 @pytest.mark.parametrize("kind", ["stream", "mapped stream", "list", "torch dataset"])
 def test_what_needs_all_rows_says_so(corpus, tiny, tmp_path, kind):
     data = {"train": KINDS[kind](corpus["train"].select(range(4)))}
-    with pytest.raises(ValueError, match=r"A control changes the rows of a `datasets\.Dataset`; the split 'train'"):
+    with pytest.raises(ValueError, match=r"A control perturbs the rows of a `datasets\.Dataset`; the split 'train'"):
         make_trainer(*tiny, data, training_arguments(tmp_path, **PLAIN), control="text-only")
-    with pytest.raises(ValueError, match="'group_by_length'` needs the lengths of all rows"):
+    with pytest.raises(ValueError, match="'group_by_length'` requires the lengths of all rows"):
         make_trainer(*tiny, data, training_arguments(tmp_path, train_sampling_strategy="group_by_length", **PLAIN))
     tiny[0].config.direction_balanced = True
     with pytest.raises(ValueError, match=r"Both orders need the rows of a `datasets\.Dataset`"):
@@ -227,15 +228,15 @@ def test_a_search_has_one_kind_of_model(corpus, tiny, tmp_path):
     for models in ({"model": None}, {"model": tiny[0], "model_init": lambda: tiny[0]}):
         with pytest.raises(ValueError, match="either a `model` or"):
             make_trainer(processor=tiny[1], dataset=corpus, arguments=arguments, **models)
-    with pytest.raises(ValueError, match="`fusion_learning_rate` makes an optimizer for one model"):
+    with pytest.raises(ValueError, match="`fusion_learning_rate` creates an optimizer for one model"):
         make_trainer(None, tiny[1], corpus, arguments, fusion_learning_rate=1e-3, model_init=lambda: tiny[0])
-    with pytest.raises(ValueError, match="`model_init` made None; expected a model"):
+    with pytest.raises(ValueError, match="`model_init` returned None; expected a model"):
         make_trainer(None, tiny[1], corpus, arguments, model_init=lambda: None)
     trainer = make_trainer(
         None, tiny[1], corpus, arguments,
         model_init=lambda trial: tiny_tgdi(corpus, direction_balanced=bool(trial))[0],
     )  # fmt: skip
-    with pytest.raises(ValueError, match="with `direction_balanced=True`, and the data were set up for False"):
+    with pytest.raises(ValueError, match="with `direction_balanced=True`, but the data were set up for False"):
         trainer.call_model_init({"both": 1})
 
 
@@ -245,7 +246,7 @@ def test_a_metric_of_ones_own_takes_the_place_of_the_packages(corpus, tiny, tmp_
     assert trainer.evaluate()["eval_macro"] == 0.5
     collator = TGDICollator(tiny[1], share_images=False)
     assert make_trainer(*tiny, corpus, training_arguments(tmp_path), data_collator=collator).data_collator is collator
-    with pytest.raises(ValueError, match="makes an optimizer, and another one is passed"):
+    with pytest.raises(ValueError, match="creates an optimizer, but another one is passed"):
         make_trainer(*tiny, corpus, training_arguments(tmp_path), 1e-3, optimizers=(None, None))
 
 

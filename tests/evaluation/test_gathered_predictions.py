@@ -4,8 +4,9 @@ import torch
 from transformers import EvalPrediction
 
 from tgdi_hf import make_compute_metrics
-from tgdi_hf.evaluation.evaluation_batches import joined
-from tgdi_hf.training.fine_tuning import make_trainer, training_arguments
+from tgdi_hf.evaluation.gathered_predictions import logits_and_labels
+from tgdi_hf.training.recipe import training_arguments
+from tgdi_hf.training.trainer import make_trainer
 
 LOGITS, LABELS = np.array([[0.0, 2, 1], [3, 1, 0], [0, 0, 1]]), np.array([1, 0, 1])
 PLAIN = dict(
@@ -27,7 +28,7 @@ PLAIN = dict(
     ],
 )
 def test_logits_and_labels_are_joined(predictions, labels):
-    found = joined(EvalPrediction(predictions=predictions, label_ids=labels))
+    found = logits_and_labels(EvalPrediction(predictions=predictions, label_ids=labels))
     assert found[0].tolist() == LOGITS.tolist() and found[1].tolist() == LABELS.tolist()
 
 

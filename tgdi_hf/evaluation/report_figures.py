@@ -1,0 +1,33 @@
+"""The figures of a report: reliability diagram and confusion matrix."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+def draw_calibration(axes: "Axes", report: Mapping[str, Any]) -> None:
+    """Accuracy over confidence; the area of a point grows with the rows of its bin."""
+    bins = report["calibration"]["bins"]
+    sizes = [20 + 300 * one["rows"] / report["rows"] for one in bins]
+    axes.plot([0, 1], [0, 1], color="#999999", linewidth=1)
+    axes.scatter([one["confidence"] for one in bins], [one["accuracy"] for one in bins], sizes, color="#3b6ea5")
+    axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="confidence", ylabel="accuracy")
+    axes.set_title(f"expected calibration error {report['calibration']['ece']:.3f}")
+
+
+def draw_confusion(axes: "Axes", report: Mapping[str, Any]) -> None:
+    """Counts of rows by true and predicted label, coloured by their share of the true label."""
+    matrix = report["confusion"]["matrix"]
+    shares = [[count / max(sum(row), 1) for count in row] for row in matrix]
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    names = report["confusion"]["names"]
+    axes.set_xticks(range(len(names)), names, rotation=90, fontsize=7)
+    axes.set_yticks(range(len(names)), names, fontsize=7)
+    for i, row in enumerate(matrix):
+        for j, count in enumerate(row):
+            if count:
+                color = "white" if shares[i][j] > 0.5 else "black"
+                axes.text(j, i, count, ha="center", va="center", fontsize=6, color=color)
+    axes.set(xlabel="predicted", ylabel="real")

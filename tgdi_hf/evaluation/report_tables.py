@@ -1,0 +1,87 @@
+"""A report as Markdown."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from .markdown import percent, table
+from .score_counts import SCORES
+
+
+def report_as_markdown(report: Mapping[str, Any]) -> str:
+    """The conditions of a report, its tables in percent, and its notes."""
+    lines = [_conditions(report), ""] if "scored" in report else []
+    rows = [_row("all", {"rows": report["rows"], **report["scores"]})]
+    for name, groups in report["groups"].items():
+        rows += [_row(f"{name} {group}", values) for group, values in groups.items()]
+    lines += table(["", "rows", "accuracy", "precision", "recall", "F1"], rows)
+    lines += ["", "In percent, with 95 % intervals by bootstrap over posts.", ""]
+    macro = percent(report["macro_f1"], *report["macro_f1_interval"])
+    lines.append(f"Macro-F1 over the relations that have a row or are predicted: {macro}.")
+    lines.append(f"Expected calibration error: {report['calibration']['ece']:.3f}.")
+    if report.get("direction"):
+        lines += _direction_lines(report["direction"])
+    if "comparison" in report:
+        lines += ["", comparison_text(report["comparison"])]
+    if report["paper_categories"]:
+        lines += ["", *_relation_table("of the paper's Table 3", report["paper_categories"])]
+    lines += ["", *_relation_table("relation", report["per_relation"])]
+    return "\n".join(lines) + "\n"
+
+
+def _conditions(report: Mapping[str, Any]) -> str:
+    scored = report["scored"]
+    parts = [f"{report['checkpoint']} on {scored['data']}, split {scored['split']}"]
+    if scored["objects"] != "none":
+        parts.append(f"**with {scored['objects']} object crops, whose number gives the label away**")
+    if scored["control"] is not None:
+        parts.append(
+            f"**under the control {scored['control']}, which changed {scored['changed']:,} of {report['rows']:,} rows**"
+        )
+    if scored["listed_order"]:
+        parts.append("with what the listed order of head and tail says in the split train")
+    return ", ".join(parts) + "."
+
+
+def _row(name: str, values: Mapping[str, Any]) -> list[str]:
+    return [name, f"{values['rows']:,}", *(percent(**values[score]) for score in SCORES)]
+
+
+def _relation_table(title: str, relations: Mapping[str, Any]) -> list[str]:
+    rows = [
+        [
+            f"`{name}`",
+            str(scores["support"]),
+            percent(scores["precision"]),
+            percent(scores["recall"]),
+            percent(scores["f1"], *(scores["f1_interval"] or ())),
+        ]
+        for name, scores in relations.items()
+    ]
+    return table([title, "rows", "precision", "recall", "F1"], rows)
+
+
+def _direction_lines(direction: Mapping[str, Any]) -> list[str]:
+    lines = [
+        f"Rows without relation that are given a relation: {percent(direction['listed'])} % as listed, "
+        f"{percent(direction['swapped'])} % with head and tail swapped."
+    ]
+    if direction.get("order_unknown"):
+        unknown = {name: percent(value) for name, value in direction["order_unknown"].items()}
+        lines.append(
+            "Where the model has to find out which entity is the head, as for all pairs of a post: precision "
+            f"{unknown['precision']}, recall {unknown['recall']}, F1 {unknown['f1']}, and "
+            f"{unknown['unrelated_given']} % of the rows without relation are given a relation."
+        )
+    return lines
+
+
+def comparison_text(comparison: Mapping[str, Any]) -> str:
+    """A comparison, with the name of the other model in `with`, as a sentence."""
+    f1, test = comparison["f1"], comparison["mcnemar"]
+    low, high = (100 * bound for bound in f1["interval"])
+    return (
+        f"F1 minus that of {comparison['with']}: {100 * f1['difference']:+.1f} points ({low:+.1f} to {high:+.1f}), "
+        f"paired bootstrap over posts p = {f1['p']:.3f}; right where the other is wrong {test['only_two']} rows, the "
+        f"other way round {test['only_one']}, McNemar (as if rows were independent) p = {test['p']:.3f}. This "
+        "compares two checkpoints; whether two ways of training differ, only several seeds of each can say."
+    )

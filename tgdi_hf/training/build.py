@@ -1,0 +1,101 @@
+"""Building a model and its processor from two pretrained encoders."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..checkpoints import hub_access
+from ..data.entity_order import count_inverses
+from ..modeling.modeling_tgdi import TGDIForRelationExtraction
+from ..modeling.negative_label import AUTO, MULTI_LABEL, NEGATIVE, find_negative
+from ..processing.processing_tgdi import TGDIProcessor
+
+
+def with_label_fields(names: Sequence[str], config: Mapping[str, Any], multi_label: bool = False) -> dict[str, Any]:
+    r"""
+    Adds the fields of `TGDIConfig` that follow from the labels, unless they are set: `negative_label`; `problem_type`
+    for data with several labels per row; and `inverse_labels` with `direction_balanced`.
+
+    Args:
+        names: The labels in the order of their ids.
+        config: Fields of `TGDIConfig`.
+        multi_label: Whether a row may have several labels.
+
+    Raises:
+        ValueError: It is undecided which label stands for no relation, see `find_negative`.
+    """
+    fields = {**({"problem_type": MULTI_LABEL} if multi_label else {}), **config}
+    if fields.get("problem_type") == MULTI_LABEL:
+        fields.pop("negative_label", None)  # already dropped from the rows, and not a label of the model
+        return fields
+    negative = find_negative(names, fields.get("negative_label", AUTO))
+    if negative != NEGATIVE:  # the default
+        fields["negative_label"] = negative
+    if fields.get("direction_balanced"):
+        fields.setdefault("inverse_labels", count_inverses(names, fields.get("symmetric_relations"), negative))
+    return fields
+
+
+def build_model(
+    names: list[str],
+    text_model: str,
+    vision_model: str,
+    *,
+    use_caption: bool = True,
+    freeze_vision: bool = True,
+    max_length: int | None = None,
+    text_revision: str | None = None,
+    vision_revision: str | None = None,
+    token: str | bool | None = None,
+    cache_dir: str | Path | None = None,
+    local_files_only: bool = False,
+    **config: Any,
+) -> tuple[TGDIForRelationExtraction, TGDIProcessor]:
+    r"""
+    A model ready for fine-tuning, from two pretrained encoders, and its processor.
+
+    Args:
+        names: The relations in the order of their ids.
+        text_model: Text encoder, a name on the Hub or a folder.
+        vision_model: Vision encoder with its image processor, a name on the Hub or a folder.
+        use_caption: Whether the processor appends captions to the text.
+        freeze_vision: Whether the vision encoder keeps its weights.
+        max_length: Maximum length of text and caption together, in tokens; by default the limit of the tokenizer.
+        text_revision: Branch, tag or commit of the text encoder on the Hub. Weights, configuration and tokenizer come
+            from the same commit, which the configuration of the model records.
+        vision_revision: Branch, tag or commit of the vision encoder and its image processor on the Hub, likewise.
+        token: See `hub_access`.
+        cache_dir: See `hub_access`.
+        local_files_only: See `hub_access`.
+        config: Fields of `TGDIConfig`. With `direction_balanced` the model also learns the inverses of relations
+            (`inverse_labels`), unless that is set to 0.
+
+    Raises:
+        ValueError: No label is called `"None"`, but the name of one usually means the same: set `negative_label`.
+    """
+    config = with_label_fields(names, config)
+    hub = {"token": token, "cache_dir": cache_dir, "local_files_only": local_files_only}
+    loading = {
+        "text_kwargs": hub_access(text_model, text_revision, **hub)[0],
+        "vision_kwargs": hub_access(vision_model, vision_revision, **hub)[0],
+    }
+    processor = TGDIProcessor.from_text_vision_pretrained(
+        text_model,
+        vision_model,
+        **loading,
+        num_objects=config.get("num_objects", 3),
+        use_caption=use_caption,
+        max_length=max_length,
+    )
+    model = TGDIForRelationExtraction.from_text_vision_pretrained(
+        text_model,
+        vision_model,
+        tokenizer=processor.tokenizer,
+        id2label=dict(enumerate(names)),
+        label2id={name: i for i, name in enumerate(names)},
+        **loading,
+        **config,
+    )
+    if freeze_vision:
+        model.freeze_vision_encoder()
+    return model, processor

@@ -1,0 +1,82 @@
+"""The record of a run in its output folder: its settings, in `run.json`, and its last checkpoint."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from datasets import Dataset
+
+from ..data.dataset_columns import undecoded
+from ..data.image_identity import digest_of
+
+# Arguments that may change when a run is resumed.
+RESUMABLE_ARGUMENTS = ("report_to", "logging_steps", "dataloader_num_workers", "save_total_limit", "disable_tqdm")
+# Columns that a model reads.
+MODEL_COLUMNS = ("text", "words", "head", "tail", "caption", "image", "objects", "label")
+
+
+def claim(folder: str | Path, identity: Mapping[str, Any]) -> None:
+    r"""
+    Writes the identity of a run to `run.json` in its output folder, before it leaves checkpoints there.
+
+    Args:
+        folder: The output folder.
+        identity: All settings that distinguish this run from others, as plain JSON.
+
+    Raises:
+        ValueError: The folder has checkpoints of a run with another identity.
+    """
+    file, settings = Path(folder, "run.json"), json.loads(json.dumps(identity))
+    found = json.loads(file.read_text(encoding="utf-8")) if file.exists() else None
+    # A setting that an older version did not record does not differ if it is not set now.
+    differs = [name for name in {**settings, **(found or {})} if found is None or found.get(name) != settings.get(name)]
+    if differs and last_checkpoint(folder) is not None:
+        raise ValueError(
+            f"{folder} has checkpoints of a run with another {' and '.join(differs)}. Resume that run with its own "
+            "settings, train in another folder, or delete the checkpoints."
+        )
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
+
+
+def last_checkpoint(folder: str | Path) -> str | None:
+    r"""
+    The newest complete checkpoint that `Trainer` left in a folder, or `None`.
+
+    A run that is killed while it saves leaves a checkpoint without the trainer's state, which is written last. Such a
+    checkpoint cannot be resumed from; the one before it can.
+    """
+    complete = []
+    for state in Path(folder).glob("checkpoint-*/trainer_state.json"):
+        try:
+            complete.append((json.loads(state.read_text(encoding="utf-8"))["global_step"], str(state.parent)))
+        except json.JSONDecodeError:  # killed while it wrote the state
+            continue
+    return max(complete)[1] if complete else None
+
+
+def control_of(folder: str | Path) -> str | None:
+    """A description of the control that the model in a folder was trained under, if `run.json` records one."""
+    file = Path(folder, "run.json")
+    settings = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    if settings.get("control") is None:
+        return None
+    return f"the control {settings['control']}, on {100 * settings['share']:g} % of the rows that it can change"
+
+
+def digest_of_rows(dataset: Dataset) -> str:
+    """A digest of all that a model reads of rows. Images count by content or, if stored as paths, by file name."""
+
+    def named(part: Any) -> Any:
+        if not isinstance(part, Mapping):
+            return part
+        return Path(part["path"]).name if part.get("bytes") is None else digest_of(part["bytes"])
+
+    digest = hashlib.sha256()
+    for row in undecoded(dataset).select_columns([name for name in MODEL_COLUMNS if name in dataset.column_names]):
+        objects = row.get("objects")
+        parts = {"image": named(row.get("image")), "objects": objects and [named(part) for part in objects]}
+        digest.update(json.dumps({**row, **parts}, ensure_ascii=False).encode())
+    return digest.hexdigest()[:32]
