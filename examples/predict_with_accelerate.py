@@ -19,7 +19,7 @@ from transformers import pipeline
 
 import tgdi_hf  # noqa: F401 - registers the pipeline
 from tgdi_hf.data.post_stream import read_posts
-from tgdi_hf.inference.bulk_prediction import as_table
+from tgdi_hf.inference.prediction_rows import as_table
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("checkpoint")

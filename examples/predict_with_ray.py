@@ -19,7 +19,7 @@ import torch
 from ray.data import SaveMode
 
 from tgdi_hf import MultimodalRelationExtractionPipeline, TGDIForRelationExtraction, TGDIProcessor
-from tgdi_hf.inference.bulk_prediction import as_table
+from tgdi_hf.inference.prediction_rows import as_table
 from tgdi_hf.processing.pipeline_tgdi import DEFAULTS
 from tgdi_hf.processing.post_reader import PostReader
 

@@ -15,7 +15,8 @@ from tgdi_hf import TGDIForRelationExtraction, __version__
 from tgdi_hf.cli.arguments import check_posts_argument
 from tgdi_hf.cli.main import app, main
 from tgdi_hf.demo.tiny import tiny_image_processor, tiny_text_config, tiny_tokenizer, tiny_vision_config
-from tgdi_hf.inference.bulk_prediction import predict_file, print_predictions
+from tgdi_hf.inference.bulk_prediction import predict_file
+from tgdi_hf.inference.prediction_printing import print_predictions
 
 from ..preparation.tiny_checkpoints import blip2, grounding_dino
 

@@ -7,14 +7,15 @@ from itertools import islice
 import pyarrow.parquet as parquet
 import pytest
 
-from tgdi_hf.inference.bulk_prediction import model_identity, predict_file, print_predictions
+from tgdi_hf.inference import bulk_prediction
+from tgdi_hf.inference.bulk_prediction import model_identity, predict_file
 
 POST = {"text": "Ann meets Bob", "head": [0, 3], "tail": [10, 13]}
 
 
 @pytest.fixture
 def posts(tmp_path):
-    """Forty posts, every seventh of which can't be used, and one with three entities."""
+    """Forty posts, seven of them with errors, and one with three entities."""
     rows = [
         {**POST, "id": i, "text": f"Ann meets Bob {i} times", **({"tail": [9, 999]} if i % 7 == 3 else {})}
         for i in range(40)
@@ -30,7 +31,7 @@ def lines(path):
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
-def test_good_rows_and_bad_rows(pipe, posts, tmp_path):
+def test_good_and_bad_rows_go_to_two_files(pipe, posts, tmp_path):
     done = predict_file(pipe, posts, tmp_path / "out.jsonl", batch_size=4, top_k=2)
     good, bad = lines(tmp_path / "out.jsonl"), lines(tmp_path / "out.jsonl.errors.jsonl")
     assert done == (40, 7, tmp_path / "out.jsonl.errors.jsonl")
@@ -48,7 +49,7 @@ def test_good_rows_and_bad_rows(pipe, posts, tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {"posts.jsonl", "out.jsonl", "out.jsonl.errors.jsonl"}
 
 
-def test_columns(pipe, posts, tmp_path):
+def test_tables_have_columns_and_json_cells(pipe, posts, tmp_path):
     predict_file(pipe, posts, tmp_path / "out.parquet", evidence=True)
     predict_file(pipe, posts, tmp_path / "out.csv")
     rows = parquet.read_table(tmp_path / "out.parquet").to_pylist()
@@ -59,14 +60,16 @@ def test_columns(pipe, posts, tmp_path):
     assert len((tmp_path / "out.csv").read_text().splitlines()) == 34
 
 
-class PulledPlugError(RuntimeError):
-    pass
+class Killed(RuntimeError):
+    """Stands for a kill."""
 
 
 def interrupted(pipe, results):
+    """A pipeline that is killed after so many results."""
+
     def stops(*arguments, **options):
         yield from islice(pipe(*arguments, **options), results)
-        raise PulledPlugError
+        raise Killed
 
     return stops
 
@@ -76,8 +79,8 @@ def test_a_resumed_run_writes_the_same_file(pipe, posts, tmp_path, suffix):
     options = {"batch_size": 3, "rows_between_saves": 5}
     predict_file(pipe, posts, tmp_path / f"whole.{suffix}", tmp_path / "whole.errors.jsonl", **options)
     output = tmp_path / f"out.{suffix}"
-    for results in (4, 13, 14):  # of 40, 34 and 22 that are left
-        with pytest.raises(PulledPlugError):
+    for results in (4, 13, 14):  # of the 40, 34 and 22 posts that remain
+        with pytest.raises(Killed):
             predict_file(interrupted(pipe, results), posts, output, resume=True, **options)
     assert not output.exists()
     done = predict_file(pipe, posts, output, resume=True, **options)
@@ -85,82 +88,80 @@ def test_a_resumed_run_writes_the_same_file(pipe, posts, tmp_path, suffix):
     assert output.read_bytes() == (tmp_path / f"whole.{suffix}").read_bytes()
     errors = output.with_name(f"{output.name}.errors.jsonl")
     assert errors.read_bytes() == (tmp_path / "whole.errors.jsonl").read_bytes()
-    # Once more finds nothing to resume.
+    # A further run finds nothing to resume.
     assert predict_file(pipe, posts, output, resume=True, **options) is None
     assert not [*tmp_path.glob("*.part"), *tmp_path.glob("*.journal")]
 
 
 @pytest.mark.parametrize("suffix", ["jsonl", "parquet"])
 @pytest.mark.parametrize("moment", ["finish", "end", "discard"])
-def test_a_kill_while_finishing_does_no_harm(pipe, posts, tmp_path, suffix, moment, monkeypatch):
-    from tgdi_hf.inference import bulk_prediction
-
+def test_a_kill_while_finishing_loses_nothing(pipe, posts, tmp_path, suffix, moment, monkeypatch):
     predict_file(pipe, posts, tmp_path / f"whole.{suffix}")
     output = tmp_path / f"out.{suffix}"
     owner = bulk_prediction.Journal if moment == "end" else bulk_prediction.RowWriter
 
-    def pull(self):
+    def kill(self):
         if moment == "end" or self.path == output:
-            raise PulledPlugError
+            raise Killed
 
     with monkeypatch.context() as patch:
-        patch.setattr(owner, moment, pull)
-        with pytest.raises(PulledPlugError):
+        patch.setattr(owner, moment, kill)
+        with pytest.raises(Killed):
             predict_file(pipe, posts, output)
     predict_file(pipe, posts, output, resume=True)
     assert output.read_bytes() == (tmp_path / f"whole.{suffix}").read_bytes()
 
 
-def test_an_unfinished_run_is_not_overwritten_or_mixed_with_another(pipe, posts, tmp_path):
+def test_an_unfinished_run_is_neither_overwritten_nor_resumed_with_other_options(pipe, posts, tmp_path):
     output = tmp_path / "out.jsonl"
-    with pytest.raises(PulledPlugError):
+    with pytest.raises(Killed):
         predict_file(interrupted(pipe, 20), posts, output, batch_size=4, rows_between_saves=4)
-    with pytest.raises(ValueError, match=r"out.jsonl is unfinished: 20 rows are done. Go on with --resume"):
+    with pytest.raises(ValueError, match=r"out.jsonl is unfinished: 20 rows are written. Continue with --resume"):
         predict_file(pipe, posts, output, batch_size=4)
-    with pytest.raises(ValueError, match=r"begun with something else: batch_size was 4, is 5; top_k was None, is 2"):
+    with pytest.raises(ValueError, match=r"Cannot resume .*out.jsonl: batch_size was 4, is 5; top_k was None, is 2"):
         predict_file(pipe, posts, output, resume=True, batch_size=5, top_k=2)
-    with pytest.raises(ValueError, match="`identity` has posts, which a run has by itself"):
+    with pytest.raises(ValueError, match="`identity` uses reserved names: posts"):
         predict_file(pipe, posts, tmp_path / "b.jsonl", identity={"posts": 1})
     posts.write_text(posts.read_text() + "\n")
     with pytest.raises(ValueError, match="size was"):
         predict_file(pipe, posts, output, resume=True, batch_size=4)
 
 
-def test_neither_posts_nor_model_may_be_others_when_a_run_goes_on(pipe, checkpoint, posts, tmp_path):
-    output = checkpoint / "out.jsonl"  # beside the model, of all places
+def test_a_run_is_not_resumed_with_other_posts_or_another_model(pipe, checkpoint, posts, tmp_path):
+    output = checkpoint / "out.jsonl"  # in the folder of the checkpoint
     options = {"batch_size": 4, "rows_between_saves": 4}
-    with pytest.raises(PulledPlugError):
+    with pytest.raises(Killed):
         predict_file(interrupted(pipe, 20), posts, output, identity=model_identity(checkpoint), **options)
     times = posts.stat()
-    os.utime(posts, ns=(times.st_atime_ns, times.st_mtime_ns + 10**9))  # as large as before, and another file
-    with pytest.raises(ValueError, match="something else: changed was"):
+    os.utime(posts, ns=(times.st_atime_ns, times.st_mtime_ns + 10**9))  # the same size, but a new file
+    with pytest.raises(ValueError, match="Cannot resume .*out.jsonl: changed was"):
         predict_file(pipe, posts, output, resume=True, identity=model_identity(checkpoint), **options)
     os.utime(posts, ns=(times.st_atime_ns, times.st_mtime_ns))
     weights = checkpoint / "model.safetensors"
     before = weights.stat()
     os.utime(weights, ns=(before.st_atime_ns, before.st_mtime_ns + 10**12))
-    with pytest.raises(ValueError, match="something else: checkpoint_changed was"):
+    with pytest.raises(ValueError, match="Cannot resume .*out.jsonl: checkpoint_changed was"):
         predict_file(pipe, posts, output, resume=True, identity=model_identity(checkpoint), **options)
     os.utime(weights, ns=(before.st_atime_ns, before.st_mtime_ns))
     assert predict_file(pipe, posts, output, resume=True, identity=model_identity(checkpoint), **options).rows == 40
 
 
-def test_a_strict_run_stops_and_leaves_nothing(pipe, posts, tmp_path):
+def test_a_strict_run_stops_and_leaves_no_files(pipe, posts, tmp_path):
     with pytest.raises(ValueError, match="posts.jsonl, line 4: the span of `tail`"):
         predict_file(pipe, posts, tmp_path / "out.jsonl", strict=True)
     assert [path.name for path in tmp_path.iterdir()] == ["posts.jsonl"]
 
 
-def test_a_strict_run_does_not_undo_another(pipe, posts, tmp_path):
+def test_a_strict_run_does_not_discard_an_unfinished_one(pipe, posts, tmp_path):
     output = tmp_path / "out.jsonl"
-    with pytest.raises(PulledPlugError):
+    with pytest.raises(Killed):
         predict_file(interrupted(pipe, 20), posts, output, batch_size=4, rows_between_saves=4)
     with pytest.raises(ValueError, match="strict was False, is True"):
         predict_file(pipe, posts, output, batch_size=4, resume=True, strict=True)
     assert predict_file(pipe, posts, output, batch_size=4, resume=True).rows == 40
 
 
-def test_a_mistake_at_the_start_stands_in_nobodys_way(pipe, posts, tmp_path):
+def test_invalid_options_leave_no_unfinished_run(pipe, posts, tmp_path):
     for mistake in ({"pairs": "bogus"}, {"top_k": 0}):
         with pytest.raises(ValueError, match="bogus|top_k"):
             predict_file(pipe, posts, tmp_path / "out.jsonl", **mistake)
@@ -169,7 +170,7 @@ def test_a_mistake_at_the_start_stands_in_nobodys_way(pipe, posts, tmp_path):
     assert predict_file(pipe, posts, tmp_path / "out.jsonl").rows == 40
 
 
-def test_two_processes_do_not_write_one_file(pipe, posts, tmp_path):
+def test_two_processes_do_not_write_the_same_file(pipe, posts, tmp_path):
     lock = str(tmp_path / "out.jsonl.lock")
     code = f"import filelock, time; l = filelock.FileLock({lock!r}); l.acquire(); print(1, flush=True); time.sleep(60)"
     other = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
@@ -183,22 +184,22 @@ def test_two_processes_do_not_write_one_file(pipe, posts, tmp_path):
     assert predict_file(pipe, posts, tmp_path / "out.jsonl").rows == 40
 
 
-def test_a_run_that_was_killed_before_its_first_save_is_one_to_resume(pipe, posts, tmp_path):
+def test_a_run_that_was_killed_before_its_first_save_can_be_resumed(pipe, posts, tmp_path):
     (tmp_path / "out.jsonl").write_text("an older file\n")
-    with pytest.raises(PulledPlugError):
+    with pytest.raises(Killed):
         predict_file(interrupted(pipe, 3), posts, tmp_path / "out.jsonl")
     assert predict_file(pipe, posts, tmp_path / "out.jsonl", resume=True).rows == 40
     assert len(lines(tmp_path / "out.jsonl")) == 33
 
 
-def test_what_was_lost_between_two_runs_is_noticed(pipe, posts, tmp_path):
+def test_lost_parts_of_an_unfinished_run_are_reported(pipe, posts, tmp_path):
     options = {"batch_size": 4, "rows_between_saves": 4}
     for name, lose in (
         ("out.parquet", lambda: (tmp_path / "out.parquet.part" / "00000001.parquet").unlink()),
         ("out.jsonl", lambda: (tmp_path / "out.jsonl.part").unlink()),
     ):
         (tmp_path / "out.jsonl").write_text("an older file of that name\n")
-        with pytest.raises(PulledPlugError):
+        with pytest.raises(Killed):
             predict_file(interrupted(pipe, 20), posts, tmp_path / name, **options)
         lose()
         with pytest.raises(ValueError, match="Cannot resume: "):
@@ -207,28 +208,28 @@ def test_what_was_lost_between_two_runs_is_noticed(pipe, posts, tmp_path):
     with pytest.raises(ValueError, match="errors was"):
         predict_file(pipe, posts, tmp_path / "out.jsonl", tmp_path / "e.jsonl", resume=True, **options)
     (tmp_path / "out.jsonl.journal").write_text("")
-    with pytest.raises(ValueError, match=r"out.jsonl.journal is damaged .*delete it"):
+    with pytest.raises(ValueError, match=r"out.jsonl.journal is damaged .*Delete it"):
         predict_file(pipe, posts, tmp_path / "out.jsonl", resume=True, **options)
 
 
-def test_errors_of_an_earlier_run_do_not_stay(pipe, tmp_path):
+def test_errors_of_an_earlier_run_are_replaced(pipe, tmp_path):
     posts, output = tmp_path / "posts.jsonl", tmp_path / "out.jsonl"
     for rows, bad in (([POST, {}], 1), ([POST, POST], 0)):
         posts.write_text("\n".join(json.dumps(row) for row in rows))
         assert predict_file(pipe, posts, output).bad == bad
         assert len(lines(tmp_path / "out.jsonl.errors.jsonl")) == bad
-    with pytest.raises(ValueError, match="can't have the relations and the errors"):
+    with pytest.raises(ValueError, match="cannot take both the relations and the errors"):
         predict_file(pipe, posts, output, output)
 
 
-def test_a_folder_is_known_by_its_files(corpus, pipe, tmp_path):
+def test_a_folder_of_posts_is_identified_by_its_files(corpus, pipe, tmp_path):
     rows = corpus["test"].remove_columns("label")
     rows.save_to_disk(tmp_path / "posts")
-    output = tmp_path / "posts" / "out.jsonl"  # beside them, of all places
-    with pytest.raises(PulledPlugError):
+    output = tmp_path / "posts" / "out.jsonl"  # in the same folder
+    with pytest.raises(Killed):
         predict_file(interrupted(pipe, 20), tmp_path / "posts", output, batch_size=4, rows_between_saves=4)
     assert predict_file(pipe, tmp_path / "posts", output, batch_size=4, resume=True).rows == 32
-    with pytest.raises(PulledPlugError):
+    with pytest.raises(Killed):
         predict_file(
             interrupted(pipe, 20), tmp_path / "posts", tmp_path / "b.jsonl", batch_size=4, rows_between_saves=4
         )
@@ -244,19 +245,3 @@ def test_the_posts_are_not_overwritten(pipe, posts):
         predict_file(pipe, posts, posts)
     with pytest.raises(ValueError, match="no such file"):
         predict_file(pipe, posts.with_name("other.jsonl"), posts)
-
-
-def test_printing(pipe, posts, capsys):
-    done = print_predictions(pipe, posts, strict=False, evidence=True)
-    assert (done.rows, done.bad) == (40, 7)
-    printed = capsys.readouterr()
-    assert len(printed.out.splitlines()) == 33
-    assert [json.loads(line)["row"] for line in printed.err.splitlines() if "error" in line] == [
-        3,
-        10,
-        17,
-        20,
-        24,
-        31,
-        38,
-    ]

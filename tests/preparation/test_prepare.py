@@ -384,7 +384,7 @@ def test_what_is_there_is_not_overwritten(tmp_path, options):
     (tmp_path / "out" / "mine.txt").write_text("mine")
     with pytest.raises(FileExistsError, match="out is not empty"):
         prepare(posts(POST), tmp_path / "out", **options)
-    with FileLock(tmp_path / "taken.lock"), pytest.raises(FileExistsError, match="Another run is making .*taken"):
+    with FileLock(tmp_path / "taken.lock"), pytest.raises(FileExistsError, match="Another process is writing .*taken"):
         prepare(posts(POST), tmp_path / "taken", **options)
     with pytest.raises(ValueError, match="'train' has the columns text, head; expected"):
         prepare(posts(POST).remove_columns("tail"), tmp_path / "new", **options)

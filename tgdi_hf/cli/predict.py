@@ -98,7 +98,7 @@ def predict(
         "truncation": truncation,
     }
     if str(output) == "-":
-        from ..inference.bulk_prediction import print_predictions
+        from ..inference.prediction_printing import print_predictions
 
         printed = print_predictions(pipe, posts, num_workers=workers, **options)
         warn_if_empty(printed.rows, posts)

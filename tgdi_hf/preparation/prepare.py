@@ -15,8 +15,8 @@ import PIL
 import torch
 from accelerate import PartialState
 from datasets import Dataset, DatasetDict, are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
-from filelock import FileLock, Timeout
 
+from ..file_locks import sole_writer
 from ..processing.entity_mentions import check_ambiguous
 from ..processing.image_inputs import MAX_IMAGE_PIXELS
 from .join import Join, holds_crops
@@ -141,7 +141,7 @@ def prepare(
         )
     part = output.with_name(output.name + ".part")
     with (
-        _only_run(output) if state.is_main_process else nullcontext(),
+        sole_writer(output) if state.is_main_process else nullcontext(),
         ResultCache(cache or default_cache()) as results,
     ):
         keys = Keys(
@@ -200,19 +200,6 @@ def prepare(
 def process_state() -> PartialState:
     """This process among those that `accelerate launch` has started, and its device; they may wait long for others."""
     return PartialState(cpu=not torch.accelerator.is_available(), timeout=timedelta(days=30))
-
-
-@contextmanager
-def _only_run(output: Path) -> Iterator[None]:
-    """While a command works towards `output`, no other one can; a lock that a kill has left is none."""
-    file = output.with_name(output.name + ".lock")
-    file.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with FileLock(file, timeout=0):
-            yield
-            file.unlink()
-    except Timeout:
-        raise FileExistsError(f"Another run is making {output}: it holds {file}.") from None
 
 
 @contextmanager

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from filelock import FileLock, Timeout
+from filelock import FileLock
+
+from ..file_locks import is_locked
 
 # A piece of work: the image's digest, and what was asked of it (empty for a caption).
 Item = tuple[str, str]
@@ -149,12 +151,7 @@ class ResultCache:
 
     def _lives(self, owner: str) -> bool:
         path = self._owners / owner
-        if not path.exists():
-            return False
-        try:
-            with FileLock(path, timeout=0):
-                pass
-        except Timeout:
+        if is_locked(path):
             return True
         path.unlink(missing_ok=True)
         return False
