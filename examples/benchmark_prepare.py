@@ -21,7 +21,7 @@ from PIL import Image
 
 from tgdi_hf.data.loading import read_table
 from tgdi_hf.preparation.prepare import prepare
-from tgdi_hf.processing.image_inputs import open_image
+from tgdi_hf.processing.image_opening import open_image
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("folder", type=Path, help="for images, cache and output; about 0.5 GB")

@@ -22,8 +22,8 @@ from ray.data.expressions import col
 
 from tgdi_hf import ImageCaptioner, ObjectGrounder
 from tgdi_hf.data.image_identity import digest_of
-from tgdi_hf.processing.entity_mentions import text_and_spans
-from tgdi_hf.processing.image_inputs import open_image
+from tgdi_hf.processing.head_and_tail import text_and_spans
+from tgdi_hf.processing.image_opening import open_image
 from tgdi_hf.processing.query_phrases import queries_for
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)

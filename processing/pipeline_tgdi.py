@@ -12,12 +12,13 @@ from transformers import Pipeline
 from transformers.utils import logging
 
 from .entity_markers import ENTITY_MARKERS
-from .entity_mentions import Entity, check_ambiguous
-from .entity_pairs import allowed_relations, symmetric_relations, tail_first_bias
+from .entity_order import symmetric_relations, tail_first_bias
+from .entity_types import allowed_relations
 from .evidence import branch_shares, gate_summary, similarity_maps
 from .invalid_post import InvalidPost
 from .post_containers import as_mapping_hint
 from .post_reader import Post, PostReader
+from .post_text import Entity, check_ambiguous
 from .prefetch import prefetch
 from .relation_labels import RelationLabels
 from .text_rows import default_limit

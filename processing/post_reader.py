@@ -8,12 +8,14 @@ from typing import Any
 
 import torch
 
-from .entity_mentions import MAX_ENTITIES, Entity, PostText, head_tail_pairs
-from .image_inputs import image_key, open_image
+from .head_and_tail import MAX_ENTITIES, head_tail_pairs
+from .image_opening import open_image
+from .image_sources import image_key
 from .invalid_post import InvalidPost, blaming
 from .pillow import Image
 from .post_containers import as_mapping_hint
 from .post_keys import checked_post, is_missing, meant_keys, without_nan
+from .post_text import Entity, PostText
 from .query_phrases import queries_for
 
 

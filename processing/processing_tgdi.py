@@ -12,22 +12,17 @@ from transformers import AutoConfig, AutoImageProcessor, AutoTokenizer, BatchFea
 from transformers.processing_utils import ProcessingKwargs, Unpack
 from transformers.utils import TensorType, logging
 
-from .entity_markers import (
-    ENTITY_MARKERS,
-    HEAD_END,
-    HEAD_START,
-    TAIL_END,
-    TAIL_START,
-    TextTokenizer,
-    truncate_around_entities,
-)
-from .image_inputs import MAX_IMAGE_PIXELS, ImageBatch, is_box
+from .entity_markers import ENTITY_MARKERS, HEAD_END, HEAD_START, TAIL_END, TAIL_START, truncate_around_entities
+from .image_batch import ImageBatch
+from .image_boxes import is_box
+from .image_opening import MAX_IMAGE_PIXELS
 from .invalid_post import InvalidPost
 from .loading_options import processor_options
 from .portable_processor import PortableProcessor
 from .post_columns import column, text_column
 from .processor_options import InvalidOption, checked_call, pads_to_limit, switch, whole_number
 from .text_rows import checked_caption, cut, default_limit, padded, positions_of, with_caption
+from .text_tokenizer import TextTokenizer
 
 logger = logging.get_logger(__name__)
 

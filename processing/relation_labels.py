@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import torch
 
-from .entity_pairs import joint_scores
+from .entity_order import joint_scores
 
 
 @dataclass(frozen=True)

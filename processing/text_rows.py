@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 from transformers.utils import logging
 
-from .entity_markers import Frame, check_span, cut_at_markers, words_to_text
+from .entity_markers import check_span, cut_at_markers, words_to_text
 from .grapheme_clusters import trim
 from .invalid_post import InvalidPost
+from .text_tokenizer import Frame
 
 logger = logging.get_logger(__name__)
 

@@ -53,7 +53,7 @@ def test_importing_the_package_waits_for_nothing():
         "import transformers, tgdi_hf",
         "from transformers import AutoConfig; import tgdi_hf, transformers",
         "import tgdi_hf; tgdi_hf.TGDIConfig; import transformers",
-        "import tgdi_hf.processing.entity_mentions; import transformers",
+        "import tgdi_hf.processing.post_text; import transformers",
         "import tgdi_hf.modeling.modeling_tgdi; import transformers",
         "import tgdi_hf.inference.prediction; import transformers",
         "import importlib.util, tgdi_hf; importlib.util.find_spec('transformers'); import transformers",

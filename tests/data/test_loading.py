@@ -4,7 +4,7 @@ import pytest
 from datasets import Dataset, DatasetDict
 
 from tgdi_hf.data.loading import load_data, read_table
-from tgdi_hf.processing.entity_mentions import text_and_spans
+from tgdi_hf.processing.head_and_tail import text_and_spans
 
 POST = {"text": "JFK and Obama at Harvard", "head": [0, 3], "tail": [17, 24]}
 

@@ -44,7 +44,7 @@ def test_invalid_posts_can_be_reported_in_place(model, processor, tmp_path):
     found = list(predict(model, processor, posts, batch_size=3, strict=False))
     assert ["error" in one for one in found] == [False, True, False, True, True, False]
     assert found[1]["error"].startswith("post 1: the span of `head`")
-    assert found[4]["error"].startswith("post 4, image, no.png: there is no such file")
+    assert found[4]["error"].startswith("post 4, image, no.png: no such file")
     good = next(predict(model, processor, POST))
     assert found[5]["score"] == pytest.approx(good["score"], abs=1e-6)
 

@@ -7,7 +7,7 @@ import torch
 from datasets import Dataset
 
 from tgdi_hf.evaluation.order_report import direction_of, with_order_unknown
-from tgdi_hf.processing.entity_pairs import MNRE_TAIL_FIRST_BIAS
+from tgdi_hf.processing.entity_order import MNRE_TAIL_FIRST_BIAS
 
 NAMES = ["None", "/per/per/peer", "/per/org/member_of"]
 BALANCED = SimpleNamespace(direction_balanced=True)

@@ -159,7 +159,7 @@ BAD = [
     ({"inputs": {**POST, "image": "/etc/passwd"}}, "image", "not base64"),
     ({"inputs": {**POST, "image": {"path": "/etc/passwd"}}}, "image", "expected an image in base64"),
     ({"inputs": {**POST, "image": {"bytes": "abc"}}}, "image", "expected an image in base64"),
-    ({"inputs": {**POST, "image": base64.b64encode(b"<html>").decode()}}, "image", "is not an image"),
+    ({"inputs": {**POST, "image": base64.b64encode(b"<html>").decode()}}, "image", "not in an image format"),
     ({"inputs": {**POST, "image": base64.b64encode(png()[:60]).decode()}}, "image", "damaged"),
     ({"inputs": {**POST, "image": "A" * 3000}}, "image", "larger than 2,000 bytes"),
     ({"inputs": {**POST, "image": "file:///etc/passwd"}}, "image", "not base64"),

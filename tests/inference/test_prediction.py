@@ -53,7 +53,7 @@ def test_one_post_is_a_post(model, processor):
 
 def test_of_several_places_one_or_all_can_be_taken(model, processor):
     twice = {"text": "Ann meets Bob and Ann", "head": "Ann", "tail": "Bob"}
-    with pytest.raises(ValueError, match="^post 0: `head` is 'Ann', which is in the text 2 times"):
+    with pytest.raises(ValueError, match="^post 0: `head` is 'Ann', which occurs 2 times"):
         list(predict(model, processor, twice))
     (first,) = predict(model, processor, twice, ambiguous="first")
     (every,) = predict(model, processor, [twice], ambiguous="all")

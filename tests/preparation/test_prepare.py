@@ -180,9 +180,9 @@ def bad_images(folder):
     (folder / "truncated.jpg").write_bytes(whole.getvalue()[: len(whole.getvalue()) // 2])
     Image.new("1", (20_000, 20_000)).save(folder / "bomb.png")
     return {
-        "missing.jpg": "there is no such file",
+        "missing.jpg": "no such file",
         "empty.jpg": "is empty",
-        "page.jpg": "not an image in any format",
+        "page.jpg": "not in an image format",
         "truncated.jpg": "damaged, truncated",
         "bomb.png": "not decoded",
         "https://example.org/a.jpg": "URLs are not fetched",
@@ -257,7 +257,7 @@ def test_posts_that_say_nothing_usable_are_left_out_and_reported(tmp_path, optio
     reasons = {fault.row: (fault.kind, fault.reason) for fault in done.faults}
     assert reasons[1] == ("id", "train, row 1: a post with the id 'a' stands before it.")
     assert "`head` is 'Nixon', which is not in the text" in reasons[2][1]
-    assert "in the text 2 times; say which: [0, 5), [12, 17)" in reasons[3][1]
+    assert "one of the spans [0, 5), [12, 17)" in reasons[3][1]
     assert "has no text" in reasons[4][1]
     assert "lies outside the text" in reasons[5][1]
     assert not any(fault.kept for fault in done.faults)
@@ -294,7 +294,7 @@ def test_of_several_places_the_first_or_all_are_taken_on_request(tmp_path, optio
     done = prepare(posts(*rows), tmp_path / "error", **options)
     assert done.dataset["train"]["id"][:] == ["2"]
     (fault,) = done.faults
-    assert (fault.row, fault.kind, fault.kept) == (0, "text", False) and "is in the text 2 times" in fault.reason
+    assert (fault.row, fault.kind, fault.kept) == (0, "text", False) and "occurs 2 times" in fault.reason
     first = prepare(posts(*rows), tmp_path / "first", ambiguous="first", **options).dataset["train"]
     assert [(row["head"], row["tail"]) for row in first] == [([0, 3], [8, 11]), ([0, 3], [8, 13])]
     grounder = StubGrounder()
@@ -568,7 +568,7 @@ def test_objects_are_boxes_or_paths_in_files_of_any_kind(form, tmp_path, options
     found = undecoded(done.dataset["train"])["objects"][:]
     assert [[part["path"] for part in parts or ()] for parts in found] == [[str(tmp_path / "b.png")], [], []]
     (fault,) = done.faults
-    assert (fault.row, fault.kind) == (2, "objects") and "lost.png: there is no such file" in fault.reason
+    assert (fault.row, fault.kind) == (2, "objects") and "no such file" in fault.reason
     with pytest.raises(ValueError, match="images of their own, which can't be mixed"):
         prepare(crops, tmp_path / "no", grounder=StubGrounder(), **options)
     done = prepare(table([[0, 0, 4, 4]], None), tmp_path / "boxes", **options)

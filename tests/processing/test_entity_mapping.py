@@ -2,7 +2,6 @@ import pytest
 
 from tgdi_hf import InvalidPost
 from tgdi_hf.processing.entity_mapping import read_mapping
-from tgdi_hf.processing.entity_mentions import PostText, head_tail_pairs, text_and_spans
 
 
 @pytest.mark.parametrize(
@@ -46,15 +45,3 @@ def test_what_is_known_of_an_entity(mapping, expected):
 def test_what_would_be_passed_over_is_refused(mapping, message):
     with pytest.raises(InvalidPost, match=f"^post 0: .*{message}"):
         read_mapping(mapping, "head", "post 0")
-
-
-@pytest.mark.parametrize(
-    ("head", "tail", "expected"),
-    [("Ann", "Ann", [(0, 3), (8, 11)]), ([0, 3], "Ann", [(0, 3), (8, 11)]), ("Ann", [0, 3], [(8, 11), (0, 3)]),
-     ("Ann", [8, 11], [(0, 3), (8, 11)]), ("Ann", "Bob", [(0, 3), (4, 7)]), ([0, 3], [0, 3], [(0, 3), (0, 3)])],
-)  # fmt: skip
-def test_the_first_place_is_not_that_of_the_other_entity(head, tail, expected):
-    row = {"text": "Ann Bob Ann", "head": head, "tail": tail}
-    assert list(text_and_spans(row, "post 0", "first")[1]) == expected
-    (pair,) = head_tail_pairs(PostText(row, "post 0", "first"), head, tail)
-    assert [entity.span for entity in pair] == expected

@@ -9,7 +9,7 @@ from datasets import Dataset, Features
 from datasets import Image as ImageFeature
 from PIL import Image, PngImagePlugin
 
-from tgdi_hf.processing.image_inputs import open_image
+from tgdi_hf.processing.image_opening import open_image
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (12, 16, 3), dtype=np.uint8)
 FRAMES = [Image.fromarray(np.full((4, 6, 3), 60 * i, np.uint8)) for i in range(4)]
@@ -124,7 +124,7 @@ def test_a_closed_animation_is_the_frame_that_it_shows(kind, tmp_path):
 def test_a_closed_image_that_was_not_read_is_refused(kind, tmp_path):
     with Image.open(io.BytesIO(FILES[kind])) as image:
         pass
-    message = f"row 0, image: the file of the {image.format} image was closed before its pixels were read.*load()"
+    message = f"row 0, image: the {image.format} file was closed before its pixels were read.*load()"
     with pytest.raises(ValueError, match=message):
         read(image)
     (tmp_path / "a").write_bytes(FILES[kind])
@@ -137,7 +137,7 @@ def test_a_closed_image_that_was_not_read_is_refused(kind, tmp_path):
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF", "GIF"])
 def test_a_damaged_image_is_still_refused(kind):
     content = encoded(Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)), kind)
-    with pytest.raises(ValueError, match="row 0, image: the image is damaged"):
+    with pytest.raises(ValueError, match="row 0, image: the image cannot be decoded"):
         read(Image.open(io.BytesIO(content[: len(content) // 2])))
 
 

@@ -63,6 +63,6 @@ def test_the_message_says_what_is_wrong_with_a_path(pipe, path, advice):
 def test_open_files(pipe, png, tmp_path):
     (tmp_path / "a.png").write_bytes(png)
     for file in (io.BytesIO(png), (tmp_path / "a.png").open("rb")):
-        with file, pytest.raises(InvalidPost, match=r"an open file: pass the bytes, `file.read\(\)`, or the path"):
+        with file, pytest.raises(InvalidPost, match=r"an open file: pass its bytes, `file.read\(\)`, or its path"):
             pipe({**POST, "image": file})
     assert pipe({**POST, "image": np.asarray(Image.open(io.BytesIO(png)))})["gate"] is not None

@@ -1,8 +1,8 @@
 import pytest
 
 from tgdi_hf import InvalidPost
-from tgdi_hf.processing.entity_mentions import PostText
 from tgdi_hf.processing.named_spans import agrees, recount
+from tgdi_hf.processing.post_text import PostText
 
 
 @pytest.mark.parametrize(

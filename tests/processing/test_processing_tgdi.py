@@ -20,7 +20,7 @@ from transformers import BertConfig, BitImageProcessorPil, CLIPImageProcessorPil
 
 from tgdi_hf.processing.entity_markers import ENTITY_MARKERS, check_span, cut_at_markers, words_to_text
 from tgdi_hf.processing.grapheme_clusters import characters, is_visible
-from tgdi_hf.processing.image_inputs import open_image
+from tgdi_hf.processing.image_opening import open_image
 from tgdi_hf.processing.invalid_post import InvalidPost
 from tgdi_hf.processing.processing_tgdi import TGDIProcessor, logger
 
@@ -357,7 +357,7 @@ def test_a_damaged_image_is_named_with_its_row(tmp_path, processor):
     file = io.BytesIO()
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)).save(file, "PNG")
     (tmp_path / "half.png").write_bytes(file.getvalue()[:1500])
-    with pytest.raises(ValueError, match=r"row 1, image, .*half.png: the image is damaged"):
+    with pytest.raises(ValueError, match=r"row 1, image, .*half.png: the image cannot be decoded"):
         processor(**batch_of(2, images=[RED, tmp_path / "half.png"]))
     with pytest.raises(ValueError, match=r"row 1, object 0: no pixel of the image, 20 × 10"):
         processor(**batch_of(2, images=[RED, BLUE], objects=[[], [(20, 0, 30, 10)]]))
@@ -479,7 +479,7 @@ def test_rows_go_by_the_names_that_they_are_given(processor):
     options = dict(text=["a b", "a b"], tail=[(2, 3)] * 2, row_names=["line 7", "line 9"])
     with pytest.raises(ValueError, match="^line 9: the span of `head`"):
         processor(**options, head=[(0, 1), (0, 9)])
-    with pytest.raises(ValueError, match="^line 9, image, nowhere.png: there is no such file"):
+    with pytest.raises(ValueError, match="^line 9, image, nowhere.png: no such file"):
         processor(**options, head=[(0, 1)] * 2, images=[None, "nowhere.png"])
     with pytest.raises(ValueError, match="^line 7: the span"):
         processor(text="a b", head=(0, 9), tail=(2, 3), row_names="line 7")

@@ -8,10 +8,11 @@ from typing import Any
 import torch
 
 from ..modeling.classification_loss import IGNORED
-from ..processing.entity_mentions import check_ambiguous, text_and_spans
+from ..processing.head_and_tail import text_and_spans
 from ..processing.invalid_post import InvalidPost
 from ..processing.post_containers import as_mapping_hint
 from ..processing.post_keys import checked_post, is_missing
+from ..processing.post_text import check_ambiguous
 from ..processing.processing_tgdi import TGDIProcessor
 from .shared_batch import SharedBatch
 

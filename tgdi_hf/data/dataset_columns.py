@@ -5,7 +5,7 @@ from typing import Any
 
 from datasets import Features, Image, List
 
-from ..processing.entity_mentions import text_and_spans
+from ..processing.head_and_tail import text_and_spans
 
 _TABLE_FORMATS = ("pandas", "arrow", "polars")
 

@@ -8,7 +8,7 @@ import numpy as np
 from datasets import ClassLabel, Dataset, concatenate_datasets
 
 from ..modeling.negative_label import NEGATIVE
-from ..processing.entity_pairs import symmetric_relations
+from ..processing.entity_order import symmetric_relations
 from .dataset_columns import spans_of, texts_of
 
 MNRE_NAME = re.compile(r"/\w+/\w+/\w+")

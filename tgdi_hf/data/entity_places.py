@@ -3,8 +3,9 @@
 import numpy as np
 from datasets import Dataset
 
-from ..processing.entity_mentions import PostText, head_tail_pairs
+from ..processing.head_and_tail import head_tail_pairs
 from ..processing.invalid_post import InvalidPost
+from ..processing.post_text import PostText
 
 
 def with_all_places(rows: Dataset) -> tuple[Dataset, np.ndarray]:

@@ -10,7 +10,7 @@ from ..data.dataset_columns import texts_of, undecoded
 from ..data.labels import label_names
 from ..extras import require
 from ..modeling.negative_label import AUTO, find_negative
-from ..processing.entity_mentions import text_and_spans
+from ..processing.head_and_tail import text_and_spans
 from .audit_classifier import FOLDS, guess_labels
 from .audit_features import features_of, image_identities
 

@@ -13,7 +13,7 @@ from PIL import Image, UnidentifiedImageError
 
 from ..data.dataset_columns import undecoded
 from ..data.image_identity import digest_of
-from ..processing.entity_mentions import text_and_spans
+from ..processing.head_and_tail import text_and_spans
 
 MISSING = -1.0
 IMAGE_FEATURES = ("there is an image", "width", "height", "format", "bytes of the file")

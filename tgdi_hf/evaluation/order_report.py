@@ -10,7 +10,7 @@ import torch
 from ..data.dataset_columns import spans_of
 from ..data.entity_order import without_inverses
 from ..modeling.negative_label import negative_of
-from ..processing.entity_pairs import joint_scores, symmetric_relations, tail_first_bias
+from ..processing.entity_order import joint_scores, symmetric_relations, tail_first_bias
 from .score_counts import micro_scores, row_counts
 
 

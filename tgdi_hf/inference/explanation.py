@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..processing.entity_markers import HEAD_END, HEAD_START, TAIL_END, TAIL_START
-from ..processing.entity_mentions import PostText
 from ..processing.invalid_post import InvalidPost
 from ..processing.pipeline_tgdi import MultimodalRelationExtractionPipeline
+from ..processing.post_text import PostText
 from .heat_map import heat_map, seen_image
 
 MOST_RELATIONS = 5

@@ -6,9 +6,9 @@ from itertools import islice
 from operator import index
 from typing import Any
 
-from ..processing.entity_mentions import PostText
 from ..processing.invalid_post import InvalidPost
 from ..processing.post_keys import checked_post, is_missing
+from ..processing.post_text import PostText
 
 OUTSIDE = "O"  # label of tokens outside entities
 # Share of a window that the next window over a long text repeats: any entity up to this length is whole in one of them.

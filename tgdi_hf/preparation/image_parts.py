@@ -12,7 +12,8 @@ from PIL import Image
 
 from ..data.dataset_columns import undecoded
 from ..data.image_identity import digest_of
-from ..processing.image_inputs import crop, is_box, open_image
+from ..processing.image_boxes import crop, is_box
+from ..processing.image_opening import open_image
 from .vision_feature_store import Box, FeatureKey, box_key
 
 logger = logging.getLogger(__name__)

@@ -6,7 +6,7 @@ from typing import Any
 
 from datasets import Dataset, Features, Image, List, Value
 
-from ..processing.image_inputs import check_box
+from ..processing.image_boxes import check_box
 from ..processing.post_keys import without_nan
 from .result_cache import Item, ResultCache
 from .scan import FAULT, HELPERS, QUERY, ROW, ROWS_AT_ONCE, Fault, Keys

@@ -17,8 +17,8 @@ from accelerate import PartialState
 from datasets import Dataset, DatasetDict, are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 
 from ..file_locks import sole_writer
-from ..processing.entity_mentions import check_ambiguous
-from ..processing.image_inputs import MAX_IMAGE_PIXELS
+from ..processing.image_opening import MAX_IMAGE_PIXELS
+from ..processing.post_text import check_ambiguous
 from .join import Join, holds_crops
 from .result_cache import ResultCache, default_cache
 from .scan import Fault, Keys, Scan, kind_of_objects

@@ -15,9 +15,10 @@ from datasets.arrow_writer import ArrowWriter
 from ..data.dataset_columns import undecoded
 from ..data.entity_places import with_all_places
 from ..data.image_identity import digest_of
-from ..processing.entity_mentions import PostText, head_tail_pairs
+from ..processing.head_and_tail import head_tail_pairs
 from ..processing.invalid_post import InvalidPost
 from ..processing.post_keys import FILE_NAME, checked_post, hint, is_missing, meant_keys, without_nan
+from ..processing.post_text import PostText
 from ..processing.query_phrases import queries_for
 from .result_cache import ResultCache
 

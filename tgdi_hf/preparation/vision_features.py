@@ -17,7 +17,7 @@ from ..checkpoints import hub_access
 from ..modeling.modeling_tgdi import TGDIForRelationExtraction
 from ..modeling.pretrained_towers import as_vision_tower, load_tower
 from ..modeling.visual_prompts import vision_features
-from ..processing.image_inputs import MAX_IMAGE_PIXELS
+from ..processing.image_opening import MAX_IMAGE_PIXELS
 from ..processing.prefetch import prefetch
 from ..processing.processing_tgdi import TGDIProcessor
 from .image_parts import ImageParts, cut_parts, find_image_parts, images_only, missing_parts

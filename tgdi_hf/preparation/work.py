@@ -11,7 +11,7 @@ from datasets import Dataset
 from PIL.Image import Image
 from tqdm.auto import tqdm
 
-from ..processing.image_inputs import UnreadableFile, open_image
+from ..processing.image_opening import UnreadableFile, open_image
 from .result_cache import Item, ResultCache
 from .scan import QUERY, ROWS_AT_ONCE, WANTS_CAPTION, WANTS_OBJECTS, Keys
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from tgdi_hf import InvalidPost
-from tgdi_hf.processing.entity_mentions import Entity, PostText, head_tail_pairs, text_and_spans, type_of
+from tgdi_hf.processing.head_and_tail import head_tail_pairs, text_and_spans
+from tgdi_hf.processing.post_text import Entity, PostText
 
 FAMILY = "👩\u200d👩\u200d👧"
 
@@ -18,16 +19,16 @@ FAMILY = "👩\u200d👩\u200d👧"
         (
             "a b a",
             "a",
-            "2 times; say which: [0, 1), [4, 5); or take the first or all of them: `ambiguous='first'`",
+            "one of the spans [0, 1), [4, 5); or use the first or all of them: `ambiguous='first'`",
         ),
-        ("Annual Annotated", "Ann", "2 times; say which: [0, 3), [7, 10)"),
-        ("Bora Bora Bora", "Bora Bora", "2 times; say which: [0, 9), [5, 14)"),
-        ("习近平访问，习近平讲话", "习近平", "2 times; say which: [0, 3), [6, 9)"),
-        ("오바마는 오바마", "오바마", "2 times; say which: [0, 3), [5, 8)"),
+        ("Annual Annotated", "Ann", "one of the spans [0, 3), [7, 10)"),
+        ("Bora Bora Bora", "Bora Bora", "one of the spans [0, 9), [5, 14)"),
+        ("习近平访问，习近平讲话", "习近平", "one of the spans [0, 3), [6, 9)"),
+        ("오바마는 오바마", "오바마", "one of the spans [0, 3), [5, 8)"),
         (
             "a " * 20,
             "a",
-            "20 times; say which: [0, 1), [2, 3), [4, 5), [6, 7), [8, 9), [10, 11), [12, 13), [14, 15), …;",
+            "one of the spans [0, 1), [2, 3), [4, 5), [6, 7), [8, 9), [10, 11), [12, 13), [14, 15), …;",
         ),
     ],
 )
@@ -93,21 +94,6 @@ def test_blanks_around_an_entity_are_no_part_of_it(before, after):
     assert words.entity([1, 3], "head") == Entity((start, start + 4), (1, 3))
 
 
-def test_entities_of_posts_in_words():
-    row = {"words": ["JFK", "and", "", "Barack", "Obama"], "head": "Barack Obama", "tail": [0, 1]}
-    text, in_characters, in_words = text_and_spans(row, "row")
-    assert text[slice(*in_characters[0])] == "Barack Obama"
-    assert in_words == ((3, 5), (0, 1))
-    # A part of a word stands for the word.
-    assert text_and_spans({**row, "head": "Bara"}, "row")[2][0] == (3, 4)
-
-
-def test_a_post_without_text_is_refused():
-    for row in ({"head": [0, 1]}, {"text": " ", "head": [0, 1]}, {"text": None}, {"words": []}):
-        with pytest.raises(ValueError, match="row 1: the post has no text"):
-            text_and_spans(row, "row 1")
-
-
 TEXT = PostText({"text": "JFK and Obama at Harvard"}, "row 1")
 
 
@@ -151,12 +137,12 @@ def test_token_classifiers_count_characters_of_posts_in_words_too():
     assert text.entity(found, "head") == text.entity({**found, "start": 2, "end": 4}, "head") == jose
     assert text.entity({"start": 0, "end": 3, "word": "JFK"}, "head") == Entity((0, 3), (0, 1))
     assert text.entity({"start": 0, "end": 3}, "head") == Entity((0, 12), (0, 3))
-    message = r"`head` is 'Obama' from 0 to 3, but that is 'JFK and José' in words and 'JFK' in characters"
+    message = r"`head` is 'Obama' from 0 to 3, but that span is 'JFK and José' in words and 'JFK' in characters"
     with pytest.raises(InvalidPost, match=message):
         text.entity({"start": 0, "end": 3, "word": "Obama"}, "head")
     with pytest.raises(InvalidPost, match="expected a span"):
         text.entity({"start": "0", "end": "3", "word": "JFK"}, "head")
-    with pytest.raises(InvalidPost, match=r"say which: \[0, 1\), \[2, 3\)"):  # of words
+    with pytest.raises(InvalidPost, match=r"Pass one of the spans \[0, 1\), \[2, 3\)"):  # of words
         PostText({"words": ["JFK", "and", "JFK"]}, "row 1").entity("JFK", "head")
 
 
@@ -166,19 +152,27 @@ def test_token_classifiers_count_characters_of_posts_in_words_too():
         (
             "🎉 Ann joins Acme",
             {"start": 3, "end": 6, "text": "Ann"},
-            "`head` is 'Ann' from 3 to 6, but that is 'nn ' in characters. The offsets fit in UTF-16 units, as "
+            "`head` is 'Ann' from 3 to 6, but that span is 'nn ' in characters. The offsets fit in UTF-16 units, as "
             "JavaScript and Java count; in characters (code points) the span is [2, 5).",
         ),
         ("🎉 Ann", {"start": 5, "end": 8, "text": "Ann"}, "The offsets fit in UTF-8 bytes, as Rust and Go count; in"),
-        ("🎉🎉", {"start": 2, "end": 4, "text": "🎉"}, "that is outside the text. The offsets fit in UTF-16 units, as"),
+        (
+            "🎉🎉",
+            {"start": 2, "end": 4, "text": "🎉"},
+            "span is outside the text. The offsets fit in UTF-16 units",
+        ),
         ("🎉🎉 Ann", {"start": 5, "end": 8, "word": "ann"}, "characters (code points) the span is [3, 6)."),
         ("🎉 Ann", {"start": 9, "end": 12, "text": "Ann"}, "the span of `head`, [9, 12), lies outside the text"),
-        ("Ann and Bob", {"start": 0, "end": 3, "text": "Bob"}, "that is 'Ann' in characters. 'Bob' is at [8, 11)."),
-        ("Ann and Bob", {"start": 1, "end": 4, "word": "Ann"}, "that is 'nn ' in characters. 'Ann' is at [0, 3)."),
-        ("Ann and Bob", {"start": 0, "end": 3, "text": "Eve"}, "Mend the one or the other, or leave one out."),
-        ("in C++ he", {"start": 3, "end": 4, "text": "C++"}, "that is 'C' in characters. 'C++' is at [3, 6)."),
+        (
+            "Ann and Bob",
+            {"start": 0, "end": 3, "text": "Bob"},
+            "span is 'Ann' in characters. 'Bob' is at [8, 11).",
+        ),
+        ("Ann and Bob", {"start": 1, "end": 4, "word": "Ann"}, "that span is 'nn ' in characters. 'Ann' is at [0, 3)."),
+        ("Ann and Bob", {"start": 0, "end": 3, "text": "Eve"}, "Correct one of the two, or remove it."),
+        ("in C++ he", {"start": 3, "end": 4, "text": "C++"}, "that span is 'C' in characters. 'C++' is at [3, 6)."),
         ("Ann and Bob", {"start": -3, "end": 11, "text": "Bob"}, "lies outside the text"),
-        ("Ann and Bob", {"start": 0, "end": 3, "text": " "}, "`head` is ' ' from 0 to 3, but that is 'Ann'"),
+        ("Ann and Bob", {"start": 0, "end": 3, "text": " "}, "`head` is ' ' from 0 to 3, but that span is 'Ann'"),
     ],
 )
 def test_a_span_and_what_the_entity_is_called_have_to_agree(text, value, message):
@@ -199,7 +193,7 @@ JOINED = "Ann , José & Bob met at A.C.M.E ."
     [
         ([8, 9], "[8, 9), is '.' in words and 'é' in characters of `text`"),
         ([2, 3], "[2, 3), is 'José' in words and 'n' in characters of `text`"),
-        ([0, 3], "[0, 3), is 'Ann , José' in words and 'Ann' in characters of `text`. Leave out `text` or `words`"),
+        ([0, 3], "[0, 3), is 'Ann , José' in words and 'Ann' in characters of `text`. Remove `text` or `words`"),
         ("[0, 3]", "is 'Ann , José' in words"),
         ({"start": 0, "end": 3, "type": "PER"}, "is 'Ann , José' in words"),
         ([5, 9], "is 'met at A.C.M.E .' in words and 'José' in characters"),
@@ -236,7 +230,7 @@ def test_a_span_that_names_the_same_in_words_and_in_characters():
 
 def test_a_span_that_fits_what_it_is_called_in_words_and_elsewhere_in_characters():
     post = {"words": ["x", "y", "y", "x", "a"], "text": "x y y x a"}
-    with pytest.raises(InvalidPost, match=re.escape("in words these are [1, 2) and [2, 3). Give the one")):
+    with pytest.raises(InvalidPost, match=re.escape("these are the words [1, 2) and [2, 3). Pass one")):
         PostText(post, "row 1").entity({"start": 2, "end": 3, "text": "y"}, "head")
 
 
@@ -249,7 +243,7 @@ def test_a_reading_that_cuts_a_character_does_not_hide_one_that_does_not():
 
 @pytest.mark.parametrize("text", ["Ann met Bob", "Ann and Bob and", "1"])
 def test_text_and_words_that_differ_are_refused(text):
-    with pytest.raises(InvalidPost, match="row 1: `text` is .* have not the same letters; leave out the one") as error:
+    with pytest.raises(InvalidPost, match="row 1: `text` is .* whose letters differ; remove the one") as error:
         PostText({"text": text, "words": ["Ann", "and", "Bob"]}, "row 1")
     assert error.value.field == "words"
 
@@ -276,7 +270,7 @@ def test_all_or_the_first_of_several_places():
     assert len(head_tail_pairs(every, "Annual", "Annual")) == 1
     words = PostText({"words": ["Ann", "met", "Ann"]}, "row", "all")
     assert [entity.units for entity in words.entities("Ann", "head")] == [(0, 1), (2, 3)]
-    with pytest.raises(InvalidPost, match="at 5 places; expected up to 4. Give the spans") as error:
+    with pytest.raises(InvalidPost, match="at 5 places in the text; expected up to 4. Pass the spans") as error:
         head_tail_pairs(PostText({"text": "a a a b b"}, "row", "all"), "a", "b", most=4)
     assert error.value.field == "head"
     assert text_and_spans({**post, "head": "Bob", "tail": "Ann"}, "row", "first")[1] == ((5, 8), (0, 3))
@@ -318,10 +312,3 @@ def test_texts_that_are_none_are_refused(post, field):
     with pytest.raises(InvalidPost) as error:
         PostText(post, "row")
     assert error.value.field == field
-
-
-def test_names_of_types():
-    assert [type_of(label) for label in ("B-PER", "Person", "GPE", "I-ORG", "work_of_art", "DATE", None)] == [
-        *("per", "per", "loc", "org", "misc", "date"),
-        None,
-    ]

@@ -4,13 +4,7 @@ import pytest
 import torch
 
 from tgdi_hf.data.entity_order import swapped_labels
-from tgdi_hf.processing.entity_pairs import (
-    MNRE_TAIL_FIRST_BIAS,
-    allowed_relations,
-    joint_scores,
-    symmetric_relations,
-    tail_first_bias,
-)
+from tgdi_hf.processing.entity_order import MNRE_TAIL_FIRST_BIAS, joint_scores, symmetric_relations, tail_first_bias
 
 NAMES = ("None", "/per/org/member_of", "/per/per/peer")
 ONE_WAY, PEER_BOTH_WAYS = (False, False, False), (False, False, True)
@@ -104,25 +98,3 @@ def test_the_rule_follows_the_training_of_the_model():
 def test_another_rule_is_refused(pairs):
     with pytest.raises(ValueError, match="`pairs` is .*; expected 'auto'"):
         tail_first_bias(pairs, SimpleNamespace())
-
-
-@pytest.mark.parametrize(
-    ("head", "tail", "allowed"),
-    [
-        ("PER", "ORG", [True, True, False]),
-        ("B-PERSON", None, [True, True, True]),
-        (None, "person", [True, False, True]),
-        ("GPE", "ORG", [True, False, False]),  # no relation here has a place
-        ("organization", "PER", [True, False, False]),
-        ("DATE", "PER", [True, False, True]),
-    ],
-)
-def test_relations_suit_the_types(head, tail, allowed):
-    assert list(allowed_relations(NAMES, head, tail)) == allowed
-
-
-def test_relations_without_types_suit_all():
-    names = ("None", "/drug/disease/treats")
-    assert allowed_relations(names, "PER", "disease") == (True, True)
-    assert allowed_relations(names, "disease", "PER") == (True, False)
-    assert allowed_relations(("None", "works_for"), "PER", "ORG") == (True, True)

@@ -1,0 +1,120 @@
+"""Tokenizing the texts of a batch so that no special token is recognized in them."""
+
+import json
+from dataclasses import dataclass
+from uuid import uuid4
+
+from .entity_markers import ENTITY_MARKERS
+
+
+@dataclass(frozen=True)
+class Frame:
+    """The special tokens around one text, `prefix A suffix`, and around two, `prefix A suffix middle B end`."""
+
+    prefix: list[int]
+    suffix: list[int]
+    middle: list[int]
+    end: list[int]
+    second_type: int  # segment id of `middle B end`
+
+    @property
+    def single(self) -> int:
+        return len(self.prefix) + len(self.suffix)
+
+    @property
+    def pair(self) -> int:
+        """How many special tokens a second text brings with it."""
+        return len(self.middle) + len(self.end)
+
+
+class TextTokenizer:
+    r"""
+    Turns strings into token ids in which nothing is special: a post that says "</s>" or "<head>" says so in ordinary
+    tokens. Everything else, added tokens that are not special included, is as the tokenizer has it.
+
+    It works on a copy, so that the tokenizer's own state never changes and threads can share it.
+
+    Args:
+        tokenizer: A tokenizer that has the entity markers.
+    """
+
+    def __init__(self, tokenizer):
+        self.source, self.size = tokenizer, len(tokenizer)
+        self.markers = {marker: tokenizer.convert_tokens_to_ids(marker) for marker in ENTITY_MARKERS}
+        self.padding = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0
+        self._unknown = tokenizer.unk_token_id
+        self._special = set(tokenizer.all_special_ids) - {self._unknown}
+        self._backend = _without_special_tokens(tokenizer.backend_tokenizer) if tokenizer.is_fast else None
+        self.frame = self._find_frame()
+
+    def __call__(self, strings: list[str]) -> list[list[int]]:
+        if self._backend is not None:
+            return [encoding.ids for encoding in self._backend.encode_batch_fast(strings, add_special_tokens=False)]
+        return [self._slowly(string) for string in strings]
+
+    def __deepcopy__(self, memo):
+        # Nothing changes after `__init__`; saving a processor copies its attributes, and vocabularies are large.
+        return self
+
+    def is_for(self, tokenizer) -> bool:
+        """Whether this still is what would be made from `tokenizer`, to which tokens may have been added since."""
+        return self.source is tokenizer and self.size == len(tokenizer)
+
+    def _slowly(self, string: str) -> list[int]:
+        ids = self.source.convert_tokens_to_ids(self.source.tokenize(string, split_special_tokens=True))
+        # A vocabulary in plain Python can't be told to overlook its special tokens; they are unknown words then.
+        ids = [self._unknown if i in self._special else i for i in ids]
+        return [i for i in ids if i is not None]
+
+    def _find_frame(self) -> Frame:
+        name = type(self.source).__name__
+        if self._backend is not None:
+            pair = self._backend.encode("a", "a")
+            ids, types, owners = pair.ids, pair.type_ids, pair.sequence_ids
+            single = self._backend.encode("a").ids
+        else:
+            ids = self.source.build_inputs_with_special_tokens([-1], [-2])
+            types = self.source.create_token_type_ids_from_sequences([-1], [-2])
+            owners = [{-1: 0, -2: 1}.get(i) for i in ids]
+            single = self.source.build_inputs_with_special_tokens([-1])
+        if 0 not in owners or 1 not in owners:
+            raise ValueError(f"{name} makes no tokens of the letter “a”; TGDI can't find out how it joins two texts.")
+        first, second = owners.index(0), owners.index(1)
+        first_end, second_end = first + owners.count(0), second + owners.count(1)
+        if ids[: len(single)] != single or len(single) > second:
+            raise ValueError(
+                f"{name} makes {single} of one text and {ids} of two; TGDI needs a tokenizer for which the first text "
+                "with its special tokens looks the same in both, such as BERT's or RoBERTa's."
+            )
+        # Models without segments embed one at most, whatever their tokenizer's template says.
+        second_type = types[second] if "token_type_ids" in self.source.model_input_names else 0
+        return Frame(ids[:first], single[first_end:], ids[len(single) : second], ids[second_end:], second_type)
+
+
+def _without_special_tokens(backend):
+    r"""
+    A copy of a `tokenizers.Tokenizer` that finds no special token in any text.
+
+    `encode_special_tokens` of the library switches off the search for them, but not the vocabulary: Unigram models
+    have "<s>" among their pieces, at the best of scores. So special tokens keep their ids and get names no text has.
+    """
+    state = json.loads(backend.to_str())
+    special = [token["content"] for token in state["added_tokens"] if token["special"]]
+    names = {token: f"{token}{uuid4().hex}" for token in special}
+    for token in state["added_tokens"]:
+        token["content"] = names.get(token["content"], token["content"])
+    model = state["model"]
+    if isinstance(model["vocab"], dict):
+        model["vocab"] = {names.get(piece, piece): number for piece, number in model["vocab"].items()}
+    else:  # Unigram
+        model["vocab"] = [[names.get(piece, piece), score] for piece, score in model["vocab"]]
+    if model.get("unk_token") in names:
+        model["unk_token"] = names[model["unk_token"]]
+    if model.get("merges"):  # "a b" or ["a", "b"]
+        model["merges"] = [
+            merge
+            for merge in model["merges"]
+            if (merge.replace(" ", "", 1) if isinstance(merge, str) else "".join(merge)) not in names
+        ]
+    state["truncation"] = state["padding"] = None
+    return type(backend).from_str(json.dumps(state))

@@ -1,0 +1,34 @@
+import pytest
+
+from tgdi_hf.processing.entity_types import allowed_relations, type_of
+
+NAMES = ("None", "/per/org/member_of", "/per/per/peer")
+
+
+@pytest.mark.parametrize(
+    ("head", "tail", "allowed"),
+    [
+        ("PER", "ORG", [True, True, False]),
+        ("B-PERSON", None, [True, True, True]),
+        (None, "person", [True, False, True]),
+        ("GPE", "ORG", [True, False, False]),  # no relation here has a place
+        ("organization", "PER", [True, False, False]),
+        ("DATE", "PER", [True, False, True]),
+    ],
+)
+def test_relations_suit_the_types(head, tail, allowed):
+    assert list(allowed_relations(NAMES, head, tail)) == allowed
+
+
+def test_relations_without_types_suit_all():
+    names = ("None", "/drug/disease/treats")
+    assert allowed_relations(names, "PER", "disease") == (True, True)
+    assert allowed_relations(names, "disease", "PER") == (True, False)
+    assert allowed_relations(("None", "works_for"), "PER", "ORG") == (True, True)
+
+
+def test_names_of_types():
+    assert [type_of(label) for label in ("B-PER", "Person", "GPE", "I-ORG", "work_of_art", "DATE", None)] == [
+        *("per", "per", "loc", "org", "misc", "date"),
+        None,
+    ]
