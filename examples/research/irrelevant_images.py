@@ -3,10 +3,10 @@
     python -m examples.research.irrelevant_images run --results mine        # 8 models, 5 seeds, 5 shares; resumable
     python -m examples.research.irrelevant_images collect --results mine    # tables and figure, in that folder
 
-Half of the posts can be read without their image. The share of irrelevant images among these goes from none to all
-in training, and for every model again at test; half of the irrelevant ones show the scene of another relation. Posts
-that need their image have the right one. Every run trains a tiny model from scratch and leaves a JSON file; several
-processes can share the work.
+Half of the posts are unambiguous without their image. The share of irrelevant images among these posts varies from 0 to
+1 in training and, for every model, again at test; half of the irrelevant images show the scene of another relation.
+Posts that need their image have the right one. Every run trains a tiny model from scratch and writes a JSON file;
+several processes can share the work.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from filelock import FileLock, Timeout
 from torch.utils.data import DataLoader
 
 from examples.research.baselines import BaselineConfig, HVPNeTForRelationExtraction
-from examples.research.reproduce.collect import refuse_unlike
+from examples.research.reproduce.collect import mean_and_deviation, refuse_unlike
 from examples.research.reproduce.train import commit, versions, write
 from tgdi_hf import TGDICollator, make_corpus
 from tgdi_hf.data.dataset_columns import undecoded
@@ -48,7 +48,7 @@ NEGATIVE = 0  # the id of `None` in the corpus
 
 
 def tiny_hvpnet(corpus, **options):
-    """The HVPNeT-style baseline with the encoders of the tiny TGDI."""
+    """The HVPNeT-style baseline with the tiny TGDI's encoders."""
     model, processor = tiny_tgdi(corpus, **options)
     of = model.config
     config = BaselineConfig(
@@ -59,13 +59,13 @@ def tiny_hvpnet(corpus, **options):
 
 
 def corpus_with(share: float, seed: int, rows: dict[str, int]):
-    """A corpus in which `share` of the posts that need no image have an irrelevant one."""
+    """A corpus where `share` of the posts that do not need an image have an irrelevant one."""
     return make_corpus(rows, seed=seed, irrelevant_share=share / 2, missing_share=0.0)
 
 
 @torch.inference_mode()
 def answers_of(model, processor, rows) -> tuple[np.ndarray, np.ndarray | None]:
-    """Predicted relations `(rows,)`, and the mean of the gate `(rows,)` where there is one."""
+    """Predicted ids `(rows,)`, and the mean of the matching gate `(rows,)` if the model has one."""
     model.eval()
     answers, gates = [], []
     for batch in DataLoader(undecoded(rows), batch_size=64, collate_fn=TGDICollator(processor)):
@@ -77,14 +77,14 @@ def answers_of(model, processor, rows) -> tuple[np.ndarray, np.ndarray | None]:
 
 
 def area_under_roc(scores: np.ndarray, relevant: np.ndarray) -> float:
-    """The chance that a relevant image scores higher than an irrelevant one; a tie counts half."""
+    """Probability that a relevant image scores higher than an irrelevant one; ties count half."""
     higher = scores[relevant][:, None] - scores[~relevant][None, :]
     return float(((higher > 0) + 0.5 * (higher == 0)).mean())
 
 
 def run(name: str, seed: int, share: float, epochs: float, rows: dict[str, int] = ROWS) -> dict:
-    """Trains one model with one share of irrelevant images, and scores it at every share, on the same posts."""
-    code = commit()  # now, not when the files may be others
+    """Trains one model at one share of irrelevant images, and scores it at every share on the same posts."""
+    code = commit()  # before training, since files may change meanwhile
     corpus = corpus_with(share, seed, {split: rows[split] for split in ("train", "validation")})
     build = tiny_hvpnet if name == "HVPNeT-style" else tiny_tgdi
     with TemporaryDirectory() as scratch:
@@ -114,22 +114,15 @@ def run(name: str, seed: int, share: float, epochs: float, rows: dict[str, int] 
             scores |= {
                 "gate_relevant": float(gates[~needs & relevant].mean()),
                 "gate_irrelevant": float(gates[~needs & ~relevant].mean()),
-                # Among posts that need no image: text and label are alike there, the image alone differs.
+                # Among posts that do not need an image: texts and labels are alike, only images differ.
                 "auroc": area_under_roc(gates[~needs], relevant[~needs]),
             }
         result["test"].append({"share": test_share, **scores})
     return result
 
 
-def mean_and_deviation(values: list[float], factor: float = 100) -> str:
-    if not values:
-        return ""
-    deviation = f" ± {factor * statistics.stdev(values):.1f}" if len(values) > 1 else ""
-    return f"{factor * statistics.mean(values):.1f}{deviation}"
-
-
 def values_of(results: list[dict], name: str, score: str, train_share: float, test_share: float) -> list[float]:
-    """Of every seed. Text alone was trained once: the share is of no account to it."""
+    """One value per seed. The text-only model was trained once: the share does not affect it."""
     return [
         test[score]
         for result in results
@@ -139,7 +132,7 @@ def values_of(results: list[dict], name: str, score: str, train_share: float, te
     ]
 
 
-# What a table shows: which score, and the shares in training and at test, of which one is swept.
+# Tables: title, score, and the shares in training and at test; `None` marks the swept one.
 SECTIONS = (
     ("F1 of posts that need no image; trained without irrelevant ones", "f1_needs_not", 0.0, None),
     ("F1 of all posts; trained without irrelevant images", "f1", 0.0, None),
@@ -156,7 +149,7 @@ def sweep(train_share: float | None, test_share: float | None) -> list[tuple[flo
 
 
 def table(results: list[dict], score: str, train_share: float | None, test_share: float | None) -> str:
-    """A line a model, a column a share."""
+    """One row per model, one column per share."""
     head = f"| irrelevant {'in training' if train_share is None else 'at test'} | "
     head += " | ".join(f"{100 * share:.0f} %" for share in SHARES) + " | seeds |"
     lines = [head, "|---" * (2 + len(SHARES)) + "|"]
@@ -164,7 +157,7 @@ def table(results: list[dict], score: str, train_share: float | None, test_share
         columns = [values_of(results, name, score, *shares) for shares in sweep(train_share, test_share)]
         if any(columns):
             counts = sorted({len(values) for values in columns if values})
-            cells = [mean_and_deviation(values) for values in columns]
+            cells = [mean_and_deviation(values, digits=1) for values in columns]
             lines.append(f"| {name} | {' | '.join(cells)} | {' to '.join(map(str, counts))} |")
     return "\n".join(lines)
 
@@ -218,12 +211,12 @@ def main() -> None:
         return
     for seed, share, name in itertools.product(args.seeds, args.shares, args.models):
         if name == "text only":
-            share = 0.5  # of no account to a model that sees no image: trained once
+            share = 0.5  # does not affect a model without images: trained once
         file = args.results / f"{name.replace(', ', '-').replace(' ', '-')}-{100 * share:g}-{seed}.json"
         try:
-            # The lock goes with the process: nothing is left to clean up after one that was killed.
+            # The lock ends with the process, so a killed run leaves nothing to clean up.
             with FileLock(Path(gettempdir(), f"{digest_of(str(file.resolve()).encode())}.lock"), timeout=0):
-                if file.exists():  # it has to be the run that is asked for
+                if file.exists():  # must be the requested run
                     there = json.loads(file.read_text(encoding="utf-8"))
                     for what, value in (("epochs", args.epochs), ("rows", ROWS), ("options", MODELS[name])):
                         refuse_unlike(str(file), what, [there.get(what), value])

@@ -22,7 +22,7 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
 @pytest.mark.slow
-def test_the_ray_pipeline_says_what_prepare_says(tmp_path):
+def test_ray_pipeline_agrees_with_prepare(tmp_path):
     pytest.importorskip("ray", reason="needs the extra `ray`")
     checkpoints = blip2(tmp_path / "blip2"), owlv2(tmp_path / "owlv2")
     rows = []
@@ -94,7 +94,7 @@ def check_against_one_process(found, pipe, posts, tmp_path):
         assert (json.loads(one["pairs"]) if one["pairs"] else None) == two.get("pairs")
 
 
-def test_two_processes_predict_what_one_does(checkpoint, pipe, posts, tmp_path):
+def test_two_processes_agree_with_one(checkpoint, pipe, posts, tmp_path):
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2"]
     arguments = [checkpoint, posts, tmp_path / "two.parquet", "--cpu"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -107,7 +107,7 @@ def test_two_processes_predict_what_one_does(checkpoint, pipe, posts, tmp_path):
 
 
 @pytest.mark.slow
-def test_ray_predicts_what_one_process_does(checkpoint, pipe, posts, tmp_path):
+def test_ray_agrees_with_one_process(checkpoint, pipe, posts, tmp_path):
     pytest.importorskip("ray", reason="needs the extra `ray`")
     command = [sys.executable, EXAMPLES / "predict_with_ray.py", checkpoint, posts, tmp_path / "ray", "--batches", "1"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "RAY_worker_niceness": "0"}
@@ -118,7 +118,7 @@ def test_ray_predicts_what_one_process_does(checkpoint, pipe, posts, tmp_path):
 
 
 @pytest.mark.parametrize(("config", "inverse_labels"), [("{}", 15), ('{"inverse_labels": 0}', 0)])
-def test_the_training_script_shows_pairs_in_both_orders(config, inverse_labels, encoders, tmp_path):
+def test_training_script_uses_both_orders(config, inverse_labels, encoders, tmp_path):
     for split in ("train", "validation"):
         write_split(tmp_path / "mnre", split)
     text, vision = map(str, encoders)

@@ -1,28 +1,29 @@
 r"""
-Baselines behind the processor, `Trainer` and metric of `tgdi_hf`, written from their papers.
+Baselines that share the processor, `Trainer` and metric of `tgdi_hf`, written from their papers.
 
 | name | model | paper's F1 on MNRE's test split |
 |---|---|---|
 | `cnn` | words and positions, convolution, maximum | 51.39 |
-| `pcnn` | the same, maximum before, between and behind the entities | 55.49 |
+| `pcnn` | the same, with piecewise maxima before, between and after the entities | 55.49 |
 | `mtb` | BERT with entity markers | 60.86 |
-| `mtb-caption` | the same, with the caption behind the text | |
-| `visualbert` | images as tokens behind the text | 58.30 |
+| `mtb-caption` | the same, with the caption after the text | |
+| `visualbert` | images as tokens after the text | 58.30 |
 | `hvpnet` | hierarchical visual prefix with dynamic gates | 81.85 |
-| `ifaformer` | text layers that read the patches of their depth | 81.67 |
+| `ifaformer` | text layers that attend to the patches at their depth | 81.67 |
 | `mkgformer` | correlation-aware fusion in the top layers | 81.95 |
 
-The F1 are those that the TGDI paper quotes, with the authors' features, epochs and encoders. Those of the last three
-were in all likelihood obtained with object crops whose number gives the label away; see the README of the package.
-Where they differ from their papers: all share TGDI's entity markers, classifier and frozen vision encoder, so that the
-fusion is what is compared. `hvpnet`: ResNet or ViT layers, one linear map for the prefixes. `ifaformer`: one text
-encoder, whose layers read the patches at their depth; the image does not read the text. `mkgformer`: the vision
-encoder's last layer alone, and new attention layers in place of its top ones. `cnn`, `pcnn`: entity markers in the
-text, random word vectors unless a GloVe file is given. `visualbert`: a token an image, no pre-training on images.
-`mtb`: without its pre-training on entity links.
+The F1 scores are quoted from the TGDI paper, with the authors' features, epochs and encoders. Those of the last three
+systems were most likely obtained with object crops whose number leaks the label; see the documentation of the leak.
 
-UMT (63.46), UMGF (65.29), MEGA (66.41), BERT + SG (62.80) and BERT + SG + Att (63.64) need scene graphs or pre-training
-on named entities, and are not here.
+Deviations from the papers: all baselines share TGDI's entity markers, classifier and frozen vision encoder, so that the
+fusion alone differs. `hvpnet`: ResNet or ViT layers, one linear map for the prefixes. `ifaformer`: one text encoder whose
+layers attend to the patches at their depth; the image does not attend to the text. `mkgformer`: only the last layer of
+the vision encoder, with new attention layers instead of its top ones. `cnn`, `pcnn`: entity markers in the text, random
+word vectors unless a GloVe file is given. `visualbert`: one token per image, no pre-training on images. `mtb`: without
+pre-training on entity links.
+
+UMT (63.46), UMGF (65.29), MEGA (66.41), BERT + SG (62.80) and BERT + SG + Att (63.64) require scene graphs or
+pre-training on named entities, and are not included.
 """
 
 from typing import Any
@@ -39,7 +40,7 @@ from .mkgformer import MKGformerForRelationExtraction
 from .mtb import MTBForRelationExtraction
 from .visual_bert import VisualBERTForRelationExtraction
 
-# Class, whether captions are read, and options of the configuration.
+# Class, whether the baseline reads captions, and configuration options.
 BASELINES: dict[str, tuple[type[PreTrainedModel], bool, dict[str, Any]]] = {
     "cnn": (ConvolutionForRelationExtraction, False, {}),
     "pcnn": (ConvolutionForRelationExtraction, False, {"piecewise": True}),
@@ -62,26 +63,26 @@ def build_baseline(
     **config: Any,
 ) -> tuple[PreTrainedModel, TGDIProcessor]:
     r"""
-    A baseline ready for fine-tuning, and its processor. Seed the run first.
+    Builds a baseline ready for fine-tuning, and its processor. Set the seed first.
 
     Args:
         name: One of `BASELINES`.
         names: The relations, in the order of their ids.
-        text_model, vision_model: The pretrained encoders; a convolution takes the image processor alone.
-        texts: Those of the training split, which a convolution has its words from.
-        glove: Text file of word vectors for a convolution, whose `word_size` is theirs.
+        text_model, vision_model: The pretrained encoders; convolutions use only the image processor.
+        texts: Training texts, the source of a convolution's vocabulary.
+        glove: Text file of word vectors for a convolution; sets its `word_size`.
         config: Fields of the baseline's configuration.
 
     Raises:
-        ValueError: There is no such baseline, or a convolution has no texts.
+        ValueError: An unknown baseline, or a convolution without texts.
     """
     if name not in BASELINES:
-        raise ValueError(f"There is no baseline {name!r}; there are {', '.join(BASELINES)}.")
+        raise ValueError(f"Unknown baseline {name!r}; expected one of {', '.join(BASELINES)}.")
     model_class, use_caption, options = BASELINES[name]
     labels = {"id2label": dict(enumerate(names)), "label2id": {label: i for i, label in enumerate(names)}}
     if model_class is ConvolutionForRelationExtraction:
         if texts is None:
-            raise ValueError(f"{name!r} has its words from the training texts: pass `texts`.")
+            raise ValueError(f"{name!r} builds its vocabulary from the training texts: pass `texts`.")
         image_processor = AutoImageProcessor.from_pretrained(vision_model, backend="pil")
         processor = TGDIProcessor(image_processor, word_tokenizer(texts), num_objects=0, use_caption=False)
         vocabulary = len(processor.tokenizer)

@@ -1,4 +1,4 @@
-"""CNN and PCNN over word and position embeddings (Zeng et al., COLING 2014 and EMNLP 2015): before transformers."""
+"""CNN and PCNN over word and position embeddings (Zeng et al., COLING 2014 and EMNLP 2015)."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -19,7 +19,7 @@ from .baseline import refuse_foreign_arguments
 
 
 def word_tokenizer(texts: Iterable[str], min_count: int = 2) -> PreTrainedTokenizerFast:
-    """A tokenizer of whole lower-case words: those that the texts have at least `min_count` times."""
+    """A lower-case word tokenizer; its vocabulary is the words that occur at least `min_count` times in the texts."""
     normalizer, splitter = normalizers.BertNormalizer(lowercase=True), pre_tokenizers.BertPreTokenizer()
     counts = Counter(word for text in texts for word, _ in splitter.pre_tokenize_str(normalizer.normalize_str(text)))
     frequent = sorted(word for word, count in counts.items() if count >= min_count)
@@ -40,12 +40,12 @@ def word_tokenizer(texts: Iterable[str], min_count: int = 2) -> PreTrainedTokeni
 class ConvolutionConfig(PreTrainedConfig):
     r"""
     Args:
-        vocab_size (`int`): Of the tokenizer, entity markers included.
+        vocab_size (`int`): Size of the vocabulary, entity markers included.
         piecewise (`bool`, *optional*, defaults to `False`):
-            PCNN: the greatest value of a filter before, between and behind the entities, in place of the greatest one.
-        word_size, position_size, num_filters, window (`int`): Sizes, by default those of the papers.
-        max_distance (`int`, *optional*, defaults to 60): Words farther from an entity share a position.
-        classifier_dropout (`float`, *optional*, defaults to 0.5): Before the classifier.
+            PCNN: max-pools each filter before, between and after the entities, instead of over the whole text.
+        word_size, position_size, num_filters, window (`int`): Sizes; the defaults are those of the papers.
+        max_distance (`int`, *optional*, defaults to 60): Relative positions are clipped to this distance in tokens.
+        classifier_dropout (`float`, *optional*, defaults to 0.5): Dropout before the classifier.
     """
 
     model_type = "mre_convolution"
@@ -62,7 +62,7 @@ class ConvolutionConfig(PreTrainedConfig):
 
 
 class ConvolutionForRelationExtraction(PreTrainedModel):
-    """CNN, or with `piecewise` PCNN. It reads the text alone, whatever else the processor gives."""
+    """CNN, or PCNN with `piecewise`. It reads the text alone and ignores the processor's other outputs."""
 
     config: ConvolutionConfig
     main_input_name = "input_ids"
@@ -82,14 +82,14 @@ class ConvolutionForRelationExtraction(PreTrainedModel):
 
     def load_glove(self, path: str | Path, tokenizer: PreTrainedTokenizerFast) -> int:
         r"""
-        Takes the vectors of a GloVe text file: a word and `word_size` numbers a line.
+        Loads word vectors from a GloVe text file: one word and `word_size` numbers per line.
 
         Returns:
-            How many words of the tokenizer have one.
+            The number of vocabulary words with a vector.
 
         Raises:
-            ValueError: A line of another width, or with what is no number; the message names file and line. Or no word
-                of the tokenizer is in the file.
+            ValueError: A line has another width or a non-number (the message names file and line), or no word of the
+                vocabulary is in the file.
         """
         vocabulary, found = tokenizer.get_vocab(), 0
         with Path(path).open(encoding="utf-8") as lines:
@@ -98,7 +98,7 @@ class ConvolutionForRelationExtraction(PreTrainedModel):
                 if len(values) != self.config.word_size:
                     raise ValueError(
                         f"{path}, line {number}: expected a word and {self.config.word_size} numbers, found "
-                        f"{len(values)}; `word_size` has to be that of the file."
+                        f"{len(values)}; `word_size` must match the file."
                     )
                 if word in vocabulary:
                     try:
@@ -108,12 +108,12 @@ class ConvolutionForRelationExtraction(PreTrainedModel):
                     self.words.weight.data[vocabulary[word]] = vector
                     found += 1
         if not found:
-            raise ValueError(f"{path} has none of the {len(vocabulary)} words; expected lower-case words of the posts.")
+            raise ValueError(f"{path} has none of the {len(vocabulary)} words; expected lower-case words.")
         return found
 
     @staticmethod
     def glove_width(path: str | Path) -> int:
-        """How many numbers a word has in a GloVe text file, by its first line."""
+        """Vector size of a GloVe text file, from its first line."""
         with Path(path).open(encoding="utf-8") as lines:
             return len(lines.readline().split()) - 1
 
@@ -141,10 +141,10 @@ class ConvolutionForRelationExtraction(PreTrainedModel):
             head_index, tail_index (`torch.LongTensor`): `(B,)`, the opening markers.
             labels (`torch.LongTensor`, *optional*): `(B,)`.
 
-        The other inputs of `TGDIForRelationExtraction` are left alone.
+        The other inputs of `TGDIForRelationExtraction` are ignored.
 
         Raises:
-            TypeError: An argument that no baseline has.
+            TypeError: An unknown argument.
             ValueError: `vision_features`.
         """
         refuse_foreign_arguments(self.forward, kwargs)
@@ -154,7 +154,7 @@ class ConvolutionForRelationExtraction(PreTrainedModel):
             far = self.config.max_distance
             features.append(embedding((places - index[:, None]).clamp(-far, far) + far))
         there = attention_mask.bool()
-        seen = torch.cat(features, dim=-1) * there.unsqueeze(-1)  # padding looks like what is beyond the text
+        seen = torch.cat(features, dim=-1) * there.unsqueeze(-1)  # padding equals the zero padding of the convolution
         maps = self.convolution(seen.mT)  # (B, filters, L)
         if self.config.piecewise:
             pair = torch.stack([head_index, tail_index], dim=1)

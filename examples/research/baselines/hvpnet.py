@@ -7,16 +7,16 @@ from tgdi_hf.modeling.prefix_attention import CACHE, PrefixCache, PrefixProjecti
 
 from .baseline import Baseline, VisualLevels, level_widths
 
-GRID = 2  # every layer of the vision encoder gives 2 × 2 tokens an image
+GRID = 2  # each layer of the vision encoder yields 2 × 2 tokens per image
 
 
 class VisualPyramid(nn.Module):
     r"""
-    From the layers of the vision encoder to a prefix for every layer of the text encoder.
+    From the layers of the vision encoder to a prefix for each layer of the text encoder.
 
-    Each layer is pooled to 2 × 2 tokens and mapped to the width of the text; a gate of each text layer, made of the
-    mean over all of them, weighs the layers (the paper's dynamic gates); one linear map a text layer makes keys and
-    values.
+    Each vision layer is pooled to 2 × 2 tokens and projected to the width of the text; a gate per text layer, computed
+    from the mean over all tokens, weighs the vision layers (the paper's dynamic gates); one linear map per text layer
+    yields keys and values.
 
     Args:
         config (`BaselineConfig`): The model's configuration.
@@ -46,7 +46,7 @@ class VisualPyramid(nn.Module):
 
 
 class HVPNeTForRelationExtraction(Baseline):
-    """Text that attends in every layer to a prefix of its images; a ResNet or a vision transformer makes it."""
+    """Text layers attend to a visual prefix, computed by a ResNet or a vision transformer."""
 
     reads_resnet = True
 

@@ -1,4 +1,4 @@
-"""IFAformer-style dual transformer (Li et al., AAAI 2023): each text layer reads the image's tokens of its depth."""
+"""IFAformer-style dual transformer (Li et al., AAAI 2023): text layers attend to the image tokens at their depth."""
 
 import torch
 from torch import nn
@@ -10,9 +10,8 @@ from .baseline import Baseline, VisualLevels
 
 class AlignedLayers(nn.Module):
     r"""
-    Two transformers side by side: in front of the keys and values of every text layer stand those that are made of
-    all patches in the vision layer at the same depth. Nothing is pooled and nothing gated, which is what sets this
-    apart from HVPNeT: which patch belongs to which word is left to the attention.
+    Two aligned transformers: keys and values of all patches of the vision layer at the same depth are prepended to
+    those of each text layer. Unlike HVPNeT, nothing is pooled or gated: attention alone aligns patches and words.
 
     Args:
         config (`BaselineConfig`): The model's configuration; a vision transformer.
@@ -22,7 +21,7 @@ class AlignedLayers(nn.Module):
         super().__init__()
         d, layers = config.text_config.hidden_size, config.text_config.num_hidden_layers
         self.num_heads = config.text_config.num_attention_heads
-        # Text layer l of L reads vision layer l · (V / L), rounded: with twelve of each, the one beside it.
+        # Text layer l of L attends to vision layer round(l · V / L): with twelve of each, the layer at the same depth.
         self.depths = [round(i * config.vision_config.num_hidden_layers / layers) for i in range(1, layers + 1)]
         self.norms = nn.ModuleList([nn.LayerNorm(config.vision_config.hidden_size) for _ in range(layers)])
         self.projections = nn.ModuleList([nn.Linear(config.vision_config.hidden_size, d) for _ in range(layers)])

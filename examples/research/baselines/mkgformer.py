@@ -24,7 +24,7 @@ class PrefixGuidedInteraction(nn.Module):
 
 
 class CorrelationAwareFusion(nn.Module):
-    """What a token takes from the patches, by their correlation with it, into the hidden units of its feed-forward."""
+    """Adds patches, weighted by their correlation with a token, to the hidden units of its feed-forward layer."""
 
     def __init__(self, d: int, hidden_size: int):
         super().__init__()
@@ -33,14 +33,14 @@ class CorrelationAwareFusion(nn.Module):
     def forward(self, text: torch.Tensor, patches: torch.Tensor, there: torch.Tensor) -> torch.Tensor:
         scores = text @ patches.mT  # (B, L, S n)
         shares = scores.masked_fill(~there[:, None, :], torch.finfo(scores.dtype).min).softmax(dim=-1)
-        some = there.any(dim=1)[:, None, None]  # a post without image takes nothing
+        some = there.any(dim=1)[:, None, None]  # zero for a post without image
         return (self.dense(shares @ patches)).masked_fill(~some, 0.0)
 
 
 class MKGformerForRelationExtraction(Baseline):
     r"""
-    The lower text layers read text alone; in the top ones (`num_fusion_layers`, the paper's M-Encoder) the patches of
-    the last vision layer attend to the text, and the text takes patches into its feed-forward layers.
+    Lower text layers read text alone. In the top ones (`num_fusion_layers`, the paper's M-Encoder) the patches of the
+    last vision layer attend to the text, and the text's feed-forward layers receive the patches.
     """
 
     def __init__(self, config):

@@ -1,4 +1,4 @@
-"""VisualBERT (Li et al., 2019): images are tokens behind the text, and one encoder reads both."""
+"""VisualBERT (Li et al., 2019): images are tokens after the text, and one encoder reads both."""
 
 import torch
 from torch import nn
@@ -9,9 +9,9 @@ from .baseline import Baseline
 
 class VisualBERTForRelationExtraction(Baseline):
     r"""
-    The encoder of transformers, with the weights of a BERT. (VisualBERT's own weights can be had with a BERT-base and
-    a region detector's features of 2,048 channels only.) Every image, the whole one and each object, is one token:
-    the mean of what the last layer of the vision encoder makes of it, as a region is one token in the paper.
+    The VisualBERT encoder of transformers, initialised from a BERT. (VisualBERT's own weights require BERT-base and the
+    2,048-channel features of a region detector.) As a region is one token in the paper, each image and each object is
+    one token here: the mean over its patches in the last layer of the vision encoder.
     """
 
     def __init__(self, config):
@@ -23,8 +23,8 @@ class VisualBERTForRelationExtraction(Baseline):
     def make_text_encoder(self, config) -> nn.Module:
         if config.text_config.model_type != "bert":
             raise ValueError(
-                f"VisualBERT's encoder has the weights of a BERT; `text_config` is of type "
-                f"{config.text_config.model_type!r}. Name a BERT as text model."
+                f"VisualBERT's encoder is initialised from a BERT; `text_config` is of type "
+                f"{config.text_config.model_type!r}. Use a BERT as text model."
             )
         values = {name: value for name, value in config.text_config.to_dict().items() if name != "model_type"}
         visual = VisualBertConfig(**values, visual_embedding_dim=config.vision_config.hidden_size)

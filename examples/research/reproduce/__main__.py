@@ -1,11 +1,11 @@
-"""Run the experiments of a table, collect what was run, or compare two runs.
+"""Runs the experiments of a table, collects the results, or compares two runs.
 
     python -m examples.research.reproduce --results results run main path/to/mnre runs --seeds 0 1 2 --bf16
     python -m examples.research.reproduce --results results collect main
     python -m examples.research.reproduce --results results compare path/to/mnre main/mtb-0 main/tgdi-0
 
-A run that is finished is skipped, one that was stopped goes on from its last epoch, and one that another process is at
-is left to it: start as many processes as there are devices. `--steps` in place of epochs is for trying out.
+Finished runs are skipped, interrupted runs resume from their last epoch, and a run in progress in another process is
+left to that process: start one process per device. `--steps` instead of epochs is for smoke tests.
 """
 
 import argparse
@@ -35,19 +35,19 @@ def parse() -> argparse.Namespace:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--results", type=Path, required=True, help="folder: a JSON file a run, and the tables")
+    parser.add_argument("--results", type=Path, required=True, help="folder with one JSON file per run, and the tables")
     commands = parser.add_subparsers(dest="command", required=True)
     running = commands.add_parser("run")
     running.add_argument("group", choices=sorted(path.name for path in CONFIGS.iterdir()))
-    running.add_argument("data", type=Path, help="an MNRE folder, or what `tgdi prepare` made of one")
-    running.add_argument("runs", type=Path, help="for checkpoints, until a run is finished")
+    running.add_argument("data", type=Path, help="an MNRE folder, or the output of `tgdi prepare`")
+    running.add_argument("runs", type=Path, help="folder for checkpoints of unfinished runs")
     running.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     running.add_argument("--only", nargs="+", help="names of experiments")
     running.add_argument("--text-model", default="bert-base-uncased")
     running.add_argument("--vision-model", default="openai/clip-vit-base-patch32")
-    running.add_argument("--glove", help="text file of word vectors, for CNN and PCNN")
-    running.add_argument("--objects", default="none", help="'published': MNRE's crops, which leak the label")
-    running.add_argument("--split", default="validation", help="what is scored; epochs are chosen on validation")
+    running.add_argument("--glove", help="text file of word vectors for CNN and PCNN")
+    running.add_argument("--objects", default="none", help="'published' for MNRE's crops, which leak the label")
+    running.add_argument("--split", default="validation", help="the scored split; the epoch is selected on validation")
     running.add_argument("--bf16", action="store_true")
     running.add_argument("--epochs", type=float)
     running.add_argument("--learning-rate", type=float)
@@ -55,9 +55,9 @@ def parse() -> argparse.Namespace:
     collecting = commands.add_parser("collect")
     collecting.add_argument("group", choices=sorted(path.name for path in CONFIGS.iterdir()))
     comparing = commands.add_parser("compare", help="paired bootstrap over posts and McNemar's test")
-    comparing.add_argument("data", type=Path, help="what both were scored on")
+    comparing.add_argument("data", type=Path, help="the data both runs were scored on")
     comparing.add_argument("one", help="GROUP/NAME-SEED")
-    comparing.add_argument("two", help="likewise")
+    comparing.add_argument("two", help="GROUP/NAME-SEED")
     return parser.parse_args()
 
 
@@ -71,7 +71,7 @@ def main() -> None:
         print(compare(args.data, args.results / f"{args.one}.json", args.results / f"{args.two}.json"))
         return
     if args.steps is not None and args.results.resolve() == RESULTS:
-        raise SystemExit("--steps is for trying out: have that go to other --results.")
+        raise SystemExit("--steps is for smoke tests: use another folder for --results.")
     experiments = read_experiments(args.group)
     if args.only:
         if unknown := set(args.only) - {experiment.name for experiment in experiments}:
@@ -92,16 +92,16 @@ def main() -> None:
             folder = args.runs / f"{experiment.run}-{seed}"
             folder.parent.mkdir(parents=True, exist_ok=True)
             try:
-                # The lock goes with the process: nothing is left to clean up after one that was killed.
+                # The lock ends with the process, so a killed run leaves nothing to clean up.
                 with FileLock(f"{folder}.lock", timeout=0):
                     if file.exists():
                         refuse_another(file, experiment, identity_of(experiment, digests, **how, arguments=arguments))
-                        logger.info("%s is there.", file)
-                        shutil.rmtree(folder, ignore_errors=True)  # of a run that was stopped while it cleaned up
+                        logger.info("%s exists.", file)
+                        shutil.rmtree(folder, ignore_errors=True)  # of a run interrupted during clean-up
                         continue
                     logger.info("%s, seed %d ...", experiment.title, seed)
                     result = run(experiment, seed, dataset, args.data, folder, **how, **arguments)
-                    write(result, file)  # before the checkpoints go: half of them is no run to go on from
+                    write(result, file)  # before deleting the checkpoints: an incomplete set of them cannot be resumed
                     shutil.rmtree(folder)
                     logger.info("%s, seed %d: F1 %.2f", experiment.title, seed, 100 * result["scores"]["f1"])
             except Timeout:
@@ -109,15 +109,15 @@ def main() -> None:
 
 
 def refuse_another(file: Path, experiment: Experiment, identity: dict[str, Any]) -> None:
-    """A run that is there stands for the one that is asked for only if it is the same."""
+    """Exits if the existing run in a file differs from the requested one."""
     found = json.loads(file.read_text(encoding="utf-8"))
     found["experiment"] = what_ran(found["experiment"])
-    before = {"objects": "none", "data": identity["data"]}  # of runs that did not say
+    before = {"objects": "none", "data": identity["data"]}  # of runs that did not record it
     for name, value in {"experiment": what_ran(asdict(experiment)), **identity}.items():
         there = found.get(name, before.get(name))
         if there != value:
             raise SystemExit(
-                f"{file} is a run with other {name}: {there}, not {value}. Have this one go to other --results."
+                f"{file} is a run with other {name}: {there}, not {value}. Use another folder for --results."
             )
 
 

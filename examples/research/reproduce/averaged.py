@@ -1,4 +1,4 @@
-"""The average of the weights over the end of training, beside the weights of the best epoch."""
+"""Averaged weights over the end of training, beside the weights of the best epoch."""
 
 from copy import deepcopy
 from pathlib import Path
@@ -7,23 +7,23 @@ import torch
 from safetensors.torch import load_model, save_model
 from transformers import TrainerCallback
 
-# Most of the weight is on the last 1 / (1 + ETA) of the steps, however many there are.
+# Most of the weight lies on the last 1 / (1 + ETA) of the steps, whatever their number.
 ETA = 3
 
 
 @torch.no_grad()
 def step_average(averaged: list[torch.Tensor], current: list[torch.Tensor], step: int) -> None:
-    """Polynomial-decay averaging (Shamir and Zhang, 2013, Sect. 4): the weights after a step, the first of which is 1,
-    join the average of those before; in place."""
+    """Polynomial-decay averaging (Shamir and Zhang, 2013, Sect. 4): updates the average in place with the weights after
+    a step, counted from 1."""
     torch._foreach_lerp_(averaged, current, (ETA + 1) / (step + ETA))
 
 
 class AveragedWeights(TrainerCallback):
     r"""
-    Averages the weights of a model while `Trainer` trains it; `Trainer` neither scores nor keeps the average.
+    Averages the weights of a model during training; `Trainer` neither scores nor saves the average.
 
-    With a checkpoint every epoch, as `training_arguments` has it, a run that goes on has the average of one that was
-    never stopped.
+    With one checkpoint per epoch, the default of `training_arguments`, a resumed run has the same average as an
+    uninterrupted one.
     """
 
     def __init__(self):
@@ -41,10 +41,10 @@ class AveragedWeights(TrainerCallback):
     def on_step_end(self, args, state, control, model, **kwargs):
         step_average(list(self.model.parameters()), list(model.parameters()), state.global_step)
         for kept, current in zip(self.model.buffers(), model.buffers()):
-            kept.copy_(current)  # such as the statistics of a batch norm, which are averages themselves
+            kept.copy_(current)  # such as batch-norm statistics, which are running averages already
 
     def on_epoch_end(self, args, state, control, **kwargs):
-        # Before the checkpoint is written: whichever of them is complete has its average.
+        # Before the checkpoint is written, so that every complete checkpoint has its average.
         if state.is_world_process_zero:
             save_model(self.model, str(self.file(args, state)))
 

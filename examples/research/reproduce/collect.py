@@ -1,4 +1,4 @@
-"""What was run, as one table: every figure with its number of seeds, the paper's own numbers in another column."""
+"""Tables of finished runs: mean ± standard deviation with the number of seeds; the paper's in a column apart."""
 
 import csv
 import json
@@ -12,7 +12,7 @@ from .figures import draw
 
 SCORES = ("precision", "recall", "f1")
 # Tables 1 and 2 of the TGDI paper: precision, recall and F1 on MNRE's test split, with BERT-base, CLIP and the
-# published object crops. They are not to be compared with what is measured on validation with other encoders.
+# published object crops. Not comparable with scores on validation with other encoders.
 PAPER = {
     "cnn": (57.81, 46.25, 51.39),
     "pcnn": (62.85, 49.69, 55.49),
@@ -28,7 +28,7 @@ PAPER = {
     "tgdi-without-toi": (82.28, 81.25, 81.76),
     "tgdi-without-r": (81.75, 81.88, 81.81),
 }
-# The only groups whose experiments are the paper's.
+# Groups with experiments of the paper.
 PAPER_GROUPS = ("main", "ablations", "baselines")
 # Its Table 3: rows of the test split, F1 of HVPNeT and of TGDI.
 PAPER_CATEGORIES = {
@@ -43,11 +43,11 @@ PAPER_CATEGORIES = {
 
 def results_of(group: str, folder: Path) -> dict[str, list[dict[str, Any]]]:
     r"""
-    The finished runs of every experiment of a group, by its name, in the order of the seeds.
+    The finished runs of each experiment of a group, by experiment name, sorted by seed.
 
     Raises:
-        ValueError: Runs that would stand in one table have other encoders, objects, data or another split, or runs of
-            one line another recipe, experiment or word vectors.
+        ValueError: Runs of one table differ in encoders, objects, data or split, or runs of one row differ in recipe,
+            experiment or word vectors.
     """
     found: dict[str, list[dict[str, Any]]] = {}
     for experiment in read_experiments(group):
@@ -61,12 +61,14 @@ def results_of(group: str, folder: Path) -> dict[str, list[dict[str, Any]]]:
     runs = [result for results in found.values() for result in results]
     for what, default in (("encoders", None), ("split", None), ("objects", "none")):
         refuse_unlike(group, what, [result.get(what, default) for result in runs])
-    refuse_unlike(group, "data", [result["data"] for result in runs if "data" in result])  # early runs did not say
+    refuse_unlike(
+        group, "data", [result["data"] for result in runs if "data" in result]
+    )  # early runs did not record it
     return found
 
 
 def what_ran(experiment: dict[str, Any]) -> dict[str, Any]:
-    """Without what it was called, and without what is as it is by default: a later field changes nothing."""
+    """An experiment's settings without names and defaults, so that fields added later change nothing."""
     called = ("group", "name", "title", "same_as")
     default = asdict(Experiment("", "", ""))
     return {
@@ -77,19 +79,19 @@ def what_ran(experiment: dict[str, Any]) -> dict[str, Any]:
 def refuse_unlike(where: str, what: str, values: list[Any]) -> None:
     unlike = [value for value in values if value != values[0]]
     if unlike:
-        raise ValueError(f"{where}: runs of different {what} can't be averaged: {values[0]} and {unlike[0]}.")
+        raise ValueError(f"{where}: cannot average runs with different {what}: {values[0]} and {unlike[0]}.")
 
 
-def mean_and_deviation(values: list[float]) -> str:
-    """In percent; one value has no deviation."""
+def mean_and_deviation(values: list[float], digits: int = 2) -> str:
+    """Mean ± standard deviation in percent; a single value has no deviation."""
     if not values:
         return ""
-    mean = f"{100 * statistics.mean(values):.2f}"
-    return f"{mean} ± {100 * statistics.stdev(values):.2f}" if len(values) > 1 else mean
+    mean = f"{100 * statistics.mean(values):.{digits}f}"
+    return f"{mean} ± {100 * statistics.stdev(values):.{digits}f}" if len(values) > 1 else mean
 
 
 def best_shift(results: list[dict[str, Any]]) -> str:
-    """The F1 at the shift that is best on average over the seeds, and that shift; selected where it is reported."""
+    """The best F1 over shifts, averaged over seeds, and that shift; selected on the reported split."""
     curves = [result["none_shift"] for result in results if "none_shift" in result]
     if not curves:
         return ""
@@ -99,12 +101,12 @@ def best_shift(results: list[dict[str, Any]]) -> str:
 
 
 def of_the_seeds(known: list[Any], results: list[dict[str, Any]]) -> str:
-    """Says so where early runs did not write something down."""
+    """A note where early runs did not record a score."""
     return f" ({len(known)} of the seeds)" if known and len(known) < len(results) else ""
 
 
 def table_of(header: list[str], lines: list[list[str]]) -> str:
-    """Markdown, without the columns that are empty in every line."""
+    """A Markdown table without columns that are empty in every row."""
     used = [i for i, name in enumerate(header) if i == 0 or any(line[i] for line in lines)]
     rows = [[line[i] for i in used] for line in (header, ["---"] * len(header), *lines)]
     return "\n".join(f"| {' | '.join(row)} |" for row in rows) + "\n"
@@ -115,7 +117,7 @@ def split_of(found: dict[str, list[dict[str, Any]]]) -> str:
 
 
 def main_table(group: str, found: dict[str, list[dict[str, Any]]]) -> str:
-    """A line an experiment."""
+    """One row per experiment."""
     header = [
         f"MNRE, {split_of(found)}",
         "seeds",
@@ -137,12 +139,12 @@ def main_table(group: str, found: dict[str, list[dict[str, Any]]]) -> str:
         columns.append(mean_and_deviation([r["as_listed"]["f1"] for r in results if r["as_listed"]]))
         one_pass = [r["as_listed"]["f1_of_one_pass"] for r in results if "f1_of_one_pass" in (r["as_listed"] or {})]
         columns.append(mean_and_deviation(one_pass))
-        # Only in the tables of runs that have it.
+        # Only in tables whose runs recorded it.
         averaged = [r["averaged"]["f1"] for r in results if "averaged" in r and group in ("recipe", "direction")]
         columns.append(mean_and_deviation(averaged) + of_the_seeds(averaged, results))
         columns.append(best_shift(results) if group == "recipe" else "")
         for side in ("listed", "swapped"):
-            # In the other tables it says nothing that is not said here.
+            # Other tables would repeat the same shares.
             shares = [r["direction"][side] for r in results if group == "direction" and r["direction"]]
             columns.append(mean_and_deviation(shares))
         unknown = [r["direction"]["order_unknown"] for r in results if "order_unknown" in r["direction"]]
@@ -156,7 +158,7 @@ def main_table(group: str, found: dict[str, list[dict[str, Any]]]) -> str:
 
 
 def category_table(group: str, found: dict[str, list[dict[str, Any]]]) -> str:
-    """The paper's Table 3: F1 of six relations, a line each."""
+    """The paper's Table 3: F1 of six relations, one row each."""
     ran = [experiment for experiment in read_experiments(group) if found[experiment.name]]
     if not ran:
         return ""
@@ -185,7 +187,7 @@ def category_table(group: str, found: dict[str, list[dict[str, Any]]]) -> str:
 
 def collect(group: str, folder: Path) -> str:
     r"""
-    Writes `GROUP.json`, `GROUP.csv` (a line a run), `GROUP.md` (a line an experiment) and, where matplotlib is
+    Writes `GROUP.json`, `GROUP.csv` (one line per run), `GROUP.md` (one row per experiment) and, if matplotlib is
     installed, `GROUP.png` beside the runs.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Two runs, scored on the same rows: is one better by more than the choice of posts explains?"""
+"""Significance of the difference between two runs scored on the same rows."""
 
 import json
 from pathlib import Path
@@ -15,18 +15,18 @@ from tgdi_hf.modeling.negative_label import NEGATIVE
 def compare(data: Path, one: Path, two: Path) -> str:
     r"""
     Args:
-        data: What both were scored on; which rows belong to one post is read from it.
+        data: The data both runs were scored on; tells which rows share a post.
         one, two: JSON files of runs.
 
     Raises:
-        ValueError: The runs were not scored on these rows.
+        ValueError: A run was scored on other rows.
     """
     runs = [json.loads(file.read_text(encoding="utf-8")) for file in (one, two)]
     rows = load_data(data)[runs[0]["split"]]
     labels = np.array(rows["label"][:])
     for file, run in zip((one, two), runs):
         if run["labels"] != labels.tolist():
-            raise ValueError(f"{file} was scored on the split {run['split']!r} of other data than {data}.")
+            raise ValueError(f"{file} was scored on split {run['split']!r} of data other than {data}.")
     negative = rows.features["label"].names.index(NEGATIVE)
     answers = (np.array(run["answers"]) for run in runs)
     found = compare_predictions(*answers, labels, negative, texts_of(rows))

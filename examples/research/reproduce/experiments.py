@@ -1,4 +1,4 @@
-"""The experiments: a small JSON file each, in a folder a table or figure."""
+"""The experiments: one JSON file each, in one folder per table or figure."""
 
 import json
 from dataclasses import dataclass, field, fields
@@ -13,29 +13,29 @@ CONFIGS = Path(__file__).parent / "configs"
 @dataclass(frozen=True)
 class Experiment:
     r"""
-    What a run differs in from the others; everything else is the same for all.
+    The settings in which a run differs from the others; all others are shared.
 
     Args:
-        group: The folder of its file: the table or figure that it belongs to.
+        group: The folder of its file: the table or figure it belongs to.
         name: The name of its file.
-        title: What the table calls it.
+        title: Its name in the table.
         model: `"tgdi"`, or one of `examples.research.baselines.BASELINES`.
-        arguments: Fields of `TrainingArguments` in place of those of the common recipe.
-        use_caption: Whether captions are read.
+        arguments: Fields of `TrainingArguments` that override the shared recipe.
+        use_caption: Whether the model reads captions.
         config: Fields of the model's configuration.
-        fusion_learning_rate: Of what starts from random weights, see `optimizer_for`; by default that of the encoders.
-        dropout: In place of that of the encoders and of everything else, in training.
-        class_weights: Weigh a relation's rows in the loss by their number to the power of minus this.
-        both_orders: Whether every pair is trained on in both orders, see `with_both_orders`.
-        share: Of the training rows, drawn with the run's seed, the same share of every relation.
-        crop_count: Whether every post gets blank images, as many as crops were published for it up
-            to `num_objects`, and one more (see `rows.py`).
-        control: What the rows are changed by, in training and when scored, see `PerturbedDataset`.
-        control_share: Of the rows that it could change, the share that it does.
-        same_as: `GROUP/NAME` of the experiment that this one is under another title; it is run once.
+        fusion_learning_rate: Learning rate of randomly initialised weights; by default that of the encoders.
+        dropout: Overrides every dropout probability of the model in training.
+        class_weights: Exponent p: a relation with n training rows has weight n^-p in the loss.
+        both_orders: Whether to train on every entity pair in both orders, see `with_both_orders`.
+        share: Share of the training rows, drawn with the run's seed, stratified by relation.
+        crop_count: Whether every post gets blank images, one plus the number of its published crops (at most
+            `num_objects`), see `rows.py`.
+        control: Perturbation of the rows in training and scoring, see `PerturbedDataset`.
+        control_share: Share of the eligible rows that are perturbed.
+        same_as: `GROUP/NAME` of an identical experiment under another title, so that it runs only once.
 
     Raises:
-        ValueError: A share that is none, or a control that there is not.
+        ValueError: A share out of range, or an unknown control.
     """
 
     group: str
@@ -59,36 +59,40 @@ class Experiment:
         if not (0 < self.share <= 1 and 0 < self.control_share <= 1):
             raise ValueError(
                 f"{self.group}/{self.name}: `share` is {self.share} and `control_share` {self.control_share}; expected "
-                "more than 0, and 1 at the most."
+                "more than 0 and at most 1."
             )
         if self.class_weights and self.both_orders:
-            raise ValueError(f"{self.group}/{self.name}: `class_weights` are those of the rows as they are listed.")
+            raise ValueError(
+                f"{self.group}/{self.name}: `class_weights` count rows in their listed order; leave out `both_orders`."
+            )
         if self.control is not None and self.control not in CONTROLS:
-            raise ValueError(f"{self.group}/{self.name}: no control {self.control!r}; there are {', '.join(CONTROLS)}.")
+            raise ValueError(
+                f"{self.group}/{self.name}: unknown control {self.control!r}; expected one of {', '.join(CONTROLS)}."
+            )
 
     @property
     def run(self) -> str:
-        """What the files of its runs are called, less the seed."""
+        """File name of its runs, without the seed."""
         return self.same_as or f"{self.group}/{self.name}"
 
 
 def read_experiments(group: str, folder: Path = CONFIGS) -> list[Experiment]:
     r"""
-    The experiments of a group, in the order of their files' names.
+    The experiments of a group, sorted by file name.
 
     Raises:
-        ValueError: There is no such group, or a file has a key that no experiment has.
+        ValueError: An unknown group, or an unknown key in a file.
     """
     files = sorted((folder / group).glob("*.json"))
     if not files:
         groups = sorted(path.name for path in folder.iterdir() if path.is_dir())
-        raise ValueError(f"There is no group {group!r}; there are {', '.join(groups)}.")
+        raise ValueError(f"Unknown group {group!r}; expected one of {', '.join(groups)}.")
     known = {of.name for of in fields(Experiment)} - {"group", "name"}
     experiments = []
     for file in files:
         values = json.loads(file.read_text(encoding="utf-8"))
         if unknown := sorted(values.keys() - known):
-            raise ValueError(f"{file}: no experiment has {', '.join(unknown)}; it may have {', '.join(sorted(known))}.")
+            raise ValueError(f"{file}: unknown keys {', '.join(unknown)}; expected some of {', '.join(sorted(known))}.")
         if "same_as" in values:
             values = {**json.loads((folder / f"{values['same_as']}.json").read_text(encoding="utf-8")), **values}
         experiments.append(Experiment(group, file.stem, **values))

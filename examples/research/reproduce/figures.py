@@ -1,4 +1,4 @@
-"""A figure a group: a curve for what is swept, bars for what is compared."""
+"""One figure per group: curves for sweeps, bars for comparisons."""
 
 import statistics
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Any
 
 from .experiments import Experiment, read_experiments
 
-# What is swept in these groups, in percent or as a number, and what the axis says.
+# Groups that sweep a parameter: its value per experiment, and the label of the axis.
 SWEEPS = {
     "low_resource": (lambda experiment: 100 * experiment.share, "training rows, % of every relation"),
     "fusion_lambda": (lambda experiment: experiment.config["fusion_lambda"], "λ of Eq. 14"),
@@ -19,7 +19,7 @@ def spread(values: list[float]) -> float:
 
 
 def draw(group: str, found: dict[str, list[dict[str, Any]]], file: Path) -> None:
-    """Does nothing where matplotlib is not installed (`pip install 'tgdi_hf[viz]'`), or where nothing was run."""
+    """Does nothing if matplotlib is not installed (`pip install 'tgdi_hf[viz]'`), or without finished runs."""
     try:
         from matplotlib.figure import Figure
     except ImportError:

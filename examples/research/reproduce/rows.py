@@ -1,4 +1,4 @@
-"""The rows of an experiment: a stratified share of them, or with blank images that tell the number of crops alone."""
+"""Training rows of an experiment: a stratified share, or rows whose blank images encode only the number of crops."""
 
 import io
 from collections import defaultdict
@@ -15,12 +15,12 @@ from tgdi_hf.data.mnre_schema import FEATURES
 
 def stratified_share(labels: list[int], share: float, seed: int) -> list[int]:
     r"""
-    The places of a share of the rows, in their order: of every label that share, rounded, but one row at least.
+    Indices of a stratified share of the rows, in order: of each label that share, rounded, and at least one row.
 
     Args:
-        labels: Of all rows.
+        labels: Labels of all rows.
         share: From 0 to 1.
-        seed: Of the draw. A larger share with the same seed contains a smaller one.
+        seed: Seed of the draw. With the same seed, a larger share contains a smaller one.
     """
     generator = np.random.default_rng(seed)
     of_label = defaultdict(list)
@@ -35,13 +35,13 @@ def stratified_share(labels: list[int], share: float, seed: int) -> list[int]:
 
 def with_blank_crops(dataset: DatasetDict, folder: Path, num_objects: int = 3) -> DatasetDict:
     r"""
-    Every post with the same grey image as its image and, as objects, as many copies of it as crops were published for
-    it, `num_objects` at the most. What a model can learn from these is that number and nothing else.
+    Gives every post the same grey image and, as objects, one copy of it per published crop, at most `num_objects`. The
+    number of crops is all that a model can learn from them.
 
     Args:
         dataset: From `load_mnre`.
-        folder: The same folder.
-        num_objects: The model's m.
+        folder: The folder it was loaded from.
+        num_objects: m, the largest number of objects per post.
     """
     blank = io.BytesIO()
     Image.new("RGB", (224, 224), (128, 128, 128)).save(blank, "PNG")

@@ -1,4 +1,4 @@
-"""One run: an experiment with a seed, from the pretrained encoders to a small JSON file."""
+"""One run: an experiment with one seed, from pretrained encoders to a JSON file."""
 
 import json
 import os
@@ -36,8 +36,8 @@ from .averaged import AveragedWeights
 from .experiments import Experiment
 from .rows import stratified_share, with_blank_crops
 
-# The same for every run, so that none has more epochs or another learning rate than its rivals. The rate is one for
-# small encoders such as MiniLM; with BERT-base it is `--learning-rate 3e-5`, as in the paper.
+# Shared by all runs, so that no system has more epochs or another learning rate. The learning rate suits small encoders
+# such as MiniLM; for BERT-base use `--learning-rate 3e-5`, as in the paper.
 RECIPE = {
     "num_train_epochs": 3,
     "learning_rate": 1e-4,
@@ -48,7 +48,7 @@ RECIPE = {
 }
 NONE_SHIFTS = (-1.0, -0.75, -0.5, -0.25, 0.0, 0.25, 0.5, 0.75, 1.0)
 CONVOLUTIONS = ("cnn", "pcnn")
-# A convolution of random weights is no fine-tuning.
+# A convolution is trained from random weights, not fine-tuned.
 CONVOLUTION_RECIPE = {"num_train_epochs": 15, "learning_rate": 1e-3}
 
 
@@ -66,26 +66,26 @@ def run(
     **arguments: Any,
 ) -> dict[str, Any]:
     r"""
-    Trains, or goes on from the last checkpoint in `folder`, and scores the epoch that is best on validation.
+    Trains, or resumes from the last checkpoint in `folder`, and scores the best epoch on validation.
 
     Args:
-        experiment, seed: What to run.
+        experiment, seed: The run.
         dataset: From `load_data(data, objects)`.
-        data: The folder of the corpus, for experiments with `crop_count`.
-        folder: For checkpoints.
+        data: Folder of the corpus, for experiments with `crop_count`.
+        folder: Folder for checkpoints.
         text_model, vision_model: The pretrained encoders.
         glove: Word vectors for CNN and PCNN.
-        objects: What `dataset` was read with.
-        split: The one that is scored.
-        arguments: Fields of `TrainingArguments` in place of those of `RECIPE`; what the experiment says comes first.
+        objects: The `objects` argument that `dataset` was loaded with.
+        split: The scored split.
+        arguments: Fields of `TrainingArguments` that override `RECIPE`; fields of the experiment override both.
 
     Returns:
-        Scores, those with `averaged` weights, scores by relation, F1 after every epoch and with shifted odds of
-        `None`, direction (and, of a model trained on both orders, the scores `as_listed`, see `with_order_prior`),
-        answers row by row, and what it was made with.
+        Scores, scores with `averaged` weights, scores per relation, F1 after each epoch and with shifted log-odds of
+        `None`, direction (and, for models trained on both orders, the scores `as_listed`, see `with_order_prior`),
+        predictions per row, and settings, versions and commit.
     """
     set_seed(seed)
-    code = commit()  # now, not when the files may be others
+    code = commit()  # before training, since files may change meanwhile
     names, digests = dataset["train"].features["label"].names, digests_of(dataset, split)
     if experiment.crop_count:
         dataset = with_blank_crops(dataset, data, experiment.config.get("num_objects", 3))
@@ -93,7 +93,7 @@ def run(
     ids = dataset["train"].select(places)["id"][:]
     dataset = DatasetDict({**dataset, "train": dataset["train"].select(places)})
     if experiment.group == "objects" and not any(dataset["train"]["objects"][:]):
-        raise ValueError(f"No row of {data} has objects, of which {experiment.title} would take some: --objects.")
+        raise ValueError(f"{experiment.title} needs objects, and no row of {data} has any: pass --objects.")
     is_convolution = experiment.model in CONVOLUTIONS
     if experiment.model in BASELINES:
         texts = [" ".join(words) for words in dataset["train"]["words"]]
@@ -179,11 +179,11 @@ def identity_of(
     split: str,
     arguments: dict[str, Any],
 ) -> dict[str, Any]:
-    """What makes a run of an experiment another one than a run with the same seed; plain JSON."""
+    """Settings, besides the seed, that identify a run; plain JSON."""
     is_convolution = experiment.model in CONVOLUTIONS
     recipe = {**RECIPE, **arguments, **(CONVOLUTION_RECIPE if is_convolution else {}), **experiment.arguments}
     if experiment.control is not None:
-        recipe["train_sampling_strategy"] = "random"  # Trainer can't see the lengths of changed rows
+        recipe["train_sampling_strategy"] = "random"  # Trainer cannot read the lengths of perturbed rows
     return {
         "split": split,
         "recipe": recipe,
@@ -195,14 +195,14 @@ def identity_of(
 
 
 def digests_of(dataset: DatasetDict, split: str) -> dict[str, str]:
-    """What names the rows that a run is trained and scored on, as they were read."""
+    """Digests of the rows that a run trains on and is scored on."""
     return {name: digest_of_rows(dataset[name]) for name in ("train", split)}
 
 
 def direction_of_two_passes(
     twice: np.ndarray, labels: np.ndarray, names: Sequence[str], config: Any
 ) -> dict[str, float]:
-    """As `direction_of`, from what `mean_of_both_orders` has: in the listed order, and in the other one."""
+    """As `direction_of`, from the output of `mean_of_both_orders`: in the listed and in the swapped order."""
     unrelated, negative = labels == names.index(NEGATIVE), names.index(NEGATIVE)
     orders = {"listed": twice, "swapped": twice[:, swapped_labels(names, config.symmetric_relations, inverses=True)]}
     return {
@@ -218,7 +218,7 @@ def set_dropout(model: torch.nn.Module, probability: float) -> None:
 
 
 def weighed_loss(labels: Sequence[int], relations: int, power: float) -> Callable[..., torch.Tensor]:
-    """Cross-entropy with a weight for each relation: rows of it, of which there are n, weigh n^-power; 1 on average."""
+    """Cross-entropy with weight n^-power for a relation with n rows, normalised to mean 1 over rows."""
     counts = np.bincount(labels, minlength=relations).clip(min=1)
     weights = torch.tensor(counts**-power * len(labels) / (counts ** (1 - power)).sum(), dtype=torch.float32)
 
@@ -231,11 +231,11 @@ def weighed_loss(labels: Sequence[int], relations: int, power: float) -> Callabl
 
 
 def none_shift(probabilities: np.ndarray, labels: np.ndarray, negative: int) -> dict[str, float]:
-    """F1 if the log-odds of `None` were higher by so much: what a correction of its prior could bring."""
+    """F1 with the log-odds of `None` shifted: the most that correcting its prior could gain."""
     found = {}
     for shift in NONE_SHIFTS:
         shifted = probabilities.copy()
-        shifted[:, negative] *= np.exp(shift)  # the largest stays the largest: no need to divide by the sum
+        shifted[:, negative] *= np.exp(shift)  # normalisation would not change the argmax
         counts = row_counts(shifted.argmax(axis=1), labels, negative).sum(axis=0)
         found[f"{shift:+.2f}"] = round(float(micro_scores(counts)[3]), 4)
     return found
@@ -247,7 +247,7 @@ def scores_only(report: dict[str, Any]) -> dict[str, float]:
 
 
 def commit() -> str | None:
-    """Of the checkout, marked if it has changes that are not committed."""
+    """Commit of the checkout, marked if it has uncommitted changes."""
     command = ["git", "describe", "--always", "--dirty", "--abbrev=12"]
     found = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, check=False)
     return found.stdout.strip() or None
@@ -259,7 +259,7 @@ def versions() -> dict[str, str]:
 
 
 def write(result: dict[str, Any], file: Path) -> None:
-    """Whole or not at all: a run that is stopped while it writes leaves nothing that looks finished."""
+    """Writes atomically: an interrupted run leaves no file that looks finished."""
     file.parent.mkdir(parents=True, exist_ok=True)
     part = file.with_suffix(".part")
     part.write_text(json.dumps(result, ensure_ascii=False) + "\n", encoding="utf-8")

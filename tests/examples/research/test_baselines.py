@@ -64,7 +64,7 @@ def make_convolution(**options):
         pytest.param(lambda: make_convolution(piecewise=True), id="pcnn"),
     ],
 )
-def test_shapes_gradients_and_the_way_through_a_file(model, tmp_path):
+def test_shapes_gradients_and_saving(model, tmp_path):
     model = model()
     labels = torch.tensor([0, 1, 2, 4])
     outputs = model(**tiny_inputs(), labels=labels)
@@ -83,7 +83,7 @@ def test_shapes_gradients_and_the_way_through_a_file(model, tmp_path):
 
 
 @pytest.mark.parametrize("model_class", VISUAL)
-def test_images_count_where_there_is_one_and_only_there(model_class):
+def test_images_affect_only_rows_that_have_one(model_class):
     model, inputs = make(model_class), tiny_inputs()
     logits = model(**inputs).logits
     there = inputs["image_mask"].bool()
@@ -99,14 +99,14 @@ def test_images_count_where_there_is_one_and_only_there(model_class):
 
 
 @pytest.mark.parametrize("model_class", VISUAL)
-def test_shared_images_are_the_same_images(model_class):
+def test_shared_images_give_the_same_logits(model_class):
     model, inputs = make(model_class), tiny_inputs()
     shared = {**inputs, "pixel_values": inputs["pixel_values"].flatten(0, 1)}
     shared["image_index"] = torch.arange(len(shared["pixel_values"])).view(inputs["image_mask"].shape)
     assert torch.allclose(model(**shared).logits, model(**inputs).logits, atol=1e-6)
 
 
-def test_mtb_is_tgdi_with_everything_switched_off():
+def test_mtb_equals_tgdi_without_its_mechanisms():
     switches = {name: value for name, value in TEXT_ONLY.items() if name != "use_caption"}
     tgdi, mtb = tiny_model(**switches), make(MTBForRelationExtraction, use_vision=False)
     mtb.text_encoder.load_state_dict(tgdi.tgdi.text_encoder.state_dict())
@@ -115,7 +115,7 @@ def test_mtb_is_tgdi_with_everything_switched_off():
     assert torch.allclose(mtb(**inputs).logits, tgdi(**inputs).logits, atol=1e-6)
 
 
-def test_the_convolution_of_a_hand_worked_text():
+def test_convolution_of_a_hand_worked_text():
     model = make_convolution(piecewise=True)
     parts = [torch.arange(model.config.num_filters)[None, :, None] * 0.0 + v for v in (1.0, 3.0, 2.0, 5.0, 4.0, 9.0)]
     model.convolution = torch.nn.Identity()
@@ -129,7 +129,7 @@ def test_the_convolution_of_a_hand_worked_text():
 
 
 @pytest.mark.parametrize("piecewise", [False, True])
-def test_a_convolution_does_not_see_padding(piecewise):
+def test_convolution_ignores_padding(piecewise):
     model = make_convolution(piecewise=piecewise)
     inputs = {name: tiny_inputs()[name] for name in ("input_ids", "attention_mask", "head_index", "tail_index")}
     longer = {**inputs, **{name: torch.nn.functional.pad(inputs[name], (0, 5)) for name in list(inputs)[:2]}}
@@ -149,7 +149,7 @@ def test_words_of_a_glove_file(tmp_path):
         model.load_glove(tmp_path / "glove.txt", tokenizer)
 
 
-def test_a_glove_file_that_is_of_no_use(tmp_path):
+def test_unusable_glove_files_are_refused(tmp_path):
     model, tokenizer = make_convolution(), word_tokenizer(["the cat", "the cat"])
     glove = tmp_path / "glove.txt"
     glove.write_text("cat 1 2 3 4 5 6 \n")  # some files end their lines so
@@ -163,7 +163,7 @@ def test_a_glove_file_that_is_of_no_use(tmp_path):
     assert model.glove_width(glove) == 6
 
 
-def test_options_that_mean_nothing_to_a_baseline():
+def test_options_of_tgdi_are_refused():
     for options, message in (
         ({"fusion_lambda": 0.1}, "`fusion_lambda` is 0.1; no baseline has it"),
         ({"branch_consistency_weight": 1.0}, "`branch_consistency_weight` is 1.0"),
@@ -184,14 +184,14 @@ def test_options_that_mean_nothing_to_a_baseline():
             make(model_class, "resnet")
 
 
-def test_mkgformer_reads_embeddings_that_are_narrower_than_its_layers():
+def test_mkgformer_projects_narrow_embeddings():
     text = {**TEXT_CONFIGS["electra"].to_dict(), "embedding_size": 8}
     config = BaselineConfig(text_config=text, vision_config=VISION_CONFIGS["vit"].to_dict(), num_fusion_layers=1)
     assert MKGformerForRelationExtraction(config).eval()(**tiny_inputs()).logits.isfinite().all()
 
 
-def test_what_cannot_be_built():
-    with pytest.raises(ValueError, match="There is no baseline 'umt'; there are cnn, pcnn, mtb"):
+def test_unknown_names_and_unfit_encoders_are_refused():
+    with pytest.raises(ValueError, match="Unknown baseline 'umt'; expected one of cnn, pcnn, mtb"):
         build_baseline("umt", ["None", "a"], "text", "vision")
     with pytest.raises(ValueError, match="pass `texts`"):
         build_baseline("cnn", ["None", "a"], "text", "vision")
@@ -201,7 +201,7 @@ def test_what_cannot_be_built():
 
 
 @pytest.mark.parametrize("name", BASELINES)
-def test_all_train_behind_the_same_processor_trainer_and_metric(name, encoders, corpus, tmp_path):
+def test_every_baseline_trains_with_the_shared_tools(name, encoders, corpus, tmp_path):
     names = corpus["train"].features["label"].names
     options = {} if "cnn" in name else {"num_fusion_layers": 2}
     model, processor = build_baseline(name, names, *encoders, texts=corpus["train"]["text"], **options)
@@ -222,7 +222,7 @@ def test_all_train_behind_the_same_processor_trainer_and_metric(name, encoders, 
     assert all("vision_tower" in key or "position" in key for key in frozen)
 
 
-def test_r_drop_passes_a_training_batch_twice_and_keeps_the_passes_together():
+def test_r_drop_adds_the_divergence_of_two_passes():
     inputs, labels = tiny_inputs(), torch.tensor([0, 1, 2, -100])
     model = make(MTBForRelationExtraction, use_vision=False, r_drop_weight=3.0)
     passes = []
@@ -252,7 +252,7 @@ EVERY = [
 
 
 @pytest.mark.parametrize("model", EVERY)
-def test_arguments_that_no_baseline_reads_are_refused(model):
+def test_unused_arguments_are_refused(model):
     model = model()
     inputs = tiny_inputs()
     logits = model(**inputs).logits
@@ -278,7 +278,7 @@ def test_arguments_that_no_baseline_reads_are_refused(model):
 
 
 @pytest.mark.parametrize("model_class", VISUAL)
-def test_images_of_a_baseline_come_with_their_mask_or_all_count(model_class):
+def test_images_without_mask_all_count(model_class):
     model, inputs = make(model_class), tiny_inputs()
     whole = {**inputs, "image_mask": torch.ones_like(inputs["image_mask"])}
     assert torch.equal(model(**{**inputs, "image_mask": None}).logits, model(**whole).logits)
@@ -290,7 +290,7 @@ def test_images_of_a_baseline_come_with_their_mask_or_all_count(model_class):
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::torch.jit.TracerWarning")
 @pytest.mark.parametrize("model_class", [MTBForRelationExtraction, *VISUAL])
-def test_a_traced_baseline_takes_every_batch_size(model_class):
+def test_traced_baseline_accepts_any_batch_size(model_class):
     model = make(model_class, use_vision=model_class in VISUAL)
 
     class Positional(torch.nn.Module):

@@ -22,7 +22,7 @@ from tgdi_hf.demo.demo import tiny_tgdi
 ROWS = {"train": 64, "validation": 32, "test": 64}
 
 
-def test_area_is_the_share_of_pairs_in_order():
+def test_auroc_is_the_share_of_ordered_pairs():
     scores, relevant = np.array([0.9, 0.5, 0.5, 0.1]), np.array([True, True, False, False])
     # 0.9 beats 0.5 and 0.1; 0.5 ties with 0.5 and beats 0.1.
     assert area_under_roc(scores, relevant) == 3.5 / 4
@@ -30,7 +30,7 @@ def test_area_is_the_share_of_pairs_in_order():
 
 
 @pytest.mark.parametrize("share", SHARES)
-def test_the_share_is_that_of_the_posts_that_need_no_image(share):
+def test_share_applies_to_posts_that_need_no_image(share):
     rows = corpus_with(share, 0, {"test": 80})["test"]
     relevance = [row["relevance"] for row in rows if not row["needs_image"]]
     assert len(relevance) == 40
@@ -45,7 +45,7 @@ def test_every_model_is_trained_and_scored_at_every_share(name):
     half = result["test"][2]
     assert all(0 <= half[score] <= 1 for score in ("f1", "f1_needs", "f1_needs_not"))
     assert ("auroc" in half) == (name.startswith("TGDI") and "without" not in name)
-    assert "auroc" not in result["test"][0]  # there, all are relevant
+    assert "auroc" not in result["test"][0]  # all images are relevant there
     json.dumps(result)
 
 
@@ -55,19 +55,19 @@ def test_tables_have_mean_and_deviation_over_seeds(tmp_path):
         result = {"model": "TGDI", "options": {}, "seed": seed, "train_share": 0.0, "epochs": 5, "test": tests}
         (tmp_path / f"TGDI-0-{seed}.json").write_text(json.dumps(result))
     text = collect(tmp_path)
-    # 80 and 90, and 10 points less at 100 %: the square root of 50 on either side
+    # 80 and 90, 10 points lower at 100 %; standard deviation: square root of 50
     assert "| TGDI | 85.0 ± 7.1 | 82.5 ± 7.1 | 80.0 ± 7.1 | 77.5 ± 7.1 | 75.0 ± 7.1 | 2 |" in text
     assert "| TGDI | 75.0 ± 0.0 |  |  |  |  | 2 |" in text
     assert (tmp_path / "figure.png").is_file()
     (tmp_path / "TGDI-0-1.json").write_text(json.dumps({**result, "epochs": 3}))
-    with pytest.raises(ValueError, match="runs of different epochs can't be averaged: 5 and 3"):
+    with pytest.raises(ValueError, match="cannot average runs with different epochs: 5 and 3"):
         collect(tmp_path)
     (tmp_path / "TGDI-0-1.json").write_text(json.dumps({**result, "options": {"scale_similarity": True}}))
-    with pytest.raises(ValueError, match="TGDI: runs of different options"):
+    with pytest.raises(ValueError, match="TGDI: cannot average runs with different options"):
         collect(tmp_path)
 
 
-def test_a_run_that_is_there_has_to_be_the_one_that_is_asked_for(tmp_path, monkeypatch):
+def test_existing_run_must_match_the_requested_one(tmp_path, monkeypatch):
     file = tmp_path / "TGDI-0-0.json"
     arguments = ["irrelevant", "run", "--results", str(tmp_path), "--seeds", "0", "--shares", "0", "--models", "TGDI"]
     monkeypatch.setattr(sys, "argv", arguments)
@@ -75,12 +75,12 @@ def test_a_run_that_is_there_has_to_be_the_one_that_is_asked_for(tmp_path, monke
     file.write_text(json.dumps(there))
     main()
     assert json.loads(file.read_text()) == there
-    file.write_text(json.dumps({"epochs": 5.0}))  # of an earlier version, with other posts
-    with pytest.raises(ValueError, match="TGDI-0-0.json: runs of different rows"):
+    file.write_text(json.dumps({"epochs": 5.0}))  # from an earlier version with other posts
+    with pytest.raises(ValueError, match="TGDI-0-0.json: cannot average runs with different rows"):
         main()
 
 
-def test_every_share_is_of_the_same_posts():
+def test_posts_do_not_depend_on_the_share():
     few, many = (corpus_with(share, 0, {"test": 60})["test"] for share in (0.0, 1.0))
     for name in ("text", "head", "tail", "caption", "label", "needs_image"):
         assert few[name][:] == many[name][:]
@@ -94,7 +94,7 @@ def test_text_only_reads_no_caption():
     assert not model.config.uses_vision and "enhanced_input_ids" not in batch
 
 
-def test_text_alone_is_the_same_whatever_images_it_was_trained_with():
+def test_text_only_scores_apply_to_every_training_share():
     result = {"model": "text only", "train_share": 0.5, "test": [{"share": 0.25, "f1": 0.7}]}
     assert values_of([result], "text only", "f1", 1.0, 0.25) == [0.7]
     assert values_of([{**result, "model": "TGDI"}], "TGDI", "f1", 1.0, 0.25) == []

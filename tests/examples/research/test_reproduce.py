@@ -43,7 +43,7 @@ GROUPS = sorted(folder.name for folder in CONFIGS.iterdir())
 
 
 @pytest.mark.parametrize("group", GROUPS)
-def test_every_file_is_an_experiment_that_can_be_run(group, tmp_path):
+def test_every_file_is_a_runnable_experiment(group, tmp_path):
     for experiment in read_experiments(group):
         assert (CONFIGS / f"{experiment.run}.json").is_file()
         training_arguments(tmp_path, **experiment.arguments)
@@ -59,28 +59,28 @@ def test_every_file_is_an_experiment_that_can_be_run(group, tmp_path):
             assert replace(experiment, group=other_group, name=name, title=other.title, same_as=None) == other
 
 
-def test_all_of_the_papers_models_have_an_experiment():
+def test_every_system_of_the_paper_has_an_experiment():
     found = {experiment.name for group in ("main", "ablations", "baselines") for experiment in read_experiments(group)}
     assert PAPER.keys() <= found
 
 
-def test_files_that_say_something_unknown_are_refused(tmp_path):
+def test_unknown_keys_and_values_are_refused(tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "one.json").write_text('{"title": "one", "class_weights": 0.5, "both_orders": true}')
-    with pytest.raises(ValueError, match="mine/one: `class_weights` are those of the rows as they are listed"):
+    with pytest.raises(ValueError, match="mine/one: `class_weights` count rows in their listed order"):
         read_experiments("mine", tmp_path)
     for wrong in ({"share": 0}, {"share": 1.5}, {"control_share": -1}, {"control": "blank"}):
         (tmp_path / "mine" / "one.json").write_text(json.dumps({"title": "one", **wrong}))
-        with pytest.raises(ValueError, match="mine/one: (`share` is|no control 'blank')"):
+        with pytest.raises(ValueError, match="mine/one: (`share` is|unknown control 'blank')"):
             read_experiments("mine", tmp_path)
     (tmp_path / "mine" / "one.json").write_text('{"title": "one", "modle": "mtb"}')
-    with pytest.raises(ValueError, match=r"one.json: no experiment has modle; it may have .*model"):
+    with pytest.raises(ValueError, match=r"one.json: unknown keys modle; expected some of .*model"):
         read_experiments("mine", tmp_path)
-    with pytest.raises(ValueError, match="no group 'yours'; there are mine"):
+    with pytest.raises(ValueError, match="Unknown group 'yours'; expected one of mine"):
         read_experiments("yours", tmp_path)
 
 
-def test_a_share_is_that_of_every_relation_and_holds_the_smaller_ones():
+def test_shares_are_stratified_and_nested():
     labels = [0] * 10 + [1] * 4 + [2]
     half = stratified_share(labels, 0.5, seed=0)
     assert [sum(labels[i] == label for i in half) for label in (0, 1, 2)] == [5, 2, 1]
@@ -90,7 +90,7 @@ def test_a_share_is_that_of_every_relation_and_holds_the_smaller_ones():
     assert stratified_share(labels, 1, seed=3) == list(range(15))
 
 
-def test_the_average_of_weights_is_mostly_of_the_last_quarter():
+def test_averaged_weights_favour_the_last_quarter():
     # The first step is copied, the others have weights of 4/5 and 4/6.
     average = [torch.tensor([9.0])]
     for step, value in ((1, 1.0), (2, 6.0), (3, 2.0)):
@@ -102,7 +102,7 @@ def test_the_average_of_weights_is_mostly_of_the_last_quarter():
     assert share[0].item() == pytest.approx(1 - 0.75**4, abs=0.01)
 
 
-def test_rows_of_a_rare_relation_weigh_more_and_rows_weigh_one_on_average():
+def test_rare_relations_weigh_more_and_the_mean_weight_is_one():
     loss = weighed_loss([0] * 16 + [1], relations=2, power=0.5)
     # n^-1/2 is 1/4 and 1, over the 17 rows 5 in all.
     outputs = SimpleNamespace(logits=torch.tensor([[np.log(3), 0.0], [np.log(3), 0.0]]))
@@ -111,7 +111,7 @@ def test_rows_of_a_rare_relation_weigh_more_and_rows_weigh_one_on_average():
     assert loss(outputs, torch.tensor([0, 1]), num_items_in_batch=4).item() == pytest.approx(expected / 4, rel=1e-6)
 
 
-def test_shares_of_unrelated_pairs_that_two_passes_give_a_relation():
+def test_direction_of_two_passes():
     names = ["None", "/per/per/peer", "/per/org/member_of"]  # and the inverse of the last one
     by_default = SimpleNamespace(symmetric_relations=None)
     twice = np.array([[0.4, 0, 0.6, 0], [0.3, 0, 0.1, 0.6], [0.8, 0, 0.1, 0.1], [0.4, 0.6, 0, 0], [0, 0, 1, 0]])
@@ -122,7 +122,7 @@ def test_shares_of_unrelated_pairs_that_two_passes_give_a_relation():
     assert found == {"listed_of_two_passes": 0.0, "swapped_of_two_passes": 0.5}
 
 
-def test_dropout_is_set_everywhere():
+def test_dropout_applies_to_all_modules():
     model = torch.nn.Sequential(torch.nn.Dropout(0.1), torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.Dropout(0)))
     set_dropout(model, 0.2)
     assert [model[0].p, model[1][1].p] == [0.2, 0.2]
@@ -139,7 +139,7 @@ def test_shifted_odds_of_none():
     assert found["+0.50"] == 0
 
 
-def test_the_best_shift_is_that_of_all_seeds_together():
+def test_best_shift_is_averaged_over_seeds():
     curves = [{"-0.25": 0.58, "+0.00": 0.56, "+0.25": 0.5}, {"-0.25": 0.56, "+0.00": 0.57, "+0.25": 0.6}]
     results = [{"none_shift": curve} for curve in curves]
     assert best_shift(results) == "57.00 ± 1.41 at -0.25"
@@ -147,7 +147,7 @@ def test_the_best_shift_is_that_of_all_seeds_together():
     assert best_shift([]) == ""
 
 
-def test_blank_crops_tell_their_number_alone(mnre_folder):
+def test_blank_crops_encode_only_their_number(mnre_folder):
     dataset = load_mnre(mnre_folder)
     blank = with_blank_crops(dataset, mnre_folder, num_objects=2)
     with pytest.warns(UserWarning, match="leak the label"):
@@ -185,7 +185,7 @@ def result(name, seed, f1):
     }
 
 
-def test_tables_say_how_many_seeds_a_figure_has(tmp_path):
+def test_tables_have_the_number_of_seeds(tmp_path):
     for seed, f1 in enumerate((0.5, 0.6, 0.55)):
         (tmp_path / "main").mkdir(exist_ok=True)
         (tmp_path / "main" / f"mtb-{seed}.json").write_text(json.dumps(result("mtb", seed, f1)))
@@ -214,7 +214,7 @@ def test_tables_say_how_many_seeds_a_figure_has(tmp_path):
     )
 
 
-def test_of_two_passes_the_table_says_what_one_brings(tmp_path):
+def test_table_has_one_pass_beside_two(tmp_path):
     (tmp_path / "direction").mkdir()
     listed = {"as_listed": {"f1": 0.57, "f1_of_one_pass": 0.56}, "averaged": {"f1": 0.51}}
     first = result("mtb-inverse", 0, 0.5) | listed
@@ -233,7 +233,7 @@ def test_of_two_passes_the_table_says_what_one_brings(tmp_path):
         assert sorted(row["order_unknown_f1"] for row in csv.DictReader(file)) == ["", "", "0.4800"]
 
 
-def test_the_averaged_model_keeps_the_statistics_of_the_last_step():
+def test_averaged_model_keeps_the_latest_buffers():
     torch.manual_seed(0)
     model = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.BatchNorm1d(2))
     state, callback = SimpleNamespace(global_step=0), AveragedWeights()
@@ -263,13 +263,13 @@ def test_sweeps_are_drawn_as_curves(tmp_path):
     assert (tmp_path / "low_resource.png").is_file()
 
 
-def test_one_value_has_no_deviation():
+def test_single_value_has_no_deviation():
     assert mean_and_deviation([]) == ""
     assert mean_and_deviation([0.5]) == "50.00"
     assert mean_and_deviation([0.5, 0.6]) == "55.00 ± 7.07"
 
 
-def test_runs_are_made_once_and_collected(mnre_folder, encoders, tmp_path, monkeypatch, capsys):
+def test_runs_execute_once_and_are_collected(mnre_folder, encoders, tmp_path, monkeypatch, capsys):
     def reproduce(*arguments):
         monkeypatch.setattr(sys, "argv", ["reproduce", "--results", str(tmp_path / "results"), *map(str, arguments)])
         main()
@@ -294,7 +294,9 @@ def test_runs_are_made_once_and_collected(mnre_folder, encoders, tmp_path, monke
     reproduce(*command)
     assert not any(path.is_dir() for path in runs.iterdir())
     capsys.readouterr()
-    with pytest.raises(SystemExit, match=r"50-mtb-0.json is a run with other recipe: .*not .*1e-05.*other --results"):
+    with pytest.raises(
+        SystemExit, match=r"50-mtb-0.json is a run with other recipe: .*not .*1e-05.*another folder for --results"
+    ):
         reproduce(*command, "--learning-rate", 1e-5)
     file = done / "50-mtb-0.json"
     there = json.loads(file.read_text())
@@ -313,7 +315,7 @@ def test_runs_are_made_once_and_collected(mnre_folder, encoders, tmp_path, monke
         reproduce("run", "low_resource", mnre_folder, runs.parent, "--only", "50-bert")
 
 
-def test_two_runs_are_compared_row_by_row(mnre_folder, tmp_path):
+def test_comparison_of_two_runs(mnre_folder, tmp_path):
     labels = load_mnre(mnre_folder)["validation"]["label"][:]
     right, wrong = ({"split": "validation", "labels": labels, "answers": answers} for answers in (labels, [0] * 4))
     for name, run_ in (("right", right), ("wrong", wrong)):
@@ -324,17 +326,17 @@ def test_two_runs_are_compared_row_by_row(mnre_folder, tmp_path):
     assert found.startswith("right: F1 minus that of wrong: +100.0 points")
     assert f"right where the other is wrong {related} rows, the other way round 0" in found
     (tmp_path / "right.json").write_text(json.dumps({**right, "labels": [1] * 4}))
-    with pytest.raises(ValueError, match=r"right.json was scored on the split 'validation' of other data"):
+    with pytest.raises(ValueError, match=r"right.json was scored on split 'validation' of data other"):
         compare(mnre_folder, tmp_path / "wrong.json", tmp_path / "right.json")
 
 
-def test_the_sweep_of_objects_needs_objects(mnre_folder, encoders, tmp_path):
+def test_object_sweep_requires_objects(mnre_folder, encoders, tmp_path):
     (experiment,) = [one for one in read_experiments("objects") if one.name == "1"]
-    with pytest.raises(ValueError, match="No row of .* has objects, of which m = 1 would take some: --objects"):
+    with pytest.raises(ValueError, match="m = 1 needs objects, and no row of .* has any: pass --objects"):
         run(experiment, 0, load_mnre(mnre_folder), mnre_folder, tmp_path, *encoders)
 
 
-def test_what_an_experiment_is_about_comes_before_the_command_line():
+def test_experiment_overrides_the_command_line():
     slower = next(one for one in read_experiments("recipe") if one.name == "tgdi-slower")
     cnn, tgdi = (next(one for one in read_experiments("baselines" if name == "cnn" else "main") if one.name == name)
                  for name in ("cnn", "tgdi"))  # fmt: skip
@@ -350,7 +352,7 @@ def test_what_an_experiment_is_about_comes_before_the_command_line():
 
 
 @pytest.mark.parametrize("name", ["mtb-both-orders", "mtb-inverse"])
-def test_a_run_that_was_stopped_goes_on(name, mnre_folder, encoders, tmp_path, monkeypatch):
+def test_interrupted_run_resumes(name, mnre_folder, encoders, tmp_path, monkeypatch):
     dataset = load_mnre(mnre_folder)
     experiment = next(one for one in read_experiments("direction") if one.name == name)
     common = dict(num_train_epochs=2, use_cpu=True)
@@ -371,25 +373,25 @@ def test_a_run_that_was_stopped_goes_on(name, mnre_folder, encoders, tmp_path, m
         run(experiment, 1, dataset, mnre_folder, tmp_path / "b", *encoders, **{**common, "num_train_epochs": 3})
 
 
-def test_trying_out_leaves_the_results_alone(monkeypatch):
+def test_smoke_tests_do_not_write_into_the_results(monkeypatch):
     arguments = ["--results", str(RESULTS), "run", "main", "data", "runs", "--steps", "2"]
     monkeypatch.setattr(sys, "argv", ["reproduce", *arguments])
-    with pytest.raises(SystemExit, match="have that go to other --results"):
+    with pytest.raises(SystemExit, match="use another folder for --results"):
         main()
 
 
-def test_runs_that_are_unlike_are_not_averaged(tmp_path):
+def test_runs_with_different_settings_are_not_averaged(tmp_path):
     (tmp_path / "main").mkdir()
     for seed, of in enumerate(({}, {"recipe": {"num_train_epochs": 20}})):
         (tmp_path / "main" / f"mtb-{seed}.json").write_text(json.dumps(result("mtb", seed, 0.5) | of))
-    with pytest.raises(ValueError, match="mtb: runs of different recipe"):
+    with pytest.raises(ValueError, match="mtb: cannot average runs with different recipe"):
         collect("main", tmp_path)
     for other, what in (
         ({"glove": "glove.txt"}, "word vectors"),
         ({"experiment": {"name": "mtb", "share": 0.5}}, "exper"),
     ):
         (tmp_path / "main" / "mtb-1.json").write_text(json.dumps(result("mtb", 1, 0.5) | other))
-        with pytest.raises(ValueError, match=f"mtb: runs of different {what}"):
+        with pytest.raises(ValueError, match=f"mtb: cannot average runs with different {what}"):
             collect("main", tmp_path)
     same = {"experiment": {"name": "mtb", "title": "text", "control_share": 1.0}}  # another title, a later field
     (tmp_path / "main" / "mtb-1.json").write_text(json.dumps(result("mtb", 1, 0.5) | same))
@@ -398,11 +400,11 @@ def test_runs_that_are_unlike_are_not_averaged(tmp_path):
     collect("main", tmp_path)  # another model may have another recipe
     other = result("tgdi", 0, 0.5) | {"encoders": ["bert-large", "vit"]}
     (tmp_path / "main" / "tgdi-0.json").write_text(json.dumps(other))
-    with pytest.raises(ValueError, match="main: runs of different encoders"):
+    with pytest.raises(ValueError, match="main: cannot average runs with different encoders"):
         collect("main", tmp_path)
     for name, digest in (("mtb", "0"), ("tgdi", "1")):
         (tmp_path / "main" / f"{name}-0.json").write_text(
             json.dumps(result(name, 0, 0.5) | {"data": {"train": digest}})
         )
-    with pytest.raises(ValueError, match="main: runs of different data"):
+    with pytest.raises(ValueError, match="main: cannot average runs with different data"):
         collect("main", tmp_path)
