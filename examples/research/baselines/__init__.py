@@ -15,12 +15,12 @@ Baselines that share the processor, `Trainer` and metric of `tgdi_hf`, written f
 The F1 scores are quoted from the TGDI paper, with the authors' features, epochs and encoders. Those of the last three
 systems were most likely obtained with object crops whose number leaks the label; see the documentation of the leak.
 
-Deviations from the papers: all baselines share TGDI's entity markers, classifier and frozen vision encoder, so that the
-fusion alone differs. `hvpnet`: ResNet or ViT layers, one linear map for the prefixes. `ifaformer`: one text encoder whose
-layers attend to the patches at their depth; the image does not attend to the text. `mkgformer`: only the last layer of
-the vision encoder, with new attention layers instead of its top ones. `cnn`, `pcnn`: entity markers in the text, random
-word vectors unless a GloVe file is given. `visualbert`: one token per image, no pre-training on images. `mtb`: without
-pre-training on entity links.
+Deviations from the papers: all baselines share TGDI's entity markers, classifier and frozen vision encoder, so that
+the fusion alone differs. `hvpnet`: ResNet or ViT layers, one linear map for the prefixes. `ifaformer`: one text
+encoder whose layers attend to the patches at their depth; the image does not attend to the text. `mkgformer`: only the
+last layer of the vision encoder, with new attention layers instead of its top ones. `cnn`, `pcnn`: entity markers in
+the text, random word vectors unless a GloVe file is given. `visualbert`: one token per image, no pre-training on
+images. `mtb`: without pre-training on entity links.
 
 UMT (63.46), UMGF (65.29), MEGA (66.41), BERT + SG (62.80) and BERT + SG + Att (63.64) require scene graphs or
 pre-training on named entities, and are not included.
