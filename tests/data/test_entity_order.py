@@ -4,13 +4,13 @@ from datasets import ClassLabel, Dataset
 
 from tgdi_hf.data.entity_order import (
     apply_order_prior,
+    average_both_orders,
     count_inverses,
+    estimate_order_prior,
+    fold_inverse_probabilities,
     is_tail_first,
-    listed_order_weights,
-    of_both_passes,
     swapped_labels,
     with_both_orders,
-    without_inverses,
 )
 
 NAMES = ["None", "/per/per/peer", "/per/org/member_of", "/per/per/works_with"]
@@ -18,14 +18,14 @@ TEXT = "Ann met Bob"
 
 
 def dataset_of(rows, names=NAMES, same_post=False):
-    """Of heads, tails and labels; each row is a post of its own unless they are the same."""
+    """A dataset of `(head, tail, label)`, with one post per row or a single post."""
     texts = [TEXT if same_post else f"{TEXT}, {i}" for i in range(len(rows))]
     columns = {name: [row[i] for row in rows] for i, name in enumerate(("head", "tail", "label"))}
     dataset = Dataset.from_dict({"text": texts, **columns, "id": list(range(len(rows)))})
     return dataset.cast_column("label", ClassLabel(names=names))
 
 
-def test_every_row_comes_both_ways():
+def test_every_row_is_followed_by_its_swapped_pair():
     rows = dataset_of([([0, 1], [2, 3], label) for label in range(4)])
     both = with_both_orders(rows)
     assert both.features == rows.features
@@ -33,13 +33,13 @@ def test_every_row_comes_both_ways():
     swapped = [both[i] for i in range(4, 8)]
     assert all(row["head"] == [2, 3] and row["tail"] == [0, 1] for row in swapped)
     assert [row["id"] for row in swapped] == [0, 1, 2, 3]
-    assert [row["label"] for row in swapped] == [0, 1, 0, 0]  # a peer is one both ways
+    assert [row["label"] for row in swapped] == [0, 1, 0, 0]  # `peer` is symmetric
     assert with_both_orders(rows, symmetric=["works_with"])[7]["label"] == 3
     assert [row["label"] for row in with_both_orders(rows, symmetric=[])][4:] == [0, 0, 0, 0]
     assert [row["id"] for row in with_both_orders(rows.select([2, 0]))] == [2, 0, 2, 0]
 
 
-def test_a_pair_that_is_listed_both_ways_keeps_its_labels():
+def test_a_pair_listed_in_both_orders_keeps_its_labels():
     rows = dataset_of([([0, 1], [2, 3], 2), ([2, 3], [0, 1], 3), ([0, 1], [1, 2], 2)], same_post=True)
     both = with_both_orders(rows)
     assert [(row["id"], row["head"], row["label"]) for row in both] == [
@@ -47,22 +47,22 @@ def test_a_pair_that_is_listed_both_ways_keeps_its_labels():
     ]  # fmt: skip
 
 
-def test_pairs_are_told_by_where_entities_are_not_by_how_they_are_given():
-    """Blanks around a span, or a name in the place of a span, make no other pair."""
-    both_ways = dataset_of([([0, 3], [8, 11], 2), ([7, 11], [0, 4], 3)], same_post=True)
-    assert len(with_both_orders(both_ways)) == 2
-    named = dataset_of([("Ann", "Bob", 2), ("[8, 11]", " Ann", 3)], same_post=True)
-    assert len(with_both_orders(named)) == 2
+def test_pairs_are_compared_by_the_spans_of_their_entities():
+    """Whitespace around a span, or a mention instead of a span, does not make another pair."""
+    both_orders = dataset_of([([0, 3], [8, 11], 2), ([7, 11], [0, 4], 3)], same_post=True)
+    assert len(with_both_orders(both_orders)) == 2
+    mentions = dataset_of([("Ann", "Bob", 2), ("[8, 11]", " Ann", 3)], same_post=True)
+    assert len(with_both_orders(mentions)) == 2
     mappings = dataset_of(
         [({"start": 0, "end": 3, "text": "Ann"}, {"start": 8, "end": 11, "text": "Bob"}, 2)] * 2, same_post=True
     )
     assert len(with_both_orders(mappings)) == 4
-    assert is_tail_first(named).tolist() == [0, 1]
+    assert is_tail_first(mentions).tolist() == [0, 1]
 
 
-def test_what_holds_one_way_has_an_inverse():
+def test_a_one_way_relation_has_an_inverse():
     swapped = swapped_labels(NAMES, inverses=True)
-    assert swapped.tolist() == [0, 1, 4, 5, 2, 3]  # None, the peer, and two with their inverses
+    assert swapped.tolist() == [0, 1, 4, 5, 2, 3]  # None, peer, and two relations with their inverses
     assert swapped[swapped].tolist() == list(range(6))
     assert count_inverses(NAMES) == 2
     assert count_inverses(NAMES, symmetric=[]) == 3
@@ -73,19 +73,19 @@ def test_what_holds_one_way_has_an_inverse():
     assert [row["label"] for row in both] == [0, 1, 2, 3, 0, 1, 4, 5]
     assert [row["head"] for row in both] == [[0, 1]] * 4 + [[2, 3]] * 4
     same = with_both_orders(rows, symmetric=["peer", "member_of", "works_with"], inverses=True)
-    assert same.features == rows.features  # nothing has one
+    assert same.features == rows.features  # without one-way relations there are no inverses
 
 
-def test_two_passes_say_the_same_of_a_pair_in_either_order():
-    swapped = swapped_labels(NAMES[:3], inverses=True)  # None, peer, member, and its inverse
+def test_the_average_is_the_same_for_a_pair_in_either_order():
+    swapped = swapped_labels(NAMES[:3], inverses=True)  # None, peer, member_of and its inverse
     one, other = np.array([[0.1, 0.2, 0.6, 0.1]]), np.array([[0.2, 0.2, 0.2, 0.4]])
-    found = of_both_passes(one, other, swapped)
-    np.testing.assert_allclose(found, [[0.15, 0.2, 0.5, 0.15]])
-    np.testing.assert_allclose(of_both_passes(other, one, swapped), found[:, swapped])
-    np.testing.assert_allclose(without_inverses(found, NAMES[:3]), [[0.3, 0.2, 0.5]])
+    average = average_both_orders(one, other, swapped)
+    np.testing.assert_allclose(average, [[0.15, 0.2, 0.5, 0.15]])
+    np.testing.assert_allclose(average_both_orders(other, one, swapped), average[:, swapped])
+    np.testing.assert_allclose(fold_inverse_probabilities(average, NAMES[:3]), [[0.3, 0.2, 0.5]])
 
 
-def test_nothing_is_left_to_swap_where_all_pairs_are_listed_both_ways():
+def test_nothing_is_swapped_if_all_pairs_are_listed_in_both_orders():
     rows = dataset_of([([0, 1], [2, 3], 2), ([2, 3], [0, 1], 3)], same_post=True)
     for inverses in (False, True):
         both = with_both_orders(rows, inverses=inverses)
@@ -93,46 +93,46 @@ def test_nothing_is_left_to_swap_where_all_pairs_are_listed_both_ways():
         assert both.features["label"].num_classes == (6 if inverses else 4)
 
 
-def test_a_pair_that_is_listed_both_ways_has_an_inverse_too():
+def test_the_other_order_of_a_listed_pair_gets_the_inverse_instead_of_none():
     rows = dataset_of([([0, 1], [2, 3], 2), ([2, 3], [0, 1], 0), ([0, 1], [1, 2], 0)], same_post=True)
     assert [row["label"] for row in with_both_orders(rows, inverses=True)] == [2, 4, 0, 0]
-    named = dataset_of([([0, 1], [2, 3], 2), ([2, 3], [0, 1], 3)], same_post=True)  # a relation either way
-    assert [row["label"] for row in with_both_orders(named, inverses=True)] == [2, 3]
+    related = dataset_of([([0, 1], [2, 3], 2), ([2, 3], [0, 1], 3)], same_post=True)  # a relation in either order
+    assert [row["label"] for row in with_both_orders(related, inverses=True)] == [2, 3]
     peers = dataset_of([([0, 1], [2, 3], 1), ([2, 3], [0, 1], 0)], same_post=True)
     assert [row["label"] for row in with_both_orders(peers, inverses=True)] == [1, 0]
 
 
-def test_who_holds_both_ways_has_to_be_said_of_other_relations():
+def test_symmetric_relations_must_be_declared_unless_labels_are_spelled_like_mnres():
     names = ["None", "married to", "friend of"]
-    with pytest.raises(ValueError, match="'married to' is none of MNRE's.*--symmetric"):
+    with pytest.raises(ValueError, match="'married to' is not spelled like MNRE's.*--symmetric"):
         swapped_labels(names)
     assert swapped_labels(names, ["married to"]).tolist() == [0, 1, 0]
     assert swapped_labels(names, []).tolist() == [0, 0, 0]
-    with pytest.raises(ValueError, match="'maried to', which is no relation; the relations are None, married to"):
+    with pytest.raises(ValueError, match="'maried to', which is not a relation; the relations are None, married to"):
         swapped_labels(names, ["maried to"])
 
 
-def test_what_has_no_both_orders():
-    with pytest.raises(ValueError, match="No label is called 'None'.*found a, b.*--negative NAME"):
+def test_rows_that_cannot_be_swapped_are_refused():
+    with pytest.raises(ValueError, match="No label is called 'None'.*the labels are a, b.*--negative NAME"):
         swapped_labels(["a", "b"])
     rows = dataset_of([([0, 1], [2, 3], 0)])
     with pytest.raises(ValueError, match="found IterableDataset"):
         with_both_orders(rows.to_iterable_dataset())
-    named = rows.remove_columns("head").add_column("head", ["Ann"])
-    with pytest.raises(ValueError, match="both are spans or both are names; found .*string.*int64"):
-        with_both_orders(named)
+    mention = rows.remove_columns("head").add_column("head", ["Ann"])
+    with pytest.raises(ValueError, match="both are spans or both are mentions; found .*string.*int64"):
+        with_both_orders(mention)
 
 
 @pytest.mark.parametrize(
     ("head", "tail", "tail_first"),
     [((0, 3), (8, 11), 0), ((8, 11), (0, 3), 1), ((0, 3), (0, 7), 0), ((0, 7), (0, 3), 1), ("Bob", "Ann", 1)],
 )
-def test_order_is_that_of_the_text(head, tail, tail_first):
+def test_the_order_is_that_of_the_text(head, tail, tail_first):
     spans = [list(one) if isinstance(one, tuple) else one for one in (head, tail)]
     assert is_tail_first(dataset_of([(*spans, 0)])).tolist() == [tail_first]
 
 
-def test_weights_put_back_what_the_listed_order_says():
+def test_the_prior_is_the_share_of_rows_listed_in_each_order():
     names = ["None", "/per/per/peer", "/per/org/member_of"]
     first, last = [0, 3], [8, 11]
     rows = [  # head, tail, label
@@ -142,34 +142,34 @@ def test_weights_put_back_what_the_listed_order_says():
     ]  # fmt: skip
     dataset = dataset_of(rows, names)
     assert is_tail_first(dataset).tolist() == [0, 0, 0, 0, 1, 1, 0, 1, 1, 1]
-    # Head first: 3 None are listed; in both orders 3 more come of the tail-first members. Tail first: of the 3 None and
-    # of 1 member, all swapped. A peer is one both ways: 1 + 2 on either side. No swapped pair is a member.
-    # (Nobody lists a None with its tail first: half a row stands for that.)
+    # Head first: 3 rows of None are listed, and both orders have 3 more, the swapped tail-first rows of member_of. Tail
+    # first: both orders have 4 swapped rows of None, from 3 of None and 1 of member_of; none is listed, for which half
+    # a row stands. Either order has 3 rows of peer, of which 1 and 2 are listed. All rows of member_of are listed.
     expected = [[3 / 6, 1 / 3, 1 / 1], [0.5 / 4, 2 / 3, 3 / 3]]
-    np.testing.assert_allclose(listed_order_weights(dataset, names), expected)
-    # With inverses the swapped members are no None: head first 3 of 3 are listed, tail first none of 3. Of inverses,
-    # 3 with the head first and 1 with the tail first, none is.
+    np.testing.assert_allclose(estimate_order_prior(dataset, names), expected)
+    # With inverses, swapped rows of member_of are not None: head first 3 of 3 rows of None are listed, tail first none
+    # of 3. Inverses have 3 rows with the head first and 1 with the tail first, none of them listed.
     expected = [[3 / 3, 1 / 3, 1 / 1, 0.5 / 3], [0.5 / 3, 2 / 3, 3 / 3, 0.5 / 1]]
-    np.testing.assert_allclose(listed_order_weights(dataset, names, inverses=True), expected)
+    np.testing.assert_allclose(estimate_order_prior(dataset, names, inverses=True), expected)
 
 
-def test_all_inverses_have_one_weight():
+def test_all_inverses_share_one_weight_per_order():
     first, last = [0, 3], [8, 11]
-    rows = [(first, last, 2), (first, last, 2), (first, last, 2), (first, last, 3)]  # of 4 inverses with the tail first
-    weights = listed_order_weights(dataset_of(rows), NAMES, inverses=True)
-    assert weights[1, 4:].tolist() == [0.5 / 4, 0.5 / 4]
-    assert weights[0, 4:].tolist() == [0.5, 0.5]  # none with the head first
-    # Listed both ways: as `None`, an inverse is as likely in the list as in both orders.
+    rows = [(first, last, 2), (first, last, 2), (first, last, 2), (first, last, 3)]  # 4 inverses with the tail first
+    prior = estimate_order_prior(dataset_of(rows), NAMES, inverses=True)
+    assert prior[1, 4:].tolist() == [0.5 / 4, 0.5 / 4]
+    assert prior[0, 4:].tolist() == [0.5, 0.5]  # no inverse with the head first
+    # The pair is listed in both orders: its inverse, listed as `None`, is as frequent in the list as in both orders.
     both = dataset_of([(first, last, 2), (last, first, 0)], same_post=True)
-    assert listed_order_weights(both, NAMES, inverses=True)[1, 4:].tolist() == [1, 1]
+    assert estimate_order_prior(both, NAMES, inverses=True)[1, 4:].tolist() == [1, 1]
 
 
-def test_an_order_that_a_relation_never_has_changes_nothing():
+def test_a_label_without_rows_in_an_order_has_weight_one():
     names = ["None", "/per/per/a"]
-    assert listed_order_weights(dataset_of([([0, 1], [2, 3], 0)], names), names).tolist() == [[1, 1], [0.5, 1]]
+    assert estimate_order_prior(dataset_of([([0, 1], [2, 3], 0)], names), names).tolist() == [[1, 1], [0.5, 1]]
 
 
-def test_probabilities_are_weighed_by_the_order_of_each_row():
+def test_the_prior_of_the_order_of_each_row_is_applied():
     rows = dataset_of([([0, 1], [2, 3], 0), ([2, 3], [0, 1], 0)])
-    found = apply_order_prior(np.array([[0.5, 0.5], [0.5, 0.5]]), np.array([[1.0, 1.0], [0.25, 1.0]]), rows)
-    np.testing.assert_allclose(found, [[0.5, 0.5], [0.2, 0.8]])
+    weighted = apply_order_prior(np.array([[0.5, 0.5], [0.5, 0.5]]), np.array([[1.0, 1.0], [0.25, 1.0]]), rows)
+    np.testing.assert_allclose(weighted, [[0.5, 0.5], [0.2, 0.8]])

@@ -1,4 +1,5 @@
-"""Training on both orders of every pair, so that the order itself says nothing."""
+"""Entity order in a dataset: training on both orders of every pair, inverse relations, and the prior of the order in
+which a corpus lists its pairs. (`processing.entity_order` scores both orders of a pair.)"""
 
 import re
 from collections.abc import Collection, Sequence
@@ -11,7 +12,7 @@ from ..modeling.negative_label import NEGATIVE
 from ..processing.entity_order import symmetric_relations
 from .dataset_columns import spans_of, texts_of
 
-MNRE_NAME = re.compile(r"/\w+/\w+/\w+")
+_MNRE_NAME = re.compile(r"/\w+/\w+/\w+")
 
 
 def swapped_labels(
@@ -21,76 +22,61 @@ def swapped_labels(
     negative: str | None = NEGATIVE,
 ) -> np.ndarray:
     r"""
-    The relation of a pair whose head and tail are swapped, by that of the pair: the same if it holds both ways, else
-    `None`, or with `inverses` the relation from tail to head.
+    Maps the label of a pair to the label of the same pair with head and tail swapped. A symmetric relation keeps its
+    label. A one-way relation becomes `None` or, with `inverses`, its inverse: the relation from tail to head.
 
     Args:
-        names: The relations, in the order of their ids; `negative` among them.
-        symmetric: Relations that hold both ways: whole names, or what comes after their last slash. By default those
-            of MNRE, for relations that are spelled like MNRE's.
-        inverses: Whether the I relations that do not hold both ways have an inverse each, with the ids L, L + 1, ...
-        negative: The label that stands for no relation, called `None` here.
+        names: The labels in the order of their ids, `negative` among them.
+        symmetric: The symmetric relations: full labels, or the part after the last slash. The default is those of
+            MNRE, for labels spelled like MNRE's.
+        inverses: Give each of the I one-way relations an inverse, with the ids L, L + 1, ...
+        negative: The label that stands for no relation, called `None` above.
 
     Returns:
-        `(L,)`, ids; with `inverses` `(L + I,)`, and swapping twice changes nothing.
+        `(L,)`, ids; with `inverses` `(L + I,)`, a permutation that is its own inverse.
 
     Raises:
-        ValueError: No label is called `negative`; one of `symmetric` is no relation; or it is not given, and there
-            are relations that are not spelled like MNRE's, of which nobody knows whether they hold both ways.
+        ValueError: `negative` is not a label; `symmetric` contains an unknown relation; or `symmetric` is not given,
+            and a label is not spelled like MNRE's.
     """
-    if negative not in names:
-        raise ValueError(
-            f"No label is called {negative!r}, and a swapped pair needs one that stands for no relation; found "
-            f"{', '.join(names)}. Name it as `negative_label` (`--negative NAME`)."
-        )
-    other = [name for name in names if name != negative and not MNRE_NAME.fullmatch(name)]
+    none = _id_of_negative(names, negative)
+    other = [name for name in names if name != negative and not _MNRE_NAME.fullmatch(name)]
     if symmetric is None and other:
         raise ValueError(
-            f"Which relations hold both ways? {other[0]!r} is none of MNRE's. Name those that do: `symmetric`, on the "
-            "command line `--symmetric NAME` for each, or `--symmetric none` if no relation does."
+            f"Which relations are symmetric? {other[0]!r} is not spelled like MNRE's. Pass the symmetric ones as "
+            "`symmetric`, on the command line `--symmetric NAME` for each, or `--symmetric none` if there are none."
         )
-    parts = {name for whole in names for name in (whole, whole.rpartition("/")[2])}
-    if unknown := [name for name in symmetric or () if name not in parts]:
-        raise ValueError(f"`symmetric` has {unknown[0]!r}, which is no relation; the relations are {', '.join(names)}.")
-    both_ways = symmetric_relations(names, symmetric)
-    none = list(names).index(negative)
+    known = {part for name in names for part in (name, name.rpartition("/")[2])}
+    if unknown := [name for name in symmetric or () if name not in known]:
+        raise ValueError(
+            f"`symmetric` contains {unknown[0]!r}, which is not a relation; the relations are {', '.join(names)}."
+        )
+    is_symmetric = symmetric_relations(names, symmetric)
     if not inverses:
-        return np.array([i if both else none for i, both in enumerate(both_ways)])
-    one_way = [i for i, both in enumerate(both_ways) if not both and i != none]
+        return np.array([i if keeps_label else none for i, keeps_label in enumerate(is_symmetric)])
+    one_way = [i for i, keeps_label in enumerate(is_symmetric) if not keeps_label and i != none]
     swapped = np.arange(len(names) + len(one_way))
     swapped[one_way], swapped[len(names) :] = np.arange(len(names), len(swapped)), one_way
     return swapped
 
 
+def _id_of_negative(names: Sequence[str], negative: str | None) -> int:
+    if negative is None or negative not in names:
+        raise ValueError(
+            f"No label is called {negative!r}, and a swapped pair needs a label that stands for no relation; the "
+            f"labels are {', '.join(names)}. Pass its name as `negative_label` (`--negative NAME`)."
+        )
+    return list(names).index(negative)
+
+
 def count_inverses(
     names: Sequence[str], symmetric: Collection[str] | None = None, negative: str | None = NEGATIVE
 ) -> int:
-    """I, how many relations hold in one direction only; see `swapped_labels`."""
+    """I, the number of one-way relations; see `swapped_labels`."""
     return len(swapped_labels(names, symmetric, True, negative)) - len(names)
 
 
-def to_be_swapped(dataset: Any) -> list[int]:
-    """The places of the rows whose pair is not listed the other way round, too, with a label of its own."""
-    posts = _listed_pairs(dataset)
-    listed = set(posts)
-    return [place for place, (text, head, tail) in enumerate(posts) if (text, tail, head) not in listed]
-
-
-def labels_with_inverses(dataset: Any, swapped_label: np.ndarray, none: int) -> np.ndarray:
-    """The labels of the rows as listed; `None` becomes the inverse of the relation that the pair has the other way
-    round, where that is listed, too. `swapped_label` is that with inverses."""
-    labels = np.array(dataset["label"][:], dtype=int)
-    posts = _listed_pairs(dataset)
-    one_way = {post: label for post, label in zip(posts, labels.tolist()) if swapped_label[label] != label}
-    for place, (text, head, tail) in enumerate(posts):
-        if labels[place] == none and (text, tail, head) in one_way:
-            labels[place] = swapped_label[one_way[text, tail, head]]
-    return labels
-
-
-def _listed_pairs(dataset: Any) -> list[tuple[Any, Any, Any]]:
-    """Text, and spans of head and tail, of every row."""
-    return [(text, head, tail) for text, (head, tail) in zip(texts_of(dataset), spans_of(dataset))]
+# Training on both orders
 
 
 def with_both_orders(
@@ -100,57 +86,89 @@ def with_both_orders(
     negative: str | None = NEGATIVE,
 ) -> Dataset:
     r"""
-    Every row of a dataset, and after them every row with head and tail swapped.
+    Appends every row with head and tail swapped, so that the order of a pair is no evidence of a relation.
 
-    MNRE lists pairs without relation in the order of the text only, and relations in the direction that they have:
-    "tail first" means "some relation" in 97 % of its training rows, and a model that scores all pairs of a post goes by
-    it. Here a pair without relation has none both ways, a symmetric relation holds both ways, and any other has,
-    swapped, no relation. A pair that is listed both ways keeps its labels. An epoch is twice as long.
+    MNRE lists pairs without a relation in text order, and related pairs in the direction of their relation: with the
+    tail first, 97 % of its training rows have a relation. A model trained on these rows alone takes the order itself
+    for evidence when it scores all pairs of a post. Here a swapped pair gets the label of `swapped_labels`. A pair
+    that the dataset lists in both orders keeps both labels. An epoch is twice as long.
 
     Args:
         dataset: Rows with `head`, `tail` and `label`, a `ClassLabel`.
         symmetric: See `swapped_labels`.
-        inverses: For models with `config.inverse_labels`: such a swapped pair has the inverse of its relation instead.
-            So has one that is listed both ways, where it is listed without relation.
+        inverses: Label a swapped one-way relation as its inverse, for models with `config.inverse_labels`. If the
+            dataset lists that pair in both orders, and the other order without a relation, the latter gets the inverse.
         negative: The label that stands for no relation.
 
+    Returns:
+        The rows, followed by the swapped ones.
+
     Raises:
-        ValueError: The dataset is a stream, or gives head and tail in different forms; or see `swapped_labels`.
+        ValueError: The dataset is a stream, head and tail have different types, or see `swapped_labels`.
     """
     if not isinstance(dataset, Dataset):
         raise ValueError(f"Both orders need the rows of a `datasets.Dataset`; found {type(dataset).__name__}.")
     features = dataset.features
     if features["head"] != features["tail"]:
         raise ValueError(
-            f"Head and tail can only be swapped if both are spans or both are names; found {features['head']} and "
-            f"{features['tail']}."
+            "Head and tail can be swapped only if both are spans or both are mentions; found "
+            f"{features['head']} and {features['tail']}."
         )
     names = features["label"].names
     label_of_swapped = swapped_labels(names, symmetric, inverses, negative)
     if inverses:
         inverse_names = [f"{names[i]} from tail to head" for i in label_of_swapped[len(names) :]]
-        label = ClassLabel(names=[*names, *inverse_names])
-        columns, labels = dataset.column_names, labels_with_inverses(dataset, label_of_swapped, names.index(negative))
-        dataset = dataset.remove_columns("label").add_column("label", labels, feature=label).select_columns(columns)
-        features = dataset.features
-    places = to_be_swapped(dataset)
-    if not places:
+        labels = _labels_with_inverses(dataset, label_of_swapped, _id_of_negative(names, negative))
+        dataset = _with_labels(dataset, labels, ClassLabel(names=[*names, *inverse_names]))
+    rows = _rows_to_swap(dataset)
+    if not rows:
         return dataset
-    swapped = dataset.select(places)
+    swapped = dataset.select(rows)
     labels = label_of_swapped[np.array(swapped["label"][:], dtype=int)]
-    # Columns change their names, and nothing is copied.
+    # Renaming columns copies no data.
     swapped = swapped.rename_column("head", "_").rename_column("tail", "head").rename_column("_", "tail")
-    swapped = swapped.remove_columns("label").add_column("label", labels, feature=features["label"])
+    swapped = _with_labels(swapped, labels, dataset.features["label"])
     return concatenate_datasets([dataset, swapped.select_columns(dataset.column_names)])
 
 
-def is_tail_first(rows: Any) -> np.ndarray:
-    """`(rows,)`: 1 where the head does not come before the tail in the text. Of two that start together, the shorter is
-    the first."""
-    return np.array([head >= tail for head, tail in spans_of(rows)], dtype=np.int64)
+def _with_labels(dataset: Dataset, labels: np.ndarray, feature: ClassLabel) -> Dataset:
+    columns = dataset.column_names
+    return dataset.remove_columns("label").add_column("label", labels, feature=feature).select_columns(columns)
 
 
-def listed_order_weights(
+def _rows_to_swap(dataset: Any) -> list[int]:
+    """The rows whose pair the dataset does not list in the other order, with a label of its own."""
+    pairs = _listed_pairs(dataset)
+    listed = set(pairs)
+    return [row for row, (text, head, tail) in enumerate(pairs) if (text, tail, head) not in listed]
+
+
+def _labels_with_inverses(dataset: Any, label_of_swapped: np.ndarray, none: int) -> np.ndarray:
+    """The labels of the rows; if the other order of a pair without relation is listed with a one-way relation, the
+    inverse of that relation."""
+    labels = np.array(dataset["label"][:], dtype=int)
+    pairs = _listed_pairs(dataset)
+    one_way = {pair: label for pair, label in zip(pairs, labels.tolist()) if label_of_swapped[label] != label}
+    for row, (text, head, tail) in enumerate(pairs):
+        if labels[row] == none and (text, tail, head) in one_way:
+            labels[row] = label_of_swapped[one_way[text, tail, head]]
+    return labels
+
+
+def _listed_pairs(dataset: Any) -> list[tuple[str, tuple[int, int], tuple[int, int]]]:
+    """Text, span of the head and span of the tail of every row."""
+    return [(text, head, tail) for text, (head, tail) in zip(texts_of(dataset), spans_of(dataset))]
+
+
+# The prior of the listed order
+
+
+def is_tail_first(dataset: Any) -> np.ndarray:
+    """`(rows,)`: 1 if the head does not precede the tail in the text. If both start together, the shorter precedes."""
+    return np.array([head >= tail for head, tail in spans_of(dataset)], dtype=np.int64)
+
+
+def estimate_order_prior(
     dataset: Any,
     names: Sequence[str],
     symmetric: Collection[str] | None = None,
@@ -158,82 +176,78 @@ def listed_order_weights(
     negative: str | None = NEGATIVE,
 ) -> np.ndarray:
     r"""
-    What the order of head and tail says about the relation in rows as they are listed, but not in `with_both_orders` of
-    them.
+    Estimates how far the order in which a corpus lists a pair is evidence of its label.
 
-    A model that was trained on both orders has probabilities for rows in both orders. Those for rows as listed follow
-    by Bayes' rule, if the rows of a relation and an order look alike whether listed or swapped: multiply by how many of
-    them there are as listed over how many there are in both orders. So the same model answers a benchmark in its
-    published order, with these weights, and all pairs of a post, without them.
+    A model trained on both orders predicts probabilities that ignore that order. Those for rows as listed follow by
+    Bayes' rule, if the rows of a label and an order look alike whether listed or swapped: multiply by the number of
+    these rows as listed, over their number in both orders. The same model can thus be scored on a benchmark in its
+    published order, with these weights, and score all pairs of a post, without them.
 
     Args:
-        dataset: The training rows, as listed.
+        dataset: The training rows as listed.
         names, symmetric, inverses, negative: See `swapped_labels`.
 
     Returns:
-        `(2, L)`, with `inverses` `(2, L + I)`: rows with the head first, and the tail first, see `apply_order_prior`.
+        `(2, L)`, with `inverses` `(2, L + I)`: the weights of the labels with the head first, and with the tail first;
+        see `apply_order_prior`.
     """
-    swapped_label = swapped_labels(names, symmetric, inverses, negative)
+    label_of_swapped = swapped_labels(names, symmetric, inverses, negative)
     labels, tail_first = np.array(dataset["label"][:]), is_tail_first(dataset)
     if inverses:
-        labels = labels_with_inverses(dataset, swapped_label, list(names).index(negative))
-    listed, swapped = np.zeros((2, len(swapped_label))), np.zeros((2, len(swapped_label)))
+        labels = _labels_with_inverses(dataset, label_of_swapped, _id_of_negative(names, negative))
+    listed, swapped = np.zeros((2, len(label_of_swapped))), np.zeros((2, len(label_of_swapped)))
     np.add.at(listed, (tail_first, labels), 1)
-    places = to_be_swapped(dataset)
-    np.add.at(swapped, (1 - tail_first[places], swapped_label[labels[places]]), 1)
+    rows = _rows_to_swap(dataset)
+    np.add.at(swapped, (1 - tail_first[rows], label_of_swapped[labels[rows]]), 1)
     both = listed + swapped
-    # A relation that is never listed in an order is unlikely there; it is not impossible.
+    # A label that is never listed in an order is unlikely there, not impossible: half a row stands for it.
     weights = np.divide(np.maximum(listed, 0.5), both, out=np.ones_like(both), where=both > 0)
-    if inverses:  # whether they are listed is up to the data as a whole, and many are too rare to tell
-        of_all = [counts[:, len(names) :].sum(axis=1) for counts in (listed, both)]
-        weights[:, len(names) :] = (np.maximum(of_all[0], 0.5) / np.maximum(of_all[1], 1))[:, None]
+    if inverses:  # all inverses share one weight per order: most are too rare for one of their own
+        totals = [counts[:, len(names) :].sum(axis=1) for counts in (listed, both)]
+        weights[:, len(names) :] = (np.maximum(totals[0], 0.5) / np.maximum(totals[1], 1))[:, None]
     return weights
 
 
-def apply_order_prior(probabilities: np.ndarray, weights: np.ndarray, rows: Any) -> np.ndarray:
+def apply_order_prior(probabilities: np.ndarray, prior: np.ndarray, dataset: Any) -> np.ndarray:
     r"""
+    Applies the prior of the listed order to the predictions of a model trained on both orders.
+
     Args:
-        probabilities: `(rows, L)`, of a model that was trained on both orders.
-        weights: From `listed_order_weights`.
-        rows: Those that were scored, as their dataset lists them.
+        probabilities: `(rows, L)`, predicted by the model.
+        prior: `(2, L)`, from `estimate_order_prior`.
+        dataset: The scored rows as listed.
 
     Returns:
-        `(rows, L)`: the probabilities, given that rows are listed in that order.
+        `(rows, L)`: the probabilities, given that each pair is listed in its order.
     """
-    weighted = probabilities * weights[is_tail_first(rows)]
+    weighted = probabilities * prior[is_tail_first(dataset)]
     return weighted / weighted.sum(axis=1, keepdims=True)
 
 
-def of_both_passes(probabilities: np.ndarray, of_swapped: np.ndarray, swapped_label: np.ndarray) -> np.ndarray:
+# Predictions of models with inverse relations
+
+
+def average_both_orders(listed: np.ndarray, swapped: np.ndarray, label_of_swapped: np.ndarray) -> np.ndarray:
     r"""
-    The mean of what a model with inverse relations says of pairs in either order: it reads each of them twice.
+    Averages the predictions of a model with inverse relations over both orders of each pair.
 
     Args:
-        probabilities, of_swapped: `(rows, L + I)`, of the pairs and of the same pairs swapped.
-        swapped_label: `(L + I,)`, see `swapped_labels`.
+        listed, swapped: `(rows, L + I)`, probabilities for the pairs as listed, and with head and tail swapped.
+        label_of_swapped: `(L + I,)`, see `swapped_labels`.
 
     Returns:
-        `(rows, L + I)`, of the pairs as they are in `probabilities`.
+        `(rows, L + I)`, probabilities for the pairs as listed.
     """
-    return (probabilities + of_swapped[:, swapped_label]) / 2
+    return (listed + swapped[:, label_of_swapped]) / 2
 
 
-def without_inverses(probabilities: np.ndarray, names: Sequence[str], negative: str | None = NEGATIVE) -> np.ndarray:
-    """`(rows, L)`: a relation from tail to head is `negative`; see `modeling.inverse_relations`."""
+def fold_inverse_probabilities(
+    probabilities: np.ndarray, names: Sequence[str], negative: str | None = NEGATIVE
+) -> np.ndarray:
+    """`(rows, L)`: adds the probabilities of inverse relations to that of `negative`; see `modeling.inverse_relations`.
+    Without inverse relations, the probabilities are returned unchanged."""
     if probabilities.shape[1] == len(names):
         return probabilities
     folded = probabilities[:, : len(names)].copy()
-    folded[:, list(names).index(negative)] += probabilities[:, len(names) :].sum(axis=1)
+    folded[:, _id_of_negative(names, negative)] += probabilities[:, len(names) :].sum(axis=1)
     return folded
-
-
-__all__ = [
-    "apply_order_prior",
-    "count_inverses",
-    "is_tail_first",
-    "listed_order_weights",
-    "of_both_passes",
-    "swapped_labels",
-    "with_both_orders",
-    "without_inverses",
-]
