@@ -12,10 +12,10 @@ from tgdi_hf import TGDIConfig, TGDIForRelationExtraction, evaluate, evaluation_
 from tgdi_hf.cli.main import app
 from tgdi_hf.data.entity_order import (
     count_inverses,
+    estimate_order_prior,
+    fold_inverse_probabilities,
     is_tail_first,
-    listed_order_weights,
     swapped_labels,
-    without_inverses,
 )
 from tgdi_hf.data.perturbed import PerturbedDataset
 from tgdi_hf.demo.demo import tiny_tgdi
@@ -132,7 +132,7 @@ def test_the_listed_order_counts_in_scores_and_not_in_direction(corpus, balanced
     names = corpus["train"].features["label"].names
     some = {"text": ["abc", "def"], "head": [[0, 1], [2, 3]], "tail": [[2, 3], [0, 1]], "label": [0, 1]}
     train = Dataset.from_dict(some).cast_column("label", ClassLabel(names=names))
-    weights = listed_order_weights(train, names)
+    weights = estimate_order_prior(train, names)
     assert weights[1, 0] == 0.5  # a None is never listed with its tail first
     plain, answers = evaluation_report(balanced, corpus["test"], rounds=10)
     assert not plain["as_listed"] and answers["probabilities"].argmax(axis=1).max() == 0
@@ -155,7 +155,7 @@ def test_inverse_relations_are_read_in_both_orders(corpus):
     rows = undecoded(corpus["test"])
     read = probabilities_of(model, processor, names, rows, directed=True, **QUICK)
     plain = probabilities_of(model, processor, names, rows, **QUICK)
-    np.testing.assert_allclose(without_inverses(read, names), plain, atol=1e-6)
+    np.testing.assert_allclose(fold_inverse_probabilities(read, names), plain, atol=1e-6)
     of_swapped = probabilities_of(model, processor, names, SwappedPairs(rows), directed=True, **QUICK)
     twice = mean_of_both_orders(read, of_swapped, names, model.config)
     assert mean_of_both_orders(plain, None, names, model.config) is plain
@@ -169,7 +169,7 @@ def test_inverse_relations_are_read_in_both_orders(corpus):
         with torch.no_grad():
             of_order.append(model.eval()(**inputs).directed_logits.softmax(dim=-1).double().numpy())
     both = (of_order[0] + of_order[1][:, swapped_label]) / 2
-    both *= listed_order_weights(corpus["train"], names, inverses=True)[is_tail_first(rows)]
+    both *= estimate_order_prior(corpus["train"], names, inverses=True)[is_tail_first(rows)]
     both /= both.sum(axis=1, keepdims=True)
     both[:, names.index("None")] += both[:, len(names) :].sum(axis=1)
     np.testing.assert_allclose(found, both[:, : len(names)], atol=1e-5)
@@ -182,14 +182,14 @@ def test_the_model_says_which_relations_hold_both_ways(corpus, balanced, monkeyp
     weights = []
 
     def recorded(*arguments):
-        weights.append(listed_order_weights(*arguments))
+        weights.append(estimate_order_prior(*arguments))
         return weights[-1]
 
-    monkeypatch.setattr("tgdi_hf.evaluation.order_prior.listed_order_weights", recorded)
+    monkeypatch.setattr("tgdi_hf.evaluation.order_prior.estimate_order_prior", recorded)
     evaluate(balanced, corpus["test"], train=corpus["train"], **QUICK)
     names = corpus["train"].features["label"].names
-    assert np.array_equal(weights[0], listed_order_weights(corpus["train"], names, ["member_of"]))
-    assert not np.array_equal(weights[0], listed_order_weights(corpus["train"], names))
+    assert np.array_equal(weights[0], estimate_order_prior(corpus["train"], names, ["member_of"]))
+    assert not np.array_equal(weights[0], estimate_order_prior(corpus["train"], names))
 
 
 def test_models_are_compared_on_the_same_rows(corpus, checkpoint, model, processor, tmp_path):

@@ -384,7 +384,7 @@ def test_models_of_both_orders_learn_inverses_unless_told_otherwise(encoders):
         assert model.config.inverse_labels == expected
         assert model.classifier.out_features == len(names) + expected
     assert build_model(names, *encoders)[0].config.inverse_labels == 0
-    with pytest.raises(ValueError, match="Which relations hold both ways"):
+    with pytest.raises(ValueError, match="Which relations are symmetric"):
         build_model(["None", "friend of"], "missing", "missing", direction_balanced=True)
 
 

@@ -8,10 +8,10 @@ from datasets import Dataset
 
 from ..data.entity_order import (
     apply_order_prior,
-    listed_order_weights,
-    of_both_passes,
+    average_both_orders,
+    estimate_order_prior,
+    fold_inverse_probabilities,
     swapped_labels,
-    without_inverses,
 )
 from ..modeling.negative_label import negative_of
 from ..processing.processing_tgdi import TGDIProcessor
@@ -54,7 +54,7 @@ def mean_of_both_orders(
 ) -> np.ndarray:
     r"""
     The mean of the probabilities that a model with inverse relations predicts for pairs in either order, see
-    `of_both_passes`.
+    `average_both_orders`.
 
     Args:
         listed: `(rows, L + I)`, from `probabilities_of(…, directed=True)`.
@@ -69,7 +69,7 @@ def mean_of_both_orders(
         return listed
     assert swapped is not None, "a model with inverse relations reads both orders"
     swapped_label = swapped_labels(names, config.symmetric_relations, True, negative_of(config, names))
-    return of_both_passes(listed, swapped, swapped_label)
+    return average_both_orders(listed, swapped, swapped_label)
 
 
 def with_order_prior(
@@ -84,12 +84,12 @@ def with_order_prior(
         model: The model.
         names: Its relations in the order of their ids.
         dataset: The scored rows as the corpus lists them.
-        train: The training rows, from which the prior is estimated; see `listed_order_weights`.
+        train: The training rows, from which the prior is estimated; see `estimate_order_prior`.
 
     Returns:
         `(rows, L)`.
     """
     symmetric, inverses = getattr(model.config, "symmetric_relations", None), probabilities.shape[1] > len(names)
     negative = negative_of(model.config, names)
-    weights = listed_order_weights(train, names, symmetric, inverses, negative)
-    return without_inverses(apply_order_prior(probabilities, weights, dataset), names, negative)
+    weights = estimate_order_prior(train, names, symmetric, inverses, negative)
+    return fold_inverse_probabilities(apply_order_prior(probabilities, weights, dataset), names, negative)

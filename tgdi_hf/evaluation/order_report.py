@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from ..data.dataset_columns import spans_of
-from ..data.entity_order import without_inverses
+from ..data.entity_order import fold_inverse_probabilities
 from ..modeling.negative_label import negative_of
 from ..processing.entity_order import joint_scores, symmetric_relations, tail_first_bias
 from .score_counts import micro_scores, row_counts
@@ -31,7 +31,7 @@ def direction_of(
         `order_unknown`: see `with_order_unknown`. Empty where every row has a relation.
     """
     name = negative_of(config, names)
-    listed, swapped = (without_inverses(found, names, name) for found in (read, of_swapped))
+    listed, swapped = (fold_inverse_probabilities(found, names, name) for found in (read, of_swapped))
     negative = names.index(name)
     unrelated = labels == negative
     if not unrelated.any():

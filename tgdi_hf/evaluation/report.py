@@ -7,7 +7,7 @@ import numpy as np
 from datasets import Dataset
 
 from ..data.dataset_columns import texts_of
-from ..data.entity_order import without_inverses
+from ..data.entity_order import fold_inverse_probabilities
 from ..data.perturbed import PerturbedDataset
 from ..modeling.negative_label import AUTO
 from .answers import Answers
@@ -72,7 +72,7 @@ def evaluation_report(
         train = prior_rows(model, names, train, checkpoint)
     rows, labels = rows_to_score(dataset, control), np.array(dataset["label"][:])
     listed = probabilities_of(model, processor, names, rows, directed=True, **arguments)
-    probabilities = without_inverses(listed, names, negative)
+    probabilities = fold_inverse_probabilities(listed, names, negative)
     direction, swapped = {}, None
     if negative is not None:
         swapped = probabilities_of(model, processor, names, SwappedPairs(rows), directed=True, **arguments)

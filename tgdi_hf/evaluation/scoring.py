@@ -34,7 +34,7 @@ def evaluate(
         output_dir: Folder that `Trainer` may write to; a temporary folder by default.
         control: The same rows, perturbed; see `PerturbedDataset`.
         train: The training rows of a model that was trained on both orders; the entity-order prior estimated from them
-            is applied to the predictions, see `listed_order_weights`.
+            is applied to the predictions, see `estimate_order_prior`.
         negative: The label that stands for no relation, or `None` if every label is a relation; by default the one in
             the model's configuration.
         revision: Branch, tag or commit of `checkpoint` on the Hub.

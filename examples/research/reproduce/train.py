@@ -19,7 +19,7 @@ from transformers import set_seed
 
 from examples.research.baselines import BASELINES, build_baseline
 from tgdi_hf.data.dataset_columns import texts_of, undecoded
-from tgdi_hf.data.entity_order import swapped_labels, without_inverses
+from tgdi_hf.data.entity_order import fold_inverse_probabilities, swapped_labels
 from tgdi_hf.data.perturbed import PerturbedDataset
 from tgdi_hf.evaluation.order_prior import mean_of_both_orders, with_order_prior
 from tgdi_hf.evaluation.order_report import direction_of
@@ -132,7 +132,7 @@ def run(
     scoring = {name: arguments[name] for name in ("bf16",) if name in arguments}
     read = probabilities_of(trainer.model, processor, names, rows, directed=True, **scoring)
     of_swapped = probabilities_of(trainer.model, processor, names, SwappedPairs(rows), directed=True, **scoring)
-    probabilities = without_inverses(read, names)
+    probabilities = fold_inverse_probabilities(read, names)
     of_average = probabilities_of(averaged.model, processor, names, rows, **scoring)
     posts = texts_of(dataset[split])
     report = report_of(probabilities, labels, names, posts=posts)
@@ -205,10 +205,8 @@ def direction_of_two_passes(
     """As `direction_of`, from the output of `mean_of_both_orders`: in the listed and in the swapped order."""
     unrelated, negative = labels == names.index(NEGATIVE), names.index(NEGATIVE)
     orders = {"listed": twice, "swapped": twice[:, swapped_labels(names, config.symmetric_relations, inverses=True)]}
-    return {
-        f"{order}_of_two_passes": float((without_inverses(found, names)[unrelated].argmax(axis=1) != negative).mean())
-        for order, found in orders.items()
-    }
+    predicted = {order: fold_inverse_probabilities(found, names).argmax(axis=1) for order, found in orders.items()}
+    return {f"{order}_of_two_passes": float((ids[unrelated] != negative).mean()) for order, ids in predicted.items()}
 
 
 def set_dropout(model: torch.nn.Module, probability: float) -> None:
