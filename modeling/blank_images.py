@@ -1,4 +1,4 @@
-"""A blank image for batches without any, where processes train together and each has to touch every weight."""
+"""A blank image for batches without images, since in distributed training every process must reach every weight."""
 
 import torch
 from torch import distributed, nn
@@ -6,13 +6,13 @@ from torch import distributed, nn
 
 def trains_with_other_processes(module: nn.Module) -> bool:
     r"""
-    Whether a backward pass of `module` is one of several processes' that exchange gradients.
+    Whether `module` is training in several processes that exchange gradients.
 
-    `DistributedDataParallel` waits until every process has a gradient of every weight, forever if one of them has a
-    batch without images and so none for the visual modules. Sharded training likewise gathers the weights of a module
-    in all processes at once. (`find_unused_parameters=True` mends the former alone, and `Trainer` turns it off under
-    activation checkpointing.) A process of its own has nobody to wait for: weights that a batch does not reach keep a
-    gradient of `None` there, so that neither weight decay nor momentum moves them.
+    `DistributedDataParallel` waits until every process has a gradient for every weight. It would wait forever for a
+    process whose batch has no images and which therefore has no gradients for the visual modules. Sharded training
+    likewise gathers the weights of a module in all processes at once. (`find_unused_parameters=True` solves the former
+    only, and `Trainer` turns it off under activation checkpointing.) In a single process, weights that a batch does not
+    reach keep a gradient of `None`, so that neither weight decay nor momentum changes them.
     """
     return (
         module.training
@@ -26,8 +26,8 @@ def trains_with_other_processes(module: nn.Module) -> bool:
 def blank_image(vision_config, device: torch.device) -> torch.Tensor:
     r"""
     Args:
-        vision_config (`PreTrainedConfig`): Of the vision encoder.
-        device (`torch.device`): Where it is.
+        vision_config (`PreTrainedConfig`): Configuration of the vision encoder.
+        device (`torch.device`): Device of the vision encoder.
 
     Returns:
         `torch.Tensor`: Zeros, `(1, channels, H, W)`.

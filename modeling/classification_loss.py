@@ -1,12 +1,12 @@
-"""The loss of the classifier over the relations (Eq. 16), for one relation per entity pair or several."""
+"""The classification loss (Eq. 16), for single-label and multi-label models."""
 
 import torch
 from torch import nn
 from transformers.loss.loss_utils import fixed_cross_entropy
 
-from .input_checks import has_values
+from .devices import can_read_values
 
-IGNORED = -100  # the label that PyTorch's cross-entropy leaves out
+IGNORED = -100  # the label that PyTorch's cross-entropy ignores
 
 
 def classification_loss(
@@ -16,49 +16,65 @@ def classification_loss(
     num_items_in_batch: torch.Tensor | int | None = None,
 ) -> torch.Tensor:
     r"""
-    Cross-entropy of Eq. 16, or binary cross-entropy for each of several relations, which the paper does not have.
+    Cross-entropy of Eq. 16, or, beyond the paper, the binary cross-entropy of each relation of a multi-label model.
 
     Args:
-        scores (`torch.Tensor`): `(B, labels)`, before softmax or sigmoid.
-        labels (`torch.Tensor`): `(B,)`, ids; with `multi_label` `(B, labels)`, 1 where the relation holds and 0 where
-            it does not. -100 is left out.
-        multi_label (`bool`): Whether a row may have several labels, or none.
-        num_items_in_batch (`torch.Tensor` or `int`, *optional*): What the sum is divided by: the labels other than -100
-            of all batches that are accumulated to one step. By default those of this batch.
+        scores (`torch.Tensor`): `(B, num_labels)`, before softmax or sigmoid.
+        labels (`torch.Tensor`): Label ids, `(B,)`; with `multi_label` `(B, num_labels)`, 1 for each relation that holds
+            and 0 for the others. -100 is ignored.
+        multi_label (`bool`): Whether a row may have any number of labels.
+        num_items_in_batch (`torch.Tensor` or `int`, *optional*): Divisor of the summed loss: the number of labels other
+            than -100 in all batches that are accumulated to one step. Defaults to that of this batch.
 
     Returns:
-        `torch.Tensor`: A scalar; 0, with gradients of 0, where every label is -100.
+        `torch.Tensor`: A scalar; 0, with gradients of 0, if every label is -100.
 
     Raises:
-        ValueError: Labels of another shape or kind than these; or, on the CPU, out of range.
+        ValueError: Labels of another shape or dtype, or, on the CPU, out of range.
     """
     if not multi_label:
-        # PyTorch takes floating-point targets of the scores' shape for probabilities, so flags would pass unnoticed.
+        # PyTorch reads floating-point targets of the scores' shape as probabilities and would accept flags silently.
         if labels.shape != scores.shape[:1] or labels.is_floating_point() or labels.dtype == torch.bool:
             raise ValueError(
-                f"`labels` has shape {tuple(labels.shape)} and type {labels.dtype}; a single-label model expects "
+                f"`labels` has shape {tuple(labels.shape)} and dtype {labels.dtype}; a single-label model expects "
                 f"integer ids of shape {tuple(scores.shape[:1])}. For several relations per entity pair build the "
                 "model with `problem_type='multi_label_classification'`."
             )
         labels = labels.long()
         _check_ids(labels, scores.shape[1])
-        count = labels_of_step(labels, num_items_in_batch)
+        count = _labels_of_step(labels, num_items_in_batch)
         return fixed_cross_entropy(scores.float(), labels, num_items_in_batch=count)
     if labels.shape != scores.shape:
         raise ValueError(
             f"`labels` has shape {tuple(labels.shape)}; a multi-label model expects {tuple(scores.shape)}: 1 for each "
-            "relation that holds, 0 for the others. `TGDICollator(processor, num_labels=…)` makes them of lists of ids."
+            "relation that holds, 0 for the others. `TGDICollator(processor, num_labels=…)` builds them from ids."
         )
     counted = labels != IGNORED
     _check_flags(labels, counted)
     losses = nn.functional.binary_cross_entropy_with_logits(
         scores.float(), labels.float().masked_fill(~counted, 0), reduction="none"
     )
-    return (losses * counted).sum() / labels_of_step(labels, num_items_in_batch)
+    return (losses * counted).sum() / _labels_of_step(labels, num_items_in_batch)
 
 
-def labels_of_step(labels: torch.Tensor, num_items_in_batch: torch.Tensor | int | None = None) -> torch.Tensor | int:
-    """How many labels other than -100 a step has, by default those of `labels`; 1 if none, to divide by."""
+def share_of_step(labels: torch.Tensor, num_items_in_batch: torch.Tensor | int | None) -> torch.Tensor | int:
+    r"""
+    The weight of a batch's mean in the loss of a step that accumulates several batches.
+
+    Args:
+        labels (`torch.Tensor`): As in `classification_loss`.
+        num_items_in_batch (`torch.Tensor` or `int`, *optional*): As in `classification_loss`.
+
+    Returns:
+        `torch.Tensor` or `int`: The batch's share of the labels other than -100; 1 without `num_items_in_batch`.
+    """
+    if num_items_in_batch is None:
+        return 1
+    return (labels != IGNORED).sum() / _labels_of_step(labels, num_items_in_batch)
+
+
+def _labels_of_step(labels: torch.Tensor, num_items_in_batch: torch.Tensor | int | None) -> torch.Tensor | int:
+    """The number of labels other than -100 in a step, by default in `labels`; at least 1, as a divisor."""
     if num_items_in_batch is None:
         return (labels != IGNORED).sum().clamp(min=1)
     if isinstance(num_items_in_batch, torch.Tensor):
@@ -67,24 +83,24 @@ def labels_of_step(labels: torch.Tensor, num_items_in_batch: torch.Tensor | int 
 
 
 def _check_ids(labels: torch.Tensor, count: int) -> None:
-    if not has_values(labels):
+    if not can_read_values(labels):
         return
     outside = (labels != IGNORED) & ((labels < 0) | (labels >= count))
     if outside.any():
         row = int(outside.nonzero()[0, 0])
         raise ValueError(
             f"`labels` has {int(labels[row])} in row {row}; expected ids from 0 to {count - 1}, or {IGNORED} for a row "
-            "without label."
+            "without a label."
         )
 
 
 def _check_flags(labels: torch.Tensor, counted: torch.Tensor) -> None:
-    if not has_values(labels):
+    if not can_read_values(labels):
         return
-    outside = counted & ~((labels >= 0) & (labels <= 1))  # NaN, too
+    outside = counted & ~((labels >= 0) & (labels <= 1))  # true for NaN as well
     if outside.any():
         row, column = (int(place) for place in outside.nonzero()[0])
         raise ValueError(
             f"`labels` has {float(labels[row, column]):g} in row {row}, column {column}; expected 1 for a relation "
-            f"that holds, 0 for another one, or {IGNORED} to leave it out."
+            f"that holds, 0 for any other, or {IGNORED} to ignore it."
         )

@@ -1,20 +1,23 @@
-"""Relations that hold from tail to head, told apart from no relation at all."""
+"""Inverse labels: a relation from tail to head as a class of its own, distinct from no relation."""
 
 import torch
 
 
-def fold_inverses(scores: torch.Tensor, num_labels: int, none: int) -> torch.Tensor:
+def fold_inverses(scores: torch.Tensor, num_labels: int, none: int | None) -> torch.Tensor:
     r"""
-    For a head and a tail, "the relation holds the other way round" is "no relation": their probabilities add up.
+    Adds the probabilities of the inverse labels to that of "no relation": a relation from tail to head is no relation
+    from head to tail.
 
     Args:
-        scores (`torch.Tensor`): `(B, num_labels + inverse_labels)`, before the softmax; the inverses come last.
-        num_labels (`int`): How many relations there are, `None` among them.
-        none (`int`): The id of `None`.
+        scores (`torch.Tensor`): `(B, num_labels + inverse_labels)`, before the softmax, inverse labels last.
+        num_labels (`int`): The number of labels, the negative label included.
+        none (`int`): The id of the negative label, which a configuration with `inverse_labels` always has.
 
     Returns:
-        `torch.Tensor`: `(B, num_labels)`, whose softmax has in `None` what that of `scores` has in it and the inverses.
+        `torch.Tensor`: `(B, num_labels)`. Its softmax gives the negative label the sum of the probabilities that the
+        softmax of `scores` gives to it and to the inverse labels.
     """
+    assert none is not None, "`inverse_labels` requires a negative label"
     unrelated = torch.cat([scores[:, none : none + 1], scores[:, num_labels:]], dim=1)  # (B, 1 + inverses)
     folded = unrelated.float().logsumexp(dim=1, keepdim=True).to(scores.dtype)
     return torch.cat([scores[:, :none], folded, scores[:, none + 1 : num_labels]], dim=1)

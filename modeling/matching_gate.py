@@ -1,27 +1,30 @@
-"""Text Modulated Matching Gate: how much of the fused states the text lets through (Eq. 7-11)."""
+"""Text Modulated Matching Gate: weighs the cross-modal states by the match of image and text (Eq. 7-11)."""
+
+from typing import NamedTuple
 
 import torch
 from torch import nn
 from transformers.activations import ACT2FN
 
-from .tgdi_inputs import Images, on_device_of
+from .devices import on_device_of
+from .tgdi_inputs import Images
 
 
 def matching_loss(own: torch.Tensor, other: torch.Tensor, images: Images) -> torch.Tensor:
     r"""
-    Binary cross-entropy of "these images belong to this text", whose probability is the mean of the gate. Not in the
-    paper.
+    Binary cross-entropy of the event that the images belong to the text, with the mean of the gate as its probability.
+    Not in the paper.
 
     Args:
-        own, other (`torch.Tensor`): m, `(B, d)`, for the images of each post and for those of the post before it.
-        images (`Images`): Those of the posts.
+        own, other (`torch.Tensor`): m, `(B, d)`, for the images of each post and for those of the preceding post.
+        images (`Images`): The images of the posts.
 
     Returns:
-        `torch.Tensor`: The mean over posts with an image of their own and another one before them; 0 without such.
+        `torch.Tensor`: The mean over posts that have an image and follow a post with a different image; 0 if none does.
     """
-    before = images.shifted_negatives()
-    # Rows of one post that is listed with several pairs have the same image, shared in the batch or not.
-    usable = images.mask[:, 0] & before.mask[:, 0] & ~images.same_as(before)  # (B,)
+    negatives = images.shifted_negatives()
+    # Rows with several entity pairs of one post have the same image, whether the batch shares it or not.
+    usable = images.mask[:, 0] & negatives.mask[:, 0] & ~images.same_as(negatives)  # (B,)
     p_own, p_other = (m.float().mean(dim=1).clamp(1e-6, 1 - 1e-6) for m in (own, other))
     losses = -(p_own.log() + (1 - p_other).log()) / 2
     usable = on_device_of(usable, losses)
@@ -48,21 +51,33 @@ class TextSelfAttention(nn.Module):
         r"""
         Args:
             text (`torch.Tensor`): H, `(B, L, d)`.
-            mask (`torch.Tensor`): `(B, L)`, nonzero where there is a token.
+            mask (`torch.Tensor`): `(B, L)`, nonzero at tokens and zero at padding.
 
         Returns:
             `torch.Tensor`: H_s, `(B, L, d)`.
         """
-        # With a dimension for the one head, since ONNX has no attention without.
+        # The dimension of the single head is explicit because ONNX attention requires one.
         query, key, value = (projection(text).unsqueeze(1) for projection in (self.query, self.key, self.value))
         attended = nn.functional.scaled_dot_product_attention(query, key, value, attn_mask=mask.bool()[:, None, None])
         attended = attended.squeeze(1)  # (B, L, d)
         return attended if self.norm is None else self.norm(text + attended)
 
 
+class MatchingGateOutput(NamedTuple):
+    r"""
+    Args:
+        gate (`torch.Tensor`): m, `(B, d)`; one for posts without an image.
+        similarity (`torch.Tensor`): A, `(B, S n, L)`. Each row sums to one over the tokens, or to zero where the slot
+            is empty.
+    """
+
+    gate: torch.Tensor
+    similarity: torch.Tensor
+
+
 class MatchingGate(nn.Module):
     r"""
-    Compares every patch of a post's images with every token of its text and turns the match into a gate.
+    Compares every patch of a post's images with every token of its text and computes a gate from the match.
 
     Args:
         config (`TGDIConfig`): The model's configuration.
@@ -76,16 +91,15 @@ class MatchingGate(nn.Module):
         self.projection = nn.Linear(d_v, d)
         self.mlp = nn.Sequential(nn.Linear(3 * d, d), ACT2FN["gelu"], nn.Linear(d, d))
 
-    def forward(self, images: Images, text: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def forward(self, images: Images, text: torch.Tensor, mask: torch.Tensor) -> MatchingGateOutput:
         r"""
         Args:
             images (`Images`): N distinct images of n patches in S slots of B posts.
             text (`torch.Tensor`): H_s, `(B, L, d)`.
-            mask (`torch.Tensor`): `(B, L)`, nonzero where there is a token.
+            mask (`torch.Tensor`): `(B, L)`, nonzero at tokens and zero at padding.
 
         Returns:
-            `tuple`: the gate m `(B, d)`, one in rows without any image, and the similarity A `(B, S n, L)`, each row
-            of which sums to one over the tokens (to zero where the image is missing).
+            `MatchingGateOutput`.
         """
         patches = self.projection(self.norm(images.patches))  # (N, n, d)
         exists = images.mask.repeat_interleave(patches.shape[1], dim=1).unsqueeze(-1).to(patches.dtype)  # (B, S n, 1)
@@ -95,6 +109,6 @@ class MatchingGate(nn.Module):
         similarity = scores.softmax(dim=-1) * exists  # Eq. 8
         context = similarity @ text  # Eq. 9: C', (B, S n, d)
         parts = torch.cat([patches, context, patches * context], dim=-1)  # (B, S n, 3 d)
-        mean = (parts * exists).sum(dim=1) / exists.sum(dim=1).clamp(min=1)  # over the patches that exist
+        mean = (parts * exists).sum(dim=1) / exists.sum(dim=1).clamp(min=1)  # over existing patches
         gate = torch.sigmoid(self.mlp(mean))  # Eq. 10
-        return torch.where(images.mask.any(dim=1, keepdim=True), gate, 1.0), similarity
+        return MatchingGateOutput(torch.where(images.mask.any(dim=1, keepdim=True), gate, 1.0), similarity)

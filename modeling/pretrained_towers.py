@@ -1,98 +1,85 @@
-"""Preparing and loading the two encoders that a TGDI model is built around."""
+"""Loading the two pretrained encoders of a TGDI model, and adapting them to it."""
 
-import copy
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import torch
 from torch import nn
 from transformers import AutoConfig, AutoModel, PreTrainedModel
 from transformers.utils.hub import resolve_revision
-from transformers.utils.output_capturing import _CAN_RECORD_REGISTRY, maybe_install_capturing_hooks
 
 from .prefix_attention import keep_prefix_when_checkpointing
+from .recording_hooks import install_recording_hooks
 
 HUB_OPTIONS = ("revision", "token", "cache_dir", "local_files_only")
-# What stands behind the last layer of an encoder and feeds only its pooled output, which TGDI does not use.
+# Modules behind the last layer of an encoder. They only feed its pooled output, which TGDI does not read.
 UNUSED_TAILS = ("pooler", "post_layernorm", "layernorm", "norm", "head")
+# Options that must be equal for both encoders.
+SHARED_OPTIONS = frozenset({"dtype", "torch_dtype", "attn_implementation"})
 
 
 def as_text_encoder(encoder: PreTrainedModel) -> PreTrainedModel:
-    """Takes away the pooler, whose weights would never see a gradient, and lets checkpointed layers keep a prefix."""
+    """Removes the pooler, whose weights would get no gradient, and lets checkpointed layers keep a prefix."""
     encoder.pooler = None
     keep_prefix_when_checkpointing(encoder.encoder.layer)
     return encoder
 
 
 def as_vision_tower(tower: PreTrainedModel) -> PreTrainedModel:
-    """Takes away the parts behind the last layer: TGDI reads the hidden states and normalises them itself."""
+    """Removes the modules behind the last layer: TGDI reads the hidden states and normalises them itself."""
     for name in UNUSED_TAILS:
         if isinstance(getattr(tower, name, None), nn.Module):
             setattr(tower, name, None if name == "pooler" else nn.Identity())
     mask_token = getattr(tower.embeddings, "mask_token", None)
-    if mask_token is not None:  # of masked pre-training; nothing is masked here
+    if mask_token is not None:  # only used in masked pre-training
         mask_token.requires_grad_(False)
     install_recording_hooks(tower)
     return tower
 
 
-def install_recording_hooks(tower: PreTrainedModel) -> None:
-    """The tower's hidden states come from hooks that are set up behind a lock, which `torch.compile` cannot trace."""
-    for module in tower.modules():
-        if isinstance(module, PreTrainedModel):
-            maybe_install_capturing_hooks(module)
-
-
-def register_recorders(model: PreTrainedModel) -> None:
+class PinnedOptions(NamedTuple):
     r"""
-    Tells transformers again which outputs the encoders of `model` can record. It learns that while a model is built,
-    and an unpickled one is not: in a process that has built none of its class hidden states would be missing.
-    """
-    for module in model.modules():
-        if isinstance(module, PreTrainedModel):
-            _CAN_RECORD_REGISTRY[module] = module._can_record_outputs
+    Loading options whose revision is resolved, so that every file comes from the same commit.
 
-
-def without_recording_hooks(module: nn.Module) -> nn.Module:
-    """The same module, weights shared, without those hooks: they are closures, which can't be pickled."""
-    bare = object.__new__(type(module))
-    bare.__dict__ = copy.copy(module.__dict__)
-    bare.__dict__.pop("_output_capturing_hooks_installed", None)
-    bare._forward_hooks = type(module._forward_hooks)(
-        (key, hook)
-        for key, hook in module._forward_hooks.items()
-        if getattr(hook, "__module__", None) != maybe_install_capturing_hooks.__module__
-    )
-    bare._modules = {name: child and without_recording_hooks(child) for name, child in module._modules.items()}
-    return bare
-
-
-def pinned_revision(name_or_path: str, options: dict[str, Any]) -> tuple[dict[str, Any], str | None]:
-    r"""
     Args:
-        name_or_path (`str`): Model on the Hub or folder.
-        options (`dict`): Keyword arguments for `from_pretrained`.
+        options (`dict[str, Any]`): Keyword arguments of `from_pretrained`.
+        commit (`str`, *optional*): The commit; `None` for a folder and if the Hub could not be reached.
+    """
+
+    options: dict[str, Any]
+    commit: str | None
+
+
+def pinned_revision(name_or_path: str, options: dict[str, Any]) -> PinnedOptions:
+    r"""
+    Resolves the revision of a model on the Hub.
+
+    Args:
+        name_or_path (`str`): A model on the Hub or a folder.
+        options (`dict[str, Any]`): Keyword arguments of `from_pretrained`.
 
     Returns:
-        The same with the revision resolved, so that every file comes from one commit, and that commit; `None` for a
-        folder, and where the Hub couldn't be asked.
+        `PinnedOptions`.
     """
     if Path(name_or_path).is_dir():
-        return options, None
+        return PinnedOptions(options, None)
     hub = {name: options[name] for name in HUB_OPTIONS if options.get(name) is not None}
     revision = resolve_revision(str(name_or_path), **hub)
-    commit = getattr(revision, "resolved", revision)  # a string if it was not resolved
+    commit = getattr(revision, "resolved", revision)  # a plain string if it could not be resolved
     is_commit = commit is not None and re.fullmatch("[0-9a-f]{40}", commit) is not None
-    return {**options, "revision": revision} if revision is not None else options, commit if is_commit else None
+    return PinnedOptions(
+        {**options, "revision": revision} if revision is not None else options, commit if is_commit else None
+    )
 
 
 def load_tower(name_or_path: str, modality: str, **kwargs) -> PreTrainedModel:
     r"""
-    Loads one pretrained encoder, also out of a checkpoint that holds several (CLIP, SigLIP).
+    Loads one pretrained encoder, on its own or from a checkpoint with several (CLIP, SigLIP).
 
     Args:
-        name_or_path (`str`): Model on the Hub or folder.
-        modality (`str`): `"text"` or `"vision"`: which sub-model to take where there are several.
+        name_or_path (`str`): A model on the Hub or a folder.
+        modality (`str`): `"text"` or `"vision"`: which encoder of a checkpoint with several to load.
         kwargs: Passed to `AutoModel.from_pretrained` (`dtype`, `revision`, `token`, `attn_implementation`, ...).
 
     Raises:
@@ -111,6 +98,70 @@ def load_tower(name_or_path: str, modality: str, **kwargs) -> PreTrainedModel:
             f"which would stay random. Expected a checkpoint of a {modality} encoder of type {config.model_type!r}."
         )
     if Path(name_or_path).is_dir():
-        # The name would go out into the world with the configuration, and may be another model's on the Hub.
+        # A local folder must not be published with the configuration; on the Hub its name may be another model's.
         tower.config._name_or_path = ""
     return tower
+
+
+class PretrainedTowers(NamedTuple):
+    r"""
+    The two pretrained encoders of a model, and the commits that they were loaded from.
+
+    Args:
+        text_encoder, vision_tower (`PreTrainedModel`): As loaded, before `as_text_encoder` and `as_vision_tower`.
+        text_revision, vision_revision (`str`, *optional*): See `PinnedOptions.commit`.
+    """
+
+    text_encoder: PreTrainedModel
+    vision_tower: PreTrainedModel
+    text_revision: str | None
+    vision_revision: str | None
+
+
+def load_towers(
+    text_name_or_path: str,
+    vision_name_or_path: str,
+    text_kwargs: dict[str, Any] | None,
+    vision_kwargs: dict[str, Any] | None,
+    dtype: torch.dtype,
+) -> PretrainedTowers:
+    r"""
+    Loads both encoders in the same dtype; see `TGDIPreTrainedModel.from_text_vision_pretrained`.
+
+    Raises:
+        ValueError: A checkpoint lacks weights.
+    """
+    text_options, text_revision = pinned_revision(text_name_or_path, text_kwargs or {})
+    vision_options, vision_revision = pinned_revision(vision_name_or_path, vision_kwargs or {})
+    return PretrainedTowers(
+        load_tower(text_name_or_path, "text", dtype=dtype, **text_options),
+        load_tower(vision_name_or_path, "vision", dtype=dtype, **vision_options),
+        text_revision,
+        vision_revision,
+    )
+
+
+def check_tower_options(
+    text_kwargs: dict[str, Any] | None, vision_kwargs: dict[str, Any] | None, config_kwargs: dict[str, Any]
+) -> None:
+    """Rejects options of one encoder that apply to both, and revisions given as configuration fields."""
+    for name, options in (("text_kwargs", text_kwargs), ("vision_kwargs", vision_kwargs)):
+        if shared := SHARED_OPTIONS & set(options or {}):
+            raise ValueError(
+                f"`{name}` has {', '.join(sorted(shared))}, which the two encoders have in common: pass `dtype` and "
+                "`attn_implementation` as separate arguments."
+            )
+        field = name.replace("kwargs", "revision")
+        if field in config_kwargs:
+            raise ValueError(
+                f"`{field}` records the commit that was loaded. To load the revision {config_kwargs[field]!r} pass "
+                f"`{name}={{'revision': {config_kwargs[field]!r}}}`."
+            )
+
+
+def as_dtype(dtype: torch.dtype | str) -> torch.dtype:
+    """Returns the `torch.dtype` of a name such as `"bfloat16"`."""
+    found = getattr(torch, dtype, dtype) if isinstance(dtype, str) else dtype
+    if not isinstance(found, torch.dtype):
+        raise ValueError(f"`dtype` is {found!r}; expected the dtype of both encoders, such as 'float32' or 'bfloat16'.")
+    return found

@@ -1,4 +1,6 @@
-"""Text-Oriented Interaction: the text reads the gated fusion and corrects it (Eq. 12-13)."""
+"""Text-Oriented Interaction: the text attends to the gated cross-modal states and to itself (Eq. 12-13)."""
+
+from typing import NamedTuple
 
 import torch
 from torch import nn
@@ -16,25 +18,41 @@ from .prefix_attention import (
 
 class EncoderReference:
     r"""
-    A text encoder as an argument of a module. accelerate moves every argument that has a `to`; an encoder has, but its
-    weights stay where its own layers fetch them from (another device, the CPU, a disk).
+    Wraps a text encoder to pass it to a module. accelerate moves every argument that has a `to` method; the weights of
+    the encoder have to stay where the hooks of its own layers load them from (another device, the CPU, a disk).
 
     Args:
-        encoder (`PreTrainedModel`): What is referred to.
+        encoder (`PreTrainedModel`): The text encoder.
     """
 
     def __init__(self, encoder: nn.Module):
         self.encoder = encoder
 
 
+class TextOrientedOutput(NamedTuple):
+    r"""
+    The fields are `None` if the interaction is switched off.
+
+    Args:
+        last_hidden_state (`torch.Tensor`, *optional*): f_3, `(B, L, d)`.
+        hidden_states (`tuple` of `torch.Tensor`, *optional*): `toi_num_layers + 1` of `(B, L, d)`; `None` in place of
+            each state that is not requested.
+        attentions (`tuple` of `torch.Tensor`, *optional*): `toi_num_layers` of `(B, heads, L, L_e + L)`.
+    """
+
+    last_hidden_state: torch.Tensor | None = None
+    hidden_states: tuple[torch.Tensor | None, ...] | None = None
+    attentions: tuple[torch.Tensor, ...] | None = None
+
+
 class TextOrientedInteraction(nn.Module):
     r"""
-    Layers of the text encoder's kind whose queries come from the text and whose keys and values are prefixed with the
-    gated fusion f_2.
+    Layers of the text encoder's class. Their queries come from the text, and their keys and values are prefixed with
+    projections of the gated states f_2.
 
     Args:
         config (`TGDIConfig`): The model's configuration.
-        text_encoder (`PreTrainedModel`): Gives the class and configuration of the layers.
+        text_encoder (`PreTrainedModel`): Supplies the class and configuration of the layers.
     """
 
     def __init__(self, config, text_encoder: nn.Module):
@@ -45,16 +63,16 @@ class TextOrientedInteraction(nn.Module):
         self.layers = None
         if not config.toi_share_text_encoder:
             layer_class = type(text_encoder.encoder.layer[0])
-            # The encoder's own config object: a later switch of its attention implementation reaches these layers.
+            # The same config object as the encoder's, so that a switch of its attention implementation reaches them.
             self.layers = nn.ModuleList([layer_class(text_encoder.config, layer_idx=i) for i in range(self.num_layers)])
             keep_prefix_when_checkpointing(self.layers)
         record_attentions(text_encoder.encoder.layer[-self.num_layers :] if self.layers is None else self.layers)
 
     def init_from(self, text_encoder: nn.Module) -> None:
         r"""
-        Starts from the top layers of `text_encoder`: layers of its own as copies of them, and each prefix as the keys
-        and values that the layer itself would make of f_2. Random ones would draw attention to noise; with these, a
-        layer begins by attending to the fused text as it has learned to attend to text.
+        Initialises the module from the top layers of `text_encoder`. Unshared layers start as copies, and each prefix
+        projection as the key and value projections of its layer. A random projection would draw attention to noise;
+        this one lets a layer attend to f_2 from the start as it attends to text.
         """
         sources = text_encoder.encoder.layer[-self.num_layers :]
         for projection, source in zip(self.prefix.layers, sources):
@@ -75,20 +93,19 @@ class TextOrientedInteraction(nn.Module):
         reference: EncoderReference,
         output_hidden_states: bool | list[int] = False,
         output_attentions: bool = False,
-    ) -> tuple[torch.Tensor, tuple[torch.Tensor, ...] | None, tuple[torch.Tensor, ...] | None]:
+    ) -> TextOrientedOutput:
         r"""
         Args:
             text (`torch.Tensor`): H_s, `(B, L, d)`.
             mask (`torch.Tensor`): `(B, L)`.
             gated (`torch.Tensor`): f_2, `(B, L_e, d)`.
             gated_mask (`torch.Tensor`): `(B, L_e)`.
-            reference (`EncoderReference`): To the text encoder, owner of the layers when they are shared.
+            reference (`EncoderReference`): The text encoder, which owns the layers if they are shared.
             output_hidden_states (`bool` or `list[int]`, *optional*): As `selected_layers` returns it.
             output_attentions (`bool`, *optional*): Whether to return the attention weights.
 
         Returns:
-            `tuple`: f_3 `(B, L, d)`, and on request the hidden states (`toi_num_layers + 1` of `(B, L, d)`) and
-            attentions (`toi_num_layers` of `(B, heads, L, L_e + L)`).
+            `TextOrientedOutput`.
         """
         text_encoder = reference.encoder
         layers = self.layers if self.layers is not None else text_encoder.encoder.layer[-self.num_layers :]
@@ -96,14 +113,14 @@ class TextOrientedInteraction(nn.Module):
         prefix = PrefixCache(self.prefix(gated), gated_mask, self.num_heads, first_layer)  # {β_l^k, β_l^v}
         bias = attention_bias(mask, prefix, text.dtype, text_encoder.config._attn_implementation)
         prefix.attentions = [] if output_attentions else None
-        hidden_states = (text,)
+        hidden_states: tuple[torch.Tensor, ...] = (text,)
         for layer in layers:
             text = layer(text, bias, **{CACHE: prefix})  # Eq. 12, 13
             hidden_states += (text,)
-        # Activation checkpointing runs the layers again in the backward pass, when nobody asks for their weights.
+        # Activation checkpointing runs the layers again in the backward pass, which must not record attentions.
         attentions, prefix.attentions = prefix.attentions, None
-        return (
+        return TextOrientedOutput(
             text,
             keep_selected(hidden_states, output_hidden_states),
-            tuple(attentions) if output_attentions else None,
+            None if attentions is None else tuple(attentions),
         )

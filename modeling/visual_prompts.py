@@ -1,21 +1,24 @@
-"""Visual prompts: from the layers of the vision encoder to the prefixes of the text encoder (Eq. 1-3, 5)."""
+"""Visual prompts: prefixes of the text encoder computed from the layers of the vision encoder (Eq. 1-3, 5)."""
+
+from typing import NamedTuple
 
 import torch
 from torch import nn
 from transformers.activations import ACT2FN
 
+from .devices import on_device_of
 from .prefix_attention import PrefixCache, PrefixProjection
-from .tgdi_inputs import Images, on_device_of
+from .tgdi_inputs import Images
 
 
 def grid_pool(patches: torch.Tensor, rows: int, grid: int) -> torch.Tensor:
     r"""
-    Averages the patches of an image down to `grid × grid` cells; 1 is the global average pooling of Eq. 1.
+    Averages the patches of an image in `grid × grid` cells; `grid=1` is the global average pooling of Eq. 1.
 
     Args:
         patches (`torch.Tensor`): `(N, n, d_v)`, row by row from the top left.
-        rows (`int`): How many rows of patches the image has; divides n.
-        grid (`int`): Cells a side.
+        rows (`int`): The number of rows of patches; divides n.
+        grid (`int`): Cells per side.
 
     Returns:
         `torch.Tensor`: `(N, grid ** 2, d_v)`.
@@ -28,16 +31,16 @@ def grid_pool(patches: torch.Tensor, rows: int, grid: int) -> torch.Tensor:
 
 def vision_features(tower: nn.Module, images: torch.Tensor, grid: int) -> torch.Tensor:
     r"""
-    All that TGDI takes from images.
+    Computes everything that TGDI reads from images.
 
     Args:
-        tower (`PreTrainedModel`): A vision encoder that returns hidden states, without what stands behind them.
+        tower (`PreTrainedModel`): A vision encoder as `as_vision_tower` returns it.
         images (`torch.Tensor`): `(N, 3, H, W)`.
         grid (`int`): `prompt_grid`.
 
     Returns:
         `torch.Tensor`: `(N, c · grid ** 2 + n, d_v)`: the pooled patches of each of the c hidden states, then the n
-        patches of the last one. Class and register tokens are left out.
+        patches of the last hidden state, without class and register tokens.
 
     Raises:
         ValueError: The encoder does not return every patch in every hidden state.
@@ -55,12 +58,23 @@ def vision_features(tower: nn.Module, images: torch.Tensor, grid: int) -> torch.
     return torch.cat([*pooled, patches[-1]], dim=1)
 
 
+class VisualPromptsOutput(NamedTuple):
+    r"""
+    Args:
+        prefix (`PrefixCache`): The S · G visual prompts per post and text layer.
+        gates (`torch.Tensor`): g, the weight of each vision layer in each text layer, `(B, S, layers, c)`.
+    """
+
+    prefix: PrefixCache
+    gates: torch.Tensor
+
+
 class VisualPrompts(nn.Module):
     r"""
-    Maps the pooled hidden states of all vision layers to one prefix for every text layer.
+    Maps the pooled hidden states of all vision layers to one prefix per text layer.
 
-    A gate of each text layer weighs the vision layers (Eq. 2, 3), so that low text layers may look at low visual
-    features and high ones at high ones.
+    Each text layer has a gate that weighs the vision layers (Eq. 2, 3), so that low text layers can read low-level
+    visual features, and high layers high-level ones.
 
     Args:
         config (`TGDIConfig`): The model's configuration.
@@ -75,19 +89,19 @@ class VisualPrompts(nn.Module):
         # Hidden states of vision transformers differ by orders of magnitude between layers and channels.
         self.norm = nn.LayerNorm(d_v)
         self.mlp = nn.Sequential(nn.Linear(d_v, d), ACT2FN["gelu"], nn.Linear(d, d))
-        # A 1 × 1 convolution is a linear map at every position.
+        # The 1 × 1 convolution of the paper is a linear map at every position.
         self.conv = nn.Linear(d, d)
         self.gate = nn.Linear(d, self.num_text_layers * num_vision_layers)
         self.activation = nn.LeakyReLU()
         self.prefix = PrefixProjection(d, self.num_text_layers)
 
-    def forward(self, images: Images) -> tuple[PrefixCache, torch.Tensor]:
+    def forward(self, images: Images) -> VisualPromptsOutput:
         r"""
         Args:
             images (`Images`): N distinct images in S slots of B posts.
 
         Returns:
-            `tuple`: the prefix of S · G visual prompts a layer, and the vision gates `(B, S, layers, c)`.
+            `VisualPromptsOutput`.
         """
         features = self.conv(self.mlp(self.norm(images.pooled)))  # Eq. 1: (N, c, G, d)
         scores = self.activation(self.gate(features.mean(dim=(1, 2))))  # Eq. 2
@@ -96,4 +110,4 @@ class VisualPrompts(nn.Module):
         prefix = on_device_of(self.prefix(mixed), mixed)
         prompts = prefix[images.index].transpose(1, 2).flatten(2, 3)  # Eq. 5: (B, layers, S G, 2 d)
         mask = images.mask.repeat_interleave(mixed.shape[2], dim=1)  # (B, S G)
-        return PrefixCache(prompts, mask, self.num_heads), gates[images.index]
+        return VisualPromptsOutput(PrefixCache(prompts, mask, self.num_heads), gates[images.index])

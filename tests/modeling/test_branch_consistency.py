@@ -5,7 +5,7 @@ import torch
 from huggingface_hub.errors import StrictDataclassClassValidationError
 
 from tgdi_hf.modeling.branch_consistency import branch_divergence
-from tgdi_hf.modeling.modeling_tgdi import at_markers
+from tgdi_hf.modeling.result_fusion import at_markers
 
 from .conftest import tiny_config, tiny_inputs, tiny_model
 

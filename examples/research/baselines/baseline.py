@@ -14,13 +14,14 @@ from transformers.utils import can_return_tuple
 from tgdi_hf import TGDIConfig
 from tgdi_hf.modeling.blank_images import blank_image, trains_with_other_processes
 from tgdi_hf.modeling.branch_consistency import branch_divergence
-from tgdi_hf.modeling.classification_loss import classification_loss, labels_of_step
+from tgdi_hf.modeling.classification_loss import classification_loss, share_of_step
+from tgdi_hf.modeling.devices import on_device_of
 from tgdi_hf.modeling.forward_arguments import refuse_unknown_arguments
 from tgdi_hf.modeling.inverse_relations import fold_inverses
-from tgdi_hf.modeling.modeling_tgdi import TGDIPreTrainedModel, at_markers
 from tgdi_hf.modeling.pretrained_towers import as_text_encoder, as_vision_tower, load_tower
-from tgdi_hf.modeling.tgdi_inputs import on_device_of
+from tgdi_hf.modeling.result_fusion import at_markers
 from tgdi_hf.modeling.tgdi_outputs import TGDIRelationExtractionOutput
+from tgdi_hf.modeling.tgdi_pretrained_model import TGDIPreTrainedModel
 
 SHARED = (
     "text_config",
@@ -223,9 +224,7 @@ class Baseline(TGDIPreTrainedModel):
         outputs = self.classify(self.entities(*text, images, head_index, tail_index), labels, num_items_in_batch)
         if self.training and self.config.r_drop_weight and labels is not None:
             again = self.classify(self.entities(*text, images, head_index, tail_index), labels, num_items_in_batch)
-            share = 1
-            if num_items_in_batch is not None:
-                share = (labels != -100).sum() / labels_of_step(labels, num_items_in_batch)
+            share = share_of_step(labels, num_items_in_batch)
             passes = (one.logits if one.directed_logits is None else one.directed_logits for one in (outputs, again))
             apart = branch_divergence(*passes, labels)
             outputs.loss = (outputs.loss + again.loss) / 2 + self.config.r_drop_weight * share * apart

@@ -3,8 +3,8 @@
 import torch
 from torch import nn
 
+from tgdi_hf.modeling.devices import on_device_of
 from tgdi_hf.modeling.prefix_attention import attention_bias
-from tgdi_hf.modeling.tgdi_inputs import on_device_of
 
 from .baseline import Baseline
 
