@@ -146,7 +146,7 @@ def test_input_that_can_not_be_right_is_a_message_and_leaves_no_half_file(checkp
 
 
 @pytest.mark.parametrize(("option", "message"), [
-    (("--set", "fusion_lambda=3"), "`fusion_lambda` is 3; it weighs f_3 in Eq. 14: from 0 to 1"),
+    (("--set", "fusion_lambda=3"), "`fusion_lambda` is 3; expected the weight of f_3 in Eq. 14, from 0 to 1"),
     (("--tensorboard",), r"pip install 'tgdi_hf[tensorboard]'"),
 ])  # fmt: skip
 def test_what_no_run_can_have_is_a_message(corpus, backbones, tmp_path, monkeypatch, capsys, option, message):

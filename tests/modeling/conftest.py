@@ -18,6 +18,7 @@ from transformers import (
 from tgdi_hf import TGDIConfig, TGDIForRelationExtraction
 
 VOCABULARY, WIDTH, IMAGE = 120, 32, 32
+VISUAL = ("pixel_values", "image_mask", "image_index", "vision_features")  # the visual arguments of `forward`
 TEXT = dict(
     hidden_size=WIDTH, num_hidden_layers=3, num_attention_heads=4, intermediate_size=64, vocab_size=VOCABULARY,
     max_position_embeddings=64, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0,

@@ -129,7 +129,7 @@ import torch
 from torch import distributed
 from torch.nn.parallel import DistributedDataParallel
 from tests.modeling.conftest import tiny_inputs, tiny_model
-from tests.test_baselines import HVPNeTForRelationExtraction, make
+from tests.examples.research.test_baselines import HVPNeTForRelationExtraction, make
 
 folder, rank = sys.argv[1], int(sys.argv[2])
 labels = torch.tensor([0, 1, 2, 3])

@@ -101,7 +101,7 @@ def test_a_nested_wish_for_remote_code_does_not_survive():
         ({"num_labels": None, "label2id": {"None": 0, "peer": 1}}, r"label2id.*without an `id2label`"),
         (
             {"num_labels": None, "id2label": {0: "None", 1: "peer"}, "label2id": {"peer": 0, "None": 1}},
-            r"label2id.*other way round",
+            r"label2id.*not the inverse of `id2label`",
         ),
         ({"output_attentions": "yes"}, r"output_attentions.*yes"),
         ({"num_label": 5}, r"no field 'num_label'; did you mean 'num_labels'\?"),
@@ -180,5 +180,5 @@ def test_relations_that_loading_renames_agree_in_both_directions(tmp_path):
         config = TGDIConfig.from_pretrained(tmp_path, id2label=names)
         assert config.id2label == {int(i): name for i, name in names.items()}
         assert config.label2id == {name: int(i) for i, name in names.items()}
-    with pytest.raises(Exception, match="label2id.*other way round"):
+    with pytest.raises(Exception, match="label2id.*not the inverse of `id2label`"):
         TGDIConfig.from_pretrained(tmp_path, label2id={"None": 0, "siblings": 1})

@@ -126,7 +126,7 @@ def test_embeddings_compile_without_graph_breaks(inputs):
             {"enhanced_inputs_embeds": torch.zeros(4, 14, 32)},
             "Expected `enhanced_input_ids` or `enhanced_inputs_embeds`, got both",
         ),
-        ({"input_ids": None}, "neither `input_ids` nor `inputs_embeds`"),
+        ({"input_ids": None}, "without `input_ids` or `inputs_embeds`"),
         ({"input_ids": None, "inputs_embeds": torch.zeros(4, 9, 16)}, r"\(4, 9, 16\); expected .*\(B, L, 32\)"),
         ({"input_ids": None, "inputs_embeds": torch.zeros(4, 9)}, r"\(4, 9\); expected .*\(B, L, 32\)"),
         ({"input_ids": None, "inputs_embeds": torch.zeros(4, 9, 32).long()}, r"dtype torch\.int64.*floating-point"),

@@ -128,5 +128,5 @@ def test_a_closed_gate_on_the_prompts_takes_the_image_out_of_every_value():
 
 @pytest.mark.parametrize("option", ["use_matching_gate", "use_cross_modal_interaction"])
 def test_gated_prompts_need_a_gate_and_prompts(option):
-    with pytest.raises(StrictDataclassClassValidationError, match="`gate_visual_prompts=True` needs"):
+    with pytest.raises(StrictDataclassClassValidationError, match="`gate_visual_prompts=True` requires"):
         tiny_config(gate_visual_prompts=True, **{option: False})

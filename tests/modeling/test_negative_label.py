@@ -91,14 +91,14 @@ def test_a_multi_label_model_names_none():
         (dict(decision_thresholds=[0.5, 0.5]), "`problem_type='multi_label_classification'`"),
         (dict(problem_type="multi_label_classification", decision_thresholds=[0.5]), "each of the 2 labels"),
         (dict(problem_type="multi_label_classification", decision_thresholds=[0.5, 1.0]), "between 0 and 1"),
-        (dict(problem_type="multi_label_classification", branch_consistency_weight=1.0), "exclude each other"),
-        (dict(problem_type="multi_label_classification", direction_balanced=True), "exclude each other"),
+        (dict(problem_type="multi_label_classification", branch_consistency_weight=1.0), "mutually exclusive"),
+        (dict(problem_type="multi_label_classification", direction_balanced=True), "mutually exclusive"),
     ],
 )
 def test_what_a_problem_type_cannot_have(options, message):
     with pytest.raises(Exception, match=message):
         tiny_config(**labels("a", "b"), **options)
-    with pytest.raises(Exception, match="says so by naming none"):
+    with pytest.raises(Exception, match="predicting no label"):
         tiny_config(**labels("a", "None"), problem_type="multi_label_classification")
 
 

@@ -51,7 +51,7 @@ def test_the_configuration_may_select_too(inputs):
 @pytest.mark.parametrize(
     ("selection", "message"),
     [
-        ("all", "'all'; expected True, False, the number"),
+        ("all", "'all'; expected True, False, the index"),
         ([0.5], r"\[0\.5\]; expected True"),
         ([0, "1"], "expected True"),
         ([True], r"\[True\]; expected True"),

@@ -128,7 +128,7 @@ def test_options_of_both_encoders(folders, dtype):
         assert part.config._attn_implementation == "eager"
     with pytest.raises(ValueError, match=r"`text_kwargs` has attn_implementation, dtype.*in common"):
         from_folders(folders, text_kwargs={"dtype": torch.float32, "attn_implementation": "eager"})
-    with pytest.raises(ValueError, match="`dtype` is 'auto'; expected one such as 'float32'"):
+    with pytest.raises(ValueError, match="`dtype` is 'auto'; expected the dtype of both encoders"):
         from_folders(folders, dtype="auto")
     with pytest.raises(ValueError, match="no field 'num_label'; did you mean 'num_labels'"):
         from_folders(folders, num_label=3)
