@@ -12,8 +12,8 @@ from PIL import Image
 from transformers import AutoModel, set_seed
 
 from tgdi_hf import MultimodalRelationExtractionPipeline, make_corpus
-from tgdi_hf.demo.demo import tiny_tgdi
 from tgdi_hf.demo.tiny import tiny_image_processor, tiny_tokenizer
+from tgdi_hf.demo.tiny_model import tiny_tgdi
 
 from .modeling.conftest import TEXT_CONFIGS, VISION_CONFIGS
 

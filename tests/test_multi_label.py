@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from tgdi_hf import MultimodalRelationExtractionPipeline, TGDICollator, evaluate, evaluation_report
 from tgdi_hf.cli.main import app
 from tgdi_hf.data.labels import with_class_labels
-from tgdi_hf.demo.demo import tiny_tgdi
+from tgdi_hf.demo.tiny_model import tiny_tgdi
 from tgdi_hf.hub.model_card import model_card
 from tgdi_hf.inference.triples import extract_triples
 from tgdi_hf.training.recipe import training_arguments

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from tgdi_hf import MultimodalRelationExtractionPipeline, TGDIForRelationExtraction, evaluate, make_compute_metrics
 from tgdi_hf.cli.main import app
-from tgdi_hf.demo.demo import tiny_tgdi
+from tgdi_hf.demo.tiny_model import tiny_tgdi
 from tgdi_hf.evaluation.audit import audit
 from tgdi_hf.hub.model_card import model_card
 from tgdi_hf.inference.triples import extract_triples

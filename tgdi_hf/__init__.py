@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from .data.dataset_columns import undecoded
     from .data.mnre import load_mnre
     from .data.mnre_schema import RELATIONS
-    from .demo.synthetic import make_corpus
+    from .demo.corpus import make_corpus
     from .evaluation.metric import MNREMetric, compute_metrics, make_compute_metrics
     from .evaluation.report import evaluation_report
     from .evaluation.scoring import evaluate
@@ -48,7 +48,7 @@ _LAZY = {
     "fine_tune": "training.fine_tuning",
     "load_mnre": "data.mnre",
     "make_compute_metrics": "evaluation.metric",
-    "make_corpus": "demo.synthetic",
+    "make_corpus": "demo.corpus",
     "predict": "inference.prediction",
     "prepare": "preparation.prepare",
     "push_to_hub": "hub.upload",

@@ -28,7 +28,8 @@ from examples.research.reproduce.train import commit, versions, write
 from tgdi_hf import TGDICollator, make_corpus
 from tgdi_hf.data.dataset_columns import undecoded
 from tgdi_hf.data.image_identity import digest_of
-from tgdi_hf.demo.demo import TEXT_ONLY, fit, tiny_tgdi
+from tgdi_hf.demo.demo import TEXT_ONLY, fit
+from tgdi_hf.demo.tiny_model import tiny_tgdi
 from tgdi_hf.evaluation.score_counts import micro_scores, row_counts
 
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)

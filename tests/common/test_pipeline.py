@@ -9,7 +9,7 @@ import pytest
 from transformers import BertTokenizer, ViTImageProcessorPil, set_seed
 
 from tgdi_hf import MultimodalRelationExtractionPipeline, TGDIForRelationExtraction, TGDIProcessor, make_corpus
-from tgdi_hf.demo.demo import tiny_tgdi
+from tgdi_hf.demo.tiny_model import tiny_tgdi
 from tgdi_hf.processing.pipeline_tgdi import TASK
 
 from .skips import WithSkips

@@ -5,6 +5,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tgdi_hf.demo import corpus
+
 if importlib.util.find_spec("gradio") is None:
     pytest.skip("gradio is not installed: pip install 'tgdi_hf[demo]'", allow_module_level=True)
 
@@ -128,6 +130,19 @@ def test_examples_of_every_kind(app, pipe, tmp_path):
         assert app.show(pipe, *(post[name] for name in ("text", "head", "tail", "image", "caption")))[0] == ""
     page = app.build_app(pipe, "A <model>", posts)
     assert page.title == "A <model>"
+
+
+def test_examples_are_the_first_of_their_kinds_in_the_test_split(app, pipe, tmp_path, monkeypatch):
+    drawn = []
+    draw_scene = corpus.draw_scene
+    monkeypatch.setattr(corpus, "draw_scene", lambda *arguments: drawn.append(0) or draw_scene(*arguments))
+    posts = app.example_posts(pipe, str(tmp_path))
+    assert len(drawn) < 50
+    rows = corpus.make_corpus({"test": 900})["test"].remove_columns("image").to_list()
+    needed = [row["text"] for row in rows if row["scene"] and row["needs_image"]][:12]
+    assert len({post["text"] for post in posts[:3]} & {*needed}) == 3
+    assert posts[3]["text"] == next(row["text"] for row in rows if row["scene"] and not row["needs_image"])
+    assert posts[4]["text"] == next(row["text"] for row in rows if not row["scene"])
 
 
 def test_the_space_says_how_it_is_run():

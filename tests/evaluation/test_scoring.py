@@ -18,7 +18,7 @@ from tgdi_hf.data.entity_order import (
     swapped_labels,
 )
 from tgdi_hf.data.perturbed import PerturbedDataset
-from tgdi_hf.demo.demo import tiny_tgdi
+from tgdi_hf.demo.tiny_model import tiny_tgdi
 from tgdi_hf.evaluation.answers import errors_of
 from tgdi_hf.evaluation.order_prior import mean_of_both_orders, with_order_prior
 from tgdi_hf.evaluation.probabilities import SwappedPairs, probabilities_of

@@ -11,7 +11,7 @@ from PIL import Image
 from transformers import set_seed
 
 from tgdi_hf import TGDICollator, undecoded
-from tgdi_hf.demo.demo import tiny_tgdi
+from tgdi_hf.demo.tiny_model import tiny_tgdi
 from tgdi_hf.preparation.vision_feature_store import VisionFeatures, VisionFeatureWriter, box_key
 from tgdi_hf.preparation.vision_features import compute_model_features
 from tgdi_hf.preparation.vision_fingerprint import fingerprint_of

@@ -22,8 +22,8 @@ from tgdi_hf import (
     TGDIProcessor,
 )
 from tgdi_hf.data.entity_order import count_inverses
-from tgdi_hf.demo.demo import tiny_tgdi
 from tgdi_hf.demo.tiny import tiny_image_processor, tiny_text_config, tiny_tokenizer, tiny_vision_config
+from tgdi_hf.demo.tiny_model import tiny_tgdi
 from tgdi_hf.processing.pipeline_tgdi import TASK
 
 from ..preparation.tiny_checkpoints import blip, owlv2

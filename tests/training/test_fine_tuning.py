@@ -16,7 +16,7 @@ from tgdi_hf.data.dataset_columns import undecoded
 from tgdi_hf.data.entity_order import count_inverses
 from tgdi_hf.data.labels import with_class_labels
 from tgdi_hf.data.loading import load_data
-from tgdi_hf.demo.demo import tiny_tgdi
+from tgdi_hf.demo.tiny_model import tiny_tgdi
 from tgdi_hf.training.build import build_model
 from tgdi_hf.training.optimizer import optimizer_for
 from tgdi_hf.training.recipe import training_arguments
@@ -274,7 +274,7 @@ TRAIN = """
 import sys
 from datasets import load_from_disk
 from transformers import set_seed
-from tgdi_hf.demo.demo import tiny_tgdi
+from tgdi_hf.demo.tiny_model import tiny_tgdi
 from tgdi_hf.training.recipe import training_arguments
 from tgdi_hf.training.run_record import last_checkpoint
 from tgdi_hf.training.trainer import make_trainer

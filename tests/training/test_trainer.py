@@ -8,7 +8,7 @@ from transformers.hyperparameter_search import ALL_HYPERPARAMETER_SEARCH_BACKEND
 from transformers.trainer_utils import BestRun, HPSearchBackend
 
 from tgdi_hf import TGDICollator, undecoded
-from tgdi_hf.demo.demo import tiny_tgdi
+from tgdi_hf.demo.tiny_model import tiny_tgdi
 from tgdi_hf.training.recipe import training_arguments
 from tgdi_hf.training.trainer import make_trainer
 from tgdi_hf.training.training_rows import relation_names

@@ -11,6 +11,8 @@ from ..inference.explanation import NO_RELATION, explain, format_relation
 from ..inference.heat_map import heat_map
 from ..processing.invalid_post import InvalidPost
 from ..processing.pipeline_tgdi import MultimodalRelationExtractionPipeline
+from .corpus import generate_rows
+from .corpus_schema import DEFAULT_ROWS
 
 # Fonts of the visitor's machine: the page works without any other server.
 FONTS = ("system-ui", "sans-serif")
@@ -25,8 +27,10 @@ CSS = """
 .answer { font-size: 1.25em; overflow-wrap: anywhere }
 footer { display: none !important }
 """
-# Of a stranger's request, which holds the model while it runs.
+# Limits of a request, which occupies the model while it runs.
 MOST_CHARACTERS, MOST_ENTITIES = 10_000, 16
+# Posts that need their image, out of which the examples are selected.
+CANDIDATES = 12
 NOTHING = "Write a post or take an example; what the model makes of it appears here."
 
 
@@ -195,30 +199,40 @@ def draw(word: str | None, seen: dict[str, Any] | None):
 
 
 def example_posts(pipe: MultimodalRelationExtractionPipeline, folder: str) -> list[dict[str, Any]]:
-    """Posts of the embedded corpus: images that change this model's mind first, then one that is idle, and none."""
-    from .synthetic import make_corpus
+    """
+    Selects posts of the embedded corpus: three that need their image, those where it changes this model's prediction
+    first, one with an image that its text does not need, and one without image.
 
-    rows = make_corpus()["test"]
-    kinds = list(zip(rows["scene"], rows["needs_image"]))
-    needed = [_example(rows[i], folder) for i in [i for i, (image, needs) in enumerate(kinds) if image and needs][:12]]
-    idle = [i for i, (image, needs) in enumerate(kinds) if image and not needs][:1]
-    without = [i for i, (image, _) in enumerate(kinds) if not image][:1]
+    Args:
+        pipe: The pipeline.
+        folder: Where the images are written.
+    """
+    needed, idle, without = [], [], []
+    # The split is generated row by row; all three kinds are among its first rows.
+    for row in generate_rows("test", DEFAULT_ROWS["test"]):
+        if row["image"] is None:
+            without.append(row)
+        else:
+            (needed if row["needs_image"] else idle).append(row)
+        if len(needed) >= CANDIDATES and idle and without:
+            break
+    candidates = [_example(row, folder) for row in needed[:CANDIDATES]]
     if pipe.model.config.uses_vision:
-        answers = pipe(needed, evidence=True)
         negative = pipe.model.config.find_negative()
-        telling = [
-            (answer["evidence"]["text_only"]["relation"] == answer["relation"], answer["relation"] in (None, negative))
-            for answer in answers
+        results = pipe(candidates, evidence=True)
+        order = [
+            (result["evidence"]["text_only"]["relation"] == result["relation"], result["relation"] in (None, negative))
+            for result in results
         ]
-        needed = [needed[i] for i in sorted(range(len(needed)), key=telling.__getitem__)]
-    return [*needed[:3], *(_example(rows[i], folder) for i in (*idle, *without))]
+        candidates = [candidates[i] for i in sorted(range(len(candidates)), key=order.__getitem__)]
+    return [*candidates[:3], _example(idle[0], folder), _example(without[0], folder)]
 
 
 def _example(row: dict[str, Any], folder: str) -> dict[str, Any]:
     path = None
     if row["image"] is not None:
         path = os.path.join(folder, f"{row['id']}.png")
-        row["image"].save(path)
+        Path(path).write_bytes(row["image"]["bytes"])
     mentions = {name: row["text"][slice(*row[name])] for name in ("head", "tail")}
     return {"text": row["text"], **mentions, "image": path, "caption": row["caption"]}
 

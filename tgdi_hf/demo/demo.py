@@ -9,16 +9,12 @@ from datasets import DatasetDict
 from transformers import ProgressCallback, set_seed
 
 from ..data.dataset_columns import undecoded
-from ..data.labels import label_names
 from ..inference.prediction import predict
-from ..modeling.configuration_tgdi import TGDIConfig
-from ..modeling.modeling_tgdi import TGDIForRelationExtraction
-from ..modeling.negative_label import MULTI_LABEL
-from ..processing.processing_tgdi import TGDIProcessor
 from ..training.recipe import training_arguments
 from ..training.trainer import make_trainer
-from .synthetic import make_corpus, text_only_ceiling
-from .tiny import tiny_image_processor, tiny_text_config, tiny_tokenizer, tiny_vision_config
+from .corpus import make_corpus
+from .corpus_ceiling import text_only_ceiling
+from .tiny_model import tiny_tgdi
 
 # The paper's "w/o" switches that together leave a plain text classifier over the entity markers and no caption.
 TEXT_ONLY = {
@@ -34,42 +30,6 @@ class Bar(ProgressCallback):
 
     def on_log(self, *args, **kwargs):
         pass
-
-
-def tiny_tgdi(
-    corpus: DatasetDict, use_caption: bool = True, **options
-) -> tuple[TGDIForRelationExtraction, TGDIProcessor]:
-    r"""
-    An untrained tiny TGDI for a corpus, and its processor, whose tokenizer is learned from the training texts.
-
-    Args:
-        corpus: With `text`, `caption` and `label` in the split `train`.
-        use_caption: Whether the processor reads captions.
-        options: Fields of `TGDIConfig`.
-    """
-    train = corpus["train"]
-    captions = [caption for caption in train["caption"] if caption]
-    # The images are small enough to be seen whole; cutting out their objects would double the time.
-    processor = TGDIProcessor(
-        tiny_image_processor(),
-        tiny_tokenizer([*train["text"], *captions]),
-        num_objects=0,
-        use_caption=use_caption,
-        max_length=128,
-    )
-    names, several = label_names(corpus)
-    if several:
-        options = {"problem_type": MULTI_LABEL, **options}
-    config = TGDIConfig(
-        text_config=tiny_text_config(processor.tokenizer).to_dict(),
-        vision_config=tiny_vision_config().to_dict(),
-        id2label=dict(enumerate(names)),
-        label2id={name: i for i, name in enumerate(names)},
-        num_objects=0,
-        toi_num_layers=1,
-        **options,
-    )
-    return TGDIForRelationExtraction(config), processor
 
 
 def fit(corpus: DatasetDict, output_dir: str | Path, seed: int, epochs: float, build=tiny_tgdi, **options):

@@ -17,7 +17,7 @@ from examples.research.irrelevant_images import (
 from examples.research.irrelevant_images import ROWS as RUN_ROWS
 from tgdi_hf import TGDICollator
 from tgdi_hf.data.dataset_columns import undecoded
-from tgdi_hf.demo.demo import tiny_tgdi
+from tgdi_hf.demo.tiny_model import tiny_tgdi
 
 ROWS = {"train": 64, "validation": 32, "test": 64}
 

@@ -15,8 +15,14 @@ from sklearn.model_selection import cross_val_score
 from sklearn.tree import DecisionTreeClassifier
 
 from tgdi_hf.data.mnre_schema import RELATIONS
-from tgdi_hf.demo import synthetic
-from tgdi_hf.demo.synthetic import FEATURES, LABELS, make_corpus, text_only_ceiling
+from tgdi_hf.demo.corpus import make_corpus
+from tgdi_hf.demo.corpus_ceiling import text_only_ceiling
+from tgdi_hf.demo.corpus_drawings import SYMBOL_PAINTERS
+from tgdi_hf.demo.corpus_images import CAPTIONS, NONE_SYMBOLS, SYMBOLS
+from tgdi_hf.demo.corpus_plan import plan
+from tgdi_hf.demo.corpus_schema import FEATURES, LABELS, labels_of, relation_types
+from tgdi_hf.demo.corpus_templates import AMBIGUOUS, PLAIN, PLAIN_NONE
+from tgdi_hf.demo.corpus_texts import AFFIXES, TEXT_LENGTH
 
 ROWS = {"train": 1800, "validation": 90, "test": 600}
 
@@ -121,7 +127,7 @@ def test_same_seed_same_bytes_whatever_the_global_state():
 
 
 def test_same_bytes_in_another_process():
-    code = "from test_synthetic import digest, make_corpus; print(digest(make_corpus({'train': 40}))['train'])"
+    code = "from test_corpus import digest, make_corpus; print(digest(make_corpus({'train': 40}))['train'])"
     environment = {**os.environ, "PYTHONHASHSEED": "7"}
     here = os.path.dirname(os.path.abspath(__file__))
     run = subprocess.run(
@@ -135,7 +141,7 @@ def test_a_split_does_not_depend_on_the_others():
 
 
 def test_splits_share_no_word_of_a_name_and_no_image(corpus):
-    affixes = {word for patterns in synthetic.AFFIXES.values() for pattern in patterns for word in pattern.split()}
+    affixes = {word for patterns in AFFIXES.values() for pattern in patterns for word in pattern.split()}
     words, images = [], []
     for dataset in corpus.values():
         rows = undecoded(dataset)
@@ -164,7 +170,7 @@ def test_splits_share_no_word_of_a_name_and_no_image(corpus):
 )
 @pytest.mark.parametrize("rows", [1, 7, 1000])
 def test_shares_hold_to_the_row(needs_image, irrelevant, missing, misleading, rows):
-    posts = synthetic.plan(rows, random.Random(0), needs_image, irrelevant, missing, misleading)
+    posts = plan(rows, random.Random(0), needs_image, irrelevant, missing, misleading)
     relevance = Counter(post.relevance for post in posts)
     assert len(posts) == rows
     assert sum(post.needs_image for post in posts) == pytest.approx(rows * needs_image, abs=0.5)
@@ -179,7 +185,7 @@ def test_labels_are_balanced(train):
         counts = Counter(LABELS[row["label"]] for row in rows)
         assert counts.pop("None") == pytest.approx(len(rows) / 3, abs=1), kind
         assert max(counts.values()) - min(counts.values()) <= 1, kind
-        assert set(counts) == (set(LABELS[1:]) if kind == "plain" else set(synthetic.labels_of(kind[5:])) - {"None"})
+        assert set(counts) == (set(LABELS[1:]) if kind == "plain" else set(labels_of(kind[5:])) - {"None"})
 
 
 def test_caption_share():
@@ -210,15 +216,15 @@ def test_the_text_tells_the_rest(train):
             labels[row["template"]].add(row["label"])
             assert (row["image"] is None) == (row["relevance"] is None)
     assert all(len(found) == 1 for found in labels.values())
-    every_text = [*synthetic.PLAIN.values(), *synthetic.PLAIN_NONE.values(), *synthetic.AMBIGUOUS.values()]
+    every_text = [*PLAIN.values(), *PLAIN_NONE.values(), *AMBIGUOUS.values()]
     every_text = [text for texts in every_text for text in texts]
     assert len(set(every_text)) == len(every_text)
     assert len({row["template"] for row in train}) == len(every_text)
 
 
 def test_no_irrelevant_image_shows_the_label_and_half_mislead(train):
-    told_by = {symbol: label for label, symbol in synthetic.SYMBOLS.items()}
-    told_by |= dict.fromkeys(synthetic.NONE_SYMBOLS.values(), "None")
+    told_by = {symbol: label for label, symbol in SYMBOLS.items()}
+    told_by |= dict.fromkeys(NONE_SYMBOLS.values(), "None")
     irrelevant = [row for row in train if row["relevance"] == 0]
     misleading = [row for row in irrelevant if row["scene"] in told_by]
     assert len(misleading) == len(irrelevant) / 2
@@ -241,7 +247,7 @@ def metadata(row, place):
         *(boxes.mean(axis=0) if len(boxes) else np.zeros(4)),
         (boxes[:, 2] - boxes[:, 0]).max(initial=0),
         row["caption"] is not None,
-        synthetic.CAPTIONS.index(row["caption"]) if row["caption"] else -1,
+        CAPTIONS.index(row["caption"]) if row["caption"] else -1,
         len(row["text"]),
         row["head"][0] < row["tail"][0],
     ]
@@ -282,18 +288,18 @@ def test_head_and_tail_come_first_equally_often_under_every_label(train):
 
 def test_every_text_has_a_length_drawn_beforehand(train):
     lengths = Counter(len(row["text"]) for row in train)
-    shortest, longest = synthetic.TEXT_LENGTH
+    shortest, longest = TEXT_LENGTH
     assert set(lengths) == set(range(shortest, longest + 1))
     expected = len(train) / len(lengths)
     assert sum((count - expected) ** 2 / expected for count in lengths.values()) < 33  # chi-square, 12 degrees: p 0.001
 
 
 def test_the_longest_core_leaves_room_for_the_rest():
-    longest = {kind: max(len(pattern) - 2 + 7 for pattern in patterns) for kind, patterns in synthetic.AFFIXES.items()}
+    longest = {kind: max(len(pattern) - 2 + 7 for pattern in patterns) for kind, patterns in AFFIXES.items()}
     longest["per"] = 5 + 1 + 5
-    room = synthetic.TEXT_LENGTH[0] - len("RT @Babel : ") - len(" #ab")
-    relations = [(synthetic.relation_types(label), texts) for label, texts in synthetic.PLAIN.items()]
-    for types, texts in [*relations, *synthetic.PLAIN_NONE.items(), *synthetic.AMBIGUOUS.items()]:
+    room = TEXT_LENGTH[0] - len("RT @Babel : ") - len(" #ab")
+    relations = [(relation_types(label), texts) for label, texts in PLAIN.items()]
+    for types, texts in [*relations, *PLAIN_NONE.items(), *AMBIGUOUS.items()]:
         names = sum(longest[kind] for kind in types.split("/"))
         for text in texts:
             words = re.sub(r"\[([^]]*)\]", lambda choice: max(choice[1].split("|"), key=len), text)
@@ -301,14 +307,14 @@ def test_the_longest_core_leaves_room_for_the_rest():
 
 
 def test_every_order_has_equally_many_templates():
-    for texts in [*synthetic.PLAIN.values(), *synthetic.PLAIN_NONE.values(), *synthetic.AMBIGUOUS.values()]:
+    for texts in [*PLAIN.values(), *PLAIN_NONE.values(), *AMBIGUOUS.values()]:
         directed = [text.index("{head}") < text.index("{tail}") for text in texts if "{a}" not in text]
         assert sum(directed) * 2 == len(directed)
 
 
 def test_captions_are_vague():
-    words = {word for caption in synthetic.CAPTIONS for word in caption.split()}
-    assert not words & {*synthetic.SYMBOL_PAINTERS, "person", "people", "tree", "cloud", "flower", "couple", "team"}
+    words = {word for caption in CAPTIONS for word in caption.split()}
+    assert not words & {*SYMBOL_PAINTERS, "person", "people", "tree", "cloud", "flower", "couple", "team"}
 
 
 # The ceiling
@@ -355,11 +361,14 @@ def test_text_only_ceiling_of_the_default_shares(corpus):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"rows": {"dev": 10}}, "a split 'dev'; the corpus has train, validation, test"),
-        ({"rows": {"test": 0}}, "asks for 0 rows of test; expected 1 or more"),
+        ({"rows": {"dev": 10}}, "a split 'dev'; expected train, validation, test"),
+        ({"rows": {"test": 0}}, "has 0 rows of test; expected 1 or more"),
         ({"missing_share": -0.1}, "`missing_share` is -0.1; expected a share from 0 to 1"),
         ({"caption_share": 1.5}, "`caption_share` is 1.5; expected a share from 0 to 1"),
-        ({"irrelevant_share": 0.6}, r"`needs_image_share` 0.5, `irrelevant_share` 0.6, .* add up to 1.2"),
+        (
+            {"irrelevant_share": 0.6},
+            r"`needs_image_share` 0.5, `irrelevant_share` 0.6, .* add up to 1.2; expected at most 1",
+        ),
         ({"image_size": 8}, "`image_size` is 8"),
     ],
 )
