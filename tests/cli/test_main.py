@@ -116,7 +116,7 @@ def test_mistakes_are_explained(checkpoint, corpus, tmp_path):
     result = CliRunner().invoke(
         app, ["evaluate", str(checkpoint), str(tmp_path / "data"), "--objects", "published", "--no-strict"]
     )
-    assert "for MNRE folders" in str(result.exception)
+    assert "apply to MNRE folders" in str(result.exception)
 
 
 def test_input_that_can_not_be_right_is_a_message_and_leaves_no_half_file(checkpoint, tmp_path, monkeypatch, capsys):
@@ -259,7 +259,7 @@ def test_nobody_waits_for_posts_at_a_terminal(monkeypatch):
 
 
 def test_streams_are_not_resumed(pipe, tmp_path):
-    with pytest.raises(ValueError, match="came by the standard input is gone"):
+    with pytest.raises(ValueError, match="reads the standard input cannot be resumed"):
         predict_file(pipe, "-", tmp_path / "out.jsonl", resume=True)
 
 
