@@ -8,7 +8,8 @@ import pyarrow.parquet as parquet
 import pytest
 
 from tgdi_hf.inference import bulk_prediction
-from tgdi_hf.inference.bulk_prediction import model_identity, predict_file
+from tgdi_hf.inference.bulk_prediction import predict_file
+from tgdi_hf.preparation.checkpoint_identity import resolve_checkpoint
 
 POST = {"text": "Ann meets Bob", "head": [0, 3], "tail": [10, 13]}
 
@@ -127,23 +128,36 @@ def test_an_unfinished_run_is_neither_overwritten_nor_resumed_with_other_options
         predict_file(pipe, posts, output, resume=True, batch_size=4)
 
 
-def test_a_run_is_not_resumed_with_other_posts_or_another_model(pipe, checkpoint, posts, tmp_path):
-    output = checkpoint / "out.jsonl"  # in the folder of the checkpoint
+def test_a_run_is_not_resumed_with_other_posts(pipe, posts, tmp_path):
+    output = tmp_path / "out.jsonl"
     options = {"batch_size": 4, "rows_between_saves": 4}
     with pytest.raises(Killed):
-        predict_file(interrupted(pipe, 20), posts, output, identity=model_identity(checkpoint), **options)
+        predict_file(interrupted(pipe, 20), posts, output, **options)
     times = posts.stat()
     os.utime(posts, ns=(times.st_atime_ns, times.st_mtime_ns + 10**9))  # the same size, but a new file
     with pytest.raises(ValueError, match="Cannot resume .*out.jsonl: changed was"):
-        predict_file(pipe, posts, output, resume=True, identity=model_identity(checkpoint), **options)
+        predict_file(pipe, posts, output, resume=True, **options)
     os.utime(posts, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert predict_file(pipe, posts, output, resume=True, **options).rows == 40
+
+
+def test_a_run_is_resumed_with_equal_weights_only(pipe, checkpoint, posts):
+    def identity():
+        return {"weights": resolve_checkpoint(checkpoint).identity}
+
+    output = checkpoint / "out.jsonl"  # files of the run in the folder of the checkpoint don't change its identity
+    options = {"batch_size": 4, "rows_between_saves": 4}
+    with pytest.raises(Killed):
+        predict_file(interrupted(pipe, 20), posts, output, identity=identity(), **options)
     weights = checkpoint / "model.safetensors"
-    before = weights.stat()
-    os.utime(weights, ns=(before.st_atime_ns, before.st_mtime_ns + 10**12))
-    with pytest.raises(ValueError, match="Cannot resume .*out.jsonl: checkpoint_changed was"):
-        predict_file(pipe, posts, output, resume=True, identity=model_identity(checkpoint), **options)
-    os.utime(weights, ns=(before.st_atime_ns, before.st_mtime_ns))
-    assert predict_file(pipe, posts, output, resume=True, identity=model_identity(checkpoint), **options).rows == 40
+    content = weights.read_bytes()
+    times = weights.stat()
+    weights.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    os.utime(weights, ns=(times.st_atime_ns, times.st_mtime_ns))  # other weights of the same age
+    with pytest.raises(ValueError, match="Cannot resume .*out.jsonl: weights was 'sha256:"):
+        predict_file(pipe, posts, output, resume=True, identity=identity(), **options)
+    weights.write_bytes(content)  # the same weights, copied anew
+    assert predict_file(pipe, posts, output, resume=True, identity=identity(), **options).rows == 40
 
 
 def test_a_strict_run_stops_and_leaves_no_files(pipe, posts, tmp_path):

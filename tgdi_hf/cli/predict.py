@@ -105,7 +105,8 @@ def predict(
         if printed.rows and printed.bad == printed.rows:
             raise typer.Exit(1)
         return
-    from ..inference.bulk_prediction import model_identity, predict_file
+    from ..inference.bulk_prediction import predict_file
+    from ..preparation.checkpoint_identity import resolve_checkpoint
 
     done = predict_file(
         partial(pipe, num_workers=workers),
@@ -114,7 +115,11 @@ def predict(
         errors,
         resume=resume,
         progress=lambda results, rows: tqdm(results, initial=rows, unit=" posts", disable=None),
-        identity={**model_identity(checkpoint), **({"revision": revision} if revision else {}), "bf16": bf16},
+        identity={
+            "checkpoint": checkpoint,
+            "weights": resolve_checkpoint(checkpoint, revision).identity,
+            "bf16": bf16,
+        },
         **options,
     )
     _print_summary(done, output)

@@ -155,13 +155,3 @@ def _write(
         )
         journal.save(progress)
     return progress
-
-
-def model_identity(checkpoint: str | Path) -> dict[str, Any]:
-    """Tells models apart that were saved to one folder one after the other; other files there are of no account."""
-    folder = Path(checkpoint)
-    if not folder.is_dir():
-        return {"checkpoint": str(checkpoint), "checkpoint_changed": None}
-    files = [file for file in folder.iterdir() if file.suffix in (".safetensors", ".json", ".txt", ".model")]
-    changed = max((file.stat().st_mtime_ns for file in files), default=0)
-    return {"checkpoint": str(checkpoint), "checkpoint_changed": changed}
