@@ -25,7 +25,7 @@ extensions = [
 ]
 nitpicky = True
 # Classes of other packages, for which nothing is fetched, and prose in the place of a type.
-nitpick_ignore_regex = [("py:.*", r"(?!tgdi_hf).*")]
+nitpick_ignore_regex = [("py:.*", r"(?!tgdi_hf).*"), ("py:class", r"tgdi_hf\..*Kwargs")]
 exclude_patterns = ["_build"]
 
 myst_enable_extensions = ["deflist", "dollarmath", "colon_fence"]

@@ -12,7 +12,7 @@ from tgdi_hf import RELATIONS
 from tgdi_hf.demo.demo import tiny_tgdi
 from tgdi_hf.demo.tiny import tiny_image_processor, tiny_text_config, tiny_tokenizer, tiny_vision_config
 
-from .data.test_mnre import SHORT, write_lines
+from .data.mnre_folder import write_lines
 from .preparation.tiny_checkpoints import blip, grounding_dino
 
 
@@ -24,7 +24,7 @@ def write_stand_ins(folder: Path, corpus: DatasetDict) -> None:
         corpus: Rows of the embedded corpus.
     """
     for split, rows in corpus.items():
-        write_mnre_split(rows, folder / "path/to/mnre", SHORT[split][0])
+        write_mnre_split(rows, folder / "path/to/mnre", split.replace("validation", "val"))
         write_posts(rows, folder / "tweets" / f"{split}.jsonl")
     write_posts(corpus["test"], folder / "posts.jsonl")
     write_posts(corpus["test"], folder / "new.jsonl")

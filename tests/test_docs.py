@@ -14,7 +14,7 @@ from tgdi_hf.cli.main import app
 from .snippets import ROOT, snippets_of, tgdi_call
 
 REFERENCE = ROOT / "docs" / "reference"
-GUIDES = [ROOT / "docs/quickstart.md", *sorted((ROOT / "docs").glob("[gc][uo]*/*.md"))]
+GUIDES = [ROOT / "docs/quickstart.md", *sorted((ROOT / "docs").glob("[cg]*/*.md"))]
 DIRECTIVE = re.compile(r"^\.\. auto(\w+):: (tgdi_hf[\w.]*)((?:\n   .*)*)", re.MULTILINE)
 COMMANDS = sorted(typer.main.get_command(app).commands)
 CLASSES = [name for name in tgdi_hf.__all__ if inspect.isclass(getattr(tgdi_hf, name))]
@@ -36,14 +36,17 @@ def extensions(monkeypatch):
 
 
 def members_of(cls: type) -> dict[str, object]:
-    """Public methods and properties that this package defines, in the class or in a base of it."""
-    bases = [base for base in cls.__mro__ if base.__module__.startswith("tgdi_hf")]
-    members = {name: member for base in reversed(bases) for name, member in vars(base).items()}
+    """Public methods and properties that this package adds, in the class or in a base of it, or documents anew."""
+    ours = [base for base in cls.__mro__ if base.__module__.startswith("tgdi_hf")]
+    inherited = {name for base in cls.__mro__ if base not in ours for name in vars(base)}
+    members = {name: member for base in reversed(ours) for name, member in vars(base).items()}
     kinds = (property, classmethod, staticmethod)
     return {
         name: member
         for name, member in members.items()
-        if not name.startswith("_") and (isinstance(member, kinds) or inspect.isfunction(member))
+        if not name.startswith("_")
+        and (isinstance(member, kinds) or inspect.isfunction(member))
+        and (member.__doc__ or name not in inherited)
     }
 
 
@@ -65,8 +68,7 @@ def test_public_names_have_a_page(name, documented):
 @pytest.mark.parametrize("name", CLASSES)
 def test_public_members_have_a_docstring(name):
     cls = getattr(tgdi_hf, name)
-    missing = [member for member in members_of(cls) if not (inspect.getdoc(getattr(cls, member)) or "").strip()]
-    assert missing == []
+    assert [member for member, value in members_of(cls).items() if not (value.__doc__ or "").strip()] == []
 
 
 @pytest.mark.parametrize("name", CLASSES)
@@ -77,9 +79,7 @@ def test_public_members_have_a_page(name, documented):
     listed = re.findall(r"\w+", match[1]) if match else []
     if match and not listed:
         listed = [member for member in vars(cls) if getattr(vars(cls)[member], "__doc__", None)]
-    # An override that documents nothing of its own is what its base in transformers documents.
-    own = {member for member, value in members_of(cls).items() if value.__doc__}
-    assert sorted(own - {*listed}) == []
+    assert sorted(members_of(cls).keys() - {*listed}) == []
 
 
 def test_reference_names_exist(documented):
@@ -172,9 +172,25 @@ def test_the_architecture_names_every_equation():
 # Extensions
 
 
-def test_fences_in_docstrings_become_literal_blocks(extensions):
-    from markdown_docstrings import replace_fences
+@pytest.mark.parametrize(
+    ("markdown", "expected"),
+    [
+        ("No `code` block.", "No `code` block."),
+        ("```python\n>>> 1\n```\nAfter.", ".. code-block:: python\n    >>> 1\nAfter."),
+        ("| a | |\n|---|---|\n| b | c |", ".. list-table::\n   :header-rows: 1\n   * - a\n     -\n   * - b\n     - c"),
+        ("Returns:\n    A list: of\n    - one\n    after", ":returns:\n    A list: of\n    - one\n    after"),
+        ("    x (`int`, \\\n*optional*): y", "x (`int`, *optional*): y"),
+    ],
+)
+def test_docstrings_become_restructured_text(markdown, expected, extensions):
+    from markdown_docstrings import as_restructured_text
 
-    replaced = replace_fences(["Example:", "", "```python", ">>> 1", "", "```", "After."])
-    assert replaced == ["Example:", "", "", ".. code-block:: python", "", "    >>> 1", "", "", "After."]
-    assert replace_fences(["No `code` block."]) == ["No `code` block."]
+    assert "\n".join(line for line in as_restructured_text(markdown.split("\n")) if line.strip()) == expected
+
+
+def test_lists_in_docstrings_stand_between_blank_lines(extensions):
+    from markdown_docstrings import as_restructured_text
+
+    assert as_restructured_text(["Two:", "- one", "- two", "  lines", "after"]) == [
+        "Two:", "", "- one", "- two", "  lines", "", "after", "",
+    ]  # fmt: skip
