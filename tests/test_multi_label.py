@@ -151,5 +151,5 @@ def test_the_collator_marks_the_relations_that_hold(processor):
 
 @pytest.mark.parametrize("label", [[3], [-1], [True], ["peer"], 1, None, [0.5]])
 def test_what_is_no_set_of_ids_is_refused(processor, label):
-    with pytest.raises(ValueError, match="expected a list of relation ids from 0 to 2"):
+    with pytest.raises(ValueError, match="expected a list of label ids from 0 to 2"):
         TGDICollator(processor, num_labels=3)([{**ROW, "label": label}])

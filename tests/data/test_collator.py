@@ -12,7 +12,7 @@ def rows_of(dataset, number):
     return [dataset[i] for i in range(number)]
 
 
-def test_batch_has_the_models_inputs_and_labels(corpus, processor, model):
+def test_a_batch_has_the_inputs_and_labels_of_the_model(corpus, processor, model):
     rows = rows_of(corpus["train"], 8)
     batch = TGDICollator(processor)(rows)
     assert batch["labels"].tolist() == [row["label"] for row in rows]
@@ -21,8 +21,8 @@ def test_batch_has_the_models_inputs_and_labels(corpus, processor, model):
     assert "labels" not in without
 
 
-def test_what_is_not_an_input_never_reaches_the_batch(corpus, processor):
-    """Relevance, ids and what is known of how a row was made: only for people and reports."""
+def test_other_columns_never_reach_the_batch(corpus, processor):
+    """Relevance, ids and the origin of a row serve reports; the model must not see them."""
     rows = rows_of(corpus["train"], 8)
     collate = TGDICollator(processor)
     other = [{**row, "id": "x", "relevance": 0.5, "needs_image": None, "scene": "?", "template": "?"} for row in rows]
@@ -55,7 +55,7 @@ def test_each_distinct_image_is_decoded_and_encoded_once(tmp_path, processor, mo
 
 
 def test_undecoded_rows_give_the_same_batch(corpus, processor):
-    """The dataset hands over bytes or paths, and the collator decodes: in the workers, damaged files included."""
+    """Rows hold bytes or paths; the collator decodes them, in the dataloader's workers."""
     raw = undecoded(corpus["train"])
     assert {type(row["image"]) for row in rows_of(raw, 20)} <= {dict, type(None)}
     one, two = (TGDICollator(processor)(rows_of(d, 20)) for d in (corpus["train"], raw))
@@ -76,7 +76,7 @@ def test_equal_bytes_are_one_image(processor):
 POST = {"text": "Ann meets Bob", "head": (0, 3), "tail": (10, 13)}
 
 
-def test_batches_that_will_be_cut_give_every_row_its_images(corpus, processor, model):
+def test_without_sharing_every_row_has_its_images_and_the_batch_can_be_split(corpus, processor, model):
     rows = rows_of(corpus["train"], 8)
     shared, whole = TGDICollator(processor)(rows), TGDICollator(processor, share_images=False)(rows)
     assert {len(tensor) for tensor in whole.values()} == {8}
@@ -90,8 +90,10 @@ def test_batches_that_will_be_cut_give_every_row_its_images(corpus, processor, m
 
 
 @pytest.mark.parametrize("label", [None, "None", -1, 1.0, True])
-def test_labels_that_are_none_are_refused(processor, label):
-    with pytest.raises(ValueError, match=rf"^row 1 of the batch \(id b7\): `label` is {label!r}; expected the number"):
+def test_invalid_labels_are_refused(processor, label):
+    with pytest.raises(
+        ValueError, match=rf"^row 1 of the batch \(id b7\): `label` is {label!r}; expected the id of a label"
+    ):
         TGDICollator(processor)([{**POST, "label": 0}, {**POST, "label": label, "id": "b7"}])
     with pytest.raises(ValueError, match=r"^row 1 of the batch: `label` is None"):
         TGDICollator(processor)([{**POST, "label": 0}, POST])
@@ -103,14 +105,14 @@ def test_a_row_without_text_is_refused(processor):
         TGDICollator(processor)([POST, {"head": (0, 1)}])
 
 
-def test_messages_name_the_row_as_the_data_do(processor):
+def test_error_messages_name_the_row_by_its_id_or_origin(processor):
     with pytest.raises(ValueError, match=r"^row 0 of the batch \(id 42\): the span of `head`"):
         TGDICollator(processor)([{**POST, "head": (3, 0), "id": 42}])
     with pytest.raises(ValueError, match=r"^posts.jsonl, line 3: `head` is None"):
         TGDICollator(processor)([{"text": "a b", "tail": (0, 1), "where": "posts.jsonl, line 3"}])
 
 
-def test_entities_can_be_given_by_what_they_are_called(processor):
+def test_entities_can_be_given_as_mentions(processor):
     collate = TGDICollator(processor)
     expected = collate([POST, POST])
     for change in ({"head": "Ann", "tail": "Bob"}, {"head": "Ann"}, {"tail": "[10, 13]"}):
@@ -120,7 +122,7 @@ def test_entities_can_be_given_by_what_they_are_called(processor):
         collate([POST, {**POST, "tail": "Eve"}])
 
 
-def test_training_rows_are_read_as_posts_are(processor):
+def test_rows_accept_every_form_of_entity(processor):
     collate = TGDICollator(processor)
     expected = collate([POST])
     both = {**POST, "words": ["Ann", "meets", "Bob"]}
@@ -145,7 +147,7 @@ def test_training_rows_are_read_as_posts_are(processor):
             collate([POST, row])
 
 
-def test_of_several_places_the_first_is_taken_on_request(processor):
+def test_the_first_of_several_occurrences_is_taken_on_request(processor):
     twice = {"text": "Ann meets Bob and Ann", "head": "Ann", "tail": "Bob"}
     with pytest.raises(ValueError, match="^row 0 of the batch: `head` is 'Ann', which occurs 2 times"):
         TGDICollator(processor)([twice])
@@ -158,13 +160,13 @@ def test_of_several_places_the_first_is_taken_on_request(processor):
         TGDICollator(processor, ambiguous="all")
 
 
-def test_a_batch_of_no_rows_is_refused(processor):
+def test_an_empty_batch_is_refused(processor):
     with pytest.raises(ValueError, match="rows of a batch, at least one"):
         TGDICollator(processor)([])
 
 
 @pytest.mark.parametrize("num_labels", [None, 9])
-def test_the_column_may_be_called_labels(corpus, processor, num_labels):
+def test_the_label_column_may_be_called_labels(corpus, processor, num_labels):
     rows = [
         {**row, "label": row["label"] if num_labels is None else [row["label"]]} for row in rows_of(corpus["train"], 4)
     ]

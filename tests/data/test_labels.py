@@ -25,7 +25,7 @@ def test_lists_of_names_become_lists_of_ids(column):
     assert label_names(sets) == (["couple", "peer"], True) == label_names(sets["train"])
 
 
-def test_lists_say_what_stands_for_no_relation():
+def test_the_negative_label_is_removed_from_lists():
     alone = splits("label", ["NA"], ["peer"])
     with pytest.raises(ValueError, match="'NA' may stand for no relation.*--negative 'NA'"):
         with_class_labels(alone)
@@ -36,7 +36,7 @@ def test_lists_say_what_stands_for_no_relation():
 
 
 @pytest.mark.parametrize(("none", "negative"), [("None", "auto"), ("no_relation", "no_relation")])
-def test_a_row_with_a_relation_and_none_is_refused(none, negative):
+def test_a_row_with_a_relation_and_the_negative_label_is_refused(none, negative):
     both = splits("label", ["peer"], [none], ["peer", none])
     with pytest.raises(
         ValueError, match=f"train, row 2: the labels are .*'{none}' stands for no relation.*--no-negative"
@@ -46,13 +46,13 @@ def test_a_row_with_a_relation_and_none_is_refused(none, negative):
 
 
 @pytest.mark.parametrize("column", [["a", "b"], [["a"], ["b"]]])
-def test_a_negative_label_that_is_none_of_the_labels_is_refused(column):
+def test_an_unknown_negative_label_is_refused(column):
     with pytest.raises(ValueError, match="'no_relation', which is not a label; the labels are a, b"):
         with_class_labels(splits("label", *column), "no_relation")
     with pytest.raises(ValueError, match="'no_relation', which is not a label"):
         with_class_labels(with_class_labels(splits("label", "a", "b")), "no_relation")
 
 
-def test_a_list_with_something_else_is_refused():
+def test_a_column_of_numbers_is_refused():
     with pytest.raises(ValueError, match="has the value 3; expected the name of a relation"):
         with_class_labels(splits("label", [3], [4]))

@@ -16,7 +16,7 @@ ADVICE = r"share_images=False.*dispatch_batches=False"
 
 @pytest.fixture
 def rows():
-    """Six rows, which have four images."""
+    """Six rows with four distinct images."""
     images = [Image.new("RGB", (20, 20), (40 * i, 0, 0)) for i in range(4)]
     return [{**POST, "image": images[i % 4], "label": 0} for i in range(6)]
 
@@ -26,9 +26,9 @@ def batch(rows, processor):
     return TGDICollator(processor)(rows)
 
 
-def test_a_half_of_a_batch_that_shares_images_is_refused(batch, model):
+def test_half_of_a_batch_with_shared_images_is_refused(batch, model):
     assert type(batch) is SharedBatch and batch["pixel_values"].shape[0] == 4
-    # What accelerate does for each of two processes with `split_batches=True`.
+    # Accelerate slices a batch like this for each of two processes with `split_batches=True`.
     for half in (slice(0, 3), slice(3, 6)):
         part = slice_tensors(batch, half)
         for read in (
@@ -42,13 +42,13 @@ def test_a_half_of_a_batch_that_shares_images_is_refused(batch, model):
                 read(part)
 
 
-def test_two_batches_in_one_are_refused_when_they_are_cut(batch):
+def test_concatenated_batches_are_refused_when_they_are_split(batch):
     both = concatenate([batch, batch])  # with `dispatch_batches=True`
     with pytest.raises(ValueError, match=ADVICE):
         slice_tensors(both, slice(0, 6))["labels"]
 
 
-def test_everything_else_is_done_to_it_as_to_other_batches(batch, model, rows, processor):
+def test_a_whole_batch_supports_all_other_operations(batch, model, rows, processor):
     with torch.no_grad():
         expected = model(**batch).logits
     copies = [
@@ -56,7 +56,7 @@ def test_everything_else_is_done_to_it_as_to_other_batches(batch, model, rows, p
         pickle.loads(pickle.dumps(batch)),
         copy.copy(batch),
         type(batch)({name: tensor.clone() for name, tensor in batch.items()}),
-        slice_tensors(batch, slice(0, 6)),  # all of it: one process
+        slice_tensors(batch, slice(0, 6)),  # the whole batch: one process
         batch.to("cpu"),
         next(iter(DataLoader(rows, batch_size=6, collate_fn=TGDICollator(processor), num_workers=1))),
     ]
@@ -64,11 +64,11 @@ def test_everything_else_is_done_to_it_as_to_other_batches(batch, model, rows, p
         with torch.no_grad():
             torch.testing.assert_close(model(**one).logits, expected)
     assert batch.to(torch.bfloat16)["pixel_values"].dtype == torch.bfloat16
-    # Accelerate keeps the start of the first batch, which one process never reads.
+    # Accelerate slices the first batch without reading the slice, which must not raise.
     slice_tensors(batch, slice(0, 1))
 
 
-def test_batches_without_shared_images_are_cut(rows, processor):
+def test_batches_without_shared_images_can_be_split(rows, processor):
     whole = TGDICollator(processor, share_images=False)(rows)
     assert find_batch_size(slice_tensors(whole, slice(0, 2))) == 2
     without = TGDICollator(processor)([{**row, "image": None} for row in rows])

@@ -307,7 +307,7 @@ def test_the_command_writes_the_report(corpus, checkpoint, tmp_path):
     )
     assert result.exit_code == 2 and "--report" in result.output
     result = CliRunner().invoke(app, ["evaluate", str(checkpoint), str(tmp_path / "data"), "--share", "0.5"])
-    assert result.exit_code == 2 and "no control" in result.output
+    assert result.exit_code == 2 and "Unknown control" in result.output
 
 
 def test_the_command_counts_the_order_in_the_training_split(corpus, balanced, tmp_path):

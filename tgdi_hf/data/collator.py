@@ -1,4 +1,4 @@
-"""From dataset rows to a batch of the model."""
+"""Collates dataset rows into a batch for the model."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -6,6 +6,7 @@ from operator import index
 from typing import Any
 
 import torch
+from transformers import BatchFeature
 
 from ..modeling.classification_loss import IGNORED
 from ..processing.head_and_tail import text_and_spans
@@ -19,29 +20,29 @@ from .shared_batch import SharedBatch
 
 class TGDICollator:
     r"""
-    Runs the processor on the rows of a batch. In a dataloader the work, decoding of images included, happens in the
-    loader's workers, and each distinct image of the batch is decoded, and later encoded by the model, once.
+    Runs the processor on the rows of a batch. In a dataloader this work, including the decoding of images, happens in
+    the workers. Each distinct image of a batch is decoded, and later encoded by the model, once.
 
     Args:
         processor (`TGDIProcessor`): The model's processor.
         share_images (`bool`, *optional*, defaults to `True`):
-            Return each distinct image of the batch once, with an index. Such a batch can't be cut along its first
-            dimension, as `nn.DataParallel` and accelerate's `dispatch_batches`, with or without `split_batches`, do:
-            they need `False`, which gives every row its images. (Distributed training by one process a device shares
-            them.)
+            Return each distinct image of the batch once, with an index. Such a batch cannot be split along its first
+            dimension. `nn.DataParallel` and accelerate's `dispatch_batches` and `split_batches` do that and need
+            `False`, which returns the images of every row. (Distributed training with one process per device supports
+            shared images.)
         vision_features (`VisionFeatures`, *optional*):
-            What the frozen vision encoder makes of the images, instead of the images; rows have to hold paths or
-            bytes, as `undecoded` leaves them.
+            Precomputed features of a frozen vision encoder, returned instead of pixels. Rows must hold the paths or
+            bytes of images, see `undecoded`.
         num_labels (`int`, *optional*):
-            Of a multi-label model, whose rows have lists of relation ids as `label`: the width of `labels`.
+            The number of labels of a multi-label model, whose rows have a list of label ids as `label`.
         ambiguous (`str`, *optional*, defaults to `"error"`):
-            What to do about an entity that is given by what it is called, and is in the text more than once: `"error"`,
-            or take the `"first"` place. (A row has one label, so it can't be for all of them.)
+            How a mention with several occurrences in the text is resolved: `"error"` rejects it, `"first"` takes the
+            first occurrence. (`"all"` is not available: a row has one label.)
         truncation (`bool`, *optional*, defaults to `True`):
-            Whether a text that is too long is cut around its entities, or refused.
+            Truncate long texts around their entities; `False` rejects them.
 
     Raises:
-        ValueError: `ambiguous` is none of these.
+        ValueError: `ambiguous` has another value.
 
     Example:
 
@@ -66,21 +67,20 @@ class TGDICollator:
         self.num_labels = num_labels
         self.truncation = truncation
 
-    def __call__(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, torch.Tensor]:
+    def __call__(self, rows: Sequence[Mapping[str, Any]]) -> BatchFeature:
         r"""
         Args:
-            rows: Mappings with `text` or `words`; `head` and `tail`, as spans or by what they are called in the text;
-                and optionally `image`, `objects`, `caption` and `label` (or `labels`); `where` or `id` names the row in
-                messages. `None` and NaN are missing values. Other keys are ignored; one that is probably a misspelling
-                of these is named in a warning.
+            rows: Mappings with `text` or `words`; `head` and `tail`, as spans or as mentions; and optionally `image`,
+                `objects`, `caption` and `label` (or `labels`). `where` or `id` names the row in error messages. `None`
+                and NaN are missing values. Other keys are ignored; a probable misspelling of a key is reported in a
+                warning.
 
         Returns:
-            The processor's tensors, distinct images in `pixel_values`, and `labels` if the rows have them: `(B,)`, or
-            with `num_labels` `(B, num_labels)`, 1 for each relation that holds and 0 for the others.
+            The processor's tensors, with distinct images in `pixel_values`; and `labels` if the rows have them: `(B,)`,
+            or with `num_labels` `(B, num_labels)`, 1 for each relation of the row and 0 otherwise.
 
         Raises:
-            ValueError: A row that lacks what every row needs, or has a label that is none; or what the processor
-                refuses.
+            ValueError: A row lacks text, head or tail, or has an invalid label; or see `TGDIProcessor`.
         """
         if not rows:
             raise ValueError("Expected the rows of a batch, at least one; got none.")
@@ -88,99 +88,97 @@ class TGDICollator:
             if not isinstance(row, Mapping):
                 expected = as_mapping_hint(row) or "a mapping with text, head and tail"
                 raise InvalidPost(f"Row {i} of the batch is a {type(row).__name__}; expected {expected}.")
-        names = [_name(row, i) for i, row in enumerate(rows)]
-        rows = [_checked(row, name) for row, name in zip(rows, names)]
-        heads, tails = zip(*[_spans(row, name, self.ambiguous) for row, name in zip(rows, names)])
-        inputs = self.processor(
-            text=[_text(row) for row in rows],
+        names = [_row_name(row, i) for i, row in enumerate(rows)]
+        posts = [_checked(row, name) for row, name in zip(rows, names)]
+        heads, tails = zip(*[_head_and_tail(post, name, self.ambiguous) for post, name in zip(posts, names)])
+        batch = self.processor(
+            text=[post["text"] if post.get("words") is None else post["words"] for post in posts],
             head=heads,
             tail=tails,
-            images=[row.get("image") for row in rows],
-            objects=[row.get("objects") for row in rows],
-            caption=[row.get("caption") for row in rows],
+            images=[post.get("image") for post in posts],
+            objects=[post.get("objects") for post in posts],
+            caption=[post.get("caption") for post in posts],
             share_images=self.share_images,
             row_names=names,
             vision_features=self.vision_features,
             truncation=self.truncation,
             return_tensors="pt",
         )
-        # `labels` is the model's argument, and what many data sets call the column for that reason.
-        rows = [{**row, "label": row["labels"]} if "labels" in row and "label" not in row else row for row in rows]
-        if any("label" in row for row in rows):
-            label = _label if self.num_labels is None else partial(_label_set, num_labels=self.num_labels)
-            inputs["labels"] = torch.tensor([label(row, name) for row, name in zip(rows, names)])
-        return SharedBatch(inputs.data) if self.share_images else inputs
+        if any("label" in post or "labels" in post for post in posts):
+            read_label = _label_id if self.num_labels is None else partial(_multi_hot, num_labels=self.num_labels)
+            batch["labels"] = torch.tensor([read_label(_label(post), name) for post, name in zip(posts, names)])
+        return SharedBatch(batch.data) if self.share_images else batch
 
 
-def _name(row: Mapping[str, Any], number: int) -> str:
+def _row_name(row: Mapping[str, Any], number: int) -> str:
     if not is_missing(row.get("where")):
         return str(row["where"])
     return f"row {number} of the batch" + ("" if is_missing(row.get("id")) else f" (id {row['id']})")
 
 
 def _checked(row: Mapping[str, Any], name: str) -> dict[str, Any]:
-    found = checked_post(row, name)
-    if all(found.get(key) is None for key in ("text", "words")):
+    post = checked_post(row, name)
+    if all(post.get(key) is None for key in ("text", "words")):
         advice = ""
-        if not any(key in found for key in ("head", "tail", "image")):
+        if not any(key in post for key in ("head", "tail", "image")):
             advice = (
-                " `Trainer` drops the columns that the model's `forward` does not name unless its arguments have "
-                "`remove_unused_columns=False`."
+                " `Trainer` drops the columns that are not arguments of the model's `forward` unless its arguments "
+                "have `remove_unused_columns=False`."
             )
         raise InvalidPost(
-            f"{name} has neither `text` nor `words`, only {', '.join(found) or 'nothing'}.{advice}", "text"
+            f"{name} has neither `text` nor `words`, only {', '.join(post) or 'no keys'}.{advice}", "text"
         )
-    return found
+    return post
 
 
-def _text(row: Mapping[str, Any]) -> str | Sequence[str]:
-    return row["text"] if row.get("words") is None else row["words"]
+def _head_and_tail(post: Mapping[str, Any], name: str, ambiguous: str) -> tuple[Any, Any]:
+    """Head and tail in the units of the processor, which validates plain spans itself."""
+    head, tail = post.get("head"), post.get("tail")
+    text = post.get("text")
+    has_both_texts = post.get("words") is not None and text is not None
+    # Spans in a non-ASCII text may be counted in bytes or UTF-16 code units.
+    may_be_miscounted = post.get("words") is None and isinstance(text, str) and not text.isascii()
+    if has_both_texts or may_be_miscounted or any(isinstance(entity, str | Mapping) for entity in (head, tail)):
+        return text_and_spans(post, name, ambiguous).units
+    return head, tail
 
 
-def _spans(row: Mapping[str, Any], name: str, ambiguous: str) -> tuple[Any, Any]:
-    """Head and tail as the processor takes them, which checks plain spans itself."""
-    pair = row.get("head"), row.get("tail")
-    two_texts = row.get("words") is not None and row.get("text") is not None
-    text = row.get("text")
-    # Spans of other texts may count something else than characters.
-    foreign = row.get("words") is None and isinstance(text, str) and not text.isascii()
-    if two_texts or foreign or any(isinstance(entity, str | Mapping) for entity in pair):
-        return text_and_spans(row, name, ambiguous)[2]
-    return pair
+def _label(post: Mapping[str, Any]) -> Any:
+    # `labels` is the model's argument, and therefore a common name of the column.
+    return post["label"] if "label" in post else post.get("labels")
 
 
-def _label(row: Mapping[str, Any], name: str) -> int:
-    label = row.get("label")
+def _label_id(label: Any, name: str) -> int:
     if isinstance(label, Sequence) and not isinstance(label, str):
         raise ValueError(
             f"{name}: `label` is {label!r:.80}, a list; for a multi-label model pass `num_labels` to `TGDICollator` "
-            "(`make_trainer` does), for another one the number of one relation."
+            "(`make_trainer` does), otherwise the id of one label."
         )
     try:
-        label = None if isinstance(label, bool) else index(label)
+        label_id = None if isinstance(label, bool) else index(label)
     except TypeError:
-        label = None
-    if label is None or (label < 0 and label != IGNORED):
-        advice = "Rows without any label are for prediction."
-        if isinstance(row.get("label"), str):
-            advice = "Turn names into numbers: `dataset.cast_column('label', datasets.ClassLabel(names=[...]))`."
+        label_id = None
+    if label_id is None or (label_id < 0 and label_id != IGNORED):
+        advice = "Leave the label out of all rows to predict."
+        if isinstance(label, str):
+            advice = "Convert names to ids: `dataset.cast_column('label', datasets.ClassLabel(names=[...]))`."
         raise ValueError(
-            f"{name}: `label` is {row.get('label')!r}; expected the number of a relation, 0 or more, or {IGNORED} for "
-            f"a row that the loss leaves out. {advice}"
+            f"{name}: `label` is {label!r}; expected the id of a label, 0 or more, or {IGNORED} for a row that the "
+            f"loss ignores. {advice}"
         )
-    return label
+    return label_id
 
 
-def _label_set(row: Mapping[str, Any], name: str, num_labels: int) -> list[float]:
-    labels = row.get("label")
+def _multi_hot(label: Any, name: str, num_labels: int) -> list[float]:
+    wrong: list[Any]
     try:
-        ids = {index(label) for label in labels}
-        wrong = [label for label in labels if isinstance(label, bool)] + [i for i in ids if not 0 <= i < num_labels]
+        ids = {index(one) for one in label}
+        wrong = [one for one in label if isinstance(one, bool)] + [i for i in ids if not 0 <= i < num_labels]
     except TypeError:
-        ids, wrong = set(), [labels]
+        ids, wrong = set(), [label]
     if wrong:
         raise ValueError(
-            f"{name}: `label` is {labels!r:.80}; expected a list of relation ids from 0 to {num_labels - 1}, empty "
-            "where there is no relation."
+            f"{name}: `label` is {label!r:.80}; expected a list of label ids from 0 to {num_labels - 1}, empty if the "
+            "row has no relation."
         )
     return [float(i in ids) for i in range(num_labels)]

@@ -1,89 +1,101 @@
-"""The column of labels: from names of relations to ids that all splits share, one per row or several."""
+"""Converts a column of relation names to label ids that all splits share, one label per row or several."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from datasets import ClassLabel, Dataset, DatasetDict, List
 
 from ..modeling.negative_label import AUTO, NEGATIVE, find_negative
 
-COLUMNS = ("label", "relation", "labels", "relations")
+LABEL_COLUMNS = ("label", "relation", "labels", "relations")
+
+
+class LabelNames(NamedTuple):
+    r"""
+    The labels of a dataset.
+
+    Args:
+        names: The labels in the order of their ids.
+        is_multi_label: Whether a row may have several.
+    """
+
+    names: list[str]
+    is_multi_label: bool
 
 
 def with_class_labels(dataset: DatasetDict, negative: str | None = AUTO) -> DatasetDict:
     r"""
-    Turns a column of relation names into `label`, with ids that all splits share.
+    Converts relation names to a column `label` with ids that all splits share.
 
-    A column of names becomes a `ClassLabel`: each row has one label, and the one that stands for no relation comes
-    first. A column of lists of names becomes a `List(ClassLabel)`: a row may have several relations, or none, and the
-    name that stands for no relation is dropped from the lists.
+    A column of names becomes a `ClassLabel`: each row has one label, and the label that stands for no relation has
+    id 0. A column of lists becomes a `List(ClassLabel)`: a row may have several relations or none, and the label that
+    stands for no relation is removed from the lists.
 
     Args:
-        dataset: Its splits have a column `label`, `relation`, `labels` or `relations`.
-        negative: The name that stands for no relation, see `find_negative`.
+        dataset: Splits with a column `label`, `relation`, `labels` or `relations`.
+        negative: The label that stands for no relation, see `find_negative`.
 
     Raises:
-        ValueError: There is no such column, or a row has no relation name in it.
+        ValueError: The column is missing, or a value is not a relation name; or see `find_negative`.
     """
     features = next(iter(dataset.values())).features
-    column = next((name for name in COLUMNS if name in features), None)
+    column = next((name for name in LABEL_COLUMNS if name in features), None)
     if column is None:
         raise ValueError(
-            f"The posts have no column 'label' or 'relation', which says what is to be learned or scored; found "
+            f"The posts have no column 'label' or 'relation' with the relations to learn or to score; found "
             f"{', '.join(features)}. (`tgdi predict` needs none.)"
         )
     if column != "label":
         dataset = dataset.rename_column(column, "label")
     feature = features[column]
     if isinstance(feature, List):
-        return dataset if isinstance(feature.feature, ClassLabel) else _with_sets(dataset, column, negative)
+        return dataset if isinstance(feature.feature, ClassLabel) else _with_label_lists(dataset, column, negative)
     if isinstance(feature, ClassLabel):
         if negative not in (AUTO, None):
             find_negative(feature.names, negative)
         return dataset
-    found = {name for rows in dataset.values() for name in rows.unique("label")}
-    _check_names(found, column)
-    first = NEGATIVE if negative == AUTO else find_negative(sorted(found), negative)
-    names = sorted(found, key=lambda name: (name != first, name))
-    return dataset.cast_column("label", ClassLabel(names=names))
+    names = {name for rows in dataset.values() for name in rows.unique("label")}
+    _check_names(names, column)
+    first = NEGATIVE if negative == AUTO else find_negative(sorted(names), negative)
+    in_order = sorted(names, key=lambda name: (name != first, name))
+    return dataset.cast_column("label", ClassLabel(names=in_order))
 
 
-def _with_sets(dataset: DatasetDict, column: str, negative: str | None) -> DatasetDict:
-    rows = [names for split in dataset.values() for names in split["label"]]
-    found = {name for names in rows for name in (names or ())}
-    _check_names(found, column)
-    none = find_negative(sorted(found), negative)
-    _check_alone(dataset, none)
-    names = sorted(found - {none})
+def _with_label_lists(dataset: DatasetDict, column: str, negative: str | None) -> DatasetDict:
+    names = {name for rows in dataset.values() for labels in rows["label"] for name in labels or ()}
+    _check_names(names, column)
+    none = find_negative(sorted(names), negative)
+    _check_negative_is_alone(dataset, none)
     return dataset.map(
         lambda row: {"label": [name for name in row["label"] or () if name != none]},
         desc="labels",
-    ).cast_column("label", List(ClassLabel(names=names)))
+    ).cast_column("label", List(ClassLabel(names=sorted(names - {none}))))
 
 
-def _check_alone(dataset: DatasetDict, none: str | None) -> None:
-    """Refuses a row with a relation and the label that says that there is none."""
+def _check_negative_is_alone(dataset: DatasetDict, none: str | None) -> None:
+    """Refuses a row that has both a relation and the label that stands for no relation."""
     for split, rows in dataset.items():
-        for number, names in enumerate(rows["label"]):
-            if names and none in names and len(set(names)) > 1:
+        for number, labels in enumerate(rows["label"]):
+            if labels and none in labels and len(set(labels)) > 1:
                 raise ValueError(
-                    f"{split}, row {number}: the labels are {names}, but {none!r} stands for no relation. Leave it out "
-                    "of rows that have one; or say `negative=None` (`--no-negative`) if it is a relation."
+                    f"{split}, row {number}: the labels are {labels}, but {none!r} stands for no relation. Leave it "
+                    "out of rows that have a relation; or, if it is a relation, pass `negative=None` "
+                    "(`--no-negative`)."
                 )
 
 
-def _check_names(found: Iterable[Any], column: str) -> None:
-    wrong = [name for name in found if not isinstance(name, str)]
+def _check_names(names: Iterable[Any], column: str) -> None:
+    wrong = [name for name in names if not isinstance(name, str)]
     if wrong:
         raise ValueError(
-            f"The column {column!r} has the value {wrong[0]!r}; expected the name of a relation for every post, "
-            f"{NEGATIVE!r} where there is none."
+            f"The column {column!r} has the value {wrong[0]!r}; expected the name of a relation in every row, "
+            f"{NEGATIVE!r} if there is none."
         )
 
 
-def label_names(dataset: Mapping[str, Dataset] | Dataset) -> tuple[list[str], bool]:
-    """The names of the labels, in the order of their ids, and whether a row may have several."""
-    features = (dataset if hasattr(dataset, "features") else next(iter(dataset.values()))).features
-    feature = features["label"]
-    several = isinstance(feature, List)
-    return (feature.feature if several else feature).names, several
+def label_names(dataset: Mapping[str, Dataset] | Dataset) -> LabelNames:
+    """The labels of a dataset or of its splits, which share them."""
+    rows = next(iter(dataset.values())) if isinstance(dataset, Mapping) else dataset
+    feature = rows.features["label"]
+    is_multi_label = isinstance(feature, List)
+    return LabelNames((feature.feature if is_multi_label else feature).names, is_multi_label)

@@ -1,6 +1,6 @@
-"""Batches in which rows share images, and which therefore have to stay whole."""
+"""Batches whose rows share images, which must not be split."""
 
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from transformers import BatchFeature
@@ -8,36 +8,47 @@ from transformers import BatchFeature
 
 class SharedBatch(BatchFeature):
     r"""
-    A batch in which `image_index` points into distinct images. Whoever cuts batches along their first dimension makes
-    one of the same class from the parts, whose index points at other images or at none: reading that is refused.
-    (Making it is not: accelerate keeps the start of a first batch that it may never use.)
+    A batch whose `image_index` refers to its distinct images. Code that splits batches along the first dimension
+    constructs a batch of this class from slices of the tensors, in which the index refers to other images or none:
+    reading such a batch raises an error. Constructing it does not, since accelerate slices the first batch without
+    necessarily reading the slice.
 
     Args:
         data (`dict`): The tensors.
 
     Raises:
-        ValueError: When it is read, if the images are a part of a larger tensor, as `tensor[start:end]` is.
+        ValueError: When a tensor is read, if the images are a slice of a larger tensor.
     """
+
+    data: dict[str, Any]
 
     def __init__(self, data: dict[str, Any] | None = None, **options: Any):
         super().__init__(data, **options)
         images = [self.data.get(name) for name in ("pixel_values", "vision_features")]
-        is_cut = any(
+        is_slice = any(
             isinstance(tensor, torch.Tensor) and tensor.untyped_storage().nbytes() > tensor.nbytes for tensor in images
         )
-        if is_cut and "image_index" in self.data:
-            self.data = _Cut()
+        if is_slice and "image_index" in self.data:
+            self.data = _SplitBatch()
 
 
-class _Cut(dict):
-    """In place of the tensors of a batch that was cut."""
+class _SplitBatch(dict[str, Any]):
+    """Replaces the tensors of a batch that was split."""
 
-    def _refuse(self, *_: Any):
+    def _refuse(self, *_: Any) -> NoReturn:
         raise ValueError(
-            "This batch was cut along its first dimension (by accelerate's `dispatch_batches=True` or "
-            "`split_batches=True`, for example), but its rows share images. Collate with `TGDICollator(processor, "
+            "This batch was split along its first dimension (for example by accelerate's `dispatch_batches=True` or "
+            "`split_batches=True`), but its rows share images. Collate with `TGDICollator(processor, "
             "share_images=False)`, or let every process read its own rows: "
             "`Accelerator(dataloader_config=DataLoaderConfiguration(dispatch_batches=False))`."
         )
 
-    __getitem__ = __iter__ = __len__ = __contains__ = get = keys = values = items = _refuse
+    # `Any`: the signatures of `dict` promise values, which a split batch never returns.
+    __getitem__: Any = _refuse
+    __iter__: Any = _refuse
+    __len__: Any = _refuse
+    __contains__: Any = _refuse
+    get: Any = _refuse
+    keys: Any = _refuse
+    values: Any = _refuse
+    items: Any = _refuse

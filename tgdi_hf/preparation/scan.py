@@ -13,8 +13,8 @@ from datasets import Dataset, Features, Image, List, Value
 from datasets.arrow_writer import ArrowWriter
 
 from ..data.dataset_columns import undecoded
-from ..data.entity_places import with_all_places
 from ..data.image_identity import digest_of
+from ..data.mention_occurrences import with_all_occurrences
 from ..processing.head_and_tail import head_tail_pairs
 from ..processing.invalid_post import InvalidPost
 from ..processing.post_keys import FILE_NAME, checked_post, hint, is_missing, meant_keys, without_nan
@@ -98,7 +98,7 @@ class Scan:
         columns += [name for name in rows.column_names if name not in columns and read & set(meant_keys(name))]
         self.columns, self.ids, self.repeated = columns, set(), None
         if self.ambiguous == "all":
-            rows, self.origins = with_all_places(rows)
+            rows, self.origins = with_all_occurrences(rows)
         features = rows.features.copy()
         features["head"] = features["tail"] = List(Value("int32"))
         features["image"] = Image(decode=False)

@@ -1,4 +1,4 @@
-"""One row for every place where head and tail of a post are."""
+"""One row per occurrence of head and tail in the text of a post."""
 
 import numpy as np
 from datasets import Dataset
@@ -8,16 +8,16 @@ from ..processing.invalid_post import InvalidPost
 from ..processing.post_text import PostText
 
 
-def with_all_places(rows: Dataset) -> tuple[Dataset, np.ndarray]:
+def with_all_occurrences(rows: Dataset) -> tuple[Dataset, np.ndarray]:
     r"""
-    Repeats posts whose head or tail is given by what it is called, and is in the text more than once.
+    Repeats every post whose head or tail is given as a mention with several occurrences in the text.
 
     Args:
-        rows: Posts. Those that can't be used stay, once.
+        rows: The posts. An invalid post is kept once.
 
     Returns:
-        The rows, each repeated in its place; and `(rows, 2)`: the number of the post, and that of its pair, see
-        `head_tail_pairs`.
+        The rows, repetitions next to each other; and `(rows, 2)`: the id of the post, and that of its pair of
+        occurrences, see `head_tail_pairs`.
     """
     columns = [name for name in ("text", "words", "head", "tail") if name in rows.column_names]
     pairs = np.ones(len(rows), dtype=np.int64)
@@ -27,5 +27,6 @@ def with_all_places(rows: Dataset) -> tuple[Dataset, np.ndarray]:
         except InvalidPost:
             continue
     posts = np.repeat(np.arange(len(rows)), pairs)
-    origins = np.stack([posts, np.arange(len(posts)) - np.repeat(pairs.cumsum() - pairs, pairs)], axis=1)
+    first_of_post = np.repeat(pairs.cumsum() - pairs, pairs)
+    origins = np.stack([posts, np.arange(len(posts)) - first_of_post], axis=1)
     return (rows if len(posts) == len(rows) else rows.select(posts)), origins
