@@ -1,11 +1,11 @@
-"""Speed and memory of TGDI at the paper's size, beside the bare encoders on the same inputs.
+"""Measures speed and memory of TGDI at the paper's size, beside the bare encoders on the same inputs.
 
     python examples/benchmark.py                        # about four minutes on two cores
     python examples/benchmark.py --json benchmark.json
 
-BERT-base and CLIP ViT-B/32 with random weights, 1 + 3 images of 224 × 224 a post, texts as long as MNRE's. What is
-compared runs in turn, round after round, and the medians of the rounds are quoted with their ratio: a machine whose
-speed drifts slows both sides alike.
+BERT-base and CLIP ViT-B/32 with random weights, 1 + 3 images of 224 × 224 pixels per post, token lengths of MNRE. The
+compared steps run in turn, and medians over rounds are reported with their ratio, so that a machine whose speed drifts
+affects all steps alike.
 """
 
 import argparse
@@ -24,8 +24,8 @@ import torch
 
 from tgdi_hf import TGDIConfig, TGDIForRelationExtraction
 
-# Word pieces of MNRE's training texts with markers and special tokens, one number for each tenth of the rows, and those
-# of a usual caption.
+# Tokens of MNRE's training texts with markers and special tokens, one length per decile of the rows, and of a typical
+# caption.
 TEXT_LENGTHS = (21, 24, 26, 28, 30, 31, 33, 35, 37, 42)
 CAPTION_LENGTH = 12
 
@@ -34,9 +34,9 @@ parser.add_argument("--batch-size", type=int, default=16)
 parser.add_argument("--objects", type=int, default=3)
 parser.add_argument("--rounds", type=int, default=7)
 parser.add_argument("--threads", type=int, default=2)
-parser.add_argument("--json", type=Path, help="write the numbers here, too")
+parser.add_argument("--json", type=Path, help="also write the numbers to this file")
 parser.add_argument(
-    "--training", action="store_true", help="only the training step, whose peak memory is its process's"
+    "--training", action="store_true", help="measure only the training step, whose peak memory is that of the process"
 )
 
 
@@ -61,7 +61,7 @@ def make_inputs(batch_size: int, objects: int) -> dict[str, torch.Tensor]:
 
 
 def in_turn(rounds: int, **steps: Callable[[], object]) -> dict[str, float]:
-    """The median seconds of each step, the steps taken in turn; the first round warms up and does not count."""
+    """Median seconds per step; steps run in turn, after one warm-up round."""
     seconds = {name: [] for name in steps}
     for turn in range(rounds + 1):
         for name, step in steps.items():
@@ -80,7 +80,7 @@ def matrix_product(dtype: torch.dtype, size: int = 2048) -> float:
 
 @torch.inference_mode()
 def inference(rounds: int, batch_size: int, objects: int) -> dict[str, float]:
-    """A step against the bare encoders, in bf16, and from precomputed features; seconds."""
+    """Seconds per step: TGDI, the bare encoders, TGDI in bf16, and TGDI from precomputed features."""
     model, inputs = build(), make_inputs(batch_size, objects)
     tgdi, half = model.tgdi, build().to(torch.bfloat16)
     bert, clip = tgdi.text_encoder, tgdi.vision_tower
@@ -110,7 +110,7 @@ def inference(rounds: int, batch_size: int, objects: int) -> dict[str, float]:
 
 
 def training(rounds: int, batch_size: int, objects: int) -> dict[str, float]:
-    """A training step with a frozen vision encoder: seconds, and the peak memory of this process in GiB."""
+    """A training step with a frozen vision encoder: seconds, and peak memory of this process in GiB."""
     model, inputs = build().train(), make_inputs(batch_size, objects)
     model.freeze_vision_encoder()
     optimizer = torch.optim.AdamW((p for p in model.parameters() if p.requires_grad), lr=1e-5, fused=True)
@@ -122,7 +122,7 @@ def training(rounds: int, batch_size: int, objects: int) -> dict[str, float]:
         optimizer.zero_grad()
 
     seconds = in_turn(rounds, step=step)["step"]
-    unit = 1 if sys.platform == "darwin" else 1024  # of `ru_maxrss`, in bytes
+    unit = 1 if sys.platform == "darwin" else 1024  # bytes per unit of `ru_maxrss`
     return {"seconds": seconds, "peak_gib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30}
 
 
@@ -135,7 +135,7 @@ def main() -> None:
         return
     speed = {name: matrix_product(dtype) for name, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16))}
     steps = inference(*size)
-    # A process of its own: the peak of this one is that of inference.
+    # In a separate process: the peak of this one is that of inference.
     command = [sys.executable, __file__, "--training", *(f"--{n}={getattr(args, n.replace('-', '_'))}"
                for n in ("batch-size", "objects", "rounds", "threads"))]  # fmt: skip
     trained = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)

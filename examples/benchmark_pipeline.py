@@ -1,15 +1,14 @@
-"""What the pipeline costs over the bare model, and what all pairs of a post cost.
+"""Measures the overhead of the pipeline over the model, of all entity pairs of a post, and import times.
 
     python examples/benchmark_pipeline.py path/to/text_encoder path/to/vision_encoder
     python examples/benchmark_pipeline.py bert-base-uncased openai/clip-vit-base-patch32
 
-1. Sixteen posts, each with an image of its own, as decoded images: the bare call is the processor and the model's
-   forward pass in one batch, without anything around it; the pipeline checks posts, finds entities, and describes the
-   answers. Overhead is the difference over the time of the model's forward pass alone.
-2. One post with six entities and an image: its 30 ordered pairs by `entities`, against 30 calls with head and tail.
-3. What `import tgdi_hf` and `tgdi --help` take in new processes, beside transformers and torch.
+1. Sixteen posts, each with its own decoded image: processor and forward pass in one batch, against the pipeline, which
+   also validates posts, locates entities and formats results. Overhead is relative to the forward pass alone.
+2. One post with six entities and an image: its 30 ordered pairs through `entities`, against 30 calls with head and tail.
+3. `import tgdi_hf` and `tgdi --help` in new processes, beside transformers and torch.
 
-Rounds alternate, and medians are compared. `examples/results/pipeline.md` has what came out.
+Steps run in turn, and medians are compared. The results are in `examples/results/pipeline.md`.
 """
 
 import argparse
@@ -51,7 +50,7 @@ def seconds(function) -> float:
 
 
 def alternate(functions: dict, rounds: int) -> dict[str, float]:
-    """Medians of functions that take turns, after one turn to warm up."""
+    """Median seconds per function; functions run in turn, after one warm-up round."""
     times = {name: [] for name in functions}
     for turn in range(rounds + 1):
         for name, function in functions.items():

@@ -1,12 +1,13 @@
-"""Memory and kills: does `tgdi predict` stay as small at row 100,000 as at row 10,000, and survive anything?
+"""Measures memory and crash safety of `tgdi predict` over 100,000 posts.
 
-    make demo                                       # leaves a tiny model in runs/demo
+    make demo                                       # trains a tiny model in runs/demo
     python examples/benchmark_predict.py runs/demo
 
-1. Makes a file of posts, most of them without image, runs `tgdi predict` on it and reads the memory that the process
-   holds (VmRSS of /proc, so Linux) together with the rows that are done.
+1. Writes a file of posts, most of them without image, runs `tgdi predict` on it, and samples resident memory (VmRSS of
+   /proc, hence Linux only) and the number of finished rows.
 2. Runs it again, kills it (SIGKILL) at five random moments, resumes each time, and compares the files byte by byte.
-`examples/results/predict.md` has what came out.
+
+The results are in `examples/results/predict.md`.
 """
 
 import argparse
@@ -26,12 +27,12 @@ parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.R
 parser.add_argument("checkpoint")
 parser.add_argument("--rows", type=int, default=100_000)
 parser.add_argument("--kills", type=int, default=5)
-parser.add_argument("--format", default="jsonl", choices=["jsonl", "csv", "parquet"], help="of the output")
+parser.add_argument("--format", default="jsonl", choices=["jsonl", "csv", "parquet"], help="output format")
 parser.add_argument("--seed", type=int, default=0)
 
 
 def make_posts(folder: Path, rows: int, seed: int) -> Path:
-    """Posts of the embedded corpus again and again, a tenth with an image, one in a thousand broken."""
+    """Repeated posts of the embedded corpus, one tenth with an image, one in a thousand unusable."""
     corpus = make_corpus()["test"]
     chance = random.Random(seed)
     lines, images = [], []
@@ -65,23 +66,23 @@ def done_rows(output: Path) -> int:
 
 
 def resident(process: subprocess.Popen) -> float:
-    """MiB that the process holds in memory."""
+    """Resident memory in MiB."""
     status = Path(f"/proc/{process.pid}/status").read_text()
     return int(re.search(r"VmRSS:\s+(\d+)", status)[1]) / 1024
 
 
 def watch(process: subprocess.Popen, output: Path) -> list[tuple[int, float]]:
-    """Rows that are done and MiB that are held, whenever there are new rows."""
+    """Samples of finished rows and resident memory in MiB, twice per second."""
     samples = []
     while process.poll() is None:
         rows = done_rows(output)
         try:
             samples.append((rows, resident(process)))
-        except (FileNotFoundError, TypeError):  # it has just ended
+        except (FileNotFoundError, TypeError):  # the process has just ended
             break
         time.sleep(0.5)
     if process.wait():
-        raise SystemExit(f"tgdi predict ended with {process.returncode}")
+        raise SystemExit(f"tgdi predict exited with code {process.returncode}")
     return samples
 
 
@@ -111,17 +112,17 @@ def main() -> None:
             process = start(args.checkpoint, posts, other, "--resume")
             while done_rows(other) < target:
                 time.sleep(0.02)
-            time.sleep(chance.random())  # somewhere between two saves
+            time.sleep(chance.random())  # at some moment between two saves
             process.send_signal(signal.SIGKILL)
             if process.wait() != -signal.SIGKILL:
-                raise SystemExit("tgdi predict ended before it was killed")
+                raise SystemExit("tgdi predict exited before it was killed")
             killed.append(done_rows(other))
         start(args.checkpoint, posts, other, "--resume").wait()
         same = whole.read_bytes() == other.read_bytes()
         errors = [path.with_name(f"{path.name}.errors.jsonl").read_bytes() for path in (whole, other)]
         print(f"killed with {', '.join(f'{rows:,}' for rows in killed)} rows saved; resumed: ", end="")
         print("the files are identical" if same and errors[0] == errors[1] else "THE FILES DIFFER")
-        print(f"bad rows, with their reasons: {errors[0].count(b'error')}")
+        print(f"unusable rows, with reasons: {errors[0].count(b'error')}")
 
 
 if __name__ == "__main__":
