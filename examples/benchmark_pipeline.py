@@ -5,7 +5,7 @@
 
 1. Sixteen posts, each with its own decoded image: processor and forward pass in one batch, against the pipeline, which
    also validates posts, locates entities and formats results. Overhead is relative to the forward pass alone.
-2. One post with six entities and an image: its 30 ordered pairs through `entities`, against 30 calls with head and tail.
+2. One post with six entities and an image: its 30 ordered pairs in one call, against 30 calls with head and tail.
 3. `import tgdi_hf` and `tgdi --help` in new processes, beside transformers and torch.
 
 Steps run in turn, and medians are compared. The results are in `examples/results/pipeline.md`.

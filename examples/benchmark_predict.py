@@ -54,7 +54,7 @@ def make_posts(folder: Path, rows: int, seed: int) -> Path:
 
 
 def start(checkpoint: str, posts: Path, output: Path, *options: str) -> subprocess.Popen:
-    command = [sys.executable, "-m", "tgdi_hf.cli.main", "predict", checkpoint, str(posts), str(output), *options]
+    command = [sys.executable, "-m", "tgdi_hf", "predict", checkpoint, str(posts), str(output), *options]
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
