@@ -5,7 +5,7 @@ import pytest
 from tgdi_hf.extras import is_installed, names_extra, require
 
 
-def test_a_package_that_is_missing_is_named_with_its_extra(monkeypatch):
+def test_missing_package_is_reported_with_its_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "sklearn", None)
     assert is_installed("json") and not is_installed("no_such_module") and not is_installed("sklearn")
     require("json", "any", "This")

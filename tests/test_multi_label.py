@@ -1,4 +1,4 @@
-"""An entity pair with several relations, or none: from rows to triples."""
+"""Multi-label models: an entity pair has any number of relations, from rows to triples."""
 
 import json
 
@@ -23,7 +23,7 @@ MULTI_LABEL = "multi_label_classification"
 
 @pytest.fixture(scope="session")
 def sets(corpus) -> DatasetDict:
-    """The embedded corpus; a relation comes with the kind of relation that it is."""
+    """The embedded corpus with two labels per relation: the relation and its group."""
     names = corpus["train"].features["label"].names
 
     def of(label):
@@ -58,13 +58,13 @@ def expected(sets, split, place):
     return {names[i] for i in sets[split]["label"][place]}
 
 
-def test_it_learns_sets_of_relations(sets, trainer):
+def test_model_learns_sets_of_relations(sets, trainer):
     assert trainer.model.config.problem_type == MULTI_LABEL
     scores = trainer.evaluate(sets["train"].select(range(24)))
     assert scores["eval_f1"] > 0.9 and scores["eval_accuracy"] > 0.8
 
 
-def test_the_pipeline_lists_every_relation_that_holds(sets, pipe):
+def test_pipeline_lists_every_predicted_relation(sets, pipe):
     rows = sets["train"].select(range(24))
     found = pipe(list(rows))
     right = [
@@ -106,7 +106,7 @@ def test_thresholds_of_the_configuration(trainer, pipe, sets):
         trainer.model.config.decision_thresholds = None
 
 
-def test_a_checkpoint_is_scored_and_reported(trainer, sets, tmp_path):
+def test_checkpoint_is_evaluated(trainer, sets, tmp_path):
     sets.save_to_disk(tmp_path / "data")
     checkpoint = trainer.args.output_dir
     scores = evaluate(checkpoint, sets["validation"], **QUIET)
@@ -124,7 +124,7 @@ def test_a_checkpoint_is_scored_and_reported(trainer, sets, tmp_path):
     assert "an entity pair may have several, or none" in str(model_card(trainer.model, "me/tiny"))
 
 
-def test_rows_and_model_have_to_agree(corpus, sets, checkpoint, trainer, tmp_path):
+def test_problem_types_of_rows_and_model_must_agree(corpus, sets, checkpoint, trainer, tmp_path):
     model, processor = tiny_tgdi(corpus)
     with pytest.raises(ValueError, match="rows have lists of labels; build the model with `problem_type="):
         make_trainer(model, processor, sets, training_arguments(tmp_path, **QUIET))
@@ -142,7 +142,7 @@ def test_rows_and_model_have_to_agree(corpus, sets, checkpoint, trainer, tmp_pat
 ROW = {"text": "Ann meets Bob", "head": (0, 3), "tail": (10, 13)}
 
 
-def test_the_collator_marks_the_relations_that_hold(processor):
+def test_collator_encodes_multi_hot_labels(processor):
     batch = TGDICollator(processor, num_labels=3)([{**ROW, "label": [2, 0]}, {**ROW, "label": []}])
     assert torch.equal(batch["labels"], torch.tensor([[1.0, 0, 1], [0, 0, 0]]))
     with pytest.raises(ValueError, match=r"`label` is \[0, 2\], a list; for a multi-label model pass `num_labels`"):
@@ -150,6 +150,6 @@ def test_the_collator_marks_the_relations_that_hold(processor):
 
 
 @pytest.mark.parametrize("label", [[3], [-1], [True], ["peer"], 1, None, [0.5]])
-def test_what_is_no_set_of_ids_is_refused(processor, label):
+def test_invalid_label_sets_are_refused(processor, label):
     with pytest.raises(ValueError, match="expected a list of label ids from 0 to 2"):
         TGDICollator(processor, num_labels=3)([{**ROW, "label": label}])

@@ -1,4 +1,4 @@
-"""Data whose "no relation" is called otherwise than MNRE's, from training to triples."""
+"""Data whose negative label differs from MNRE's `None`, from training to triples."""
 
 import json
 
@@ -39,7 +39,7 @@ def renamed(corpus):
 
 @pytest.fixture
 def undeclared(renamed, tmp_path):
-    """A checkpoint of somebody's own `Trainer`, which said nothing of the negative label."""
+    """A checkpoint from a custom training script that did not declare the negative label."""
     model, processor = tiny_tgdi(renamed)
     model.classifier.bias.data[0] = 100.0
     model.save_pretrained(tmp_path / "run")
@@ -48,7 +48,7 @@ def undeclared(renamed, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["no_relation", "NA", "Other", "none"])
-def test_training_asks_what_it_is_before_it_begins(corpus, encoders, name, tmp_path):
+def test_training_requires_the_negative_label_first(corpus, encoders, name, tmp_path):
     named = called(corpus, name)
     names = named["train"].features["label"].names
     with pytest.raises(ValueError, match=f"'{name}' may stand for no relation.*`negative_label='{name}'`"):
@@ -62,7 +62,7 @@ def test_training_asks_what_it_is_before_it_begins(corpus, encoders, name, tmp_p
     assert model.config.negative_label == name
 
 
-def test_the_declared_label_is_left_out_of_f1(renamed, tmp_path):
+def test_declared_label_is_excluded_from_f1(renamed, tmp_path):
     model, processor = tiny_tgdi(renamed, negative_label="no_relation")
     model.classifier.bias.data[0] = 100.0  # says so of every row
     scores = make_trainer(model, processor, renamed, training_arguments(tmp_path, **QUIET)).evaluate()
@@ -86,7 +86,7 @@ def test_from_the_command_line(renamed, encoders, tmp_path):
     assert report["direction"]["rows"] == sum(label == 0 for label in renamed["validation"]["label"])
 
 
-def test_a_model_that_does_not_say_is_asked(undeclared, renamed, caplog, tmp_path):
+def test_evaluation_of_an_undeclared_model_requires_it(undeclared, renamed, caplog, tmp_path):
     with pytest.raises(ValueError, match="--negative 'no_relation'"):
         evaluate(undeclared, renamed["test"], **QUIET)
     assert evaluate(undeclared, renamed["test"], negative="no_relation", **QUIET)["eval_f1"] == 0
@@ -100,7 +100,7 @@ def test_a_model_that_does_not_say_is_asked(undeclared, renamed, caplog, tmp_pat
     assert (tmp_path / "all.jsonl").read_text().count('"no_relation"') == 4
 
 
-def test_the_pipeline_warns_and_refuses_to_guess(renamed, caplog):
+def test_pipeline_warns_and_does_not_guess(renamed, caplog):
     model, processor = tiny_tgdi(renamed)
     pipe = MultimodalRelationExtractionPipeline(model=model, processor=processor)
     assert "'no_relation' may stand for no relation" in caplog.text
@@ -116,7 +116,7 @@ def test_the_pipeline_warns_and_refuses_to_guess(renamed, caplog):
     assert "may stand for no relation" not in caplog.text
 
 
-def test_data_without_a_negative_label_is_said_to_have_none(corpus, caplog, tmp_path):
+def test_data_without_negative_label_is_declared_so(corpus, caplog, tmp_path):
     friends = called(corpus, "friends")
     model, processor = tiny_tgdi(friends)
     warning_once.cache_clear()
@@ -127,7 +127,7 @@ def test_data_without_a_negative_label_is_said_to_have_none(corpus, caplog, tmp_
     assert "`drop_none` leaves nothing out" in caplog.text
 
 
-def test_card_and_audit_go_by_it(renamed):
+def test_card_and_audit_use_it(renamed):
     model, _ = tiny_tgdi(renamed, negative_label="no_relation")
     assert "of which `no_relation` stands for none" in str(model_card(model, "me/tiny"))
     model.config.negative_label = None
