@@ -20,9 +20,9 @@ from PIL import Image
 from tgdi_hf import TGDICollator, TGDIProcessor, prepare, undecoded
 from tgdi_hf.data.loading import read_table
 from tgdi_hf.demo.tiny import tiny_image_processor, tiny_tokenizer
-from tgdi_hf.preparation.prepare import Preparation
 from tgdi_hf.preparation.result_cache import ResultCache
 from tgdi_hf.preparation.scan import READ
+from tgdi_hf.preparation.summary import Preparation
 
 TEXT = "JFK and Obama at Harvard"
 POST = {"text": TEXT, "head": [0, 3], "tail": [17, 24]}
@@ -205,7 +205,7 @@ def test_bad_images_are_reported_and_all_else_goes_through(tmp_path, options):
     assert kept["good"]["caption"]
     for name in bad:
         assert (kept[name]["image"], kept[name]["image_hash"], kept[name]["caption"]) == (None, None, None)
-    assert "6 with a fault of image, without it" in done.summary()
+    assert "6 posts with unusable image, kept without it" in done.summary()
     # Known to be bad, they are not opened again, and reported again.
     again = prepare(posts(*rows), tmp_path / "two", StubCaptioner(), StubGrounder(), image_folder=tmp_path, **options)
     assert files(tmp_path / "out") == files(tmp_path / "two")
@@ -239,7 +239,7 @@ def test_paths_outside_of_the_image_root_are_refused(tmp_path, options):
     chosen = {**options, "image_folder": inside, "image_root": inside}
     done = prepare(posts(*rows), tmp_path / "out", StubCaptioner(), **chosen)
     assert [fault.row for fault in done.faults] == [1, 2, 3]
-    assert all("leads outside of the image root" in fault.reason for fault in done.faults)
+    assert all("is outside the image root" in fault.reason for fault in done.faults)
 
 
 def test_posts_that_say_nothing_usable_are_left_out_and_reported(tmp_path, options):
@@ -255,7 +255,7 @@ def test_posts_that_say_nothing_usable_are_left_out_and_reported(tmp_path, optio
     done = prepare(posts(*rows), tmp_path / "out", **options)
     assert [(row["id"], row["head"]) for row in done.dataset["train"]] == [("a", [0, 3]), ("f", [7, 10])]
     reasons = {fault.row: (fault.kind, fault.reason) for fault in done.faults}
-    assert reasons[1] == ("id", "train, row 1: a post with the id 'a' stands before it.")
+    assert reasons[1] == ("id", "train, row 1: an earlier post has the same id 'a'.")
     assert "`head` is 'Nixon', which is not in the text" in reasons[2][1]
     assert "one of the spans [0, 5), [12, 17)" in reasons[3][1]
     assert "has no text" in reasons[4][1]
@@ -524,7 +524,7 @@ def test_given_boxes_have_to_be_parts_of_an_image_that_is_there(tmp_path, option
     assert done.dataset["train"]["objects_by"][:] == ["given"] + [None] * 5
     reasons = {fault.row: fault.reason for fault in done.faults if fault.kind == "objects"}
     assert reasons.keys() == {1, 2, 3, 4, 5} and all(fault.kept for fault in done.faults)
-    assert "missing" in reasons[1] and "fractions" in reasons[3] and "four finite numbers" in reasons[4]
+    assert "without a usable image" in reasons[1] and "fractions" in reasons[3] and "four finite numbers" in reasons[4]
     assert "no pixel" in reasons[5]
     processor = TGDIProcessor(tiny_image_processor(), tiny_tokenizer([TEXT]))
     inputs = TGDICollator(processor)(list(undecoded(done.dataset["train"])))
@@ -569,7 +569,7 @@ def test_objects_are_boxes_or_paths_in_files_of_any_kind(form, tmp_path, options
     assert [[part["path"] for part in parts or ()] for parts in found] == [[str(tmp_path / "b.png")], [], []]
     (fault,) = done.faults
     assert (fault.row, fault.kind) == (2, "objects") and "no such file" in fault.reason
-    with pytest.raises(ValueError, match="images of their own, which can't be mixed"):
+    with pytest.raises(ValueError, match="image crops, which cannot be mixed"):
         prepare(crops, tmp_path / "no", grounder=StubGrounder(), **options)
     done = prepare(table([[0, 0, 4, 4]], None), tmp_path / "boxes", **options)
     assert [parts or [] for parts in done.dataset["train"]["objects"][:]] == [[[0, 0, 4, 4]], []]
@@ -589,7 +589,7 @@ def test_a_table_says_none_and_na_where_it_means_them(tmp_path):
 @pytest.mark.parametrize(
     ("captioned", "grounded", "said"),
     [
-        (None, None, "no captions or objects were asked for."),
+        (None, None, "no captions or objects requested."),
         (3, None, "3 captions computed, all others given or cached."),
         (None, 0, "0 object detections computed, all others given or cached."),
         (1000, 2, "1,000 captions and 2 object detections computed, all others given or cached."),

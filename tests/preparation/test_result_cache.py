@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-from tgdi_hf.preparation.result_cache import ResultCache, default_cache
+from tgdi_hf.preparation.result_cache import KnownFile, ResultCache, default_cache
 
 A, B, C = ("a", ""), ("b", ""), ("c", "q")
 
@@ -62,8 +62,8 @@ def test_a_batch_is_kept_whole_or_not_at_all(tmp_path):
 
 def test_files_are_known_by_size_and_time(tmp_path):
     with ResultCache(tmp_path) as cache:
-        cache.remember_files([("/a", 1, 2, "x"), ("/b", 3, 4, "y")])
-        cache.remember_files([("/a", 5, 6, "z")])
+        cache.remember_files({"/a": KnownFile(1, 2, "x"), "/b": KnownFile(3, 4, "y")})
+        cache.remember_files({"/a": KnownFile(5, 6, "z")})
         assert cache.known_files(["/a", "/b", "/c"]) == {"/a": (5, 6, "z"), "/b": (3, 4, "y")}
 
 

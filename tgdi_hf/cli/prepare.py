@@ -69,7 +69,7 @@ def prepare(
     from ..preparation.image_captioner import ImageCaptioner
     from ..preparation.object_grounder import ObjectGrounder
     from ..preparation.prepare import prepare as prepare_posts
-    from ..preparation.prepare import process_state
+    from ..preparation.processes import process_state
     from ..preparation.vision_features import compute_encoder_features
 
     _check_revision("captioner", captioner, captioner_revision)

@@ -1,80 +1,40 @@
-"""From posts with images to the input of a model: captions and objects, computed once for every distinct image."""
+"""Preparation of posts for a model: captions and objects, computed once per distinct image."""
 
 import json
 import logging
 import shutil
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
-from dataclasses import asdict, dataclass
-from datetime import timedelta
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import PIL
-import torch
-from accelerate import PartialState
-from datasets import Dataset, DatasetDict, are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+from datasets import Dataset, DatasetDict
 
 from ..file_locks import sole_writer
 from ..processing.image_opening import MAX_IMAGE_PIXELS
 from ..processing.post_text import check_ambiguous
-from .join import Join, holds_crops
+from .annotation import Annotator, Captioner, Grounder
+from .columns import Keys
+from .faults import Fault
+from .image_finder import ImageFinder
+from .join import SplitJoin
+from .object_cells import holds_crops, kind_of_objects
+from .output_folder import read_dataset, read_faults, write_output
+from .processes import is_own_share, process_state
 from .result_cache import ResultCache, default_cache
-from .scan import Fault, Keys, Scan, kind_of_objects
-from .work import Work
+from .scan import ScanSettings, SplitScan, phrase_query
+from .summary import Preparation
 
 logger = logging.getLogger(__name__)
-
-WORTH_A_BAR = 1000  # rows with images that are saved; fewer take no time
-
-
-@dataclass
-class Preparation:
-    r"""
-    What `prepare` did.
-
-    Args:
-        dataset: The posts with `caption`, `objects` and what they come from.
-        faults: Posts that could not be used as they are.
-        rows: How many posts there were.
-        images: How many distinct images.
-        captioned, grounded: How many results were computed, not found in the cache; `None` without a captioner or a
-            grounder.
-    """
-
-    dataset: DatasetDict
-    faults: list[Fault]
-    rows: int
-    images: int
-    captioned: int | None
-    grounded: int | None
-
-    def summary(self) -> str:
-        """For people."""
-        lines = [
-            f"{self.rows:,} posts, {self.images:,} distinct images; {self._computed()}.",
-            *(f"  {split}: {len(rows):,} posts" for split, rows in self.dataset.items()),
-        ]
-        for (kind, kept), number in sorted(Counter((fault.kind, fault.kept) for fault in self.faults).items()):
-            first = next(fault for fault in self.faults if (fault.kind, fault.kept) == (kind, kept))
-            fate = "without it" if kept else "left out"
-            lines.append(f"  {number:,} with a fault of {kind}, {fate}; the first: {first.reason}")
-        return "\n".join(lines)
-
-    def _computed(self) -> str:
-        results = (("captions", self.captioned), ("object detections", self.grounded))
-        asked = [f"{number:,} {name}" for name, number in results if number is not None]
-        if not asked:
-            return "no captions or objects were asked for"
-        return f"{' and '.join(asked)} computed, all others given or cached"
 
 
 def prepare(
     dataset: Mapping[str, Dataset],
     output: str | Path,
-    captioner: Callable | None = None,
-    grounder: Callable | None = None,
+    captioner: Captioner | None = None,
+    grounder: Grounder | None = None,
     *,
     cache: str | Path | None = None,
     image_folder: str | Path | None = None,
@@ -90,97 +50,93 @@ def prepare(
     r"""
     Adds captions and objects to posts.
 
-    Every distinct image, by the content of its file, is captioned once, and looked through once for every set of
-    phrases, whatever runs ask for it: results are kept in `cache` under the image, the model's weights and its
-    settings. A run that was killed goes on where it was. Processes that `accelerate launch` starts share the work, and
-    so do commands that are started side by side with one cache.
+    Every distinct image, identified by the content of its file, is captioned once, and searched once per set of
+    phrases, in all runs together: `cache` stores each result under the image, the model's weights and its settings. A
+    killed run continues from the last cached batch. Processes started by `accelerate launch`, and commands running at
+    the same time with the same cache, share the work.
 
-    A post that can't be used is reported, and the others go through. Relations are never read: `READ` names the columns
-    that are.
+    A post that cannot be used is reported and does not stop the run. Relation labels are never read: `READ` lists the
+    columns that are.
 
     Args:
-        dataset: Splits with `text` or `words`; `head` and `tail`, as spans or by what they are called in the text; and
-            optionally `image` (a path, bytes, or as `datasets` has images), `id`, and `caption` and `objects`, which
-            are kept where they are. Other columns are carried along. Spans of posts that have `text` and `words` count
-            words in the output, and their `text` is left out.
-        output: A new folder: `dataset/` for `datasets.load_from_disk`, `parquet/`, `report.jsonl` with a line a fault,
-            and `prepared.json` with the settings.
-        captioner: An `ImageCaptioner`, or anything that takes images and has `settings`; no captions by default.
-        grounder: An `ObjectGrounder`, or anything that takes images and phrases and has `settings`; no objects by
-            default.
+        dataset: Splits with `text` or `words`, and with `head` and `tail` as spans or as strings that occur in the
+            text. Optional columns: `image` (a path, bytes, or an image of `datasets`), `id`, and `caption` and
+            `objects`, which are kept as they are. All other columns are copied. If posts have both `text` and `words`,
+            spans in the output count words, and `text` is empty.
+        output: A new folder: `dataset/` for `datasets.load_from_disk`, `parquet/`, `report.jsonl` with one fault per
+            line, and `prepared.json` with the settings.
+        captioner: An `ImageCaptioner` or another `Captioner`; without one, no captions are computed.
+        grounder: An `ObjectGrounder` or another `Grounder`; without one, no objects are detected.
         cache: Folder of a `ResultCache`; `default_cache()` by default.
-        image_folder: Where relative paths of images start; the working directory by default.
-        image_root: Refuse images outside this folder, wherever a path or a link leads.
+        image_folder: Folder that relative image paths start from; the working directory by default.
+        image_root: Refuse images outside this folder, after resolving links.
         nlp: A spaCy pipeline for noun phrases, see `noun_phrases`.
-        batch_size: Images a run of a model.
-        num_workers: Threads that open images.
-        max_image_pixels: An image of more pixels is refused before it is decoded.
-        embed_images: Put the images into the output, once for every post that has them, so that it can be moved to
-            another machine. Otherwise it has their paths, which `push_to_hub` follows.
-        ambiguous: What to do about an entity that is given by what it is called, and is in the text more than once:
-            `"error"` reports the post; `"first"` takes the first place; `"all"` makes a row for every place of the head
-            with every place of the tail, in the order of the text, all with the post's `id` and other columns.
-        progress: Show a bar.
+        batch_size: Number of images per forward pass of a model.
+        num_workers: Number of threads that open images.
+        max_image_pixels: An image with more pixels is refused before it is decoded.
+        embed_images: Store the bytes of the images in the output, once per post, so that it can be moved to another
+            machine. By default the output has the paths of the images; `push_to_hub` uploads the files behind them.
+        ambiguous: What to do with a head or tail that is given as a string and occurs in the text more than once:
+            `"error"` reports the post; `"first"` uses the first mention; `"all"` makes one row per pair of mentions,
+            in the order of the text, with the `id` and the other columns of the post.
+        progress: Show a progress bar.
 
     Returns:
         `Preparation`.
 
     Raises:
-        FileExistsError: There is something in `output`, or another run is making it.
-        ValueError: `ambiguous` is none of these; the data have no column that is needed, or no post that can be used.
+        FileExistsError: `output` is not empty, or another process is writing it.
+        ValueError: `ambiguous` has another value, a required column is missing, no post can be used, or a grounder is
+            given for posts whose objects are crops.
     """
     check_ambiguous(ambiguous)
     output, state = Path(output), process_state()
     if output.exists() and any(output.iterdir()):
-        raise FileExistsError(f"{output} is not empty; expected a folder to be made.")
+        raise FileExistsError(f"{output} is not empty; expected a new or empty folder.")
     crops = [split for split, rows in dataset.items() if holds_crops(rows) or kind_of_objects(rows) == "paths"]
     if grounder is not None and crops:
         raise ValueError(
-            f"The split {crops[0]!r} has objects that are images of their own, which can't be mixed with boxes. "
-            "Leave out the grounder, or the column `objects`."
+            f"The objects of the split {crops[0]!r} are image crops, which cannot be mixed with detected boxes. Leave "
+            "out the grounder, or the column `objects`."
         )
     part = output.with_name(output.name + ".part")
     with (
         sole_writer(output) if state.is_main_process else nullcontext(),
         ResultCache(cache or default_cache()) as results,
     ):
-        keys = Keys(
-            image=results.register({"pillow": PIL.__version__, "max_image_pixels": max_image_pixels}),
-            caption=captioner and results.register({"kind": "caption", **captioner.settings}),
-            objects=grounder
-            and results.register({"kind": "objects", "phrases": _phrase_rule(nlp), **grounder.settings}),
-        )
+        keys = _register(results, captioner, grounder, nlp, max_image_pixels)
         faults: list[Fault] = []
         if state.is_main_process:
             shutil.rmtree(part, ignore_errors=True)
             part.mkdir(parents=True)
-            root = image_root and Path(image_root)
-            scan = Scan(results, keys, Path(image_folder or "."), root, nlp, faults, ambiguous)
+            finder = ImageFinder(results, Path(image_folder or "."), Path(image_root) if image_root else None)
+            scan_settings = ScanSettings(keys, finder, phrase_query(nlp), ambiguous)
             for split, rows in dataset.items():
-                scan(rows, split, part / f"{split}.arrow")
+                SplitScan(rows, split, scan_settings, faults).write(part / f"{split}.arrow")
         state.wait_for_everyone()
         scanned = {split: Dataset.from_file(str(part / f"{split}.arrow")) for split in dataset}
 
-        work = Work(results, keys, captioner, grounder, scanned, batch_size, num_workers, max_image_pixels)
-        wanted = work.wanted()
-        mine = {digest: wants for digest, wants in wanted.items() if _is_share_of(state, digest)}
-        work.do(mine, progress and state.is_local_main_process)
-        told = {"faults": work.faults, "captioned": work.captioned, "grounded": work.grounded}
-        (part / f"work-{state.process_index}.json").write_text(json.dumps(told))
+        annotator = Annotator(results, keys, captioner, grounder, scanned, batch_size, num_workers, max_image_pixels)
+        pending = annotator.pending()
+        share = {digest: work for digest, work in pending.items() if is_own_share(state, digest)}
+        annotator.run(share, progress and state.is_local_main_process)
+        done = {"faults": annotator.faults, "captioned": annotator.captioned, "grounded": annotator.grounded}
+        (part / f"work-{state.process_index}.json").write_text(json.dumps(done))
         state.wait_for_everyone()
 
-        told = [json.loads((part / f"work-{i}.json").read_text()) for i in range(state.num_processes)]
-        failed = {(kind, *item): reason for one in told for kind, *item, reason in one["faults"]}
+        shares: list[dict[str, Any]] = [
+            json.loads((part / f"work-{i}.json").read_text()) for i in range(state.num_processes)
+        ]
         if state.is_main_process:
-            join = Join(results, keys, failed, faults)
-            joined = DatasetDict({split: join(rows, split, part) for split, rows in scanned.items()})
-            if empty := [split for split, rows in joined.items() if not len(rows)]:
-                logger.warning("Splits without any usable post are left out: %s.", ", ".join(empty))
-                joined = DatasetDict({split: rows for split, rows in joined.items() if len(rows)})
-            if not joined:
-                raise ValueError(f"No post can be used; the first fault: {faults[0].reason if faults else 'no post'}")
+            failures = {(kind, *item): reason for share in shares for kind, *item, reason in share["faults"]}
+            joined = DatasetDict(
+                {
+                    split: SplitJoin(rows, split, results, keys, failures, faults).write(part)
+                    for split, rows in scanned.items()
+                }
+            )
             settings = {name: {"key": key, **results.settings(key)} for name, key in asdict(keys).items() if key}
-            _write(joined, faults, settings, part / "output", embed_images)
+            write_output(part / "output", _non_empty(joined, faults), faults, settings, embed_images)
             if output.exists():
                 output.rmdir()
             (part / "output").rename(output)
@@ -188,36 +144,30 @@ def prepare(
         if state.is_main_process:
             shutil.rmtree(part)
     return Preparation(
-        dataset=DatasetDict.load_from_disk(str(output / "dataset")),
-        faults=[Fault(**json.loads(line)) for line in (output / "report.jsonl").open(encoding="utf-8")],
+        dataset=read_dataset(output),
+        faults=read_faults(output),
         rows=sum(map(len, dataset.values())),
-        images=len(wanted),
-        captioned=None if captioner is None else sum(one["captioned"] for one in told),
-        grounded=None if grounder is None else sum(one["grounded"] for one in told),
+        images=len(pending),
+        captioned=None if captioner is None else sum(share["captioned"] for share in shares),
+        grounded=None if grounder is None else sum(share["grounded"] for share in shares),
     )
 
 
-def process_state() -> PartialState:
-    """This process among those that `accelerate launch` has started, and its device; they may wait long for others."""
-    return PartialState(cpu=not torch.accelerator.is_available(), timeout=timedelta(days=30))
-
-
-@contextmanager
-def _quiet(wanted: bool = True) -> Iterator[None]:
-    """Without the bars of `datasets`, if that is wanted."""
-    if not wanted or are_progress_bars_disabled():
-        yield
-        return
-    disable_progress_bars()
-    try:
-        yield
-    finally:
-        enable_progress_bars()
-
-
-def _is_share_of(state: PartialState, digest: str) -> bool:
-    """Whether an image is this process's to look at."""
-    return int(digest[:8], 16) % state.num_processes == state.process_index
+def _register(
+    results: ResultCache,
+    captioner: Captioner | None,
+    grounder: Grounder | None,
+    nlp: Callable | None,
+    max_image_pixels: int,
+) -> Keys:
+    """The keys of this run's results: all settings that a result depends on."""
+    caption = objects = None
+    if captioner is not None:
+        caption = results.register({"kind": "caption", **captioner.settings})
+    if grounder is not None:
+        objects = results.register({"kind": "objects", "phrases": _phrase_rule(nlp), **grounder.settings})
+    image = results.register({"pillow": PIL.__version__, "max_image_pixels": max_image_pixels})
+    return Keys(image, caption, objects)
 
 
 def _phrase_rule(nlp: Callable | None) -> str:
@@ -227,25 +177,11 @@ def _phrase_rule(nlp: Callable | None) -> str:
     return f"spaCy {meta.get('lang')}_{meta.get('name')} {meta.get('version')}"
 
 
-def _write(
-    dataset: DatasetDict, faults: list[Fault], settings: Mapping[str, Any], folder: Path, embed_images: bool
-) -> None:
-    (folder / "parquet").mkdir(parents=True)
-    if embed_images:
-        with _quiet(sum(map(len, dataset.values())) < WORTH_A_BAR):
-            dataset.save_to_disk(folder / "dataset")
-        dataset = DatasetDict.load_from_disk(str(folder / "dataset"))
-    else:
-        # `save_to_disk` puts the bytes of an image into every row. The rows as they are have their paths.
-        first = {split: rows.select([0]) for split, rows in dataset.items()}
-        with _quiet():
-            DatasetDict(first).save_to_disk(folder / "dataset")
-        for split, rows in dataset.items():
-            (file,) = (folder / "dataset" / split).glob("*.arrow")
-            shutil.copyfile(rows.cache_files[0]["filename"], file)
-    for split, rows in dataset.items():
-        rows.to_parquet(folder / "parquet" / f"{split}.parquet")
-    faults.sort(key=lambda fault: (fault.split, fault.row, fault.kind))
-    with (folder / "report.jsonl").open("w", encoding="utf-8") as file:
-        file.writelines(json.dumps(asdict(fault), ensure_ascii=False) + "\n" for fault in faults)
-    (folder / "prepared.json").write_text(json.dumps(settings, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+def _non_empty(dataset: DatasetDict, faults: list[Fault]) -> DatasetDict:
+    empty = [str(split) for split, rows in dataset.items() if not len(rows)]
+    if empty:
+        logger.warning("Splits without any usable post are left out: %s.", ", ".join(empty))
+        dataset = DatasetDict({split: rows for split, rows in dataset.items() if len(rows)})
+    if not dataset:
+        raise ValueError(f"No post can be used; the first fault: {faults[0].reason if faults else 'no posts'}")
+    return dataset

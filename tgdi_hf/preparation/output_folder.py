@@ -1,0 +1,76 @@
+"""The output folder of `prepare`: the dataset, Parquet files, the fault report and the settings."""
+
+import json
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from datasets import DatasetDict, are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+
+from .faults import Fault
+
+DATASET, PARQUET, REPORT, SETTINGS = "dataset", "parquet", "report.jsonl", "prepared.json"
+ROWS_WITH_PROGRESS = 1000  # embedding the images of fewer rows takes a moment only
+
+
+def write_output(
+    folder: Path,
+    dataset: DatasetDict,
+    faults: Sequence[Fault],
+    settings: Mapping[str, Any],
+    embed_images: bool,
+) -> None:
+    r"""
+    Args:
+        folder: A new folder.
+        dataset: The prepared splits.
+        faults: Written in the order of splits, rows and kinds.
+        settings: Plain JSON: what captions and objects depend on.
+        embed_images: See `prepare`.
+    """
+    (folder / PARQUET).mkdir(parents=True)
+    if embed_images:
+        with _without_progress_bars(sum(map(len, dataset.values())) < ROWS_WITH_PROGRESS):
+            dataset.save_to_disk(folder / DATASET)
+        dataset = DatasetDict.load_from_disk(str(folder / DATASET))
+    else:
+        # `save_to_disk` embeds the bytes of images. It writes the metadata for one row here, and the Arrow files of all
+        # rows, which have paths, are copied over the files with that row.
+        first = {split: rows.select([0]) for split, rows in dataset.items()}
+        with _without_progress_bars():
+            DatasetDict(first).save_to_disk(folder / DATASET)
+        for split, rows in dataset.items():
+            (file,) = (folder / DATASET / str(split)).glob("*.arrow")
+            shutil.copyfile(rows.cache_files[0]["filename"], file)
+    for split, rows in dataset.items():
+        rows.to_parquet(folder / PARQUET / f"{split}.parquet")
+    with (folder / REPORT).open("w", encoding="utf-8") as report:
+        for fault in sorted(faults, key=lambda fault: (fault.split, fault.row, fault.kind)):
+            report.write(json.dumps(asdict(fault), ensure_ascii=False) + "\n")
+    text = json.dumps(settings, indent=2, ensure_ascii=False)
+    (folder / SETTINGS).write_text(text + "\n", encoding="utf-8")
+
+
+def read_dataset(folder: Path) -> DatasetDict:
+    return DatasetDict.load_from_disk(str(folder / DATASET))
+
+
+def read_faults(folder: Path) -> list[Fault]:
+    with (folder / REPORT).open(encoding="utf-8") as file:
+        return [Fault(**json.loads(line)) for line in file]
+
+
+@contextmanager
+def _without_progress_bars(condition: bool = True) -> Iterator[None]:
+    """Disables the progress bars of `datasets` if the condition holds, and enables them again if they were enabled."""
+    if not condition or are_progress_bars_disabled():
+        yield
+        return
+    disable_progress_bars()
+    try:
+        yield
+    finally:
+        enable_progress_bars()
