@@ -25,12 +25,13 @@ extensions = [
 ]
 nitpicky = True
 # Classes of other packages, for which nothing is fetched, and prose in the place of a type.
-nitpick_ignore_regex = [("py:.*", r"(?!tgdi_hf).*"), ("py:class", r"tgdi_hf\..*Kwargs")]
+nitpick_ignore_regex = [("py:.*", r"(?!tgdi_hf).*")]
 exclude_patterns = ["_build"]
 
-myst_enable_extensions = ["deflist", "dollarmath", "colon_fence"]
+myst_enable_extensions = ["deflist", "dollarmath"]
 myst_heading_anchors = 3
 
+smartquotes = False  # `--option` stays as it is typed
 # Single backticks in docstrings are code, as in Markdown.
 default_role = "code"
 autodoc_member_order = "bysource"

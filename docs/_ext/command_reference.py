@@ -16,11 +16,11 @@ SHELL = re.compile(r"(?P<title>[A-Z][\w ]*): (?P<command>(?:tgdi|echo|accelerate
 
 def commands_as_markdown() -> str:
     """All commands, in the order in which `tgdi --help` lists them."""
-    group = typer.main.get_command(tgdi)
+    group = typer.main.get_group(tgdi)
     parent = type(group).context_class(group, info_name="tgdi", **group.context_settings)
     sections = []
     for name in group.list_commands(parent):
-        command = group.get_command(parent, name)
+        command = group.commands[name]
         context = command.context_class(command, info_name=name, parent=parent)
         sections.append("\n\n".join(_section(name, command, context)))
     return "\n\n".join(sections)
