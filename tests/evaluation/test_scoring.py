@@ -18,7 +18,7 @@ from tgdi_hf.data.entity_order import (
     swapped_labels,
 )
 from tgdi_hf.data.perturbed import PerturbedDataset
-from tgdi_hf.demo.tiny_model import tiny_tgdi
+from tgdi_hf.demo.demo import tiny_tgdi
 from tgdi_hf.evaluation.answers import errors_of
 from tgdi_hf.evaluation.order_prior import mean_of_both_orders, with_order_prior
 from tgdi_hf.evaluation.probabilities import SwappedPairs, probabilities_of
@@ -307,7 +307,7 @@ def test_the_command_writes_the_report(corpus, checkpoint, tmp_path):
     )
     assert result.exit_code == 2 and "--report" in result.output
     result = CliRunner().invoke(app, ["evaluate", str(checkpoint), str(tmp_path / "data"), "--share", "0.5"])
-    assert result.exit_code == 2 and "Unknown control" in result.output
+    assert result.exit_code == 2 and "--share requires --control" in result.output
 
 
 def test_the_command_counts_the_order_in_the_training_split(corpus, balanced, tmp_path):

@@ -250,7 +250,7 @@ def test_data_saved_to_disk_loads_by_its_folder(corpus, tmp_path):
     with pytest.raises(ValueError, match="no MNRE corpus"):
         load_data(tmp_path)
     for options in ({"objects": "published"}, {"strict": False}):
-        with pytest.raises(ValueError, match="saved DatasetDict.*for MNRE folders"):
+        with pytest.raises(ValueError, match="saved DatasetDict.*to MNRE folders"):
             load_data(tmp_path / "corpus", **options)
 
 

@@ -56,8 +56,8 @@ def compare_predictions(
     Returns:
         `f1`: see `paired_difference`, over posts; `mcnemar`: see `mcnemar`, over rows.
     """
-    counts = [sum_by_group(row_counts(predictions, labels, negative), posts) for predictions in (one, two)]
-    return {"f1": paired_difference(*counts, rounds, seed), "mcnemar": mcnemar(one == labels, two == labels)}
+    counts, other = (sum_by_group(row_counts(ids, labels, negative), posts) for ids in (one, two))
+    return {"f1": paired_difference(counts, other, rounds, seed), "mcnemar": mcnemar(one == labels, two == labels)}
 
 
 def paired_difference(one: np.ndarray, two: np.ndarray, rounds: int = ROUNDS, seed: int = 0) -> F1Difference:

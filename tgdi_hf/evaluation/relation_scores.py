@@ -98,9 +98,9 @@ def multi_label_scores(predictions: ArrayLike, references: ArrayLike, names: Seq
     if strays.any():
         raise ValueError(f"The references have the value {true[strays][0]}; expected 0 and 1 only.")
     true = true.astype(bool)
-    counts = ((one).sum(axis=0) for one in (predicted & true, predicted, true))
+    found, predictions_per_label, support = (flags.sum(axis=0) for flags in (predicted & true, predicted, true))
     accuracy = (predicted == true).all(axis=1).mean()
-    return _scores(accuracy, *counts, names, np.ones(len(names), dtype=bool))
+    return _scores(accuracy, found, predictions_per_label, support, names, np.ones(len(names), dtype=bool))
 
 
 def _scores(

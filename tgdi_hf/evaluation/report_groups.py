@@ -53,7 +53,7 @@ def group_scores(
         found[name] = {}
         for group, mask in _masks(name, values).items():
             if mask.any():
-                members = None if posts is None else [posts[i] for i in np.flatnonzero(mask)]
+                members = None if posts is None else [posts[i] for i in np.flatnonzero(mask).tolist()]
                 found[name][group] = _scores_of_group(counts[mask], rounds, seed, members)
     return found
 

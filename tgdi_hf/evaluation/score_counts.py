@@ -95,7 +95,7 @@ def relation_f1(counts: ArrayLike) -> np.ndarray:
     return precision_recall_f1(found, predicted, real, undefined=np.nan)[..., 2]
 
 
-def sum_by_group(counts: np.ndarray, groups: Sequence[Any] | None) -> np.ndarray:
+def sum_by_group(counts: np.ndarray, groups: Sequence[Any] | np.ndarray | None) -> np.ndarray:
     r"""
     Sums counts over the rows of each group. Rows of one post are not independent samples.
 

@@ -74,7 +74,7 @@ def build_model(
         ValueError: No label is called `"None"`, but the name of one usually means the same: set `negative_label`.
     """
     config = with_label_fields(names, config)
-    hub = {"token": token, "cache_dir": cache_dir, "local_files_only": local_files_only}
+    hub: dict[str, Any] = {"token": token, "cache_dir": cache_dir, "local_files_only": local_files_only}
     loading = {
         "text_kwargs": hub_access(text_model, text_revision, **hub)[0],
         "vision_kwargs": hub_access(vision_model, vision_revision, **hub)[0],

@@ -37,37 +37,42 @@ def fine_tune(
     **arguments: Any,
 ) -> dict[str, float]:
     r"""
-    Fine-tunes TGDI and leaves the model that is best on validation, with its processor, in `output_dir`.
+    Fine-tunes TGDI and saves the best model by validation F1, with its processor, to `output_dir`.
 
     Args:
-        dataset: With splits `train` and `validation`.
-        output_dir: Where checkpoints, the final model and `all_results.json` go.
-        text_model, vision_model: The pretrained encoders, names on the Hub or folders.
-        seed: Seeds the new weights, the order of the rows and dropout.
-        resume: Go on from the last checkpoint in `output_dir`, if there is one.
+        dataset: Rows of the splits `train` and `validation`.
+        output_dir: Folder for checkpoints, the final model, `run.json` and `all_results.json`.
+        text_model: The pretrained text encoder, a name on the Hub or a folder.
+        vision_model: The pretrained vision encoder, a name on the Hub or a folder.
+        seed: Seed of new weights, the order of rows, dropout and `control`.
+        resume: Whether to resume from the last checkpoint in `output_dir`, if one exists.
         fusion_learning_rate: See `make_trainer`.
-        vision_features: Folder to compute the frozen vision encoder's features in, once, and to train from.
-        features_dtype: Of those features, see `compute_vision_features`.
+        vision_features: Folder for the features of the frozen vision encoder, which are computed once and trained from.
+        features_dtype: Data type of these features, see `compute_vision_features`.
         model_options: Passed to `build_model`: fields of `TGDIConfig`, `use_caption`, `freeze_vision`, `max_length`.
-        control, share: See `make_trainer`.
-        text_revision, vision_revision: Branch, tag or commit of the one or the other encoder on the Hub. `run.json`
-            names the commits, and a run is resumed with the same ones only.
-        token, cache_dir, local_files_only: See `hub_access`; no part of `run.json`.
+        control: See `make_trainer`.
+        share: See `make_trainer`.
+        text_revision: Branch, tag or commit of the text encoder on the Hub. `run.json` records the commit, and a run is
+            only resumed with the same one.
+        vision_revision: Branch, tag or commit of the vision encoder on the Hub, likewise.
+        token: See `hub_access`; not recorded in `run.json`.
+        cache_dir: See `hub_access`; not recorded in `run.json`.
+        local_files_only: See `hub_access`; not recorded in `run.json`.
         arguments: Fields of `TrainingArguments` (`num_train_epochs`, `learning_rate`, `bf16`, ...).
 
     Returns:
         The validation metrics of the best epoch.
 
     Raises:
-        ValueError: The checkpoints in `output_dir` are those of another model, other rows or another recipe; kept
-            features, and a control that draws images; or a revision of a folder.
+        ValueError: The checkpoints in `output_dir` are from a run with another model, other rows or another recipe;
+            `vision_features` is combined with a control that draws images; or a local folder has a revision.
     """
     if misplaced := {"text_revision", "vision_revision", *HUB_OPTIONS} & set(model_options or {}):
         raise ValueError(
-            f"`model_options` has {', '.join(sorted(misplaced))}; pass it as an argument of `fine_tune`, since the "
-            "options of the model are written to run.json."
+            f"`model_options` has {', '.join(sorted(misplaced))}; pass it as an argument of `fine_tune`, because "
+            "`model_options` is recorded in run.json."
         )
-    hub = {"token": token, "cache_dir": cache_dir, "local_files_only": local_files_only}
+    hub: dict[str, Any] = {"token": token, "cache_dir": cache_dir, "local_files_only": local_files_only}
     text_access, text_commit = hub_access(text_model, text_revision, **hub)
     vision_access, vision_commit = hub_access(vision_model, vision_revision, **hub)
     names, multi_label = label_names(dataset)
@@ -88,7 +93,8 @@ def fine_tune(
     }
     if vision_features is not None and control in ("blank-images", "noise-images"):
         raise ValueError(
-            f"The control {control!r} draws images, of which no features are kept: leave out `vision_features`."
+            f"The control {control!r} draws new images, for which `vision_features` has no features: omit "
+            "`vision_features`."
         )
     claim(output_dir, identity)
     set_seed(seed)

@@ -53,7 +53,7 @@ def relation_names(dataset: Any, config: PreTrainedConfig) -> tuple[list[str], b
                 "`tgdi_hf.data.labels.with_class_labels(dataset)`, or with `dataset.cast_column('label', "
                 "ClassLabel(names=[...]))`."
             )
-    names = [name for _, name in sorted(config.id2label.items())]
+    names = [name for _, name in sorted((config.id2label or {}).items())]
     if all(name == f"LABEL_{i}" for i, name in enumerate(names)):
         raise ValueError(
             "Nothing names the relations: no split declares a `ClassLabel` (streams after `map` and lists of rows do "
@@ -80,7 +80,7 @@ def in_trained_orders(rows: Any, config: PreTrainedConfig, names: Sequence[str],
         return rows
     symmetric, inverse_labels = getattr(config, "symmetric_relations", None), getattr(config, "inverse_labels", 0)
     if inverse_labels:
-        known = [name for _, name in sorted(config.id2label.items())]
+        known = [name for _, name in sorted((config.id2label or {}).items())]
         expected = count_inverses(names, symmetric, negative)
         if known != [*names] or inverse_labels != expected:
             raise ValueError(
