@@ -9,7 +9,7 @@ from datasets import ClassLabel, Dataset, DatasetDict
 from transformers import BertModel, ViTModel
 
 from tgdi_hf import RELATIONS
-from tgdi_hf.demo.demo import tiny_tgdi
+from tgdi_hf.demo.tiny_model import tiny_tgdi
 from tgdi_hf.demo.tiny import tiny_image_processor, tiny_text_config, tiny_tokenizer, tiny_vision_config
 
 from .data.mnre_folder import write_lines

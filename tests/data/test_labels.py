@@ -56,3 +56,10 @@ def test_an_unknown_negative_label_is_refused(column):
 def test_a_column_of_numbers_is_refused():
     with pytest.raises(ValueError, match="has the value 3; expected the name of a relation"):
         with_class_labels(splits("label", [3], [4]))
+
+
+def test_rows_without_labels_are_refused(corpus):
+    with pytest.raises(ValueError, match="no column 'label' or 'relation'.*found .*text"):
+        with_class_labels(corpus.remove_columns("label"))
+    renamed = with_class_labels(corpus.rename_column("label", "relation"))
+    assert renamed["train"].features["label"] == corpus["train"].features["label"]

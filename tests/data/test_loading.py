@@ -3,6 +3,7 @@ import json
 import pytest
 from datasets import Dataset, DatasetDict
 
+from tgdi_hf.data.labels import with_class_labels
 from tgdi_hf.data.loading import load_data, read_table
 from tgdi_hf.processing.head_and_tail import text_and_spans
 
@@ -63,3 +64,25 @@ def test_unprepared_posts_are_refused(tmp_path):
     write(tmp_path / "posts.jsonl", [POST])
     with pytest.raises(ValueError, match="posts.jsonl has posts that are not prepared; .* tgdi prepare"):
         load_data(tmp_path / "posts.jsonl")
+
+
+def test_a_saved_dataset_dict_is_loaded_by_its_folder(corpus, tmp_path):
+    corpus.save_to_disk(tmp_path / "corpus")
+    assert load_data(tmp_path / "corpus")["test"][3]["text"] == corpus["test"][3]["text"]
+    with pytest.raises(ValueError, match="no MNRE corpus"):
+        load_data(tmp_path)
+    for options in ({"objects": "published"}, {"strict": False}):
+        with pytest.raises(ValueError, match="saved DatasetDict.*for MNRE folders"):
+            load_data(tmp_path / "corpus", **options)
+
+
+def test_relation_names_become_labels_shared_by_all_splits(tmp_path):
+    rows = {"train": ["peer", "None", "couple"], "validation": ["parent", "None"]}
+    table = DatasetDict({split: Dataset.from_dict({"relation": names}) for split, names in rows.items()})
+    table.save_to_disk(tmp_path / "prepared" / "dataset")
+    data = load_data(tmp_path / "prepared")
+    assert data["train"].features["label"].names == ["None", "couple", "parent", "peer"]
+    assert (data["train"]["label"][:], data["validation"]["label"][:]) == ([3, 0, 1], [2, 0])
+    table["train"] = Dataset.from_dict({"relation": ["peer", None]})
+    with pytest.raises(ValueError, match="'relation' has the value None; expected the name of a relation"):
+        with_class_labels(table)

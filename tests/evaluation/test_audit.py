@@ -1,57 +1,26 @@
-import io
 import json
 import random
 from pathlib import Path
 
 import datasets
-import numpy as np
 import pytest
 import torch
 from datasets import ClassLabel, Dataset
 
 pytest.importorskip("sklearn", reason="needs the extra `audit`")
-
-from PIL import Image
-from sklearn.metrics import roc_auc_score
 from typer.testing import CliRunner
 
 from tgdi_hf import load_mnre, make_corpus
 from tgdi_hf.cli.main import app
 from tgdi_hf.data.mnre_crops import listed_crops
 from tgdi_hf.evaluation.audit import audit
-from tgdi_hf.evaluation.audit_classifier import area_under_roc
 from tgdi_hf.evaluation.audit_features import features_of
 from tgdi_hf.evaluation.audit_tables import audit_as_markdown
 
 from ..data.mnre_folder import post, write_split
+from .audited import image, nothing, objects, order, rows_of
 
 MNRE = Path(__file__).parents[3] / "shared" / "mnre"
-
-
-def rows_of(count, leak, seed=0):
-    """Posts of which `leak` makes something out of the label."""
-    chance, rows = random.Random(seed), []
-    for i in range(count):
-        label = int(chance.random() < 0.4)
-        post = {
-            "text": f"Ann {i} meets Bob",
-            "head": [0, 3],
-            "tail": [len(f"Ann {i} meets "), len(f"Ann {i} meets Bob")],
-        }
-        rows.append({**post, "objects": [], "label": label, **leak(label, chance, post)})
-    return Dataset.from_list(rows).cast_column("label", ClassLabel(names=["None", "/per/per/peer"]))
-
-
-def objects(label, chance, post):
-    return {"objects": [[0.0, 0.0, 4.0, 4.0]] * (label + (chance.random() < 0.1))}
-
-
-def order(label, chance, post):
-    return {"head": post["tail"], "tail": post["head"]} if label and chance.random() < 0.5 else {}
-
-
-def nothing(label, chance, post):
-    return {"objects": [[0.0, 0.0, 4.0, 4.0]] * chance.randrange(3)}
 
 
 @pytest.mark.parametrize(("leak", "feature"), [(objects, "number of objects"), (order, "head comes first")])
@@ -65,17 +34,7 @@ def test_leaks_are_found(leak, feature):
     assert f"| {feature} | " in audit_as_markdown(found)
 
 
-def test_the_area_is_that_of_the_roc_curve():
-    generator = np.random.default_rng(0)
-    target = generator.integers(0, 2, 300)
-    scores = np.round(target + generator.normal(size=300))  # with ties
-    found = area_under_roc(scores, target, np.arange(300) // 3, seed=0)
-    assert found["value"] == pytest.approx(roc_auc_score(target, scores))
-    assert found["low"] < found["value"] < found["high"]
-    assert area_under_roc(np.zeros(300), target, np.arange(300), seed=0) == {"value": 0.5, "low": 0.5, "high": 0.5}
-
-
-def test_a_hint_that_changes_no_answer_is_found():
+def test_a_hint_that_changes_no_prediction_is_found():
     """Of posts with an object 40 % have a relation, of those without 10 %: `None` is the best answer either way."""
 
     def hint(label, chance, post):
@@ -90,7 +49,7 @@ def test_a_hint_that_changes_no_answer_is_found():
     assert "number of objects" in found["noteworthy"]
 
 
-def test_nothing_is_found_where_there_is_nothing():
+def test_unrelated_features_are_not_noteworthy():
     found = audit({"train": rows_of(600, nothing)})
     assert found["noteworthy"] == []
     assert found["targets"]["relation or None"]["gain"]["low"] <= 0
@@ -103,7 +62,7 @@ def test_the_embedded_corpus_is_clean():
     assert all(of[kind] == 0 for of in found["shared"].values() for kind in ("texts", "pairs"))
 
 
-def test_what_splits_share_is_counted():
+def test_rows_shared_between_splits_are_counted():
     names = [f"{i}.jpg" for i in range(20)]
     rows = [{"text": f"Ann {i} Bob", "head": [0, 3], "tail": "Bob", "label": i % 2} for i in range(20)]
     train = Dataset.from_list(rows).add_column("image_id", names)
@@ -117,14 +76,6 @@ def test_what_splits_share_is_counted():
     )
     found = audit({"train": train, "test": test})
     assert found["shared"] == {"test": {"rows": 3, "texts": 1, "images": 1, "pairs": 2}}
-
-
-def test_files_are_looked_at_and_pixels_are_not(corpus):
-    features = features_of(corpus["test"])
-    there = [image is not None for image in corpus["test"]["image"]]
-    assert (features["width"] == [64.0 if one else -1.0 for one in there]).all()
-    assert (features["there is an image"] == [1.0 if one else -1.0 for one in there]).all()
-    assert len(features["place of the row"]) == 32
 
 
 @pytest.mark.skipif(not MNRE.is_dir(), reason=f"needs {MNRE}")
@@ -143,13 +94,7 @@ def test_the_leaks_of_mnre_are_found():
     assert target["features"][0]["area"]["low"] > 0.98
 
 
-def image(i, size=(8, 8)):
-    content = io.BytesIO()
-    Image.new("RGB", size, (i, 10, 10)).save(content, "PNG")
-    return content.getvalue()
-
-
-def test_images_are_recognised_by_what_is_in_them():
+def test_images_are_recognised_by_content():
     rows = [{"text": f"Ann {i} Bob", "head": [0, 3], "tail": "Bob", "label": i % 2} for i in range(20)]
     names = ClassLabel(names=["None", "r"])
 
@@ -166,7 +111,7 @@ def test_images_are_recognised_by_what_is_in_them():
     assert audit({"train": train, "test": test})["shared"]["test"]["images"] == 3
 
 
-def test_the_pattern_of_file_names_is_looked_at():
+def test_patterns_of_file_names_are_found():
     def named(label, chance, post):
         return {"image_id": f"{'pos' if label else 'neg'}_{chance.randrange(1000, 10000)}.jpg"}
 
@@ -175,19 +120,7 @@ def test_the_pattern_of_file_names_is_looked_at():
     assert found["noteworthy"][0] == "pattern of the image's name"
 
 
-def test_crops_are_looked_at():
-    features = datasets.Features({"text": datasets.Value("string"), "objects": datasets.List(datasets.Image())})
-    crops = [{"bytes": image(i, (8, 2 + i)), "path": None} for i in range(2)]
-    rows = Dataset.from_dict({"text": ["Ann Bob"] * 2, "objects": [crops, None]}, features=features)
-    rows = rows.add_column("head", ["Ann"] * 2).add_column("tail", ["Bob"] * 2)
-    found = features_of(rows)
-    assert found["number of objects"].tolist() == [2, -1]
-    assert (found["least area of an object"][0], found["greatest area of an object"][0]) == (16, 24)
-    assert found["bytes of the objects' files"].tolist() == [sum(len(crop["bytes"]) for crop in crops), 0]
-    assert found["characters of the caption"].tolist() == [-1, -1]
-
-
-def test_a_hint_at_which_relation_is_found():
+def test_a_hint_at_the_relation_is_found():
     chance, rows = random.Random(0), []
     for i in range(600):
         label = chance.randrange(3)
@@ -202,7 +135,7 @@ def test_a_hint_at_which_relation_is_found():
     assert one["gain"]["low"] < 0.01 and one["area"]["low"] < 0.55
 
 
-def test_what_can_not_be_audited():
+def test_too_few_posts_and_broken_images_are_refused():
     rows = rows_of(4, nothing)
     with pytest.raises(ValueError, match="'train' has 4 posts; cross-validation needs 5"):
         audit({"train": rows})

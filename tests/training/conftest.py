@@ -1,0 +1,6 @@
+import pytest
+
+
+@pytest.fixture
+def tiny(_tiny, model):
+    return model, _tiny[1]

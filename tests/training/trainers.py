@@ -1,0 +1,23 @@
+"""Trainers of tiny models, and what they log."""
+
+from transformers import set_seed
+
+from tgdi_hf.demo.tiny_model import tiny_tgdi
+from tgdi_hf.training.recipe import training_arguments
+from tgdi_hf.training.trainer import make_trainer
+
+QUICK = dict(num_train_epochs=1, learning_rate=1e-3, dataloader_num_workers=0, logging_steps=1, disable_tqdm=True)
+
+
+# Nothing but steps.
+PLAIN = dict(QUICK, eval_strategy="no", save_strategy="no", load_best_model_at_end=False)
+
+
+def trainer_for(corpus, folder, options=None, **arguments):
+    set_seed(0)
+    model, processor = tiny_tgdi(corpus, **(options or {}))
+    return make_trainer(model, processor, corpus, training_arguments(folder, **{**QUICK, **arguments}))
+
+
+def losses(trainer):
+    return [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
