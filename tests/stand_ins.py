@@ -9,8 +9,8 @@ from datasets import ClassLabel, Dataset, DatasetDict
 from transformers import BertModel, ViTModel
 
 from tgdi_hf import RELATIONS
-from tgdi_hf.demo.tiny_model import tiny_tgdi
 from tgdi_hf.demo.tiny import tiny_image_processor, tiny_text_config, tiny_tokenizer, tiny_vision_config
+from tgdi_hf.demo.tiny_model import tiny_tgdi
 
 from .data.mnre_folder import write_lines
 from .preparation.tiny_checkpoints import blip, grounding_dino
