@@ -1,4 +1,4 @@
-"""The parts of an image that a post speaks of, by the zero-shot detectors of transformers."""
+"""The image regions that a post mentions, from any zero-shot object detector of transformers."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,29 +11,30 @@ from ..processing.query_phrases import distinct
 from .model_loading import load_with_processor
 
 DEFAULT_GROUNDER = "IDEA-Research/grounding-dino-tiny"
-# Detectors whose phrases are the parts of one text between full stops; the others score phrases one by one.
+# Detectors that take all phrases of an image in one text, separated by full stops; the others take a list of phrases.
 PHRASES_IN_ONE_TEXT = ("grounding-dino", "mm-grounding-dino")
-# Of transformers' own post-processing, kind by kind.
+# Default score thresholds by model type, from the post-processing functions of transformers.
 THRESHOLDS = {"grounding-dino": 0.25, "mm-grounding-dino": 0.25, "omdet-turbo": 0.3, "owlv2": 0.1, "owlvit": 0.1}
 
 
 class ObjectGrounder:
     r"""
-    Finds what phrases name in an image: boxes, with scores and the phrase that each answers.
+    Detects the objects in an image that phrases name, as boxes with a score and a phrase.
 
-    All phrases of an image are asked in one run of the model. A box answers the phrase that scores highest; boxes
-    below `threshold` or smaller than `min_area` are dropped, of those that overlap by more than `max_overlap`
-    (intersection over union) the best stays, and the best `num_objects` of these are the result.
+    One forward pass takes all phrases of an image. Each box is assigned the phrase with the highest score. Boxes with a
+    score below `threshold` or an area below `min_area` are dropped. Of boxes that overlap by more than `max_overlap`,
+    the one with the highest score is kept (non-maximum suppression over all phrases), and the best `num_objects` boxes
+    are returned.
 
     Args:
         model: A zero-shot object detector: Grounding DINO, MM Grounding DINO, OWLv2, OWL-ViT or OmDet-Turbo.
         processor: Its processor. (OmDet-Turbo's needs torchvision.)
-        num_objects (`int`, *optional*, defaults to 3): How many boxes to keep.
-        threshold (`float`, *optional*): The lowest score; 0.25 for (MM) Grounding DINO, 0.1 for OWLv2 and OWL-ViT, 0.3
-            for OmDet-Turbo by default.
-        max_overlap (`float`, *optional*, defaults to 0.5): Of two boxes.
-        min_area (`float`, *optional*, defaults to 0.01): Smallest share of the image.
-        revision (`str`, *optional*): Which weights these are, for `settings`.
+        num_objects (`int`, *optional*, defaults to 3): Maximum number of boxes per image.
+        threshold (`float`, *optional*): Minimum score; defaults to 0.25 for (MM) Grounding DINO, 0.1 for OWLv2 and
+            OWL-ViT, and 0.3 for OmDet-Turbo.
+        max_overlap (`float`, *optional*, defaults to 0.5): Maximum intersection over union of two boxes.
+        min_area (`float`, *optional*, defaults to 0.01): Minimum area of a box, as a fraction of the image.
+        revision (`str`, *optional*): Identity of the weights, for `settings`.
 
     Example:
 
@@ -46,8 +47,8 @@ class ObjectGrounder:
 
     def __init__(
         self,
-        model,
-        processor,
+        model: Any,
+        processor: Any,
         num_objects: int = 3,
         threshold: float | None = None,
         max_overlap: float = 0.5,
@@ -73,15 +74,15 @@ class ObjectGrounder:
         device: torch.device | str | None = None,
         hub: dict[str, Any] | None = None,
         **options: Any,
-    ):
+    ) -> "ObjectGrounder":
         r"""
         Loads a grounder.
 
         Args:
             name_or_path (`str`): Model on the Hub or folder.
             revision (`str`, *optional*): Branch, tag or commit on the Hub.
-            dtype (`torch.dtype`, *optional*, defaults to `torch.float32`): Of the weights.
-            device (*optional*): Where to run; the accelerator if there is one.
+            dtype (`torch.dtype`, *optional*, defaults to `torch.float32`): Data type of the weights.
+            device (*optional*): Device to run on; by default the accelerator, if one is available.
             hub (`dict`, *optional*): `token`, `cache_dir`, `local_files_only`.
             options: See the class.
         """
@@ -108,24 +109,24 @@ class ObjectGrounder:
         r"""
         Args:
             images (`list[PIL.Image.Image]`): One batch, RGB.
-            phrases (`list[list[str]]`): What to look for in each.
+            phrases (`list[list[str]]`): Phrases to detect, per image.
 
         Returns:
-            `list[list[dict]]`: For each image at most `num_objects` mappings, the best first: `box` `[x0, y0, x1,
-            y1]` in pixels, to a tenth; `score` from 0 to 1; `phrase`.
+            `list[list[dict]]`: Per image at most `num_objects` mappings, sorted by descending score: `box` `[x0, y0,
+            x1, y1]` in pixels, rounded to tenths; `score` from 0 to 1; `phrase`.
         """
-        phrases = [[phrase.lower() for phrase in distinct(row)] for row in phrases]
-        inputs = self._inputs(list(images), phrases).to(self.model.device)
+        lowered = [[phrase.lower() for phrase in distinct(row)] for row in phrases]
+        inputs = self._inputs(list(images), lowered).to(self.model.device)
         inputs["pixel_values"] = inputs["pixel_values"].to(self.model.dtype)
         outputs = self.model(**inputs)
-        boxes, scores = self._boxes_and_scores(outputs, inputs, images, phrases)
-        return [self._best(*row) for row in zip(boxes, scores, images, phrases)]
+        boxes, scores = self._boxes_and_scores(outputs, inputs, images, lowered)
+        return [self._best(*row) for row in zip(boxes, scores, images, lowered)]
 
-    def _inputs(self, images: list[Image.Image], phrases: list[list[str]]):
-        options = {"padding": True, "truncation": True}
+    def _inputs(self, images: list[Image.Image], phrases: list[list[str]]) -> Any:
+        options: dict[str, Any] = {"padding": True, "truncation": True}
         if self.kind in PHRASES_IN_ONE_TEXT:
             texts = [". ".join(row) + "." for row in phrases]
-            # The detector's text encoder has no more positions.
+            # The number of positions of the detector's text encoder.
             return self.processor(
                 images=images, text=texts, return_tensors="pt", max_length=self.model.config.max_text_len, **options
             )
@@ -135,8 +136,10 @@ class ObjectGrounder:
             options = {}
         return self.processor(images=images, text=phrases, return_tensors="pt", **options)
 
-    def _boxes_and_scores(self, outputs, inputs, images, phrases) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
-        """For each image its boxes in pixels `(N, 4)`, and their score for each phrase `(N, phrases)`."""
+    def _boxes_and_scores(
+        self, outputs: Any, inputs: Any, images: Sequence[Image.Image], phrases: list[list[str]]
+    ) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+        """Per image the boxes in pixels, `(N, 4)`, and their scores for each phrase, `(N, phrases)`."""
         if self.kind == "omdet-turbo":
             centers, logits = outputs.decoder_coord_logits, outputs.decoder_class_logits
         else:
@@ -145,15 +148,15 @@ class ObjectGrounder:
         if self.kind in PHRASES_IN_ONE_TEXT:
             stop = self.processor.tokenizer.convert_tokens_to_ids(".")
             scores = [
-                phrase_scores(row, ids, stop, len(asked))
-                for row, ids, asked in zip(probabilities, inputs["input_ids"].cpu(), phrases)
+                phrase_scores(row, ids, stop, len(of_image))
+                for row, ids, of_image in zip(probabilities, inputs["input_ids"].cpu(), phrases)
             ]
         else:
-            # Beyond an image's own phrases stands padding.
-            scores = [row[:, : len(asked)] for row, asked in zip(probabilities, phrases)]
-        # OWLv2 pads images to a square, at the right and at the bottom.
+            # The columns after those of the image's phrases are padding.
+            scores = [row[:, : len(of_image)] for row, of_image in zip(probabilities, phrases)]
+        # OWLv2 pads images to squares, on the right and at the bottom.
         sizes = [(max(image.size),) * 2 if self.kind == "owlv2" else image.size for image in images]
-        x, y, width, height = centers.float().cpu().unbind(-1)  # (B, N) each, relative
+        x, y, width, height = centers.float().cpu().unbind(-1)  # (B, N) each, as fractions
         corners = torch.stack([x - width / 2, y - height / 2, x + width / 2, y + height / 2], dim=-1)
         scale = torch.tensor([[*size, *size] for size in sizes], dtype=torch.float32)
         limit = torch.tensor([[*image.size, *image.size] for image in images], dtype=torch.float32)
@@ -163,10 +166,10 @@ class ObjectGrounder:
     def _best(
         self, boxes: torch.Tensor, scores: torch.Tensor, image: Image.Image, phrases: list[str]
     ) -> list[dict[str, Any]]:
-        best, answered = scores.max(dim=1)
+        best, phrase = scores.max(dim=1)  # (N,) each
         width, height = (boxes[:, 2:] - boxes[:, :2]).unbind(1)
         large = width * height >= self.min_area * image.width * image.height
-        kept = []
+        kept: list[int] = []
         for i in best.argsort(descending=True, stable=True).tolist():
             if best[i] < self.threshold or len(kept) == self.num_objects:
                 break
@@ -176,7 +179,7 @@ class ObjectGrounder:
             {
                 "box": [round(corner, 1) for corner in boxes[i].tolist()],
                 "score": round(best[i].item(), 4),
-                "phrase": phrases[answered[i]],
+                "phrase": phrases[phrase[i]],
             }
             for i in kept
         ]
@@ -184,19 +187,20 @@ class ObjectGrounder:
 
 def phrase_scores(probabilities: torch.Tensor, ids: torch.Tensor, stop: int, count: int) -> torch.Tensor:
     r"""
-    From scores for tokens to scores for the phrases that full stops end: that of the best token.
+    Turns token scores into phrase scores: the score of a phrase is the maximum over its tokens. A full stop ends a
+    phrase.
 
     Args:
-        probabilities (`torch.Tensor`): `(N, tokens)`, for N boxes; may be wider than the text.
-        ids (`torch.Tensor`): `(L,)`, the text with its special tokens: `[CLS] a cat . a dog . [SEP]`.
-        stop (`int`): The id of the full stop.
-        count (`int`): How many phrases there are; those that the text was too short for score zero.
+        probabilities (`torch.Tensor`): `(N, tokens)` for N boxes; may have more columns than the text has tokens.
+        ids (`torch.Tensor`): `(L,)`, the text with special tokens: `[CLS] a cat . a dog . [SEP]`.
+        stop (`int`): Token id of the full stop.
+        count (`int`): Number of phrases; phrases that were truncated from the text have the score zero.
 
     Returns:
         `torch.Tensor`: `(N, count)`.
     """
     scores = probabilities.new_zeros(len(probabilities), count)
-    start = 1  # behind the opening special token
+    start = 1  # after the first special token
     for number, end in enumerate((ids == stop).nonzero().flatten().tolist()[:count]):
         if end > start:
             scores[:, number] = probabilities[:, start:end].amax(dim=1)

@@ -77,8 +77,8 @@ def prepare(
         embed_images: Store the bytes of the images in the output, once per post, so that it can be moved to another
             machine. By default the output has the paths of the images; `push_to_hub` uploads the files behind them.
         ambiguous: What to do with a head or tail that is given as a string and occurs in the text more than once:
-            `"error"` reports the post; `"first"` uses the first mention; `"all"` makes one row per pair of mentions,
-            in the order of the text, with the `id` and the other columns of the post.
+            `"error"` reports the post; `"first"` uses the first occurrence; `"all"` makes one row per pair of
+            occurrences, in the order of the text, with the `id` and the other columns of the post.
         progress: Show a progress bar.
 
     Returns:

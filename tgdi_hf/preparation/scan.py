@@ -140,7 +140,7 @@ class SplitScan:
     def _scan_post(
         self, post: Mapping[str, Any], index: int, error: InvalidPost | None, image: FoundImage
     ) -> dict[str, Any]:
-        number, place = self._origin(index)
+        number, occurrence = self._origin(index)
         row: dict[str, Any] = dict.fromkeys(("head", "tail", *HELPERS))
         row |= {"image": image.stored, "image_hash": image.digest, ROW: number}
         if {"text", "words"} <= set(self.columns):  # if a post has words, its spans count words
@@ -149,13 +149,13 @@ class SplitScan:
             if error is not None:
                 raise error
             text = PostText(post, self._where(index), self.settings.ambiguous)
-            pair = head_tail_pairs(text, post.get("head"), post.get("tail"))[place]
+            pair = head_tail_pairs(text, post.get("head"), post.get("tail"))[occurrence]
             row["head"], row["tail"] = (entity.units for entity in pair)
         except ValueError as invalid:
             row[FAULT] = str(invalid)
             self._fault(post.get("id"), index, "text", row[FAULT], kept=False)
         identity = post.get("id")
-        if place == 0 and identity is not None:
+        if occurrence == 0 and identity is not None:
             self.repeated = number if str(identity) in self.ids else None
             self.ids.add(str(identity))
         if identity is not None and self.repeated == number:
@@ -170,11 +170,11 @@ class SplitScan:
         return row
 
     def _origin(self, index: int) -> tuple[int, int]:
-        """The index of the post that a row is made from, and that of its pair of mentions."""
+        """The index of the post that a row comes from, and that of its pair of occurrences of head and tail."""
         if self.origins is None:
             return index, 0
-        number, place = self.origins[index].tolist()
-        return number, place
+        number, occurrence = self.origins[index].tolist()
+        return number, occurrence
 
     def _where(self, index: int) -> str:
         return f"{self.split}, row {self._origin(index)[0]}"
@@ -184,8 +184,8 @@ class SplitScan:
 
     def _fault(self, identity: Any, index: int, kind: str, reason: str, kept: bool) -> None:
         """Reports a fault once per post, however many rows the post has."""
-        number, place = self._origin(index)
-        if place == 0:
+        number, occurrence = self._origin(index)
+        if occurrence == 0:
             name = None if identity is None else str(identity)
             self.faults.append(Fault(self.split, number, name, kind, reason, kept))
 

@@ -120,10 +120,10 @@ def compute_model_features(
         dataset, folder, dtype: See `compute_vision_features`.
         device: Device of the vision encoder.
     """
-    tower = model.base_model.vision_tower
+    tower = model.base_model.vision_tower.to(device)
     assert isinstance(tower, PreTrainedModel)
     return compute_vision_features(
-        tower.to(device),
+        tower,
         processor.image_processor,
         dataset,
         folder,
