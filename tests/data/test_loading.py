@@ -69,7 +69,7 @@ def test_unprepared_posts_are_refused(tmp_path):
 def test_a_saved_dataset_dict_is_loaded_by_its_folder(corpus, tmp_path):
     corpus.save_to_disk(tmp_path / "corpus")
     assert load_data(tmp_path / "corpus")["test"][3]["text"] == corpus["test"][3]["text"]
-    with pytest.raises(ValueError, match="no MNRE corpus"):
+    with pytest.raises(ValueError, match="not an MNRE corpus"):
         load_data(tmp_path)
     for options in ({"objects": "published"}, {"strict": False}):
         with pytest.raises(ValueError, match="saved DatasetDict.*for MNRE folders"):

@@ -97,12 +97,12 @@ def test_only_the_requested_splits_are_opened(folder_of_splits):
     assert list(load_mnre(folder_of_splits, splits="validation")) == ["validation"]
 
 
-def test_names_that_differ_from_the_words_are_logged(folder, caplog):
+def test_entity_names_that_differ_from_their_words_are_logged(folder, caplog):
     write_lines(
         folder / "txt/ours_train.txt", [post(), post(h={"name": "Kennedy", "pos": [0, 1]}), post(t={"pos": [4, 5]})]
     )
     assert len(load_mnre(folder)["train"]) == 3
-    assert "1 entities are named otherwise" in caplog.text
+    assert "the names of 1 entities differ" in caplog.text
     assert "line 2: 'Kennedy' and 'JFK'" in caplog.text
 
 
@@ -117,30 +117,30 @@ def test_errors_of_several_files_and_calls_accumulate(folder, caplog):
         ("ours_train.txt", 3),
         ("blip2_train.txt", 1),
     ] * 2
-    assert caplog.text.count("3 wrong lines of") == 2
+    assert caplog.text.count("Skipped 3 invalid lines of") == 2
 
 
 @pytest.mark.parametrize("text", ["", "\n \n"])
 @pytest.mark.parametrize("strict", [True, False])
 def test_an_empty_file_is_refused(folder, text, strict):
     (folder / "txt/ours_train.txt").write_text(text)
-    with pytest.raises(CorpusError, match=r"ours_train\.txt: has 0 rows, none of them usable"):
+    with pytest.raises(CorpusError, match=r"ours_train\.txt: has 0 lines, none of them valid"):
         load_mnre(folder, strict=strict)
 
 
 def test_a_file_without_a_valid_row_is_refused_and_its_lines_reported(folder):
     write_lines(folder / "txt/ours_train.txt", ["x", "y"])
     errors = []
-    with pytest.raises(CorpusError, match="has 2 rows, none of them usable"):
+    with pytest.raises(CorpusError, match="has 2 lines, none of them valid"):
         load_mnre(folder, strict=False, errors=errors)
     assert [error.line for error in errors] == [1, 2]
 
 
 def test_a_folder_without_a_corpus_is_refused_with_the_expected_files(tmp_path):
-    expected = r"no MNRE corpus.* txt/ours_train\.txt, txt/ours_val\.txt, txt/ours_test\.txt not found\.$"
+    expected = r"not an MNRE corpus.* txt/ours_train\.txt, txt/ours_val\.txt, txt/ours_test\.txt not found\.$"
     with pytest.raises(CorpusError, match=expected):
         load_mnre(tmp_path)
-    with pytest.raises(CorpusError, match="there is no such folder"):
+    with pytest.raises(CorpusError, match="no such folder; expected an MNRE corpus"):
         load_mnre(tmp_path / "nowhere")
 
 
@@ -155,9 +155,9 @@ def test_a_requested_but_absent_split_is_refused(folder):
         load_mnre(folder, splits=["train", "validation"])
 
 
-@pytest.mark.parametrize(("splits", "found"), [(["dev"], r"\['dev'\]"), ("val", r"\['val'\]"), ([], "no split")])
+@pytest.mark.parametrize(("splits", "found"), [(["dev"], r"\['dev'\]"), ("val", r"\['val'\]"), ([], r"\[\]")])
 def test_an_unknown_split_is_refused(folder, splits, found):
-    with pytest.raises(ValueError, match=rf"`splits` has {found}; expected some of \['train', 'validation', 'test'\]"):
+    with pytest.raises(ValueError, match=rf"`splits` is {found}; expected some of \['train', 'validation', 'test'\]"):
         load_mnre(folder, splits=splits)
 
 

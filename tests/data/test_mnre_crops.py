@@ -21,7 +21,7 @@ def test_published_crops_come_with_a_warning_that_quantifies_the_leak(folder_of_
     message = str(caught[0].message)
     assert "'None' from all other relations on 100.0 % of the 4 train rows" in message
     assert "right on 75.0 %" in message
-    assert "(8 of the 11 crops have no file and are left out)" in message
+    assert "(8 of the 11 crops have no file and are skipped)" in message
     assert caught[0].filename == __file__
 
 
@@ -53,13 +53,13 @@ class RunsCode:
         (RunsCode(), "found a reference to posix.system; not loaded"),
         ({0: RunsCode()}, "found a reference to posix.system; not loaded"),
         (["0_a.png"], r"found \['0_a.png'\]"),
-        ({**CROPS, 1: "1_a.png"}, r"found \{1: '1_a.png'\} in it"),
-        ({**CROPS, 1: [7]}, r"found \{1: \[7\]\} in it"),
-        ({**CROPS, "1": []}, r"found \{'1': \[\]\} in it"),
-        ({0: [], True: [], 2: [], 3: []}, r"found \{True: \[\]\} in it"),
-        ({**CROPS, 0: torch.zeros(4)}, r"found \{0: tensor"),
+        ({**CROPS, 1: "1_a.png"}, r"found the item \{1: '1_a.png'\}"),
+        ({**CROPS, 1: [7]}, r"found the item \{1: \[7\]\}"),
+        ({**CROPS, "1": []}, r"found the item \{'1': \[\]\}"),
+        ({0: [], True: [], 2: [], 3: []}, r"found the item \{True: \[\]\}"),
+        ({**CROPS, 0: torch.zeros(4)}, r"found the item \{0: tensor"),
         ({0: [], 1: [], 3: []}, r"has crops for 3 rows \(\[2\] missing\), expected rows 0 to 3"),
-        ({**CROPS, 4: []}, r"has crops for 5 rows \(\[4\] too many\), expected rows 0 to 3"),
+        ({**CROPS, 4: []}, r"has crops for 5 rows \(\[4\] unexpected\), expected rows 0 to 3"),
     ],
     ids=["code", "code inside", "list", "string", "numbers", "string key", "bool key", "tensor", "too few", "too many"],
 )

@@ -34,11 +34,11 @@ def test_blank_caption_is_none(folder):
 
 
 BAD_POSTS = {
-    "neither Python nor JSON": ("{'token': [", "expected a dict as Python or JSON writes it, found \"{'token': \\[\""),
-    "code": ("__import__('os').system('touch hacked')", "expected a dict as Python or JSON writes it"),
-    "deeply nested": ("[" * 9999, "expected a dict as Python or JSON writes it"),
-    "unhashable": ("{[]: 1}", "expected a dict as Python or JSON writes it"),
-    "blank": ("", "expected a dict as Python or JSON writes it, found ''"),
+    "neither Python nor JSON": ("{'token': [", "expected a dict in Python or JSON syntax, found \"{'token': \\[\""),
+    "code": ("__import__('os').system('touch hacked')", "expected a dict in Python or JSON syntax"),
+    "deeply nested": ("[" * 9999, "expected a dict in Python or JSON syntax"),
+    "unhashable": ("{[]: 1}", "expected a dict in Python or JSON syntax"),
+    "blank": ("", "expected a dict in Python or JSON syntax, found ''"),
     "list": ("[1, 2]", r"expected a dict, found \[1, 2\]"),
     "keys missing": ("{'token': ['a'], 'h': {}}", "t, img_id, relation missing"),
     "text for words": (post(token="JFK and Obama"), "`token` is 'JFK and Obama'; expected a list of strings"),
@@ -76,7 +76,7 @@ def test_an_invalid_row_is_named_with_file_and_line(folder, caplog, monkeypatch,
     assert data["id"] == ["train-0", "train-2", "train-3"]
     assert [(error.file, error.line) for error in errors] == [(str(file), 2)]
     assert str(errors[0]) == str(caught.value)
-    assert "1 wrong lines of" in caplog.text
+    assert "Skipped 1 invalid lines of" in caplog.text
     assert str(errors[0]) in caplog.text
     assert not (folder / "hacked").exists()
 
@@ -93,7 +93,7 @@ def test_line_that_is_not_utf8_is_named(folder):
     [
         ("caption/blip2_train.txt", "{'img_id': 'a.jpg'}", "expected a dict with img_id, text; text missing"),
         ("caption/blip2_train.txt", "{'img_id': 'a.jpg', 'text': None}", "expected strings as `img_id` and `text`"),
-        ("caption/blip2_train.txt", "a.jpg\ta man", "expected a dict as Python or JSON writes it"),
+        ("caption/blip2_train.txt", "a.jpg\ta man", "expected a dict in Python or JSON syntax"),
         ("caption/blip2_train.txt", "{'img_id': 'a.jpg', 'text': 'x'}", "a second caption of a.jpg, 'x'"),
         ("relevance/train_weight_strong.txt", "a.jpg 0.5", "an image, a tab, and a number from 0 to 1"),
         ("relevance/train_weight_strong.txt", "a.jpg\thigh", "an image, a tab, and a number from 0 to 1"),

@@ -16,11 +16,11 @@ T = TypeVar("T")
 
 class CorpusError(ValueError):
     r"""
-    Something wrong in a corpus.
+    An invalid line, file or folder of a corpus.
 
     Args:
         file: The file or folder.
-        line: The line, counted from 1, or `None` if the file is wrong as a whole.
+        line: The line, counted from 1; `None` if the file is invalid as a whole.
         reason: What was expected and what was found.
     """
 
@@ -32,11 +32,12 @@ class CorpusError(ValueError):
         return f"{self.file}{'' if self.line is None else f', line {self.line}'}: {self.reason}"
 
 
+# Raises the error, or records it and lets the line be skipped.
 Report = Callable[[CorpusError], None]
 
 
 def check_relations(file: Path) -> None:
-    """Refuses an `ours_rel2id.json` that gives other ids than `RELATIONS`, which would mislabel every row."""
+    """Refuses an `ours_rel2id.json` whose ids differ from those of `RELATIONS`: rows would get wrong labels."""
     if not file.is_file():
         return
     try:
@@ -57,7 +58,7 @@ def check_relations(file: Path) -> None:
 
 
 def lines_of(file: Path) -> list[bytes]:
-    """The lines of a file without blank ones at its end. Only a newline ends a line: tweets have other separators."""
+    """The lines of a file without trailing blank ones. Only a newline ends a line: tweets contain other separators."""
     lines = file.read_bytes().split(b"\n")
     while lines and not lines[-1].strip():
         lines.pop()
@@ -65,7 +66,7 @@ def lines_of(file: Path) -> list[bytes]:
 
 
 def parse_lines(file: Path, parse: Callable[[str], T], report: Report) -> dict[int, T]:
-    """Parses the lines of a file. Those at which `parse` raises `ValueError` are reported and left out."""
+    """Parses the lines of a file, numbered from 0. A line at which `parse` raises `ValueError` is reported and skipped."""
     parsed = {}
     for index, line in enumerate(lines_of(file)):
         try:
@@ -76,7 +77,7 @@ def parse_lines(file: Path, parse: Callable[[str], T], report: Report) -> dict[i
 
 
 def _parse_dict(line: str, keys: tuple[str, ...]) -> dict[str, Any]:
-    # JSON first: a JSON string with escaped surrogates is a Python literal as well, but another string.
+    # JSON first: a JSON string with escaped surrogates is also a valid Python literal, but of another string.
     for parse in (json.loads, ast.literal_eval):
         try:
             record = parse(line)
@@ -84,7 +85,7 @@ def _parse_dict(line: str, keys: tuple[str, ...]) -> dict[str, Any]:
         except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
             continue
     else:
-        raise ValueError(f"expected a dict as Python or JSON writes it, found {brief(line)}.")
+        raise ValueError(f"expected a dict in Python or JSON syntax, found {brief(line)}.")
     if not isinstance(record, dict):
         raise ValueError(f"expected a dict, found {brief(record)}.")
     missing = [key for key in keys if key not in record]
@@ -97,7 +98,7 @@ def parse_post(line: str) -> dict[str, Any]:
     record = _parse_dict(line, ("token", "h", "t", "img_id", "relation"))
     words, relation = record["token"], record["relation"]
     if not isinstance(words, list) or not words or not all(map(is_text, words)):
-        raise ValueError(f"`token` is {brief(words)}; expected a list of strings with one word at least.")
+        raise ValueError(f"`token` is {brief(words)}; expected a list of strings, at least one word.")
     if not is_text(record["img_id"]):
         raise ValueError(f"`img_id` is {brief(record['img_id'])}; expected the file name of an image.")
     for key in ("h", "t"):
@@ -147,17 +148,17 @@ def read_captions(file: Path, report: Report) -> dict[str, str]:
 
 
 def read_relevance(folder: Path, name: str, report: Report) -> dict[str, float]:
-    values = defaultdict(list)
+    values: dict[str, list[float]] = defaultdict(list)
     for file in (folder / "relevance" / name, folder / "txt" / name):
         if file.is_file():
             for image, value in parse_lines(file, _parse_relevance, report).values():
                 values[image].append(value)
             break
-    return {image: math.fsum(of) / len(of) for image, of in values.items()}
+    return {image: math.fsum(numbers) / len(numbers) for image, numbers in values.items()}
 
 
 def is_text(value: Any) -> bool:
-    """Whether `value` is a string that UTF-8 can encode, as one with half a surrogate pair cannot be."""
+    """Whether `value` is a string that UTF-8 can encode; a lone surrogate cannot be encoded."""
     if not isinstance(value, str):
         return False
     try:

@@ -1,4 +1,4 @@
-"""MNRE's relations and splits, and the columns of the dataset it becomes."""
+"""The relations and splits of MNRE, and the columns of the dataset that it is loaded into."""
 
 from pathlib import Path
 
@@ -47,9 +47,10 @@ FEATURES = Features(
     }
 )
 
-# What the files call each split: the text and the images, and the lists of published crops.
+# The name of each split in the names of its files: of text and images, and of the lists of published crops.
 SPLITS = {"train": ("train", "train"), "validation": ("val", "dev"), "test": ("test", "test")}
 
 
 def text_file(folder: Path, split: str) -> Path:
+    """The file with the posts of a split."""
     return folder / "txt" / f"ours_{SPLITS[split][0]}.txt"
