@@ -89,4 +89,4 @@ def hub_access(
 
     check_revision(name, revision)
     given = {"revision": revision, "token": token, "cache_dir": cache_dir, "local_files_only": local_files_only or None}
-    return pinned_revision(name, {option: value for option, value in given.items() if value is not None})
+    return pinned_revision(str(name), {option: value for option, value in given.items() if value is not None})

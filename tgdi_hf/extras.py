@@ -1,36 +1,36 @@
-"""Optional dependencies: whether they are installed, and how to install them."""
+"""Optional dependencies: whether they are installed, and the extra of the package that installs them."""
 
 import re
 from importlib.util import find_spec
 
-_OF_OURS = re.compile(r"pip install 'tgdi_hf\[\w+\]'")
+_INSTALL_COMMAND = re.compile(r"pip install 'tgdi_hf\[\w+\]'")
 
 
 def is_installed(module: str) -> bool:
-    """Whether a module can be imported; it is not imported."""
+    """Whether a module can be imported. It is not imported."""
     try:
         return find_spec(module) is not None
-    except ValueError:  # `sys.modules` has it in name only
+    except ValueError:  # the entry in `sys.modules` has no spec
         return False
 
 
 def require(module: str, extra: str, purpose: str, package: str | None = None) -> None:
     r"""
-    Checks for an optional dependency before any model is loaded.
+    Checks for an optional dependency, so that a missing one is reported before a model is loaded.
 
     Args:
-        module: Name to import.
+        module: The module to import.
         extra: The extra of `tgdi_hf` that installs it.
-        purpose: What requires it, the subject of the message.
-        package: Name of the package, where the module is called differently.
+        purpose: The feature that requires it; the subject of the error message.
+        package: The name of the package, if it differs from that of the module.
 
     Raises:
-        ImportError: It is not installed; the message has the command that installs it.
+        ImportError: The module is not installed; the message contains the command that installs it.
     """
     if not is_installed(module):
         raise ImportError(f"{purpose} requires {package or module}: pip install 'tgdi_hf[{extra}]'")
 
 
 def names_extra(error: ImportError) -> bool:
-    """Whether an error says which extra of `tgdi_hf` to install, so that a traceback would add nothing."""
-    return _OF_OURS.search(str(error)) is not None
+    """Whether an error message contains the command that installs an extra, so that no traceback is needed."""
+    return _INSTALL_COMMAND.search(str(error)) is not None

@@ -91,6 +91,7 @@ class TGDICollator:
         names = [_row_name(row, i) for i, row in enumerate(rows)]
         posts = [_checked(row, name) for row, name in zip(rows, names)]
         heads, tails = zip(*[_head_and_tail(post, name, self.ambiguous) for post, name in zip(posts, names)])
+        options: dict[str, Any] = {"truncation": self.truncation, "return_tensors": "pt"}
         batch = self.processor(
             text=[post["text"] if post.get("words") is None else post["words"] for post in posts],
             head=heads,
@@ -101,8 +102,7 @@ class TGDICollator:
             share_images=self.share_images,
             row_names=names,
             vision_features=self.vision_features,
-            truncation=self.truncation,
-            return_tensors="pt",
+            **options,
         )
         if any("label" in post or "labels" in post for post in posts):
             read_label = _label_id if self.num_labels is None else partial(_multi_hot, num_labels=self.num_labels)

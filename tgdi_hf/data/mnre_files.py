@@ -66,7 +66,7 @@ def lines_of(file: Path) -> list[bytes]:
 
 
 def parse_lines(file: Path, parse: Callable[[str], T], report: Report) -> dict[int, T]:
-    """Parses the lines of a file, numbered from 0. A line at which `parse` raises `ValueError` is reported and skipped."""
+    """Parses the lines of a file, numbered from 0. A line at which `parse` fails is reported and skipped."""
     parsed = {}
     for index, line in enumerate(lines_of(file)):
         try:

@@ -42,7 +42,7 @@ def read_posts(
     path = Path(path)
     folder = path if path.is_dir() else path.parent
     for where, row in islice(_rows(path), start, None):
-        post_id = None
+        post_id: str | int | float | None = None
         try:
             post = _as_mapping(row, where)
             post_id = _id_of(post)
