@@ -14,7 +14,7 @@ class InvalidPost(ValueError):
             `"image"`, `"objects"`, `"caption"`; or `"post"` where the post itself is no mapping.
     """
 
-    id = None  # that of the post, where a reader of files knows it
+    id: str | int | float | None = None  # that of the post, if a reader of files knows it
 
     def __init__(self, message: str, field: str = "post"):
         super().__init__(message)

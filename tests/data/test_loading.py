@@ -72,7 +72,7 @@ def test_a_saved_dataset_dict_is_loaded_by_its_folder(corpus, tmp_path):
     with pytest.raises(ValueError, match="not an MNRE corpus"):
         load_data(tmp_path)
     for options in ({"objects": "published"}, {"strict": False}):
-        with pytest.raises(ValueError, match="saved DatasetDict.*for MNRE folders"):
+        with pytest.raises(ValueError, match="saved DatasetDict.*apply to MNRE folders"):
             load_data(tmp_path / "corpus", **options)
 
 
