@@ -1,5 +1,6 @@
 """What `config.json` names: the classes that load a checkpoint, and the files beside it that define them."""
 
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,7 @@ def custom_pipelines(remote: bool, found: dict[str, Any] | None = None) -> dict[
     return (CustomPipelines if remote else RegisteredPipelines)({**(found or {}), TASK: dict(PIPELINE)})
 
 
-def auto_map(found: dict[str, str] | None, folder: str | Path) -> dict[str, str]:
+def auto_map(found: dict[str, str] | None, folder: str | PathLike) -> dict[str, str]:
     """
     The `auto_map` of a checkpoint in `folder`. Entries of `found` stay if their file lies there (a subclass of a TGDI
     class); a reference to another repository (`"user/name--module.Class"`) would load that repository's code.

@@ -43,7 +43,8 @@ def classification_loss(
         labels = labels.long()
         _check_ids(labels, scores.shape[1])
         count = _labels_of_step(labels, num_items_in_batch)
-        return fixed_cross_entropy(scores.float(), labels, num_items_in_batch=count)
+        # It divides by integers as well, contrary to its annotation.
+        return fixed_cross_entropy(scores.float(), labels, num_items_in_batch=count)  # type: ignore[arg-type]
     if labels.shape != scores.shape:
         raise ValueError(
             f"`labels` has shape {tuple(labels.shape)}; a multi-label model expects {tuple(scores.shape)}: 1 for each "

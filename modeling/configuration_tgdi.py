@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import fields
 from os import PathLike
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from huggingface_hub.dataclasses import strict
 from transformers import AutoConfig
@@ -161,10 +161,21 @@ class TGDIConfig(PreTrainedConfig):
 
     # Writes the code of model, processor and pipeline into a folder; set by the installed package. Remote code does not
     # need it: transformers copies the files of a checkpoint, each of which imports all others.
-    _write_code: ClassVar[Callable[[str], None] | None] = None
+    _write_code: ClassVar[Callable[[str | PathLike], None] | None] = None
 
-    text_config: PreTrainedConfig | dict | None = None
-    vision_config: PreTrainedConfig | dict | None = None
+    if TYPE_CHECKING:  # the types after `__post_init__`, which completes what is omitted
+        text_config: Any = None
+        vision_config: Any = None
+        id2label: dict[int, str] = {}
+
+        @property
+        def num_labels(self) -> int: ...
+
+        @num_labels.setter
+        def num_labels(self, num_labels: int) -> None: ...
+    else:
+        text_config: PreTrainedConfig | dict | None = None
+        vision_config: PreTrainedConfig | dict | None = None
     num_objects: int = 3
     prompt_grid: int = 1
     fusion_lambda: float | int = 0.5
@@ -242,8 +253,9 @@ class TGDIConfig(PreTrainedConfig):
         finally:
             for attributes, folder in local_names:
                 attributes["_name_or_path"] = folder
-        if is_tgdi and self._write_code is not None:
-            self._write_code(save_directory)
+        write_code = type(self)._write_code
+        if is_tgdi and write_code is not None:
+            write_code(save_directory)
         if push_to_hub:
             self.push_to_hub(kwargs.pop("repo_id", Path(save_directory).name), **kwargs)
 
@@ -323,7 +335,7 @@ class TGDIConfig(PreTrainedConfig):
     @_attn_implementation.setter
     def _attn_implementation(self, value: str | dict | None):
         check_attn_implementation(value)
-        PreTrainedConfig._attn_implementation.fset(self, value)
+        PreTrainedConfig._attn_implementation.fset(self, value)  # type: ignore[attr-defined]  # a property
 
 
 __all__ = ["TGDIConfig"]

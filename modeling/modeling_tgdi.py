@@ -1,11 +1,11 @@
 """TGDI: Text-Guided Dual Interaction for multimodal relation extraction in social media (ECML-PKDD 2025)."""
 
+from typing import Any
+
 import torch
 from torch import nn
 from transformers import AutoModel, PreTrainedModel
-from transformers.modeling_outputs import BaseModelOutput
-from transformers.processing_utils import Unpack
-from transformers.utils import TransformersKwargs, can_return_tuple
+from transformers.utils import can_return_tuple
 
 from .attention_support import check_implementation_of
 from .blank_images import blank_image, trains_with_other_processes
@@ -17,11 +17,11 @@ from .forward_arguments import refuse_unknown_arguments
 from .input_checks import check_entities, read_text
 from .inverse_relations import fold_inverses
 from .matching_gate import MatchingGate, TextSelfAttention, matching_loss
-from .output_selection import OutputOptions, keep_selected, output_options
+from .output_selection import OutputOptions, output_options
 from .prefix_attention import PrefixCache
 from .pretrained_towers import as_text_encoder, as_vision_tower
 from .result_fusion import at_markers, fuse_results
-from .text_encoding import encode_text
+from .text_encoding import EncodedText, encode_text
 from .text_oriented import EncoderReference, TextOrientedInteraction, TextOrientedOutput
 from .tgdi_inputs import Images, TextInputs
 from .tgdi_outputs import TGDIModelOutput, TGDIRelationExtractionOutput
@@ -85,24 +85,24 @@ class TGDIModel(TGDIPreTrainedModel):
     @can_return_tuple
     def forward(
         self,
-        input_ids: torch.LongTensor | None = None,
+        input_ids: torch.Tensor | None = None,
         attention_mask: torch.Tensor | None = None,
-        token_type_ids: torch.LongTensor | None = None,
-        enhanced_input_ids: torch.LongTensor | None = None,
+        token_type_ids: torch.Tensor | None = None,
+        enhanced_input_ids: torch.Tensor | None = None,
         enhanced_attention_mask: torch.Tensor | None = None,
-        enhanced_token_type_ids: torch.LongTensor | None = None,
-        head_index: torch.LongTensor | None = None,
-        tail_index: torch.LongTensor | None = None,
-        pixel_values: torch.FloatTensor | None = None,
-        vision_features: torch.FloatTensor | None = None,
+        enhanced_token_type_ids: torch.Tensor | None = None,
+        head_index: torch.Tensor | None = None,
+        tail_index: torch.Tensor | None = None,
+        pixel_values: torch.Tensor | None = None,
+        vision_features: torch.Tensor | None = None,
         image_mask: torch.Tensor | None = None,
-        image_index: torch.LongTensor | None = None,
+        image_index: torch.Tensor | None = None,
         output_hidden_states: bool | int | list[int] | None = None,
         output_attentions: bool | None = None,
         num_items_in_batch: torch.Tensor | int | None = None,
-        inputs_embeds: torch.FloatTensor | None = None,
-        enhanced_inputs_embeds: torch.FloatTensor | None = None,
-        **kwargs: Unpack[TransformersKwargs],
+        inputs_embeds: torch.Tensor | None = None,
+        enhanced_inputs_embeds: torch.Tensor | None = None,
+        **kwargs: Any,
     ) -> TGDIModelOutput:
         r"""
         Args:
@@ -163,7 +163,7 @@ class TGDIModel(TGDIPreTrainedModel):
             plain = self._encode(text, outputs=outputs if single_pass else None)  # H: (B, L, d)
             h_s = self.self_attention(plain.last_hidden_state, text.mask)  # Eq. 7
         gate, similarity = self._matching_gate(images, h_s, text.mask)  # Eq. 8-10: Text Modulated Matching Gate
-        if self.config.gate_visual_prompts and prefix is not None:
+        if self.config.gate_visual_prompts and prefix is not None and gate is not None:
             prefix.weigh_values(gate)
         # Eq. 4, 6: Cross-Modal Interaction
         cross_modal = plain if single_pass and plain is not None else self._encode(enhanced, prefix, outputs)
@@ -184,8 +184,7 @@ class TGDIModel(TGDIPreTrainedModel):
             matching_loss=mismatch,
             cross_modal_last_hidden_state=f_1,
             text_oriented_last_hidden_state=f_3,
-            # The lowest supported version of transformers returns all hidden states for a list of indices.
-            cross_modal_hidden_states=keep_selected(cross_modal.hidden_states, outputs["output_hidden_states"]),
+            cross_modal_hidden_states=cross_modal.hidden_states,
             cross_modal_attentions=cross_modal.attentions,
             text_oriented_hidden_states=toi.hidden_states,
             text_oriented_attentions=toi.attentions,
@@ -193,7 +192,7 @@ class TGDIModel(TGDIPreTrainedModel):
 
     def _encode(
         self, text: TextInputs, prefix: PrefixCache | None = None, outputs: OutputOptions | None = None
-    ) -> BaseModelOutput:
+    ) -> EncodedText:
         return encode_text(self.text_encoder, text, prefix, self.config, self.dtype, outputs or {})
 
     def _images(self, pixel_values, vision_features, image_mask, image_index, batch_size: int) -> Images | None:
@@ -263,25 +262,25 @@ class TGDIForRelationExtraction(TGDIPreTrainedModel):
     @can_return_tuple
     def forward(
         self,
-        input_ids: torch.LongTensor | None = None,
+        input_ids: torch.Tensor | None = None,
         attention_mask: torch.Tensor | None = None,
-        token_type_ids: torch.LongTensor | None = None,
-        enhanced_input_ids: torch.LongTensor | None = None,
+        token_type_ids: torch.Tensor | None = None,
+        enhanced_input_ids: torch.Tensor | None = None,
         enhanced_attention_mask: torch.Tensor | None = None,
-        enhanced_token_type_ids: torch.LongTensor | None = None,
-        head_index: torch.LongTensor | None = None,
-        tail_index: torch.LongTensor | None = None,
-        pixel_values: torch.FloatTensor | None = None,
-        vision_features: torch.FloatTensor | None = None,
+        enhanced_token_type_ids: torch.Tensor | None = None,
+        head_index: torch.Tensor | None = None,
+        tail_index: torch.Tensor | None = None,
+        pixel_values: torch.Tensor | None = None,
+        vision_features: torch.Tensor | None = None,
         image_mask: torch.Tensor | None = None,
-        image_index: torch.LongTensor | None = None,
-        labels: torch.LongTensor | None = None,
+        image_index: torch.Tensor | None = None,
+        labels: torch.Tensor | None = None,
         output_hidden_states: bool | int | list[int] | None = None,
         output_attentions: bool | None = None,
         num_items_in_batch: torch.Tensor | int | None = None,
-        inputs_embeds: torch.FloatTensor | None = None,
-        enhanced_inputs_embeds: torch.FloatTensor | None = None,
-        **kwargs: Unpack[TransformersKwargs],
+        inputs_embeds: torch.Tensor | None = None,
+        enhanced_inputs_embeds: torch.Tensor | None = None,
+        **kwargs: Any,
     ) -> TGDIRelationExtractionOutput:
         r"""
         Args:
@@ -346,9 +345,11 @@ class TGDIForRelationExtraction(TGDIPreTrainedModel):
         if outputs.matching_loss is not None:
             losses.append(self.config.matching_loss_weight * outputs.matching_loss)
         if self.training and self.config.branch_consistency_weight:
-            branches = (outputs.cross_modal_last_hidden_state, outputs.text_oriented_last_hidden_state)
-            logits = [self.classifier(self.dropout(at_markers(f, head_index, tail_index))) for f in branches]
-            losses.append(self.config.branch_consistency_weight * branch_divergence(*logits, labels))
+            f_1, f_3 = outputs.cross_modal_last_hidden_state, outputs.text_oriented_last_hidden_state
+            assert f_1 is not None and f_3 is not None, "the configuration requires both branches"
+            states = [at_markers(f, head_index, tail_index) for f in (f_1, f_3)]
+            cross_modal, text_oriented = (self.classifier(self.dropout(r)) for r in states)
+            losses.append(self.config.branch_consistency_weight * branch_divergence(cross_modal, text_oriented, labels))
         return losses
 
 

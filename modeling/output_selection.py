@@ -95,18 +95,18 @@ def _state_index(state) -> int:
 
 
 def keep_selected(
-    states: tuple[torch.Tensor, ...], selection: bool | list[int]
+    states: tuple[torch.Tensor, ...] | None, selection: bool | list[int]
 ) -> tuple[torch.Tensor | None, ...] | None:
     r"""
     Args:
-        states (`tuple` of `torch.Tensor`): All hidden states of an encoder.
+        states (`tuple` of `torch.Tensor`, *optional*): All hidden states of an encoder, if any is requested.
         selection (`bool` or `list[int]`): As `selected_layers` returns it.
 
     Returns:
         `tuple` or `None`: All states, or `None` in place of each state that is not selected, as transformers returns
         them. Indices out of range for `states` select nothing.
     """
-    if isinstance(selection, bool):
+    if states is None or isinstance(selection, bool):
         return states if selection else None
     kept = {number % len(states) for number in selection if -len(states) <= number < len(states)}
     return tuple(state if number in kept else None for number, state in enumerate(states))

@@ -1,6 +1,7 @@
 """Prefix attention: prepends keys and values to those of an unmodified encoder (Eq. 5, 6, 13)."""
 
 import inspect
+from typing import Any
 
 import torch
 from torch import nn
@@ -98,10 +99,15 @@ def attention_bias(
     return torch.zeros(visible.shape, dtype=dtype, device=mask.device).masked_fill(~visible, torch.finfo(dtype).min)
 
 
+def layers_of(text_encoder: Any) -> nn.ModuleList:
+    """The layers of a BERT-shaped encoder."""
+    return text_encoder.encoder.layer
+
+
 def keep_prefix_when_checkpointing(layers: nn.ModuleList) -> None:
     """Marks `layers` as only reading their cache; activation checkpointing drops the cache of all other layers."""
     for layer in layers:
-        layer._can_checkpoint_with_cache = True
+        layer._can_checkpoint_with_cache = True  # type: ignore[assignment]  # typed as a tensor or module
 
 
 def record_attentions(layers: nn.ModuleList) -> None:
@@ -109,6 +115,7 @@ def record_attentions(layers: nn.ModuleList) -> None:
     Makes the attention of `layers` append its weights to the `attentions` of the `PrefixCache` that it reads. Layers
     do not return their weights, and a cache belongs to one call, so that calls from several threads do not mix.
     """
+    layer: Any
     for layer in layers:
         layer.attention.self.register_forward_hook(_record_attention, with_kwargs=True)
 

@@ -9,7 +9,7 @@ from torch import nn
 from transformers import AutoConfig, AutoModel, PreTrainedModel
 from transformers.utils.hub import resolve_revision
 
-from .prefix_attention import keep_prefix_when_checkpointing
+from .prefix_attention import keep_prefix_when_checkpointing, layers_of
 from .recording_hooks import install_recording_hooks
 
 HUB_OPTIONS = ("revision", "token", "cache_dir", "local_files_only")
@@ -21,8 +21,8 @@ SHARED_OPTIONS = frozenset({"dtype", "torch_dtype", "attn_implementation"})
 
 def as_text_encoder(encoder: PreTrainedModel) -> PreTrainedModel:
     """Removes the pooler, whose weights would get no gradient, and lets checkpointed layers keep a prefix."""
-    encoder.pooler = None
-    keep_prefix_when_checkpointing(encoder.encoder.layer)
+    encoder.pooler = None  # type: ignore[assignment]  # typed as a tensor or module
+    keep_prefix_when_checkpointing(layers_of(encoder))
     return encoder
 
 

@@ -1,22 +1,37 @@
 """Encoding one of the two texts of a batch with the text encoder, with or without visual prompts (Eq. 4, 6)."""
 
-import torch
-from torch import nn
-from transformers.modeling_outputs import BaseModelOutput
+from typing import NamedTuple
 
-from .output_selection import OutputOptions
+import torch
+from transformers import PreTrainedModel
+
+from .output_selection import OutputOptions, keep_selected
 from .prefix_attention import CACHE, PrefixCache, attention_bias
 from .tgdi_inputs import TextInputs
 
 
+class EncodedText(NamedTuple):
+    r"""
+    Args:
+        last_hidden_state (`torch.Tensor`): `(B, L, d)`.
+        hidden_states (`tuple` of `torch.Tensor`, *optional*): `layers + 1` of `(B, L, d)`; `None` in place of each
+            state that is not requested.
+        attentions (`tuple` of `torch.Tensor`, *optional*): `layers` of `(B, heads, L, P + L)`.
+    """
+
+    last_hidden_state: torch.Tensor
+    hidden_states: tuple[torch.Tensor | None, ...] | None
+    attentions: tuple[torch.Tensor, ...] | None
+
+
 def encode_text(
-    text_encoder: nn.Module,
+    text_encoder: PreTrainedModel,
     text: TextInputs,
     prefix: PrefixCache | None,
     config,
     dtype: torch.dtype,
     outputs: OutputOptions,
-) -> BaseModelOutput:
+) -> EncodedText:
     r"""
     Args:
         text_encoder (`PreTrainedModel`): The encoder of the model.
@@ -27,7 +42,7 @@ def encode_text(
         outputs (`OutputOptions`): Which hidden states and attention weights to return.
 
     Returns:
-        `BaseModelOutput`: The output of the encoder; its `last_hidden_state` is `(B, L, d)`.
+        `EncodedText`.
 
     Raises:
         ValueError: The text is longer than the encoder has positions for.
@@ -38,7 +53,7 @@ def encode_text(
             f"A text has {length} tokens; this text encoder has positions for {config.max_text_length}. Set "
             f"`max_length={config.max_text_length}` in the processor."
         )
-    return text_encoder(
+    encoded = text_encoder(
         input_ids=text.ids,
         inputs_embeds=None if text.embeds is None else text.embeds.to(dtype),
         position_ids=_position_ids(text, config.position_offset),
@@ -49,6 +64,9 @@ def encode_text(
         **{CACHE: prefix},
         **outputs,
     )
+    # The lowest supported version of transformers returns all hidden states for a list of indices.
+    hidden_states = keep_selected(encoded.hidden_states, outputs.get("output_hidden_states", False))
+    return EncodedText(encoded.last_hidden_state, hidden_states, encoded.attentions)
 
 
 def _position_ids(text: TextInputs, offset: int) -> torch.Tensor | None:

@@ -1,9 +1,10 @@
 """Text-Oriented Interaction: the text attends to the gated cross-modal states and to itself (Eq. 12-13)."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
+from transformers import PreTrainedModel
 
 from .output_selection import keep_selected
 from .prefix_attention import (
@@ -12,6 +13,7 @@ from .prefix_attention import (
     PrefixProjection,
     attention_bias,
     keep_prefix_when_checkpointing,
+    layers_of,
     record_attentions,
 )
 
@@ -25,7 +27,7 @@ class EncoderReference:
         encoder (`PreTrainedModel`): The text encoder.
     """
 
-    def __init__(self, encoder: nn.Module):
+    def __init__(self, encoder: PreTrainedModel):
         self.encoder = encoder
 
 
@@ -55,26 +57,27 @@ class TextOrientedInteraction(nn.Module):
         text_encoder (`PreTrainedModel`): Supplies the class and configuration of the layers.
     """
 
-    def __init__(self, config, text_encoder: nn.Module):
+    def __init__(self, config, text_encoder: PreTrainedModel):
         super().__init__()
         self.num_layers = config.toi_num_layers
         self.num_heads = config.text_config.num_attention_heads
         self.prefix = PrefixProjection(config.text_config.hidden_size, self.num_layers)
-        self.layers = None
+        self.layers: nn.ModuleList | None = None
         if not config.toi_share_text_encoder:
-            layer_class = type(text_encoder.encoder.layer[0])
+            layer_class: Any = type(layers_of(text_encoder)[0])
             # The same config object as the encoder's, so that a switch of its attention implementation reaches them.
             self.layers = nn.ModuleList([layer_class(text_encoder.config, layer_idx=i) for i in range(self.num_layers)])
             keep_prefix_when_checkpointing(self.layers)
-        record_attentions(text_encoder.encoder.layer[-self.num_layers :] if self.layers is None else self.layers)
+        record_attentions(layers_of(text_encoder)[-self.num_layers :] if self.layers is None else self.layers)
 
-    def init_from(self, text_encoder: nn.Module) -> None:
+    def init_from(self, text_encoder: PreTrainedModel) -> None:
         r"""
         Initialises the module from the top layers of `text_encoder`. Unshared layers start as copies, and each prefix
         projection as the key and value projections of its layer. A random projection would draw attention to noise;
         this one lets a layer attend to f_2 from the start as it attends to text.
         """
-        sources = text_encoder.encoder.layer[-self.num_layers :]
+        sources = layers_of(text_encoder)[-self.num_layers :]
+        source: Any
         for projection, source in zip(self.prefix.layers, sources):
             attention = source.attention.self
             for name in ("weight", "bias"):
@@ -108,8 +111,8 @@ class TextOrientedInteraction(nn.Module):
             `TextOrientedOutput`.
         """
         text_encoder = reference.encoder
-        layers = self.layers if self.layers is not None else text_encoder.encoder.layer[-self.num_layers :]
-        first_layer = 0 if self.layers is not None else len(text_encoder.encoder.layer) - self.num_layers
+        layers = self.layers if self.layers is not None else layers_of(text_encoder)[-self.num_layers :]
+        first_layer = 0 if self.layers is not None else len(layers_of(text_encoder)) - self.num_layers
         prefix = PrefixCache(self.prefix(gated), gated_mask, self.num_heads, first_layer)  # {β_l^k, β_l^v}
         bias = attention_bias(mask, prefix, text.dtype, text_encoder.config._attn_implementation)
         prefix.attentions = [] if output_attentions else None

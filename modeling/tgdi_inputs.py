@@ -45,7 +45,7 @@ class Images(NamedTuple):
 
     pooled: torch.Tensor
     patches: torch.Tensor
-    index: torch.Tensor
+    index: torch.Tensor  # type: ignore[assignment]  # replaces `tuple.index`, which nothing calls
     mask: torch.Tensor
 
     @classmethod

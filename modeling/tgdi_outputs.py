@@ -38,17 +38,17 @@ class TGDIModelOutput(ModelOutput):
             With `output_attentions=True`; the first L_e keys are the gated fusion f_2.
     """
 
-    entity_states: torch.FloatTensor | None = None
-    matching_gate: torch.FloatTensor | None = None
-    similarity: torch.FloatTensor | None = None
-    vision_gates: torch.FloatTensor | None = None
-    matching_loss: torch.FloatTensor | None = None
-    cross_modal_last_hidden_state: torch.FloatTensor | None = None
-    text_oriented_last_hidden_state: torch.FloatTensor | None = None
-    cross_modal_hidden_states: tuple[torch.FloatTensor, ...] | None = None
-    cross_modal_attentions: tuple[torch.FloatTensor, ...] | None = None
-    text_oriented_hidden_states: tuple[torch.FloatTensor, ...] | None = None
-    text_oriented_attentions: tuple[torch.FloatTensor, ...] | None = None
+    entity_states: torch.Tensor | None = None
+    matching_gate: torch.Tensor | None = None
+    similarity: torch.Tensor | None = None
+    vision_gates: torch.Tensor | None = None
+    matching_loss: torch.Tensor | None = None
+    cross_modal_last_hidden_state: torch.Tensor | None = None
+    text_oriented_last_hidden_state: torch.Tensor | None = None
+    cross_modal_hidden_states: tuple[torch.Tensor | None, ...] | None = None
+    cross_modal_attentions: tuple[torch.Tensor, ...] | None = None
+    text_oriented_hidden_states: tuple[torch.Tensor | None, ...] | None = None
+    text_oriented_attentions: tuple[torch.Tensor, ...] | None = None
 
 
 @dataclass
@@ -73,13 +73,13 @@ class TGDIRelationExtractionOutput(ModelOutput):
             With `config.inverse_labels`: the scores of relations from tail to head come last and not under `None`.
     """
 
-    loss: torch.FloatTensor | None = None
-    logits: torch.FloatTensor | None = None
-    matching_gate: torch.FloatTensor | None = None
-    similarity: torch.FloatTensor | None = None
-    vision_gates: torch.FloatTensor | None = None
-    cross_modal_hidden_states: tuple[torch.FloatTensor, ...] | None = None
-    cross_modal_attentions: tuple[torch.FloatTensor, ...] | None = None
-    text_oriented_hidden_states: tuple[torch.FloatTensor, ...] | None = None
-    text_oriented_attentions: tuple[torch.FloatTensor, ...] | None = None
-    directed_logits: torch.FloatTensor | None = None
+    loss: torch.Tensor | None = None
+    logits: torch.Tensor | None = None
+    matching_gate: torch.Tensor | None = None
+    similarity: torch.Tensor | None = None
+    vision_gates: torch.Tensor | None = None
+    cross_modal_hidden_states: tuple[torch.Tensor | None, ...] | None = None
+    cross_modal_attentions: tuple[torch.Tensor, ...] | None = None
+    text_oriented_hidden_states: tuple[torch.Tensor | None, ...] | None = None
+    text_oriented_attentions: tuple[torch.Tensor, ...] | None = None
+    directed_logits: torch.Tensor | None = None

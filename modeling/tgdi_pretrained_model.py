@@ -1,6 +1,6 @@
 """The base class of the TGDI models: building from pretrained encoders, saving, pickling, freezing, checkpointing."""
 
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -17,9 +17,10 @@ class TGDIPreTrainedModel(PreTrainedModel):
     """Base class of the TGDI models: building from two pretrained encoders, loading and saving."""
 
     config: TGDIConfig
+    config_class: type[TGDIConfig]
     base_model_prefix = "tgdi"
     main_input_name = "input_ids"
-    input_modalities = ("image", "text")
+    input_modalities = ("image", "text")  # type: ignore[assignment]  # a tuple in the models of transformers, too
     supports_gradient_checkpointing = True
     _supports_sdpa = True
     # transformers adds the blocks of the two encoders.
@@ -83,12 +84,13 @@ class TGDIPreTrainedModel(PreTrainedModel):
             vision_revision=towers.vision_revision,
             **config_kwargs,
         )
-        model = cls(config).to(dtype)
-        model.base_model.text_encoder.load_state_dict(as_text_encoder(towers.text_encoder).state_dict())
+        model = cls(config).to(dtype)  # type: ignore[arg-type]  # transformers wraps `nn.Module.to` without its types
+        body: Any = model.base_model
+        body.text_encoder.load_state_dict(as_text_encoder(towers.text_encoder).state_dict())
         if config.uses_vision:
-            model.base_model.vision_tower.load_state_dict(as_vision_tower(towers.vision_tower).state_dict())
+            body.vision_tower.load_state_dict(as_vision_tower(towers.vision_tower).state_dict())
         if config.use_text_oriented_interaction:
-            model.base_model.text_oriented.init_from(towers.text_encoder)
+            body.text_oriented.init_from(towers.text_encoder)
         model.resize_to_tokenizer(tokenizer)
         return model.eval()
 
@@ -109,8 +111,9 @@ class TGDIPreTrainedModel(PreTrainedModel):
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
         register_recorders(self)
-        if self._modules.get("vision_tower") is not None:
-            install_recording_hooks(self.vision_tower)
+        tower = self._modules.get("vision_tower")
+        if tower is not None:
+            install_recording_hooks(cast(PreTrainedModel, tower))
 
     def resize_to_tokenizer(self, tokenizer: PreTrainedTokenizerBase) -> None:
         r"""
@@ -124,17 +127,23 @@ class TGDIPreTrainedModel(PreTrainedModel):
 
     def freeze_vision_encoder(self) -> None:
         """Excludes the vision encoder from training: no gradients, no dropout, no backward pass through it."""
-        if self.base_model.vision_tower is not None:
-            self.base_model.vision_tower.requires_grad_(False).eval()
+        tower = self._vision_tower()
+        if tower is not None:
+            tower.requires_grad_(False).eval()
 
     def train(self, mode: bool = True):
         super().train(mode)
-        tower = self.base_model.vision_tower
+        tower = self._vision_tower()
         if tower is not None and not any(p.requires_grad for p in tower.parameters()):
             tower.eval()
         return self
 
-    def activation_checkpointing_enable(self, activation_checkpointing_kwargs: dict | None = None, **kwargs):
+    def _vision_tower(self) -> PreTrainedModel | None:
+        return cast("PreTrainedModel | None", self.base_model.vision_tower)
+
+    def activation_checkpointing_enable(  # type: ignore[override]  # the other parameters depend on the version
+        self, activation_checkpointing_kwargs: dict | None = None, **kwargs
+    ):
         """As in transformers, but rejects reentrant checkpointing, which would cut off the gradients of the prompts."""
         if (activation_checkpointing_kwargs or {}).get("use_reentrant", False):
             raise ValueError(
@@ -146,7 +155,7 @@ class TGDIPreTrainedModel(PreTrainedModel):
         )
 
     def get_input_embeddings(self) -> nn.Module:
-        return self.base_model.text_encoder.get_input_embeddings()
+        return cast(PreTrainedModel, self.base_model.text_encoder).get_input_embeddings()
 
     def set_input_embeddings(self, value: nn.Module) -> None:
-        self.base_model.text_encoder.set_input_embeddings(value)
+        cast(PreTrainedModel, self.base_model.text_encoder).set_input_embeddings(value)

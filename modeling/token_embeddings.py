@@ -1,6 +1,9 @@
 """Resizing the word embeddings of a model to a tokenizer with entity markers."""
 
+from typing import cast
+
 import torch
+from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from .configuration_tgdi import ENTITY_MARKERS
@@ -22,12 +25,12 @@ def resize_to_tokenizer(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBa
             f"The tokenizer lacks the entity markers {', '.join(missing)}. Use the tokenizer of a processor, which "
             "adds them: `processor = TGDIProcessor(image_processor, tokenizer)`, then `processor.tokenizer`."
         )
-    num_known = model.get_input_embeddings().num_embeddings
+    num_known = cast(nn.Embedding, model.get_input_embeddings()).num_embeddings
     new = list(range(num_known, len(tokenizer)))
     if new:
         # Mean resizing would draw nearly identical rows, which differ by a thousandth: head would look like tail.
         model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
-    rows = model.get_input_embeddings().weight.data
+    rows = cast(nn.Embedding, model.get_input_embeddings()).weight.data
     markers = [vocabulary[marker] for marker in ENTITY_MARKERS]
     if not new and len(rows[markers].unique(dim=0)) < len(markers):  # untrained rows of a padded vocabulary
         new = markers

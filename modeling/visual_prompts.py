@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import torch
 from torch import nn
+from transformers import PreTrainedModel
 from transformers.activations import ACT2FN
 
 from .devices import on_device_of
@@ -29,7 +30,7 @@ def grid_pool(patches: torch.Tensor, rows: int, grid: int) -> torch.Tensor:
     return nn.functional.adaptive_avg_pool2d(image, grid).flatten(2).transpose(1, 2)
 
 
-def vision_features(tower: nn.Module, images: torch.Tensor, grid: int) -> torch.Tensor:
+def vision_features(tower: PreTrainedModel, images: torch.Tensor, grid: int) -> torch.Tensor:
     r"""
     Computes everything that TGDI reads from images.
 
