@@ -1,8 +1,5 @@
 import io
-import json
-import pickle
 
-import numpy as np
 import pytest
 import torch
 from datasets import Dataset, DatasetDict
@@ -12,55 +9,16 @@ from transformers import set_seed
 
 from tgdi_hf import TGDICollator, undecoded
 from tgdi_hf.demo.tiny_model import tiny_tgdi
-from tgdi_hf.preparation.vision_feature_store import VisionFeatures, VisionFeatureWriter, box_key
-from tgdi_hf.preparation.vision_features import compute_model_features
-from tgdi_hf.preparation.vision_fingerprint import fingerprint_of
+from tgdi_hf.preparation.vision_feature_store import VisionFeatures
 from tgdi_hf.training.fine_tuning import fine_tune
 from tgdi_hf.training.recipe import training_arguments
 from tgdi_hf.training.trainer import make_trainer
 
-TEXT = {"text": "Ann meets Bob", "head": [0, 3], "tail": [10, 13]}
-
-
-@pytest.fixture
-def frozen(model):
-    model.freeze_vision_encoder()
-    return model
-
-
-@pytest.fixture
-def images(tmp_path):
-    """Posts with two distinct images, one of them with boxes, one with a crop."""
-    generator = np.random.default_rng(0)
-    paths = []
-    for name in ("a.png", "b.png"):
-        Image.fromarray(generator.integers(0, 255, (80, 100, 3), dtype=np.uint8)).save(tmp_path / name)
-        paths.append(str(tmp_path / name))
-    rows = [
-        {**TEXT, "image": paths[0], "objects": [[0.0, 0.0, 50.0, 40.5], [10.0, 10.0, 90.0, 70.0]]},
-        {**TEXT, "image": paths[1], "objects": []},
-        {**TEXT, "image": paths[0], "objects": []},
-        {**TEXT, "image": None, "objects": []},
-    ]
-    return DatasetDict(train=Dataset.from_list(rows).cast_column("image", ImageFeature()))
-
-
-def compute(model, processor, dataset, folder, dtype="float32"):
-    return compute_model_features(model, processor, dataset, folder, dtype)
-
-
-def differences(model, processor, dataset, features):
-    rows = list(undecoded(dataset["train"]))
-    from_pixels, kept = TGDICollator(processor)(rows), TGDICollator(processor, vision_features=features)(rows)
-    assert "pixel_values" not in kept
-    for name in ("image_index", "image_mask"):
-        assert torch.equal(from_pixels[name], kept[name])
-    with torch.no_grad():
-        return (model(**from_pixels).logits - model(**kept).logits).abs().max()
+from .vision_helpers import TEXT, compute, differences
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-5), ("float16", 1e-2), ("bfloat16", 5e-2)])
-def test_kept_features_give_the_logits_of_pixels(
+def test_stored_features_give_the_same_logits_as_pixels(
     frozen, processor, images, tmp_path, dtype, tolerance, capsys, monkeypatch
 ):
     monkeypatch.setattr(processor, "num_objects", 3)
@@ -74,7 +32,7 @@ def test_kept_features_give_the_logits_of_pixels(
     assert (tmp_path / "kept" / "features.bin").stat().st_size == 4 * size
 
 
-def test_every_row_can_have_its_own(frozen, processor, images, tmp_path):
+def test_features_can_be_repeated_per_row(frozen, processor, images, tmp_path):
     features = compute(frozen, processor, images, tmp_path / "kept")
     rows = list(undecoded(images["train"]))
     shared = TGDICollator(processor, vision_features=features)(rows)
@@ -84,7 +42,7 @@ def test_every_row_can_have_its_own(frozen, processor, images, tmp_path):
         torch.testing.assert_close(frozen(**whole).logits, frozen(**shared).logits)
 
 
-def test_training_from_features_has_the_losses_of_training_from_pixels(corpus, tmp_path):
+def test_training_from_features_has_the_same_losses_as_training_from_pixels(corpus, tmp_path):
     curves = []
     for name, dtype in (("pixels", None), ("float32", "float32"), ("float16", "float16")):
         set_seed(0)
@@ -106,7 +64,7 @@ def test_training_from_features_has_the_losses_of_training_from_pixels(corpus, t
     assert len(curves[0]) == 12
 
 
-def test_features_are_computed_once_and_added_to(frozen, processor, images, tmp_path, capsys):
+def test_only_missing_features_are_computed(frozen, processor, images, tmp_path, capsys):
     calls = []
     frozen.tgdi.vision_tower.register_forward_hook(lambda *args: calls.append(len(args[2].last_hidden_state)))
     first = DatasetDict(train=images["train"].select([0]))
@@ -122,57 +80,7 @@ def test_features_are_computed_once_and_added_to(frozen, processor, images, tmp_
     assert "0 to compute" in capsys.readouterr().err.splitlines()[-1]
 
 
-def test_what_a_kill_left_unfinished_is_no_feature(frozen, processor, images, tmp_path, monkeypatch):
-    def killed(self, keys, features):
-        self.rows[self.used] = 7.0
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as context:
-        context.setattr(VisionFeatureWriter, "write", killed)
-        with pytest.raises(KeyboardInterrupt):
-            compute(frozen, processor, images, tmp_path / "kept")
-    assert len(VisionFeatures(tmp_path / "kept")) == 0
-    features = compute(frozen, processor, images, tmp_path / "kept")
-    assert differences(frozen, processor, images, features) < 1e-5
-
-
-def test_features_of_another_encoder_or_processor_are_refused(frozen, processor, images, tmp_path, corpus):
-    compute(frozen, processor, images, tmp_path / "kept")
-    fingerprint = fingerprint_of(frozen.tgdi.vision_tower, processor.image_processor, 1)
-    VisionFeatures(tmp_path / "kept", fingerprint)
-    with torch.no_grad():
-        frozen.tgdi.vision_tower.embeddings.cls_token.add_(1)
-    with pytest.raises(ValueError, match="belong to another vision encoder.*weights was"):
-        compute(frozen, processor, images, tmp_path / "kept")
-    with pytest.raises(ValueError, match=r"prompt_grid was 1, is 2"):
-        VisionFeatures(tmp_path / "kept", {**fingerprint, "prompt_grid": 2})
-    set_seed(0)
-    model, other = tiny_tgdi(corpus)
-    model.freeze_vision_encoder()
-    other.image_processor.image_mean = [0.1, 0.1, 0.1]
-    with pytest.raises(ValueError, match=r"image_processor was .*0\.5.* is .*0\.1"):
-        VisionFeatures(tmp_path / "kept", fingerprint_of(model.tgdi.vision_tower, other.image_processor, 1))
-
-
-def test_the_fingerprint_survives_saving_and_loading(checkpoint, frozen, processor):
-    from tgdi_hf import TGDIForRelationExtraction, TGDIProcessor
-
-    model, again = TGDIForRelationExtraction.from_pretrained(checkpoint), TGDIProcessor.from_pretrained(checkpoint)
-    one = fingerprint_of(frozen.tgdi.vision_tower, processor.image_processor, 1)
-    assert one == fingerprint_of(model.tgdi.vision_tower, again.image_processor, 1)
-
-
-def test_the_name_of_saved_code_is_no_setting(frozen, processor, images, tmp_path):
-    """Features were kept with it where the processor had been loaded from a file."""
-    compute(frozen, processor, images, tmp_path / "kept")
-    file = tmp_path / "kept" / "features.json"
-    meta = json.loads(file.read_text())
-    meta["fingerprint"]["image_processor"]["auto_map"] = {"AutoProcessor": "processing_tgdi.TGDIProcessor"}
-    file.write_text(json.dumps(meta))
-    VisionFeatures(tmp_path / "kept", fingerprint_of(frozen.tgdi.vision_tower, processor.image_processor, 1))
-
-
-def test_what_can_not_be_right_is_refused(model, processor, images, tmp_path, caplog):
+def test_unsupported_inputs_are_refused(model, processor, images, tmp_path, caplog):
     with pytest.raises(ValueError, match="freeze_vision_encoder"):
         compute(model, processor, images, tmp_path / "kept")
     model.freeze_vision_encoder()
@@ -195,37 +103,6 @@ def test_what_can_not_be_right_is_refused(model, processor, images, tmp_path, ca
     broken = broken.cast_column("image", ImageFeature())
     assert len(compute(model, processor, broken, tmp_path / "kept")) == 2
     assert "train, row 0" in caplog.text
-
-
-def test_a_box_that_can_not_be_cut_out_takes_no_other_with_it(frozen, processor, images, tmp_path, caplog, monkeypatch):
-    image = images["train"].cast_column("image", ImageFeature(decode=False))[0]["image"]["path"]
-    rows = [{**TEXT, "image": image, "objects": [box]} for box in ([0, 0, 9, 9], [500, 500, 600, 600], [0, 0, 9, 30])]
-    Image.new("RGB", (3000, 2)).save(tmp_path / "strip.png")
-    rows.append({**TEXT, "image": str(tmp_path / "strip.png"), "objects": []})
-    named = DatasetDict(train=Dataset.from_list(rows))  # images as the paths of their files
-    monkeypatch.setattr(processor, "num_objects", 3)
-    features = compute(frozen, processor, named, tmp_path / "kept")
-    assert len(features) == 3
-    assert "no pixel of the image" in caplog.text and "strip of 3000 × 2" in caplog.text
-    collate = TGDICollator(processor, vision_features=features)
-    collate([rows[0], rows[2]])
-    with pytest.raises(ValueError, match=r"no features of this image and box \(500.0, .*warning"):
-        collate([rows[1]])
-
-
-def test_workers_map_the_file_themselves(frozen, processor, images, tmp_path):
-    features = compute(frozen, processor, images, tmp_path / "kept")
-    collate = TGDICollator(processor, vision_features=features)
-    rows = list(undecoded(images["train"]))
-    expected = collate(rows)
-    again = pickle.loads(pickle.dumps(collate))
-    assert torch.equal(again(rows)["vision_features"], expected["vision_features"])
-    assert len(pickle.dumps(features)) < 10_000
-
-
-def test_boxes_go_by_the_pixels_that_they_touch():
-    assert box_key(None) == ""
-    assert box_key((0.2, 1.0, 5.1, 6.0)) == box_key((0.9, 1.5, 6.0, 5.5)) == "0,1,6,6"
 
 
 def test_one_option_trains_from_features(corpus, tmp_path):

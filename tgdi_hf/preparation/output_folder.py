@@ -4,13 +4,12 @@ import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from datasets import DatasetDict, are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 
-from .faults import Fault
+from .faults import Fault, read_faults, write_faults
 
 DATASET, PARQUET, REPORT, SETTINGS = "dataset", "parquet", "report.jsonl", "prepared.json"
 ROWS_WITH_PROGRESS = 1000  # embedding the images of fewer rows takes a moment only
@@ -27,7 +26,7 @@ def write_output(
     Args:
         folder: A new folder.
         dataset: The prepared splits.
-        faults: Written in the order of splits, rows and kinds.
+        faults: See `write_faults`.
         settings: Plain JSON: what captions and objects depend on.
         embed_images: See `prepare`.
     """
@@ -47,20 +46,14 @@ def write_output(
             shutil.copyfile(rows.cache_files[0]["filename"], file)
     for split, rows in dataset.items():
         rows.to_parquet(folder / PARQUET / f"{split}.parquet")
-    with (folder / REPORT).open("w", encoding="utf-8") as report:
-        for fault in sorted(faults, key=lambda fault: (fault.split, fault.row, fault.kind)):
-            report.write(json.dumps(asdict(fault), ensure_ascii=False) + "\n")
+    write_faults(folder / REPORT, faults)
     text = json.dumps(settings, indent=2, ensure_ascii=False)
     (folder / SETTINGS).write_text(text + "\n", encoding="utf-8")
 
 
-def read_dataset(folder: Path) -> DatasetDict:
-    return DatasetDict.load_from_disk(str(folder / DATASET))
-
-
-def read_faults(folder: Path) -> list[Fault]:
-    with (folder / REPORT).open(encoding="utf-8") as file:
-        return [Fault(**json.loads(line)) for line in file]
+def read_output(folder: Path) -> tuple[DatasetDict, list[Fault]]:
+    """The dataset and the faults in a folder from `write_output`."""
+    return DatasetDict.load_from_disk(str(folder / DATASET)), read_faults(folder / REPORT)
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from .faults import Fault
 from .image_finder import ImageFinder
 from .join import SplitJoin
 from .object_cells import holds_crops, kind_of_objects
-from .output_folder import read_dataset, read_faults, write_output
+from .output_folder import read_output, write_output
 from .processes import is_own_share, process_state
 from .result_cache import ResultCache, default_cache
 from .scan import ScanSettings, SplitScan, phrase_query
@@ -143,9 +143,10 @@ def prepare(
         state.wait_for_everyone()
         if state.is_main_process:
             shutil.rmtree(part)
+    prepared, faults = read_output(output)
     return Preparation(
-        dataset=read_dataset(output),
-        faults=read_faults(output),
+        dataset=prepared,
+        faults=faults,
         rows=sum(map(len, dataset.values())),
         images=len(pending),
         captioned=None if captioner is None else sum(share["captioned"] for share in shares),

@@ -1,0 +1,38 @@
+import pickle
+
+import pytest
+import torch
+
+from tgdi_hf import TGDICollator, undecoded
+from tgdi_hf.preparation.vision_feature_store import VisionFeatures, VisionFeatureWriter, box_key
+
+from .vision_helpers import compute, differences
+
+
+def test_a_killed_run_leaves_no_incomplete_features(frozen, processor, images, tmp_path, monkeypatch):
+    def killed(self, keys, features):
+        self.rows[self.used] = 7.0
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as context:
+        context.setattr(VisionFeatureWriter, "write", killed)
+        with pytest.raises(KeyboardInterrupt):
+            compute(frozen, processor, images, tmp_path / "kept")
+    assert len(VisionFeatures(tmp_path / "kept")) == 0
+    features = compute(frozen, processor, images, tmp_path / "kept")
+    assert differences(frozen, processor, images, features) < 1e-5
+
+
+def test_dataloader_workers_map_the_file_themselves(frozen, processor, images, tmp_path):
+    features = compute(frozen, processor, images, tmp_path / "kept")
+    collate = TGDICollator(processor, vision_features=features)
+    rows = list(undecoded(images["train"]))
+    expected = collate(rows)
+    again = pickle.loads(pickle.dumps(collate))
+    assert torch.equal(again(rows)["vision_features"], expected["vision_features"])
+    assert len(pickle.dumps(features)) < 10_000
+
+
+def test_boxes_are_identified_by_the_pixels_that_they_cover():
+    assert box_key(None) == ""
+    assert box_key((0.2, 1.0, 5.1, 6.0)) == box_key((0.9, 1.5, 6.0, 5.5)) == "0,1,6,6"
