@@ -11,6 +11,8 @@ from jsonschema import Draft202012Validator
 from PIL import Image
 
 from tgdi_hf import MultimodalRelationExtractionPipeline
+from tgdi_hf.data.labels import with_class_labels
+from tgdi_hf.demo.tiny_model import tiny_tgdi
 from tgdi_hf.hub.handler import EndpointHandler
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "serving.schema.json").read_text())
@@ -84,6 +86,19 @@ def test_all_pairs_and_evidence(handler):
     assert len(answer["pairs"]) == 3
     similarity = answer["pairs"][0]["evidence"]["similarity"]
     assert (len(similarity), len(similarity[0]), len(similarity[0][0])) == (1, 8, 8)
+
+
+def test_evidence_of_a_multi_label_model_without_a_relation(corpus, tmp_path):
+    def with_label_lists(labels):
+        return {"labels": [[corpus["train"].features["label"].names[label]] for label in labels]}
+
+    data = corpus.map(with_label_lists, batched=True, input_columns="label", remove_columns="label")
+    for part in tiny_tgdi(with_class_labels(data)):
+        part.save_pretrained(tmp_path)
+    request = {"inputs": POST, "parameters": {"evidence": True, "threshold": 0.999}}
+    answer = ask(EndpointHandler(str(tmp_path)), request)
+    assert answer["relation"] is None and answer["relations"] == []
+    assert answer["evidence"]["text_only"] == {"relation": None, "score": None}
 
 
 def test_good_and_bad_posts_stand_in_their_places(handler):
