@@ -208,7 +208,7 @@ CASES = [
             "folder.png": "folder",
         }.items()
     ),
-    refused("image is a URL", {"image": "https://example.com/a.png"}, "URL|no such file|fetches nothing", but=PREPARED,
+    refused("image is a URL", {"image": "https://example.com/a.png"}, "URL|no such file|does not fetch", but=PREPARED,
             only=("pipeline", "collator", "predict", "prepare", "triples", "handler")),
     refused("image is a number", {"image": 5}, "image", only=("pipeline", "processor", "collator", "predict", "triples",
             "handler")),

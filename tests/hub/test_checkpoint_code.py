@@ -17,6 +17,8 @@ import tgdi_hf
 from examples.research.baselines.mtb import MTBForRelationExtraction
 from tgdi_hf import TGDIForRelationExtraction
 from tgdi_hf.hub.checkpoint_code import ENTRIES, IMPORTS, code_files, write_code
+from tgdi_hf.hub.model_card import model_card
+from tgdi_hf.hub.upload import save_for_hub
 from tgdi_hf.modeling.checkpoint_names import AUTO_MAP, PIPELINE, TASK, auto_map, custom_pipelines
 from tgdi_hf.processing import pipeline_tgdi
 
@@ -126,6 +128,15 @@ def test_a_checkpoint_asks_for_no_more_than_transformers_does():
     }
     for path in code_files().values():
         assert set(get_imports(path)) - sys.stdlib_module_names <= required, path
+
+
+def test_a_checkpoint_carries_exactly_the_files_of_modeling_and_processing(model, processor, tmp_path):
+    """Guards the rule that both folders hold only code that travels with a checkpoint."""
+    root = Path(__file__).parents[2]
+    sources = [path for room in ("modeling", "processing") for path in (root / room).rglob("*.py")]
+    folder = save_for_hub(tmp_path / "saved", model, processor, model_card(model, "me/tiny"), handler=True)
+    saved = {path.name for path in folder.rglob("*.py")} - {"handler.py"}
+    assert saved == {path.name for path in sources if path.name != "__init__.py"}
 
 
 def test_the_code_is_that_of_the_entries_and_what_they_import(tmp_path):

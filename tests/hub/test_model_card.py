@@ -24,7 +24,7 @@ def test_a_card_without_results_claims_none(model):
     assert "No results were recorded" in card.text
     assert card.data.to_dict().get("model-index") is None
     assert 'model="me/tiny", trust_remote_code=True' in card.text
-    assert "Trained on both orders of every pair:** no" in card.text
+    assert "Trained on both orders of every entity pair:** no" in card.text
     assert "license" not in card.data.to_dict()
     for name, version in recorded_versions().items():
         assert f"{name} {version}" in card.text
@@ -104,8 +104,8 @@ def test_one_result_has_no_deviation(model):
 def test_the_recipe_is_said(model):
     model.config.direction_balanced = True
     text = model_card(model, "me/tiny").text
-    assert "Trained on both orders of every pair:** yes" in text
-    assert "takes both at their word" in text and "tail first" not in text
+    assert "Trained on both orders of every entity pair:** yes" in text
+    assert "applies no order prior" in text and "tail first" not in text
 
 
 def test_the_code_of_the_card_runs(checkpoint, model, capsys):
@@ -118,7 +118,7 @@ def test_the_code_of_the_card_runs(checkpoint, model, capsys):
 def test_results_of_something_else_are_refused(model):
     with pytest.raises(ValueError, match="The results lack eval_accuracy, eval_precision"):
         model_card(model, "me/tiny", results={"f1": 0.5})
-    with pytest.raises(ValueError, match="There are 1 results and 2 seeds"):
+    with pytest.raises(ValueError, match="Expected one seed per result; found 1 results and 2 seeds"):
         model_card(model, "me/tiny", results=result(0.5), seeds=[0, 1])
 
 
@@ -129,17 +129,20 @@ def scored(**of):
 
 def test_scores_say_themselves_what_they_were_measured_on(model):
     card = model_card(model, "me/tiny", results=[scored(), scored(seed=1)])
-    assert "On tweets, test split, 2 runs." in card.text and "The epoch" not in card.text and "/home" not in str(card)
-    assert "The epoch was chosen on this split" in model_card(model, "me/tiny", results=scored(split="validation")).text
+    assert "On tweets, test split, 2 runs." in card.text and "best epoch" not in card.text and "/home" not in str(card)
+    assert (
+        "The best epoch was also selected on this split"
+        in model_card(model, "me/tiny", results=scored(split="validation")).text
+    )
     text = model_card(model, "me/tiny", results=scored(objects="published")).text
-    assert "**With published object crops, whose number gives the label away" in text
+    assert "**With published object crops, whose number leaks the label" in text
     text = model_card(model, "me/tiny", results=scored(control="noise-images", changed=30)).text
-    assert "**Under the control `noise-images`, which changed 30 of 40 rows.**" in text
+    assert "**Under the control `noise-images`, which perturbed 30 of 40 rows.**" in text
     text = model_card(model, "me/tiny", results=scored(listed_order=True)).text
-    assert "With what the listed order of head and tail says" in text
-    with pytest.raises(ValueError, match="those of the split 'test', not of 'validation'"):
+    assert "With the entity-order prior estimated from the training split." in text
+    with pytest.raises(ValueError, match="Expected results on the split 'validation'; found results on 'test'"):
         model_card(model, "me/tiny", results=scored(), split="validation")
-    with pytest.raises(ValueError, match="not measured alike: control is None and 'no-image'"):
+    with pytest.raises(ValueError, match="differ in their settings: control is None and 'no-image'"):
         model_card(model, "me/tiny", results=[scored(), scored(control="no-image")])
 
 

@@ -127,7 +127,7 @@ def test_branches_requests_and_what_is_not_let_through(checkpoint, tmp_path):
     assert all("model.safetensors" in hub.files("me/tiny", name) for name in ("v1", "refs/pr/1"))
     # What is meant to be private does not go where everybody reads.
     assert hub.messages("me/hidden") == ["initial commit", "Upload TGDI", "Upload TGDI"]
-    assert "me/tiny is there already and is public" in done["private too late"]
+    assert "me/tiny already exists and is public" in done["private too late"]
     assert hub.private == {"me/hidden", "me/typed"}
     assert printed[1].startswith(f"{hub.url}/me/typed/commit/") and "handler.py" in hub.files("me/typed")
     assert "base_model:\n- bert-base-uncased\n" in hub.files("me/typed")["README.md"].decode()
@@ -193,7 +193,7 @@ def test_pickles_are_refused(model, processor, tmp_path):
     folder = save_for_hub(tmp_path / "new", model, processor, model_card(model, "me/tiny"))
     assert not (folder / "handler.py").exists()
     (folder / "pytorch_model.bin").write_bytes(b"")
-    with pytest.raises(ValueError, match=r"has pytorch_model.bin, which can run code"):
+    with pytest.raises(ValueError, match=r"has pytorch_model.bin, which can execute code"):
         push_folder(folder, "me/tiny")
     (folder / "pytorch_model.bin").unlink()
     (folder / "model.safetensors").unlink()

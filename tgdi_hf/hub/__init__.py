@@ -1,1 +1,1 @@
-"""Sharing a model: upload, model card, and the handler of an endpoint."""
+"""Upload to the Hub, the model card, and the request handler of an endpoint."""

@@ -1,9 +1,10 @@
 """The request handler of Hugging Face Inference Endpoints, and of any server that takes JSON.
 
-It goes into a model's repository as `handler.py` and needs nothing but transformers and the code beside it. A request
-is `{"inputs": POST or [POST, …], "parameters": {…}}`; `docs/serving.schema.json` has requests and answers in full.
-Images come as base64, or as URLs of hosts that the operator has named: a server must not fetch what a stranger tells
-it to, nor open files that a stranger names.
+This file is copied into a model repository as `handler.py` and requires only transformers and the code beside it.
+
+A request is `{"inputs": POST or [POST, …], "parameters": {…}}`; `docs/serving.schema.json` specifies requests and
+answers. Images are base64 strings, or URLs of hosts that the operator allows: a client must not make the server fetch
+arbitrary URLs or open local files.
 """
 
 import base64
@@ -25,11 +26,11 @@ DEFAULT_PORTS = {"http": 80, "https": 443}
 
 class BadRequest(ValueError):
     r"""
-    What is wrong with a request.
+    An invalid request or post.
 
     Args:
         message (`str`): What was expected and what was found.
-        field (`str`): The key that is wrong.
+        field (`str`): The invalid key.
     """
 
     def __init__(self, message: str, field: str):
@@ -40,17 +41,17 @@ class BadRequest(ValueError):
 class EndpointHandler:
     r"""
     Args:
-        path (`str`): The model's folder, or its name on the Hub.
+        path (`str`): Folder of the model, or its name on the Hub.
         allowed_hosts (*optional*):
-            From where images may be fetched: hosts for https (`"pbs.twimg.com"`), or whole origins
-            (`"http://images.local:8080"`). By default what the environment variable `TGDI_ALLOWED_HOSTS` lists,
-            separated by commas, and nothing if it is not set. Redirects are not followed.
+            Sources of images: hosts for https (`"pbs.twimg.com"`), or origins (`"http://images.local:8080"`). By
+            default the comma-separated value of the environment variable `TGDI_ALLOWED_HOSTS`, or no host if it is
+            not set. Redirects are not followed.
         max_posts, max_characters, max_entities, max_image_bytes (`int`, *optional*):
-            Limits of a request: its posts, the characters of a text or caption, the entities of a post (with
-            `ambiguous` "all": the places where they are), the size of an image's file. By default `TGDI_MAX_POSTS`, …
-            or 64, 10,000, 16 and 10 MB.
-        timeout (`float`, *optional*, defaults to 5): Seconds that fetching an image may take between two packets.
-        options: Of `transformers.pipeline` (`device`, `dtype`, …).
+            Limits per request: posts, characters of a text or caption, entities of a post (mentions with `ambiguous`
+            "all"), and bytes of an image file. By default the environment variables `TGDI_MAX_POSTS`, …, or 64,
+            10,000, 16 and 10 MB.
+        timeout (`float`, *optional*, defaults to 5): Seconds to wait for the next packet of an image.
+        options: Options of `transformers.pipeline` (`device`, `dtype`, …).
     """
 
     def __init__(
@@ -73,14 +74,14 @@ class EndpointHandler:
         self.max_entities = _limit("TGDI_MAX_ENTITIES", max_entities, 16)
         self.max_image_bytes = _limit("TGDI_MAX_IMAGE_BYTES", max_image_bytes, 10_000_000)
         self.timeout = timeout
-        # The operator chose this model, and deploying its handler runs its code anyway.
-        self.pipe = pipeline(TASK, model=path, trust_remote_code=True, **options)
-        # An entity may be in a text many times, and all of them wanted.
+        # The operator chose this model, and deploying its handler executes its code in any case.
+        self.pipe: Any = pipeline(TASK, model=path, trust_remote_code=True, **options)  # type: ignore[call-overload]  # a task of our own
+        # With `ambiguous` "all" every mention of an entity counts.
         self.pipe.reader.max_entities = min(self.pipe.reader.max_entities, self.max_entities)
 
     @staticmethod
     def origins(hosts: Sequence[str] | str) -> set[tuple[str, str, int]]:
-        """Scheme, host and port of what may be fetched from; a single string is split at its commas."""
+        """Parses hosts into (scheme, host, port); a single string is split at commas."""
         if isinstance(hosts, str):
             hosts = [host for host in hosts.split(",") if host.strip()]
         return {_origin(host if "://" in host else f"https://{host.strip()}") for host in hosts}
@@ -91,8 +92,7 @@ class EndpointHandler:
             data: The request.
 
         Returns:
-            The pipeline's result for the post, or a list of them. A post that can't be used gives `{"error": …,
-            "field": …}` in its place, and so does a request that is none.
+            The pipeline's result per post. The answer to an invalid post or request is `{"error": …, "field": …}`.
         """
         try:
             inputs, parameters = self._request(data)
@@ -116,7 +116,7 @@ class EndpointHandler:
         unknown = parameters.keys() - set(PARAMETERS)
         if unknown:
             raise BadRequest(
-                f"There is no parameter {_short(min(map(str, unknown)))}; there are {', '.join(PARAMETERS)}.",
+                f"Unknown parameter {_short(min(map(str, unknown)))}; expected {', '.join(PARAMETERS)}.",
                 "parameters",
             )
         for name in ("drop_none", "evidence", "truncation"):
@@ -136,7 +136,7 @@ class EndpointHandler:
                 answers[i] = {**known, "error": str(error), "field": error.field}
         try:
             found = self.pipe(list(usable.values()), strict=False, **parameters)
-        except (ValueError, TypeError) as error:  # posts have their errors in their place, so it is a parameter
+        except (ValueError, TypeError) as error:  # errors of posts are in their places, so a parameter is invalid
             raise BadRequest(str(error), "parameters") from None
         for i, result in zip(usable, found):
             answers[i] = _json(result)
@@ -150,8 +150,8 @@ class EndpointHandler:
             name = min(map(str, unknown))
             meant = " or ".join(self.pipe.reader.expected_keys(name))
             advice = f" Did you mean {meant}?" if meant else ""
-            raise BadRequest(f"A post has no {_short(name)}; it has {', '.join(FIELDS)}.{advice}", name)
-        # Python's JSON has NaN, which clients send for empty cells. Of a required key the pipeline says so.
+            raise BadRequest(f"Unknown key {_short(name)}; expected {', '.join(FIELDS)}.{advice}", name)
+        # Python's JSON has NaN, which clients send for empty cells. The pipeline reports it for required keys.
         post = {name: None if name in ("id", "image", "objects") and value != value else value
                 for name, value in post.items()}  # fmt: skip
         for name in ("text", "words", "caption"):
@@ -166,7 +166,7 @@ class EndpointHandler:
             raise BadRequest(f"`id` is {_short(post['id'])}; expected a string or a number.", "id")
         post = {**post, "image": self._image(post.get("image"), "image")}
         if isinstance(post.get("objects"), list):
-            # A box is a list of numbers; all else is an image, and only one that came with the request.
+            # Lists are boxes; any other object is an image, which must be part of the request or from an allowed host.
             post["objects"] = [
                 part if isinstance(part, list) else self._image(part, "objects") for part in post["objects"][:8]
             ]
@@ -196,7 +196,9 @@ class EndpointHandler:
         except ValueError:
             allowed = False
         if not allowed:
-            raise BadRequest(f"`{field}` is {_short(url)}; this server fetches nothing from there. Send base64.", field)
+            raise BadRequest(
+                f"`{field}` is {_short(url)}; this server does not fetch from that host. Send base64.", field
+            )
         try:
             with _OPENER.open(url, timeout=self.timeout) as answer:
                 content = answer.read(self.max_image_bytes + 1)
@@ -208,20 +210,20 @@ class EndpointHandler:
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
-    """A redirect leads wherever the other side likes."""
+    """Refuses redirects, which could lead to a host that is not allowed."""
 
-    def redirect_request(self, *arguments, **options):
+    def redirect_request(self, *arguments: Any, **options: Any) -> None:
         return None
 
 
-# No proxies of the environment, no other schemes, no redirects.
+# Neither proxies of the environment nor redirects.
 _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}), _NoRedirects)
 
 
 def _origin(url: str) -> tuple[str, str, int]:
     parts = urlsplit(url.strip())
     if parts.scheme not in DEFAULT_PORTS or not parts.hostname:
-        raise ValueError(f"{url!r} is not the address of a web server.")
+        raise ValueError(f"Expected an http or https URL; found {url!r}.")
     return parts.scheme, parts.hostname.lower(), parts.port or DEFAULT_PORTS[parts.scheme]
 
 
@@ -235,7 +237,7 @@ def _short(value: Any) -> str:
 
 
 def _json(value: Any) -> Any:
-    """Arrays as lists, to four digits."""
+    """Converts arrays to lists, rounded to four digits."""
     if isinstance(value, Mapping):
         return {key: _json(part) for key, part in value.items()}
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""The model card: what a model is, how it was measured, and what it is not for."""
+"""The model card: architecture, evaluation, intended use and limits."""
 
 import platform
 import re
@@ -37,40 +37,41 @@ def model_card(
     co2: Mapping[str, Any] | str | None = None,
 ) -> ModelCard:
     r"""
-    Writes the card of a model. What is not known is left out.
+    Renders the model card. Unknown facts are omitted.
 
     Args:
         model: The fine-tuned model.
-        repo_id: Where it will be on the Hub.
-        results: What `tgdi evaluate --output` wrote, of one seed or of each of several.
-        seeds: Of the training runs behind `results`; the first must be that of `model`.
-        dataset_name, split: What `results` were measured on; by default the folder and the split that they say
-            themselves, or MNRE's validation split.
+        repo_id: Name of its repository on the Hub.
+        results: Output of `tgdi evaluate --output`, for one seed or per seed.
+        seeds: Seeds of the training runs behind `results`, in order; the first must be that of `model`.
+        dataset_name, split: Dataset and split of `results`; by default the folder and split recorded in them, or the
+            validation split of MNRE.
         language: ISO codes.
-        license: Of the weights, as the Hub spells it. The licences of the base models have a say in it.
-        base_models: Names on the Hub. By default what the configuration says, if it can be such a name; as it can't be
-            told from a folder that has gone, name them where the encoders came from a folder. `()` for none.
-        datasets: Names on the Hub of what it was trained on, if it is there.
-        tags: More tags.
-        notes: A paragraph on how this model came about.
-        co2: Emissions, in grams and whatever else the Hub's `co2_eq_emissions` knows, or a sentence.
+        license: License of the weights, as an identifier of the Hub; the licenses of the base models restrict it.
+        base_models: Names of the encoders on the Hub; `()` for none. By default those in the configuration. If the
+            encoders were loaded from a folder, pass their names, because a folder that no longer exists cannot be
+            distinguished from a name on the Hub.
+        datasets: Names of the training datasets on the Hub.
+        tags: Additional tags.
+        notes: A paragraph about this model.
+        co2: Emissions: the Hub's `co2_eq_emissions` (in grams), or a sentence.
 
     Returns:
         `ModelCard`.
 
     Raises:
-        ValueError: Nothing says which label stands for no relation, while one has a name that usually does; results
-            without the scores of `tgdi evaluate`, that were not measured alike or on another split than
-            `split`; or not one seed for each.
+        ValueError: The label for no relation is undeclared and one label has a usual name for it; results lack the
+            scores of `tgdi evaluate`, differ in their settings, or are from another split than `split`; or the numbers
+            of results and seeds differ.
     """
     results = [results] if isinstance(results, Mapping) else list(results)
     scored = _scored(results)
     if split is not None and scored and scored["split"] != split:
-        raise ValueError(f"The results are those of the split {scored['split']!r}, not of {split!r}.")
+        raise ValueError(f"Expected results on the split {split!r}; found results on {scored['split']!r}.")
     split = split or scored.get("split", "validation")
     dataset_name = dataset_name or Path(scored.get("data", "MNRE")).name
     if seeds is not None and len(seeds) != len(results):
-        raise ValueError(f"There are {len(results)} results and {len(seeds)} seeds; expected one seed for each result.")
+        raise ValueError(f"Expected one seed per result; found {len(results)} results and {len(seeds)} seeds.")
     scores = [_scores(result) for result in results]
     config = model.config
     if base_models is None:
@@ -85,7 +86,7 @@ def model_card(
         language=language,
         license=license,
         library_name="transformers",
-        # The Hub knows a closed list of tasks; the name of ours is a tag.
+        # The Hub has a closed list of tasks; the name of this one is a tag.
         pipeline_tag="text-classification",
         tags=["relation-extraction", TASK, "multimodal", "tgdi", "custom_code", *tags],
         base_model=list(base_models) or None,
@@ -99,14 +100,14 @@ def model_card(
         data,
         template_path=str(TEMPLATE),
         repo_id=repo_id,
-        model_name=data.model_name,  # with results, `data.to_dict()` has it in `model-index` only
+        model_name=data.model_name,  # with results, `data.to_dict()` contains it in `model-index` only
         text_encoder=f"{config.text_config.model_type}, {config.text_config.num_hidden_layers} layers",
         vision_encoder=with_vision if config.uses_vision else "none",
         relations=names,
         multi_label=config.thresholds is not None,
         negative=negative,
         direction_balanced=config.direction_balanced,
-        versions=", ".join(f"{name} {found}" for name, found in recorded_versions().items()),
+        versions=", ".join(f"{name} {number}" for name, number in recorded_versions().items()),
         results={name: _spread([row[name] for row in scores]) for name in SCORES} if scores else None,
         several=len(scores) > 1,
         per_relation=_per_relation(results, names) if results else [],
@@ -120,37 +121,39 @@ def model_card(
 
 
 def recorded_versions() -> dict[str, str]:
-    """Of Python and of the packages that a checkpoint depends on."""
-    found = {"python": platform.python_version()}
+    """Versions of Python and of the packages that a checkpoint depends on."""
+    versions = {"python": platform.python_version()}
     for name in RECORDED:
         try:
-            found[name] = version(name)
-        except PackageNotFoundError:  # run from a folder, not installed
+            versions[name] = version(name)
+        except PackageNotFoundError:  # imported from a checkout, not installed
             continue
-    return found
+    return versions
 
 
 def _scores(result: Mapping[str, float]) -> dict[str, float]:
     missing = [name for name in SCORES if f"eval_{name}" not in result]
     if missing:
         raise ValueError(
-            f"The results lack {', '.join(f'eval_{name}' for name in missing)}; expected what `tgdi evaluate --output` "
-            "writes."
+            f"The results lack {', '.join(f'eval_{name}' for name in missing)}; expected the output of `tgdi evaluate "
+            "--output`."
         )
     return {name: 100 * result[f"eval_{name}"] for name in SCORES}
 
 
 def _scored(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """What the results say of how they were measured; nothing where they are of an older version, or of one's own."""
-    said = [{name: value for name, value in r["scored"].items() if name != "seed"} for r in results if "scored" in r]
-    unlike = [one for one in said if one != said[0]]
-    if unlike:
-        name = next(name for name in said[0] if said[0][name] != unlike[0].get(name))
+    """The settings recorded in the results; empty for results of an older version or of another program."""
+    settings = [
+        {name: value for name, value in r["scored"].items() if name != "seed"} for r in results if "scored" in r
+    ]
+    different = [one for one in settings if one != settings[0]]
+    if different:
+        name = next(name for name in settings[0] if settings[0][name] != different[0].get(name))
         raise ValueError(
-            f"The results were not measured alike: {name} is {said[0][name]!r} and {unlike[0].get(name)!r}. Give those "
-            "of one evaluation, one for each seed."
+            f"The results differ in their settings: {name} is {settings[0][name]!r} and {different[0].get(name)!r}. "
+            "Pass the results of one evaluation, one per seed."
         )
-    return said[0] if said else {}
+    return settings[0] if settings else {}
 
 
 def _seed_text(seeds: Sequence[int] | None, count: int) -> str:
@@ -185,11 +188,11 @@ def _eval_results(
 def _per_relation(results: list[Mapping[str, float]], names: list[str]) -> list[dict[str, Any]]:
     rows = []
     for name in names:
-        found = [result for result in results if f"eval_f1 {name}" in result]
-        if found:
+        scored = [result for result in results if f"eval_f1 {name}" in result]
+        if scored:
             values = {
-                key: _spread([100 * row[f"eval_{key} {name}"] for row in found]) for key in SCORES if key != "accuracy"
+                key: _spread([100 * row[f"eval_{key} {name}"] for row in scored]) for key in SCORES if key != "accuracy"
             }
-            support = found[0].get(f"eval_support {name}")
+            support = scored[0].get(f"eval_support {name}")
             rows.append({"name": name, "support": "" if support is None else int(support), **values})
     return rows

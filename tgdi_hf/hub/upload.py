@@ -1,4 +1,4 @@
-"""Sharing a model on the Hub: everything that it takes to run it, in one commit."""
+"""Upload of a model with everything needed to run it, in one commit."""
 
 import shutil
 from pathlib import Path
@@ -12,7 +12,7 @@ from ..processing.pipeline_tgdi import MultimodalRelationExtractionPipeline
 from ..processing.processing_tgdi import TGDIProcessor
 from .model_card import model_card
 
-# Formats that can run code when they are loaded.
+# Formats that can execute code when they are loaded.
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".joblib", ".msgpack")
 
 
@@ -24,28 +24,28 @@ def save_for_hub(
     handler: bool = False,
 ) -> Path:
     r"""
-    Writes all that the Hub needs: weights as safetensors, processor, the code of model, processor and pipeline, and the
-    card.
+    Writes the files of a model repository: weights as safetensors, processor, code of model, processor and pipeline,
+    and the model card.
 
     Args:
         folder: A new or empty folder.
-        model, processor: What to save.
-        card: See `model_card`.
+        model, processor: The model and its processor.
+        card: The model card, see `model_card`.
         handler: Add `handler.py` for Inference Endpoints.
 
     Returns:
-        The folder. The model comes out as it went in; a training goes on as before.
+        The folder. The training modes of the model's modules are left unchanged.
 
     Raises:
-        ValueError: There is something in the folder.
+        ValueError: The folder is not empty.
     """
     folder = Path(folder)
     if folder.exists() and any(folder.iterdir()):
-        raise ValueError(f"{folder} is not empty; what is in it would go to the Hub as well. Name a new folder.")
-    training = [(module, module.training) for module in model.modules()]
+        raise ValueError(f"{folder} is not empty; its files would be uploaded to the Hub as well. Name a new folder.")
+    training_modes = [(module, module.training) for module in model.modules()]
     pipe = MultimodalRelationExtractionPipeline(model=model, processor=processor, device=model.device)
     pipe.save_pretrained(folder)
-    for module, mode in training:  # the pipeline has put all of it into evaluation mode
+    for module, mode in training_modes:  # the pipeline switched all modules to evaluation mode
         module.training = mode
     if handler:
         shutil.copyfile(Path(__file__).with_name("handler.py"), folder / "handler.py")
@@ -63,23 +63,23 @@ def push_to_hub(
     **options: Any,
 ) -> CommitInfo:
     r"""
-    Uploads a model with its processor, pipeline, code and card.
+    Uploads a model with its processor, pipeline, code and model card.
 
-    It is one commit: nothing is there half, and nothing overwrites the card, as single uploads of models and pipelines
-    do.
+    A single commit never leaves the repository incomplete, and preserves the card, which separate uploads of models and
+    pipelines overwrite.
 
     Args:
-        repo_id: `"user/name"`; the repository is made if it is not there.
-        model, processor: What to share.
-        card: By default `model_card(model, repo_id)`.
+        repo_id: `"user/name"`; the repository is created if it does not exist.
+        model, processor: The model and its processor.
+        card: The model card, by default `model_card(model, repo_id)`.
         handler: Add `handler.py` for Inference Endpoints.
-        options: Of `push_folder`: `private`, `revision`, `create_pr`, `commit_message`, `token`.
+        options: Arguments of `push_folder`: `private`, `revision`, `create_pr`, `commit_message`, `token`.
 
     Returns:
         `CommitInfo`, with `commit_url` and, with `create_pr`, `pr_url`.
 
     Raises:
-        ValueError: The Hub, which checks the card's metadata before anything goes up, does not accept them; or as in
+        ValueError: The Hub, which validates the metadata of the card before the upload, rejects them; or see
             `push_folder`.
     """
     card = model_card(model, repo_id) if card is None else card
@@ -99,41 +99,44 @@ def push_folder(
     token: str | None = None,
 ) -> CommitInfo:
     r"""
-    Uploads what `save_for_hub` wrote, in one commit. Hidden files stay here.
+    Uploads a folder written by `save_for_hub` in one commit. Hidden files are not uploaded.
 
     Args:
-        folder: What to upload.
-        repo_id: `"user/name"`; the repository is made if it is not there.
-        private, revision, create_pr, commit_message, token: As everywhere in huggingface_hub. A branch is made if it is
-            not there; `"refs/pr/5"` adds to a pull request.
+        folder: The folder to upload.
+        repo_id: `"user/name"`; the repository is created if it does not exist.
+        private, revision, create_pr, commit_message, token: See `huggingface_hub.HfApi.create_commit` and
+            `create_repo`. A branch is created if it does not exist; `"refs/pr/5"` adds to a pull request.
 
     Raises:
-        ValueError: There are no weights, or some in a format that can run code; a pull request is to go to a branch; or
-            the repository, which was to be private, is public.
+        ValueError: The folder has no weights, or files in a format that can execute code; a pull request against a
+            branch; or a private upload to an existing public repository.
     """
     folder = Path(folder)
     paths = sorted(path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
     paths = [path for path in paths if not any(part.startswith(".") for part in path.parts)]
     pickles = [path.as_posix() for path in paths if path.suffix.lower() in PICKLES]
     if pickles:
-        raise ValueError(f"{folder} has {', '.join(pickles)}, which can run code when loaded; only safetensors go up.")
+        raise ValueError(
+            f"{folder} has {', '.join(pickles)}, which can execute code when loaded. Convert the weights to "
+            "safetensors, or delete the files."
+        )
     if not any(path.suffix == ".safetensors" for path in paths):
         raise ValueError(f"{folder} has no weights: expected model.safetensors.")
     if create_pr and revision is not None:
         raise ValueError(
-            f"`create_pr` and `revision={revision!r}` were given; a new pull request is always against main. Leave one "
-            "of them out."
+            f"Found both `create_pr` and `revision={revision!r}`; a new pull request is always against main. Pass only "
+            "one of them."
         )
     api = HfApi(token=token)
     api.create_repo(repo_id, private=private, exist_ok=True)
-    # Creating what is there changes nothing, and what has been public once cannot be taken back.
+    # `create_repo` does not change the visibility of an existing repository, and a public upload cannot be undone.
     if private and not api.model_info(repo_id).private:
         raise ValueError(
-            f"{repo_id} is there already and is public, so nothing was uploaded. Make it private in its settings on "
-            "the Hub, or name a new repository."
+            f"{repo_id} already exists and is public, so nothing was uploaded. Make it private in its settings on the "
+            "Hub, or name a new repository."
         )
     if revision is not None and not revision.startswith("refs/"):
         api.create_branch(repo_id, branch=revision, exist_ok=True)
-    # Not `upload_folder`: where hf_xet is installed, it may make several commits of a folder.
+    # Not `upload_folder`: with hf_xet installed it may split a folder into several commits.
     operations = [CommitOperationAdd(path.as_posix(), folder / path) for path in paths]
     return api.create_commit(repo_id, operations, commit_message=commit_message, revision=revision, create_pr=create_pr)
