@@ -1,7 +1,8 @@
-"""From a text and two spans to token ids with entity markers in place."""
+"""Entity markers: checking the spans of head and tail, and cutting a text at its markers."""
 
 from collections.abc import Sequence
 from operator import index
+from typing import NamedTuple
 
 from .grapheme_clusters import has_no_glyph, is_boundary, trim, whole_span
 from .invalid_post import InvalidPost
@@ -12,20 +13,20 @@ ENTITY_MARKERS = (HEAD_START, HEAD_END, TAIL_START, TAIL_END)
 
 def check_span(span: Sequence[int], units: str | Sequence[str], name: str, where: str) -> tuple[int, int]:
     r"""
-    Checks one entity's span, and trims it: blanks and invisible characters around an entity are no part of it.
+    Checks the span of an entity, and trims white space and invisible characters from both of its ends.
 
     Args:
         span: `[start, end)`.
-        units: What it counts: a text, or a list of words.
+        units: The text or the list of words that the span indexes.
         name: `"head"` or `"tail"`.
         where: Names the row in messages.
 
     Returns:
-        `[start, end)` from the first visible character to the last. Spans of words are as they were.
+        `[start, end)` from the first to the last visible character. Spans of words are not trimmed.
 
     Raises:
-        InvalidPost: Anything but two integers with 0 ≤ start < end ≤ length; or a span without a visible character, or
-            one that cuts a character of a reader, such as a letter from its accent.
+        InvalidPost: The span is not two integers with 0 ≤ start < end ≤ length, contains no visible character, or cuts
+            a grapheme cluster, such as a letter with its accent.
     """
     unit, length = "characters" if isinstance(units, str) else "words", len(units)
     try:
@@ -38,7 +39,7 @@ def check_span(span: Sequence[int], units: str | Sequence[str], name: str, where
         fault = "is empty" if start == end else "is reversed" if start > end else "lies outside the text"
         raise InvalidPost(
             f"{where}: the span of `{name}`, [{start}, {end}), {fault}; expected 0 ≤ start < end ≤ {length}, the "
-            f"number of {unit}. The end is the first of the {unit} after the entity.",
+            f"number of {unit}. The end is exclusive.",
             name,
         )
     text, found = (units, units[start:end]) if isinstance(units, str) else (None, " ".join(units[start:end]))
@@ -52,7 +53,8 @@ def check_span(span: Sequence[int], units: str | Sequence[str], name: str, where
     if text is None:
         return start, end
     first, last = start + first, start + last
-    # What is trimmed off may be the accent of the letter before; a joiner or a variation selector may go.
+    # The first trimmed character may be the accent of the letter before; joiners and variation selectors may be
+    # trimmed.
     cuts_before = first > start and not has_no_glyph(text[start]) and not is_boundary(text, start)
     if cuts_before or not (is_boundary(text, first) and is_boundary(text, last)):
         whole = trim(text, *whole_span(text, start, end))
@@ -66,14 +68,14 @@ def check_span(span: Sequence[int], units: str | Sequence[str], name: str, where
 
 def words_to_text(words: Sequence[str], spans: Sequence[tuple[int, int]]) -> tuple[str, list[tuple[int, int]]]:
     r"""
-    Joins words with single spaces and carries spans of words over to characters.
+    Joins words by single spaces, and converts spans of words to spans of characters.
 
     Args:
         words: The words of one text.
         spans: `[start, end)` in words.
 
     Returns:
-        The text and the same spans in characters. Those of empty words are empty.
+        The text, and the same spans in characters; the span of an empty word is empty.
     """
     starts, position = [], 0
     for word in words:
@@ -82,29 +84,32 @@ def words_to_text(words: Sequence[str], spans: Sequence[tuple[int, int]]) -> tup
     return " ".join(words), [(starts[start], starts[end - 1] + len(words[end - 1])) for start, end in spans]
 
 
-def cut_at_markers(text: str, head: tuple[int, int], tail: tuple[int, int]) -> tuple[list[str], list[str]]:
+class MarkedText(NamedTuple):
+    """The five segments of a text, any of which may be empty, and the four markers between them."""
+
+    segments: list[str]
+    markers: list[str]
+
+
+def cut_at_markers(text: str, head: tuple[int, int], tail: tuple[int, int]) -> MarkedText:
     r"""
-    Cuts a text where markers belong.
+    Cuts a text at the positions of its markers.
 
-    Where several markers meet, closing ones come before opening ones, inner closing before outer closing and outer
-    opening before inner opening, so that nested entities get nested markers; of two identical spans the head is the
-    outer one. Entities that cross get crossing markers.
+    If several markers share a position, closing markers precede opening ones, inner closing markers precede outer ones,
+    and outer opening markers precede inner ones, so that nested entities get nested markers; of two identical spans,
+    the head is the outer one. Overlapping entities get overlapping markers.
 
-    A space before a marker moves behind it, to the word that follows: byte-level vocabularies (RoBERTa) hold words
-    with the space before them, and other tokenizers drop spaces anyway.
+    A space before a marker moves behind it, to the following word: byte-level vocabularies (RoBERTa) contain words
+    with the space before them, and other tokenizers drop spaces.
 
     Args:
         text: Any text.
-        head: `[start, end)` in characters; may be empty for an empty word.
-        tail: Likewise.
-
-    Returns:
-        Five segments, which joined are the text and of which any may be empty, and the four markers between them.
+        head, tail: `[start, end)` in characters; empty for an empty word.
     """
     cuts = []
     for rank, (start, end), opening, closing in ((0, head, HEAD_START, HEAD_END), (1, tail, TAIL_START, TAIL_END)):
-        # Opening at one place: the longer, that is outer, entity first. Closing: the later begun, that is inner, first.
-        # An empty entity closes right after it opens.
+        # Opening markers at one position: the longer, that is outer, entity first. Closing markers: the entity with the
+        # later start, that is the inner one, first. An empty entity closes right after it opens.
         cuts.append((start, 1, -end, rank, 0, opening))
         cuts.append((end, 0, -start, -rank, 0, closing) if end > start else (start, 1, -end, rank, 1, closing))
     cuts.sort()
@@ -116,24 +121,24 @@ def cut_at_markers(text: str, head: tuple[int, int], tail: tuple[int, int]) -> t
         segments.append(text[position:place])
         position = place
     segments.append(text[position:])
-    return segments, [cut[-1] for cut in cuts]
+    return MarkedText(segments, [cut[-1] for cut in cuts])
 
 
 def truncate_around_entities(ids: list[int], entities: Sequence[tuple[int, int]], budget: int) -> list[int]:
     r"""
-    Shortens a text around its entities.
+    Truncates a text around its entities.
 
-    The window keeps everything from the first marker to the last and equally much context on both sides. Entities too
-    far apart for that keep a neighbourhood each, and entities too long to be kept whole keep the tokens next to their
-    markers. Markers are always kept.
+    The window keeps all tokens from the first to the last marker, with the same amount of context on both sides. If the
+    entities are too far apart for one window, each keeps its own neighbourhood; if they are too long, they keep the
+    tokens next to their markers. Markers are always kept.
 
     Args:
-        ids: The text's tokens, markers included.
-        entities: The positions in `ids` of each entity's opening and closing marker.
-        budget: How many tokens to keep, at least the four markers.
+        ids: The token ids of the text, with its markers.
+        entities: The positions in `ids` of the opening and the closing marker of each entity.
+        budget: The number of tokens to keep, at least the four markers.
 
     Returns:
-        At most `budget` of the tokens, in their order.
+        At most `budget` of the token ids, in their order.
     """
     if len(ids) <= budget:
         return ids
@@ -144,9 +149,9 @@ def truncate_around_entities(ids: list[int], entities: Sequence[tuple[int, int]]
         start = min(max(first - context // 2, 0), len(ids) - budget)
         return ids[start : start + budget]
 
-    def nearness(i: int) -> tuple[int, int]:
+    def distance(i: int) -> tuple[int, int]:
         entity = min(max(start - i, i - end, 0) for start, end in entities)  # 0 inside
         return entity, min(abs(i - marker) for marker in markers)
 
-    nearest = sorted(range(len(ids)), key=nearness)[:budget]
+    nearest = sorted(range(len(ids)), key=distance)[:budget]
     return [ids[i] for i in sorted(nearest)]

@@ -1,76 +1,42 @@
-"""From posts as people give them to the tensors of their rows."""
+"""Reading a batch of posts: from posts as users pass them to model inputs."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain, combinations
 from typing import Any
 
 import torch
 
-from .head_and_tail import MAX_ENTITIES, head_tail_pairs
+from .head_and_tail import MAX_ENTITIES, EntityPair, head_tail_pairs
 from .image_opening import open_image
 from .image_sources import image_key
 from .invalid_post import InvalidPost, blaming
 from .pillow import Image
+from .post_batch import Post, PostBatch
 from .post_containers import as_mapping_hint
 from .post_keys import checked_post, is_missing, meant_keys, without_nan
 from .post_text import Entity, PostText
 from .query_phrases import queries_for
 
 
-@dataclass
-class Post:
-    r"""
-    A post that has been read.
-
-    Args:
-        given: As it came.
-        where: Its name in messages.
-        text: What spans of characters count.
-        units: What the processor takes: the words where there are words, else the text.
-        entities: All heads and tails, or the entities of which all pairs are scored, in the order of the text.
-        pairs: Head and tail of each row: as given, or of every two entities in the order of the text, then the other
-            way round.
-        all_pairs: Whether the post has a list of entities.
-        listed: Whether its result is a list of pairs: it has entities, or all places of head and tail are wanted.
-        rows: Where its rows are in the batch; `None` where it can't be used.
-        error: Why it can't.
-        added: Caption and objects that models have made.
-        truncated: What was too long for the model, in any of its rows, and was cut: `"text"`, `"caption"`.
-    """
-
-    given: Mapping[str, Any]
-    where: str
-    text: str = ""
-    units: str | list[str] = ""
-    entities: list[Entity] = field(default_factory=list)
-    pairs: list[tuple[Entity, Entity]] = field(default_factory=list)
-    all_pairs: bool = False
-    listed: bool = False
-    rows: slice | None = None
-    error: InvalidPost | None = None
-    added: dict[str, Any] = field(default_factory=dict)
-    truncated: list[str] = field(default_factory=list)
-
-
 class PostReader:
     r"""
-    Checks posts, finds their entities, has captions and objects made where that is wanted, and runs the processor: all
-    that comes before the model, and needs no model.
+    Checks posts, locates their entities, adds missing captions and objects, and runs the processor: the steps of a
+    prediction that do not need the model.
 
     Args:
-        processor (`TGDIProcessor`): The model's.
+        processor (`TGDIProcessor`): The model's processor.
         captioner, grounder (*optional*): See `MultimodalRelationExtractionPipeline`.
-        max_entities: The most entities of a post, all places at which they are wanted included.
-        max_length: The longest text with caption, in tokens; by default the processor's.
+        max_entities: The largest number of entities per post, counting all their scored occurrences.
+        max_length: The longest text with its caption, in tokens; by default that of the processor.
     """
 
-    expected_keys = staticmethod(meant_keys)  # for what has no other way to this module: the handler of an endpoint
+    # The handler of an endpoint is deployed without this package and reaches `meant_keys` only through its pipeline.
+    expected_keys = staticmethod(meant_keys)
 
     def __init__(
         self,
-        processor,
+        processor: Any,
         captioner: Callable | None = None,
         grounder: Callable | None = None,
         max_entities: int = MAX_ENTITIES,
@@ -78,49 +44,44 @@ class PostReader:
     ):
         self.processor, self.captioner, self.grounder = processor, captioner, grounder
         self.max_entities = max_entities
-        self.options = {} if max_length is None else {"max_length": max_length}
+        self.options: dict[str, Any] = {} if max_length is None else {"max_length": max_length}
 
     def __call__(
         self, posts: Iterable[tuple[int, Any]], strict: bool = True, ambiguous: str = "error", truncation: bool = True
-    ) -> dict[str, Any]:
+    ) -> PostBatch:
         r"""
         Args:
-            posts: One batch: numbers, for messages, and posts as the pipeline takes them.
-            strict: Whether a post that can't be used is an error; otherwise it has one.
+            posts: Pairs of the post's number, for messages, and the post, see `MultimodalRelationExtractionPipeline`.
+            strict: Raise the error of an invalid post instead of recording it in the post.
             ambiguous: See `PostText`.
-            truncation: Whether a text that is too long is cut around its entities; otherwise its post can't be used.
-
-        Returns:
-            `posts`: a `Post` each; `inputs`: the tensors of the rows of all that can be used, distinct images once,
-            or `None` if there are none.
+            truncation: Cut a text that is too long around its entities; otherwise its post is invalid.
 
         Raises:
-            InvalidPost: With `strict`.
+            InvalidPost: With `strict`, a post is invalid.
         """
         find = partial(_find_entities, ambiguous=ambiguous, most=self.max_entities)
-        posts = [_read(number, post, strict, find) for number, post in posts]
+        batch = [_read(number, post, strict, find) for number, post in posts]
         if self.captioner or self.grounder:
             opened: dict[Any, Image.Image] = {}
-            for post in posts:
+            for post in batch:
                 _catching(post, strict, partial(self._open, opened=opened))
-            self._add_captions(posts)
-            self._add_objects(posts)
-        pixels = None if strict else {}  # each image is decoded once, however often its batch is tried
+            self._add_captions(batch)
+            self._add_objects(batch)
+        # Each image is decoded once, even if the batch has to be encoded again without its invalid posts.
+        pixels: dict[Any, Any] | None = None if strict else {}
         try:
-            inputs = self._encode(posts, pixels, truncation)
+            inputs = self._encode(batch, pixels, truncation)
         except InvalidPost:
             if strict:
                 raise
-            for post in posts:  # which of them was it?
+            for post in batch:  # finds the invalid ones
                 _catching(post, strict, lambda post: self._encode([post], pixels, truncation))
-            inputs = self._encode(posts, pixels, truncation)
-        return {"posts": posts, "inputs": inputs}
+            inputs = self._encode(batch, pixels, truncation)
+        return PostBatch(batch, inputs)
 
-    def _encode(
-        self, posts: list[Post], known_pixels: dict | None, truncation: bool
-    ) -> Mapping[str, torch.Tensor] | None:
+    def _encode(self, posts: list[Post], known_pixels: dict | None, truncation: bool) -> dict[str, torch.Tensor] | None:
         columns: dict[str, list] = {name: [] for name in ("text", "head", "tail", "images", "objects", "caption")}
-        names = []
+        names: list[str] = []
         for post in posts:
             if post.error is not None:
                 continue
@@ -147,18 +108,18 @@ class PostReader:
                 **self.options,
             )
         except ValueError as error:
-            # Loaded from a folder as remote code, processor and pipeline have a copy of this package's classes each.
+            # As remote code loaded from a folder, processor and pipeline each have their own copy of this class.
             if type(error).__name__ == InvalidPost.__name__ and not isinstance(error, InvalidPost):
-                raise InvalidPost(str(error), error.field) from error
+                raise InvalidPost(str(error), getattr(error, "field", "post")) from error
             raise
         for post in posts:
             if post.error is None:
                 cut = {part for parts in truncated[post.rows] for part in parts}
                 post.truncated = [part for part in ("text", "caption") if part in cut]
-        return inputs
+        return dict(inputs)
 
     def _open(self, post: Post, opened: dict[Any, Image.Image]) -> None:
-        """Posts with the same image get the same object, by which the processor knows it again."""
+        """Opens the image of a post; posts with equal images share one PIL image, which the processor encodes once."""
         if post.given.get("image") is not None:
             with blaming("image"):
                 where = f"{post.where}, image"
@@ -190,7 +151,7 @@ def _read(number: int, given: Any, strict: bool, find: Callable[[Post], Any]) ->
         _catching(post, strict, _check_keys)
         _catching(post, strict, find)
         return post
-    if not isinstance(given, InvalidPost):  # such comes from a reader of files that could not make a post of a row
+    if not isinstance(given, InvalidPost):  # file readers yield an error in place of an invalid row
         if hint := as_mapping_hint(given):
             given = InvalidPost(f"{where} is a {type(given).__name__}; expected {hint}.")
         else:
@@ -201,11 +162,12 @@ def _read(number: int, given: Any, strict: bool, find: Callable[[Post], Any]) ->
 
 
 def _check_keys(post: Post) -> None:
-    given, post.given = post.given, without_nan(post.given)  # a post that is refused answers with its id
+    given, post.given = post.given, without_nan(post.given)  # so that the result of an invalid post has its id
     post.given = checked_post(given, post.where)
 
 
 def _catching(post: Post, strict: bool, step: Callable[[Post], Any]) -> None:
+    """Runs a step on a valid post; without `strict`, its error is recorded in the post."""
     if post.error is None:
         try:
             step(post)
@@ -224,7 +186,7 @@ def _find_entities(post: Post, ambiguous: str, most: int) -> None:
         post.entities = _distinct(entity for one in post.pairs for entity in one)
         return
     if pair != [None, None]:
-        raise InvalidPost(f"{post.where} has `entities` and head or tail; expected the one or the other.", "entities")
+        raise InvalidPost(f"{post.where} has both `entities` and head or tail; expected only one of them.", "entities")
     if isinstance(entities, str | bytes | Mapping) or not isinstance(entities, Iterable):
         raise InvalidPost(f"{post.where}: `entities` is {entities!r:.80}; expected a list of entities.", "entities")
     found = [text.entities(value, f"entities[{i}]", "entities") for i, value in enumerate(entities)]
@@ -233,11 +195,13 @@ def _find_entities(post: Post, ambiguous: str, most: int) -> None:
         raise InvalidPost(
             f"{post.where}: `entities` has {len(post.entities)} different entities; expected 2 to {most}.", "entities"
         )
-    post.pairs = [pair for two in combinations(post.entities, 2) for pair in (two, two[::-1])]
+    post.pairs = [
+        pair for one, two in combinations(post.entities, 2) for pair in (EntityPair(one, two), EntityPair(two, one))
+    ]
 
 
 def _distinct(entities: Iterable[Entity]) -> list[Entity]:
-    """In the order of the text; the same span twice is one entity, the first."""
+    """Sorts entities in text order; of several with the same span, the first one is kept."""
     distinct: dict[tuple[int, int], Entity] = {}
     for entity in entities:
         distinct.setdefault(entity.span, entity)
@@ -245,4 +209,5 @@ def _distinct(entities: Iterable[Entity]) -> list[Entity]:
 
 
 def _lacking(posts: list[Post], name: str) -> list[Post]:
+    """The valid posts with an image and without a value for a key."""
     return [p for p in posts if p.error is None and p.given.get("image") is not None and p.given.get(name) is None]

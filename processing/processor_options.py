@@ -1,35 +1,57 @@
-"""The options of a processor, checked wherever they come from: a constructor, a saved file, an attribute, a call."""
+"""Options of the processor, and checks of their values."""
 
 from collections.abc import Mapping
 from operator import index
-from typing import Any
+from typing import Any, NamedTuple
 
 TENSOR_TYPES = ("pt", "np")
-# Mappings of options that a call takes; the first one to name `return_tensors` decides.
+# Mappings of options in a call, in order of precedence for `return_tensors`.
 NESTED = ("text_kwargs", "images_kwargs", "common_kwargs")
 
 
 class InvalidOption(ValueError):
-    """An option of the processor has a value that it can't have."""
+    """An option of the processor has an invalid value."""
 
 
-def whole_number(name: str, value: Any, least: int, unit: str, optional: bool = False) -> int | None:
+class CallOptions(NamedTuple):
+    r"""
+    The options of one call of the processor.
+
+    Args:
+        limit: The longest text with its caption, in tokens.
+        padded_length: The length that all texts are padded to; `None` for the longest one of the batch.
+        truncation: Whether longer texts are cut.
+        tensor_type: `"pt"`, `"np"`, or `None` for unconverted arrays.
+        image_options: Options of the image processor.
+    """
+
+    limit: int
+    padded_length: int | None = None
+    truncation: bool = True
+    tensor_type: str | None = "pt"
+    image_options: Mapping[str, Any] = {}
+
+
+def optional_whole_number(name: str, value: Any, least: int, unit: str) -> int | None:
+    """`whole_number`, or `None`."""
+    return None if value is None else whole_number(name, value, least, unit, " or `None`")
+
+
+def whole_number(name: str, value: Any, least: int, unit: str, alternative: str = "") -> int:
     r"""
     Args:
-        name: Of the option.
-        value: What was given.
-        least: The smallest value that makes sense.
-        unit: What is counted, for the message.
-        optional: Whether `None` is allowed.
+        name: The name of the option.
+        value: Its value.
+        least: The smallest valid value.
+        unit: The unit counted, for the message.
+        alternative: Other valid values, for the message.
 
     Returns:
         The value as a plain `int`, which can be saved as JSON.
 
     Raises:
-        InvalidOption: Anything but an integer from `least` on; `True` and `2.0` are none.
+        InvalidOption: The value is not an integer of at least `least`; `True` and `2.0` are not integers.
     """
-    if value is None and optional:
-        return None
     try:
         # `index` refuses floats and strings, but takes bools.
         number = None if type(value).__name__ in ("bool", "bool_") else index(value)
@@ -37,25 +59,24 @@ def whole_number(name: str, value: Any, least: int, unit: str, optional: bool = 
         number = None
     if number is None or number < least:
         found = f"{value!r:.80}" if number is None else number
-        also = " or `None`" if optional else ""
-        raise InvalidOption(f"`{name}` is {found}; expected a whole number of {unit}, {least} or more{also}.")
+        raise InvalidOption(f"`{name}` is {found}; expected a whole number of {unit}, {least} or more{alternative}.")
     return number
 
 
 def switch(name: str, value: Any) -> bool:
-    """`value` as a plain `bool`; `InvalidOption` for anything but `True` and `False`."""
+    """Returns `value` as a plain `bool`; raises `InvalidOption` if it is neither `True` nor `False`."""
     if type(value).__name__ not in ("bool", "bool_"):
         raise InvalidOption(f"`{name}` is {value!r:.80}; expected True or False.")
     return bool(value)
 
 
 def pads_to_limit(padding: Any) -> bool:
-    """Whether texts are padded to `max_length`, not to the longest one; `InvalidOption` for any other padding."""
+    """Whether texts are padded to `max_length` instead of the longest one; raises `InvalidOption` for other values."""
     if isinstance(padding, str):
         padding = getattr(padding, "value", padding)  # of transformers' `PaddingStrategy`
     if padding is not True and padding not in ("longest", "max_length"):
         raise InvalidOption(
-            f"`padding` is {padding!r:.80}; expected True or 'longest', or 'max_length': a batch of tensors is padded."
+            f"`padding` is {padding!r:.80}; expected True, 'longest' or 'max_length': all rows have one length."
         )
     return padding == "max_length"
 
@@ -64,15 +85,15 @@ def checked_call(kwargs: dict[str, Any], of_text: set[str], image_processor) -> 
     r"""
     Args:
         kwargs: Keyword arguments of one call, by themselves or in `text_kwargs`, `images_kwargs` or `common_kwargs`.
-        of_text: The names of options of the text.
-        image_processor: Whose options are those of images.
+        of_text: The names of the text options.
+        image_processor: The image processor, which defines the image options.
 
     Returns:
-        The arguments for `_merge_kwargs`, and the type of the tensors: `"pt"` unless they name another one.
+        The arguments for `_merge_kwargs`, and the tensor type, `"pt"` by default.
 
     Raises:
-        TypeError: There is no such option.
-        InvalidOption: `return_tensors`, or a value that should be a mapping, is none.
+        TypeError: An option is unknown.
+        InvalidOption: `return_tensors` has an unknown value, or a nested option is not a mapping.
     """
     of_images = {"return_tensors", *getattr(getattr(image_processor, "valid_kwargs", None), "__annotations__", {})}
     known = dict(zip(NESTED, (of_text, of_images, of_text | of_images)))
@@ -85,8 +106,8 @@ def checked_call(kwargs: dict[str, Any], of_text: set[str], image_processor) -> 
         unknown |= set(options) - known[name]
     if unknown:
         raise TypeError(
-            f"TGDIProcessor has no option {', '.join(sorted(unknown))}. A call takes {', '.join(sorted(of_text))} and "
-            f"what the {type(image_processor).__name__} takes; special tokens are fixed."
+            f"TGDIProcessor has no option {', '.join(sorted(unknown))}. The options of a call are "
+            f"{', '.join(sorted(of_text))} and those of the {type(image_processor).__name__}; special tokens are fixed."
         )
     levels = (flat, *nested.values())
     tensor_type = next((level["return_tensors"] for level in levels if "return_tensors" in level), "pt")
@@ -95,7 +116,7 @@ def checked_call(kwargs: dict[str, Any], of_text: set[str], image_processor) -> 
         raise InvalidOption(
             f"`return_tensors` is {tensor_type!r:.80}; expected {', '.join(map(repr, TENSOR_TYPES))} or `None`."
         )
-    # transformers gives common options to text and images alike, those of the other one included.
+    # transformers would pass every common option to both text and images.
     common = {name: value for name, value in nested.pop("common_kwargs", {}).items() if name not in flat}
     for name in ("text_kwargs", "images_kwargs"):
         for_it = {option: value for option, value in common.items() if option in known[name]}

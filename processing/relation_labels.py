@@ -1,26 +1,40 @@
-"""From the scores of one entity pair to the relations that are listed for it."""
+"""From the scores of one entity pair to the relations in its result."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 
 from .entity_order import joint_scores
 
 
+class PairScores(NamedTuple):
+    r"""
+    The scores of the entity pairs in a result.
+
+    Args:
+        scores (`torch.Tensor`): Probabilities, `(pairs, labels)`.
+        places: The place of each pair in the list of all pairs of the post.
+    """
+
+    scores: torch.Tensor
+    places: list[int]
+
+
 @dataclass(frozen=True)
 class RelationLabels:
     r"""
-    The labels of a model, and how scores are read.
+    The labels of a model, and how their scores are interpreted.
 
     Args:
         names (`tuple[str, ...]`): The labels, in the order of their ids.
-        symmetric (`list[bool]`): Which of them hold both ways.
-        negative (`str`, *optional*): The label that stands for no relation; `None` if every label is a relation.
+        symmetric (`list[bool]`): For each label, whether it is symmetric.
+        negative (`str`, *optional*): The label for no relation; `None` if every label is a relation.
         bias (`float`): See `tail_first_bias`.
-        thresholds (`list[float]`, *optional*): Of a multi-label model: the least probability of each relation that
-            holds. `None` for a model whose labels exclude each other.
-        undeclared (`str`, *optional*): What is wrong where it can't be told which label is the negative one.
+        thresholds (`list[float]`, *optional*): The decision threshold of each label of a multi-label model; `None` for
+            a model with mutually exclusive labels.
+        undeclared (`str`, *optional*): The reason why the label for no relation is unknown.
     """
 
     names: tuple[str, ...]
@@ -42,11 +56,11 @@ class RelationLabels:
         r"""
         Args:
             scores: The probability of every label.
-            top_k: The most labels to list; by default one, of a multi-label model all that hold.
-            drop_none: Leave out the negative label, and everything where it is the most likely.
+            top_k: The largest number of labels; by default 1, or for a multi-label model all above their thresholds.
+            drop_none: Leave out the negative label, and all labels if it is the most likely one.
 
         Returns:
-            Ids, the most likely first.
+            Label ids, the most likely one first.
         """
         order = sorted(range(len(scores)), key=scores.__getitem__, reverse=True)
         if self.thresholds is not None:
@@ -57,21 +71,20 @@ class RelationLabels:
         return order[: top_k or 1]
 
     def of_both_orders(
-        self, forward: torch.Tensor, backward: torch.Tensor, places: list[int] | None
-    ) -> tuple[torch.Tensor, list[int]]:
+        self, forward: torch.Tensor, backward: torch.Tensor, places: list[int] | None = None
+    ) -> PairScores:
         r"""
-        What is said of entity pairs whose order is not given.
+        Combines the scores of both orders of entity pairs.
 
         Args:
-            forward, backward (`torch.Tensor`): Probabilities with the head first and with the tail first,
-                `(P, labels)`.
-            places: Where the answers are taken from, if that is known.
+            forward, backward (`torch.Tensor`): Probabilities in text order and in reverse order, `(P, labels)`.
+            places: The pairs to select; by default chosen by their scores.
 
         Returns:
-            `tuple`: probabilities of the answers, `(answers, labels)`, and their places: `2 p` for pair `p` as it
-            stands in the text, `2 p + 1` for the other order. Labels that exclude each other give one answer per pair,
-            in the direction of the best one. Of a multi-label model there is one for either order in which a relation
-            holds, and one for a pair without any.
+            The selected pairs: place `2 p` is pair `p` in text order, `2 p + 1` the same pair in reverse order. With
+            mutually exclusive labels, each pair is selected once, in the direction of its best relation. With a
+            multi-label model it is selected in every order in which a relation reaches its threshold, or in text order
+            if none does.
         """
         if self.is_multi_label:
             shared = torch.tensor(self.symmetric, device=forward.device)
@@ -81,11 +94,11 @@ class RelationLabels:
             forward, backward = joint_scores(forward, backward, self.names, self.bias, self.symmetric, self.negative)
         scores = torch.stack([forward, backward], dim=1).flatten(0, 1)  # (2 P, labels)
         if places is None:
-            places = self._places(scores)
-        return scores[places], places
+            places = self._select(scores)
+        return PairScores(scores[places], places)
 
-    def _places(self, scores: torch.Tensor) -> list[int]:
-        if not self.is_multi_label:
+    def _select(self, scores: torch.Tensor) -> list[int]:
+        if self.thresholds is None:
             best = scores.amax(dim=1)
             return [place + int(best[place + 1] > best[place]) for place in range(0, len(best), 2)]
         holds = (scores >= scores.new_tensor(self.thresholds)).any(dim=1).tolist()

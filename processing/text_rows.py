@@ -1,24 +1,39 @@
-"""Rows of text: their length, checking one, cutting it at its entities, appending its caption, padding."""
+"""Single rows of text: checking them, cutting them at the entity markers, appending the caption, and padding."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from transformers.utils import logging
 
-from .entity_markers import check_span, cut_at_markers, words_to_text
+from .entity_markers import MarkedText, check_span, cut_at_markers, words_to_text
 from .grapheme_clusters import trim
 from .invalid_post import InvalidPost
 from .text_tokenizer import Frame
 
 logger = logging.get_logger(__name__)
 
-# Tokenizers without a limit of their own report an astronomical one.
-DEFAULT_MAX_LENGTH, NO_LIMIT = 512, 10**6
+
+class Padded(NamedTuple):
+    """Token ids, attention mask and segment ids of a batch, `(B, L)` each."""
+
+    input_ids: np.ndarray
+    attention_mask: np.ndarray
+    token_type_ids: np.ndarray
 
 
-def cut(text: Any, head: Any, tail: Any, where: str) -> tuple[list[str], list[str]]:
-    """The segments of one text, or of the words of one, and the markers between them."""
+def mark_entities(text: Any, head: Any, tail: Any, where: str) -> MarkedText:
+    r"""
+    Checks one row and cuts its text at the entity markers.
+
+    Args:
+        text: A string, or a list of words.
+        head, tail: Spans `[start, end)` in characters, or in words if `text` is a list of words.
+        where: Names the row in messages.
+
+    Raises:
+        InvalidPost: The text is neither, contains a lone surrogate, or a span is invalid.
+    """
     words = None
     if not isinstance(text, str):
         if not isinstance(text, Sequence | np.ndarray) or not all(isinstance(word, str) for word in text):
@@ -33,7 +48,8 @@ def cut(text: Any, head: Any, tail: Any, where: str) -> tuple[list[str], list[st
     return cut_at_markers(text, head, tail)
 
 
-def checked_caption(caption: Any, where: str) -> str:
+def check_caption(caption: Any, where: str) -> str:
+    """The caption of one row; `None` and a caption of white space become an empty string."""
     if caption is None:
         return ""
     if not isinstance(caption, str):
@@ -47,50 +63,52 @@ def _check_unicode(text: str, name: str, where: str) -> None:
         text.encode()
     except UnicodeEncodeError as error:
         raise InvalidPost(
-            f"{where}: character {error.start} of `{name}` is {text[error.start]!r}, half of a pair of surrogates, "
-            "which no tokenizer takes. Decode what it comes from as UTF-16, or replace it.",
+            f"{where}: character {error.start} of `{name}` is {text[error.start]!r}, a lone surrogate, which "
+            "tokenizers reject. Decode the source as UTF-16, or replace the character.",
             name,
         ) from None
 
 
+def caption_room(ids: Sequence[int], frame: Frame, limit: int) -> int:
+    """The number of caption tokens that fit behind a text, whose `ids` include its special tokens."""
+    return max(limit - len(ids) - frame.pair, 0)
+
+
 def with_caption(ids: list[int], caption: list[int], frame: Frame, limit: int) -> list[int]:
-    """T_e: T followed by as much of the caption as there is room for."""
-    room = max(limit - len(ids) - frame.pair, 0)
+    """T_e: the text T, followed by as many tokens of the caption as fit."""
+    room = caption_room(ids, frame, limit)
     if len(caption) > room:
         logger.warning_once(
-            f"A text with its caption is longer than {limit} tokens; the end of the caption was cut. This is said "
-            "once, and goes for all that follow."
+            f"A text with its caption is longer than {limit} tokens; the end of the caption was cut off. This warning "
+            "is not repeated for further captions."
         )
         caption = caption[:room]
     return [*ids, *frame.middle, *caption, *frame.end] if caption else ids
 
 
-def padded(
+def pad(
     rows: list[list[int]],
     padding: int,
     length: int | None,
     first_lengths: list[int] | None = None,
     second_type: int = 0,
-) -> dict[str, np.ndarray]:
-    """Ids, mask and segment ids, padded on the right to `length`, or else to the longest row."""
+) -> Padded:
+    r"""
+    Pads rows of token ids on the right.
+
+    Args:
+        rows: The token ids of each text.
+        padding: The id of the padding token.
+        length: The length of all rows; by default that of the longest row.
+        first_lengths: For each row, the number of tokens before its second segment; by default there is none.
+        second_type: The segment id of the second segment.
+    """
     lengths = np.array([len(row) for row in rows])
     longest = lengths.max() if length is None else length
     ids = np.array([row + [padding] * (longest - len(row)) for row in rows])
-    places = np.arange(longest)
-    mask = places < lengths[:, None]
+    positions = np.arange(longest)
+    mask = positions < lengths[:, None]
     types = np.zeros_like(ids)
     if first_lengths is not None:
-        types[mask & (places >= np.array(first_lengths)[:, None])] = second_type
-    return {"input_ids": ids, "attention_mask": mask.astype(np.int64), "token_type_ids": types}
-
-
-def default_limit(tokenizer) -> int:
-    """The longest text with caption, in tokens, where nothing else is said."""
-    limit = tokenizer.model_max_length
-    return limit if limit and limit < NO_LIMIT else DEFAULT_MAX_LENGTH
-
-
-def positions_of(config) -> int:
-    """How many tokens a text encoder has positions for; RoBERTa and its kin count from behind the padding's id."""
-    offset = config.pad_token_id + 1 if config.model_type in ("roberta", "xlm-roberta", "camembert") else 0
-    return config.max_position_embeddings - offset
+        types[mask & (positions >= np.array(first_lengths)[:, None])] = second_type
+    return Padded(ids, mask.astype(np.int64), types)

@@ -1,7 +1,8 @@
-"""Tokenizing the texts of a batch so that no special token is recognized in them."""
+"""Tokenizing posts as ordinary text, whatever special tokens they contain literally."""
 
 import json
 from dataclasses import dataclass
+from typing import Any
 from uuid import uuid4
 
 from .entity_markers import ENTITY_MARKERS
@@ -9,7 +10,7 @@ from .entity_markers import ENTITY_MARKERS
 
 @dataclass(frozen=True)
 class Frame:
-    """The special tokens around one text, `prefix A suffix`, and around two, `prefix A suffix middle B end`."""
+    """The special tokens around one text, `prefix A suffix`, and around a pair, `prefix A suffix middle B end`."""
 
     prefix: list[int]
     suffix: list[int]
@@ -19,26 +20,27 @@ class Frame:
 
     @property
     def single(self) -> int:
+        """The number of special tokens around one text."""
         return len(self.prefix) + len(self.suffix)
 
     @property
     def pair(self) -> int:
-        """How many special tokens a second text brings with it."""
+        """The number of special tokens that a second text adds."""
         return len(self.middle) + len(self.end)
 
 
 class TextTokenizer:
     r"""
-    Turns strings into token ids in which nothing is special: a post that says "</s>" or "<head>" says so in ordinary
-    tokens. Everything else, added tokens that are not special included, is as the tokenizer has it.
+    Tokenizes strings without recognizing special tokens: a literal "</s>" or "<head>" becomes ordinary tokens.
+    Everything else, including added tokens that are not special, is tokenized as by the given tokenizer.
 
-    It works on a copy, so that the tokenizer's own state never changes and threads can share it.
+    It works on a copy, so that the state of the given tokenizer never changes and threads can share it.
 
     Args:
-        tokenizer: A tokenizer that has the entity markers.
+        tokenizer: A tokenizer with the entity markers.
     """
 
-    def __init__(self, tokenizer):
+    def __init__(self, tokenizer: Any):
         self.source, self.size = tokenizer, len(tokenizer)
         self.markers = {marker: tokenizer.convert_tokens_to_ids(marker) for marker in ENTITY_MARKERS}
         self.padding = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0
@@ -50,19 +52,19 @@ class TextTokenizer:
     def __call__(self, strings: list[str]) -> list[list[int]]:
         if self._backend is not None:
             return [encoding.ids for encoding in self._backend.encode_batch_fast(strings, add_special_tokens=False)]
-        return [self._slowly(string) for string in strings]
+        return [self._tokenize_in_python(string) for string in strings]
 
     def __deepcopy__(self, memo):
-        # Nothing changes after `__init__`; saving a processor copies its attributes, and vocabularies are large.
+        # Instances are immutable; saving a processor copies its attributes, and vocabularies are large.
         return self
 
-    def is_for(self, tokenizer) -> bool:
-        """Whether this still is what would be made from `tokenizer`, to which tokens may have been added since."""
+    def is_for(self, tokenizer: Any) -> bool:
+        """Whether this instance was built from `tokenizer` in its current state; tokens may have been added since."""
         return self.source is tokenizer and self.size == len(tokenizer)
 
-    def _slowly(self, string: str) -> list[int]:
+    def _tokenize_in_python(self, string: str) -> list[int]:
         ids = self.source.convert_tokens_to_ids(self.source.tokenize(string, split_special_tokens=True))
-        # A vocabulary in plain Python can't be told to overlook its special tokens; they are unknown words then.
+        # Tokenizers in plain Python cannot ignore the special tokens of their vocabulary; these become unknown words.
         ids = [self._unknown if i in self._special else i for i in ids]
         return [i for i in ids if i is not None]
 
@@ -78,25 +80,28 @@ class TextTokenizer:
             owners = [{-1: 0, -2: 1}.get(i) for i in ids]
             single = self.source.build_inputs_with_special_tokens([-1])
         if 0 not in owners or 1 not in owners:
-            raise ValueError(f"{name} makes no tokens of the letter “a”; TGDI can't find out how it joins two texts.")
+            raise ValueError(
+                f"{name} produces no tokens for the letter “a”, so TGDI cannot determine how it joins two texts."
+            )
         first, second = owners.index(0), owners.index(1)
         first_end, second_end = first + owners.count(0), second + owners.count(1)
         if ids[: len(single)] != single or len(single) > second:
             raise ValueError(
-                f"{name} makes {single} of one text and {ids} of two; TGDI needs a tokenizer for which the first text "
-                "with its special tokens looks the same in both, such as BERT's or RoBERTa's."
+                f"{name} encodes one text as {single} and a pair of texts as {ids}; expected a tokenizer that encodes "
+                "the first text with the same special tokens in both, such as BERT's or RoBERTa's."
             )
-        # Models without segments embed one at most, whatever their tokenizer's template says.
+        # Models without segments embed only one segment id, whatever the template of their tokenizer contains.
         second_type = types[second] if "token_type_ids" in self.source.model_input_names else 0
         return Frame(ids[:first], single[first_end:], ids[len(single) : second], ids[second_end:], second_type)
 
 
-def _without_special_tokens(backend):
+def _without_special_tokens(backend: Any) -> Any:
     r"""
-    A copy of a `tokenizers.Tokenizer` that finds no special token in any text.
+    Copies a `tokenizers.Tokenizer` so that it recognizes no special token in any text.
 
-    `encode_special_tokens` of the library switches off the search for them, but not the vocabulary: Unigram models
-    have "<s>" among their pieces, at the best of scores. So special tokens keep their ids and get names no text has.
+    `encode_special_tokens` of the library only disables the search for them, not their entries in the vocabulary:
+    Unigram models have "<s>" among their pieces, with the highest score. Therefore special tokens keep their ids and
+    are renamed to strings that no text contains.
     """
     state = json.loads(backend.to_str())
     special = [token["content"] for token in state["added_tokens"] if token["special"]]

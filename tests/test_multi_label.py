@@ -133,7 +133,7 @@ def test_problem_types_of_rows_and_model_must_agree(corpus, sets, checkpoint, tr
     with pytest.raises(ValueError, match="scored on rows with lists of labels"):
         evaluate(checkpoint, sets["test"], **QUIET)
     single = MultimodalRelationExtractionPipeline(model=model, processor=processor)
-    with pytest.raises(ValueError, match="`threshold` is for multi-label models"):
+    with pytest.raises(ValueError, match="`threshold` requires a multi-label model"):
         single({"text": "a b", "head": "a", "tail": "b"}, threshold=0.3)
     with pytest.raises(ValueError, match="`threshold` is 2; expected a probability"):
         single({"text": "a b", "head": "a", "tail": "b"}, threshold=2)

@@ -191,7 +191,7 @@ BAD = [
     ({"inputs": {**POST, "image": BASE64, "objects": ["/etc/passwd"]}}, "objects", "not base64"),
     ({"inputs": {**POST, "image": BASE64, "objects": [[0, 0, 1]]}}, "objects", "four finite numbers"),
     ({"inputs": {**POST, "image": BASE64, "objects": [["a", 0, 1, 1]]}}, "objects", "expected an image"),
-    ({"inputs": {**POST, "objects": [[0, 0, 5, 5]]}}, "objects", "on an image that is missing"),
+    ({"inputs": {**POST, "objects": [[0, 0, 5, 5]]}}, "objects", "but the post has no image"),
     ({"inputs": [5]}, "post", "A post is 5"),
     ({"inputs": [[POST]]}, "post", "expected an object"),
 ]

@@ -34,7 +34,7 @@ def test_bytes_of_a_file_are_an_image(pipe, image, png, kind):
 
 def test_equal_bytes_are_one_image(pipe, png):
     posts = [(i, {**POST, "image": image}) for i, image in enumerate((png, bytes(bytearray(png)), {"bytes": png}))]
-    assert len(pipe.reader(posts)["inputs"]["pixel_values"]) == 1
+    assert len(pipe.reader(posts).inputs["pixel_values"]) == 1
 
 
 @pytest.mark.parametrize(

@@ -72,7 +72,7 @@ def test_what_is_taken_from_a_pipeline_is_where_to_look():
 def test_a_model_alone_is_said_to_lack_its_processor(model, tmp_path):
     model.save_pretrained(tmp_path)
     for load in (TGDIProcessor.from_pretrained, AutoProcessor.from_pretrained):
-        with pytest.raises(OSError, match=r"If a model was saved there alone, add its processor: `processor.save_pre"):
+        with pytest.raises(OSError, match=r"If only a model was saved there, add its processor: `processor.save_pre"):
             load(tmp_path)
     with pytest.raises(OSError, match="If a model was saved there alone"):
         pipeline(TASK, model=str(tmp_path))

@@ -24,7 +24,9 @@ from tgdi_hf import (
 from tgdi_hf.data.entity_order import count_inverses
 from tgdi_hf.demo.tiny import tiny_image_processor, tiny_text_config, tiny_tokenizer, tiny_vision_config
 from tgdi_hf.demo.tiny_model import tiny_tgdi
+from tgdi_hf.processing.evidence import EvidenceBuilder
 from tgdi_hf.processing.pipeline_tgdi import TASK
+from tgdi_hf.processing.scored_batch import ScoredBatch
 
 from ..preparation.tiny_checkpoints import blip, owlv2
 
@@ -141,12 +143,8 @@ def test_pairs_come_from_both_orders(pipe, monkeypatch):
     text_order, reverse = torch.tensor([0.8, 0.15, 0.05]), torch.tensor([0.1, 0.1, 0.8])
 
     def forward(batch, **settings):
-        rows = len(batch["inputs"]["input_ids"])
-        return {
-            "posts": batch["posts"],
-            "probabilities": torch.stack([text_order, reverse] * (rows // 2)),
-            "gates": None,
-        }
+        rows = len(batch.inputs["input_ids"])
+        return ScoredBatch(batch.posts, probabilities=torch.stack([text_order, reverse] * (rows // 2)))
 
     monkeypatch.setattr(pipe, "forward", forward)
     post = {"text": "a b", "entities": ["b", "a"]}
@@ -426,7 +424,7 @@ BAD = [
     ({**POST, "text": " "}, "text", "the post has no text"),
     ({**POST, "text": 5}, "text", "`text` is 5"),
     ({**POST, "text": ["Ann", "meets"]}, "text", r"`text` is \['Ann'"),
-    ({**POST, "text": "Ann \ud800 [10, 13] Bob"}, "text", "half of a pair of surrogates"),
+    ({**POST, "text": "Ann \ud800 [10, 13] Bob"}, "text", "a lone surrogate"),
     ({**POST, "words": "Ann meets Bob"}, "words", "expected a list of words"),
     ({**POST, "words": 7}, "words", "expected a list of words"),
     ({**POST, "words": []}, "words", "no text"),
@@ -447,7 +445,7 @@ BAD = [
     ({**POST, "head": {"start": 0}}, "head", "expected `start` and `end`"),
     ({**POST, "tail": {"start": 0, "end": 3, "type": []}}, "tail", "the type of `tail`"),
     ({**POST, "tail": float("nan")}, "tail", "expected a span"),
-    ({**POST, "entities": ["Ann", "Bob"]}, "entities", "the one or the other"),
+    ({**POST, "entities": ["Ann", "Bob"]}, "entities", "expected only one of them"),
     ({"text": "Ann meets Bob", "entities": []}, "entities", "has 0 different entities"),
     ({"text": "Ann meets Bob", "entities": ["Ann", [0, 3]]}, "entities", "has 1 different entities"),
     ({"text": "Ann meets Bob", "entities": "Ann"}, "entities", "expected a list of entities"),
@@ -462,7 +460,7 @@ BAD = [
     ({**POST, "image": np.zeros((3, 0, 3))}, "image", "expected an array"),
     ({**POST, "image": np.full((9, 9, 3), np.nan)}, "image", "NaN or infinite"),
     ({**POST, "image": Image.new("RGB", (5000, 2))}, "image", "is a strip"),
-    ({**POST, "objects": [[0, 0, 5, 5]]}, "objects", "on an image that is missing"),
+    ({**POST, "objects": [[0, 0, 5, 5]]}, "objects", "but the post has no image"),
     ({**POST, "image": Image.new("RGB", (9, 9)), "objects": [[20, 20, 25, 25]]}, "objects", "no pixel"),
     ({**POST, "image": Image.new("RGB", (9, 9)), "objects": [[0, 0, 0.5, 0.5]]}, "objects", "in fractions"),
     ({**POST, "image": Image.new("RGB", (9, 9)), "objects": [[0, 0, 5]]}, "objects", "not four finite numbers"),
@@ -577,7 +575,7 @@ def test_evidence_for_none_is_that_of_all_that_is_none(corpus):
     weights, none = model.classifier.weight.detach(), names.index("None")
     directed = torch.zeros(len(names) + one_way)
     directed[none], directed[-1] = np.log(3), np.log(9)  # 3 and 9 of the 3 + 9 + (one_way - 1)
-    folded = pipe._classifier(directed)
+    folded = EvidenceBuilder(pipe.model, pipe.processor.tokenizer).label_weights(directed)
     assert folded.shape == (len(names), weights.shape[1])
     expected = (3 * weights[none] + 9 * weights[-1] + weights[len(names) : -1].sum(dim=0)) / (11 + one_way)
     torch.testing.assert_close(folded[none], expected)

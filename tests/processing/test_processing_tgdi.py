@@ -22,7 +22,8 @@ from tgdi_hf.processing.entity_markers import ENTITY_MARKERS, check_span, cut_at
 from tgdi_hf.processing.grapheme_clusters import characters, is_visible
 from tgdi_hf.processing.image_opening import open_image
 from tgdi_hf.processing.invalid_post import InvalidPost
-from tgdi_hf.processing.processing_tgdi import TGDIProcessor, logger
+from tgdi_hf.processing.processing_tgdi import TGDIProcessor
+from tgdi_hf.processing.text_rows import logger
 
 from .conftest import TOKENIZERS, build, image_processor
 
@@ -262,7 +263,7 @@ def test_a_long_text_keeps_both_entities_and_loses_its_caption_first():
 
 @pytest.fixture
 def said(caplog):
-    """What the processor's logger says, from a clean slate."""
+    """The warnings of the processor, with those of earlier tests forgotten."""
     type(logger).warning_once.cache_clear()
     transformers.logging.enable_propagation()
     with caplog.at_level(logging.WARNING):
@@ -279,7 +280,7 @@ def test_a_cut_is_never_silent(said):
     said.clear()
     for _ in range(3):
         processor(text="a " * 50, head=(0, 1), tail=(2, 3))
-    assert said.text.count("A text is longer than 12 tokens; what stands farthest from its entities was cut") == 1
+    assert said.text.count("A text is longer than 12 tokens; the tokens farthest from its entities were cut") == 1
 
 
 @pytest.mark.parametrize(("limit", "expected"), [(40, 40), (10**30, 512)])
@@ -335,7 +336,7 @@ def test_objects_without_a_whole_image(processor):
     inputs = processor(**POST, objects=[RED])
     assert inputs["image_mask"].tolist() == [[0, 1, 0, 0]]
     assert (inputs["pixel_values"][0, 0] == 0).all()
-    with pytest.raises(ValueError, match=r"row 0, object 0 is a box, \[0, 0, 5, 5\], on an image that is missing"):
+    with pytest.raises(ValueError, match=r"row 0, object 0 is a box, \[0, 0, 5, 5\], but the post has no image"):
         processor(**POST, objects=[(0, 0, 5, 5)])
 
 
@@ -381,7 +382,9 @@ def test_other_image_processors(kind, tmp_path):
 
 def test_pixels_of_unequal_size_are_refused():
     ragged = CLIPImageProcessorPil(do_center_crop=False)
-    with pytest.raises(ValueError, match=r"CLIPImageProcessorPil made pixels of shape .* and .*`size` with `height`"):
+    with pytest.raises(
+        ValueError, match=r"CLIPImageProcessorPil returned pixels of shape .* and .*`size` with `height`"
+    ):
         TGDIProcessor(ragged, TOKENIZERS["wordpiece"]())(**POST, images=RED, objects=[(0, 0, 5, 5)])
 
 
@@ -570,7 +573,7 @@ def test_threads_do_not_disturb_each_other(any_processor):
         ({"text": ["a b"], "head": [(0, 1)], "tail": [(2, 3)], "images": [RED, RED]}, "`text` has 1 rows, `images` 2"),
         ({"text": ["a b"], "head": [(0, 1)], "tail": [(2, 3)], "images": RED}, "`images` <PIL.*one value"),
         ({"caption": 5}, "row 0: `caption` is 5; expected a string"),
-        ({"text": "JFK \ud83c a", "head": (0, 3), "tail": (6, 7)}, "row 0: character 4 of `text`.*surrogates"),
+        ({"text": "JFK \ud83c a", "head": (0, 3), "tail": (6, 7)}, "row 0: character 4 of `text`.*surrogate"),
         ({"caption": "\udf89"}, "row 0: character 0 of `caption`"),
         ({"images": [RED]}, "row 0, image: expected an image.*found list"),
         (

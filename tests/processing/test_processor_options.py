@@ -134,7 +134,7 @@ def test_padding_to_the_longest_is_the_default(processor, padding):
 
 @pytest.mark.parametrize("padding", [False, "do_not_pad", None, 1, "left", PaddingStrategy.DO_NOT_PAD])
 def test_no_padding_is_refused(processor, padding):
-    with pytest.raises(InvalidOption, match="`padding` is .*; expected True or 'longest', or 'max_length'"):
+    with pytest.raises(InvalidOption, match="`padding` is .*; expected True, 'longest' or 'max_length'"):
         processor(**POST, padding=padding)
 
 

@@ -114,5 +114,5 @@ def test_tokenizers_that_join_texts_otherwise_are_refused():
     tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(  # XLNet's way
         single="$A </s>", pair="$A $B </s>", special_tokens=[("</s>", 2)]
     )
-    with pytest.raises(ValueError, match="looks the same in both"):
+    with pytest.raises(ValueError, match="the same special tokens in both"):
         TextTokenizer(tokenizer)

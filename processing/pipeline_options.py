@@ -1,0 +1,54 @@
+"""The options of a pipeline call: their defaults, and checks of their values."""
+
+from collections.abc import Mapping
+from numbers import Real
+from typing import Any
+
+from .post_text import check_ambiguous
+
+DEFAULTS: dict[str, Any] = {
+    "batch_size": 16,
+    "rows_per_pass": 64,
+    "num_workers": 0,
+    "top_k": None,
+    "drop_none": False,
+    "evidence": False,
+    "strict": True,
+    "progress": False,
+    "pairs": "auto",
+    "negative_label": "auto",
+    "threshold": None,
+    "ambiguous": "error",
+    "truncation": True,
+}
+
+
+def check_options(options: Mapping[str, Any], task: str) -> None:
+    r"""
+    Raises:
+        TypeError: An option is unknown.
+        ValueError: An option has an invalid value.
+    """
+    unknown = options.keys() - DEFAULTS.keys()
+    if unknown:
+        raise TypeError(
+            f"The pipeline {task} has no option {', '.join(sorted(unknown))}; it has {', '.join(DEFAULTS)}."
+        )
+    check_numbers(options)
+    check_ambiguous(options.get("ambiguous", "error"))
+    if not isinstance(options.get("truncation", True), bool):
+        raise ValueError(f"`truncation` is {options['truncation']!r}; expected True or False.")
+
+
+def check_numbers(options: Mapping[str, Any]) -> None:
+    """Raises a `ValueError` if a number among the options is out of range."""
+    for name in ("batch_size", "rows_per_pass", "top_k"):
+        value = options.get(name, 1)
+        if name == "top_k" and value is None:
+            continue
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise ValueError(f"`{name}` is {value!r}; expected 1 or more.")
+    threshold = options.get("threshold")
+    # True and False are outside the open interval.
+    if threshold is not None and not (isinstance(threshold, Real) and 0 < float(threshold) < 1):
+        raise ValueError(f"`threshold` is {threshold!r}; expected a probability, a number between 0 and 1.")

@@ -1,0 +1,76 @@
+"""Posts that have been read, and batches of them with their model inputs."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from .head_and_tail import EntityPair
+from .invalid_post import InvalidPost
+from .post_text import Entity
+
+
+@dataclass
+class Post:
+    r"""
+    A post that has been read.
+
+    Args:
+        given: The post as passed to the pipeline.
+        where: Names the post in messages.
+        text: The text that spans of characters index.
+        units: The text for the processor: the words if there are any, otherwise `text`.
+        entities: All heads and tails, or the entities whose pairs are scored, in text order.
+        pairs: Head and tail of each row: as given; or for `entities` every pair in text order, each followed by the
+            same pair in reverse order.
+        all_pairs: Whether the post lists `entities`, whose pairs are all scored.
+        listed: Whether the result is a list of pairs: the post lists `entities`, or all occurrences of head and tail
+            are scored.
+        rows: The rows of the post in its batch; `None` if the post is invalid.
+        error: The reason why the post is invalid.
+        added: The caption and the objects that models have added.
+        truncated: The parts that were cut in any of its rows: `"text"`, `"caption"`.
+    """
+
+    given: Mapping[str, Any]
+    where: str
+    text: str = ""
+    units: str | list[str] = ""
+    entities: list[Entity] = field(default_factory=list)
+    pairs: list[EntityPair] = field(default_factory=list)
+    all_pairs: bool = False
+    listed: bool = False
+    rows: slice | None = None
+    error: InvalidPost | None = None
+    added: dict[str, Any] = field(default_factory=dict)
+    truncated: list[str] = field(default_factory=list)
+
+
+@dataclass
+class PostBatch:
+    r"""
+    A batch of posts, ready for the model.
+
+    Args:
+        posts: The posts, invalid ones included.
+        inputs: The model inputs of all rows, see `TGDIProcessor.__call__` with `share_images`; `None` if no post is
+            valid.
+    """
+
+    posts: list[Post]
+    inputs: dict[str, torch.Tensor] | None
+
+    def to(self, device: torch.device) -> "PostBatch":
+        """The same batch with its tensors on a device."""
+        inputs = self.inputs
+        return PostBatch(
+            self.posts, None if inputs is None else {name: value.to(device) for name, value in inputs.items()}
+        )
+
+    def first_image(self, row: int) -> torch.Tensor | None:
+        """The pixel values `(3, H, W)` of a row's image, or of its first object if it has no image; `None` without."""
+        if self.inputs is None or "pixel_values" not in self.inputs or not self.inputs["image_mask"][row].any():
+            return None
+        slot = int(self.inputs["image_mask"][row].argmax())
+        return self.inputs["pixel_values"][int(self.inputs["image_index"][row, slot])]
