@@ -53,3 +53,16 @@ def test_a_model_without_gate_has_an_image_and_no_heat_maps(model, processor, im
     page = (tmp_path / "errors.html").read_text()
     assert page.count("<img") == 2 and "2 of 3 posts that the model gets wrong" in page
     assert "Caption: two men &lt;in&gt; gowns" in page
+
+
+def test_the_image_is_processed_once(pipe, image, monkeypatch, tmp_path):
+    calls = []
+    process = type(pipe.processor.image_processor).preprocess
+    monkeypatch.setattr(
+        type(pipe.processor.image_processor),
+        "preprocess",
+        lambda self, images, *args, **options: calls.append(1) or process(self, images, *args, **options),
+    )
+    image.save(tmp_path / "post.png")
+    _, images = explain(pipe, {**POST, "file_name": str(tmp_path / "post.png")})
+    assert len(images) == 3 and calls == [1]

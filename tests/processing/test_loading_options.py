@@ -74,5 +74,5 @@ def test_a_model_alone_is_said_to_lack_its_processor(model, tmp_path):
     for load in (TGDIProcessor.from_pretrained, AutoProcessor.from_pretrained):
         with pytest.raises(OSError, match=r"If only a model was saved there, add its processor: `processor.save_pre"):
             load(tmp_path)
-    with pytest.raises(OSError, match="If a model was saved there alone"):
+    with pytest.raises(OSError, match="If only a model was saved there"):
         pipeline(TASK, model=str(tmp_path))

@@ -6,7 +6,6 @@ from typing import Any
 from ..processing.entity_markers import HEAD_END, HEAD_START, TAIL_END, TAIL_START
 from ..processing.invalid_post import InvalidPost
 from ..processing.pipeline_tgdi import MultimodalRelationExtractionPipeline
-from ..processing.post_text import PostText
 from .heat_map import heat_map, seen_image
 
 MOST_RELATIONS = 5
@@ -38,23 +37,17 @@ def explain(
         InvalidPost: The post can't be used.
         ValueError: A word is not in the post.
     """
-    result = pipe(post, top_k=MOST_RELATIONS, evidence=True)
+    batch = pipe.read([(0, post)], strict=True)
+    (result,) = pipe.results(batch, strict=True, top_k=MOST_RELATIONS, evidence=True)
     if "pairs" in result:
         raise InvalidPost(f"A post to explain has one pair; expected one head and one tail, found {dict(post)!r:.80}.")
     evidence = result["evidence"]
     if not pipe.model.config.uses_vision:
         return result, []
-    head, tail = ((result[name]["start"], result[name]["end"]) for name in ("head", "tail"))
-    inputs = pipe.processor(
-        text=[PostText(post, "post").text],
-        head=[head],
-        tail=[tail],
-        images=[post.get("image")],
-        objects=[post.get("objects")],
-    )
-    if "image_mask" not in inputs or not inputs["image_mask"].any():
+    pixels = batch.first_image(0)
+    if pixels is None:
         return result, []
-    image = seen_image(pipe.processor, inputs["pixel_values"][0, int(inputs["image_mask"][0].argmax())])
+    image = seen_image(pipe.processor, pixels)
     if evidence["similarity"] is None:
         return result, [("as the model saw it", image)]
     texts = [token["text"] for token in evidence["tokens"]]
