@@ -106,7 +106,7 @@ def test_pipeline_warns_and_does_not_guess(renamed, caplog):
     assert "'no_relation' may stand for no relation" in caplog.text
     assert pipe(POSTS[0])["relation"] in model.config.label2id  # a pair with a head and a tail needs no answer to that
     for call in (lambda: pipe(POSTS[0], drop_none=True), lambda: pipe(POSTS[1])):
-        with pytest.raises(ValueError, match="which label stands for no relation"):
+        with pytest.raises(ValueError, match="requires the label for no relation"):
             call()
     model.classifier.bias.data[0] = 100.0
     assert list(extract_triples(pipe, POSTS, negative_label="no_relation")) == []

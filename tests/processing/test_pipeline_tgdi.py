@@ -357,7 +357,7 @@ def test_of_entities_that_are_listed_every_place_is_one_on_request(pipe):
     many = {"text": "a " * 70, "entities": ["a"]}
     with pytest.raises(InvalidPost, match="`entities` has 70 different entities; expected 2 to 64"):
         pipe(many, ambiguous="all")
-    with pytest.raises(InvalidPost, match="at 71 places; expected up to 64"):
+    with pytest.raises(InvalidPost, match="at 71 places in the text; expected up to 64"):
         pipe({"text": many["text"] + "b", "head": "a", "tail": [140, 141]}, ambiguous="all")
 
 
