@@ -20,7 +20,6 @@ from ray.data import SaveMode
 
 from tgdi_hf import MultimodalRelationExtractionPipeline, TGDIForRelationExtraction, TGDIProcessor
 from tgdi_hf.inference.prediction_rows import as_table
-from tgdi_hf.processing.pipeline_tgdi import DEFAULTS
 from tgdi_hf.processing.post_reader import PostReader
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -54,7 +53,7 @@ class Predict:
     def __call__(self, rows: dict[str, Any]) -> arrow.Table:
         results = []
         for batch in rows["batch"]:
-            results += self.pipe.postprocess(self.pipe.forward(batch, **DEFAULTS), **DEFAULTS)
+            results += self.pipe.results(batch, strict=False)
         # A schema, or blocks in which a column is empty would be of another type.
         return as_table(results)
 
