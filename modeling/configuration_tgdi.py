@@ -99,8 +99,8 @@ class TGDIConfig(PreTrainedConfig):
         decision_thresholds (`list[float]`, *optional*):
             For a multi-label model, the minimum probability at which each relation is predicted. Defaults to 0.5.
         direction_balanced (`bool`, *optional*, defaults to `False`):
-            Whether the model was trained on both orders of every entity pair, and can therefore classify either order.
-            (MNRE lists pairs without a relation in text order only.)
+            Whether the model was trained on every entity pair in both entity orders, and can therefore classify either
+            order. (MNRE lists pairs without a relation in text order only.)
         symmetric_relations (`list[str]`, *optional*):
             The relations that hold in both directions. With `direction_balanced`, a swapped pair keeps them, and the
             pipeline lists them once per pair whose order is not given. Defaults to those of MNRE; a model of other

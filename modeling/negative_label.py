@@ -1,4 +1,4 @@
-"""The relation that stands for "no relation": which label of a model or data set it is."""
+"""The negative label: which label of a model or data set stands for "no relation"."""
 
 import re
 from collections.abc import Sequence
@@ -7,10 +7,10 @@ from transformers.utils import logging
 
 logger = logging.get_logger(__name__)
 
-NEGATIVE = "None"  # MNRE's
+NEGATIVE = "None"  # the negative label of MNRE
 AUTO = "auto"
 MULTI_LABEL = "multi_label_classification"
-# What other data sets call it, without case and punctuation.
+# Names of the negative label in other data sets, in lower case without punctuation.
 _USUAL = """
 background empty false n na nan negative negativelabel neither nil no noclass none nonrelated nonrelation
 noneoftheabove norel norelation norelationship nota notarelation notapplicable notrelated nothing null o other others
@@ -27,20 +27,20 @@ def likely_negatives(names: Sequence[str]) -> list[str]:
 
 def find_negative(names: Sequence[str], chosen: str | None = AUTO) -> str | None:
     r"""
-    Decides which label stands for "no relation". Such a label is left out of precision, recall and F1, of triples, and
-    of what the pipeline lists with `drop_none`.
+    Determines the label for "no relation", which is excluded from precision, recall and F1, from triples, and from the
+    predictions of a pipeline with `drop_none`.
 
     Args:
         names (`list[str]`): The labels.
-        chosen (`str`, *optional*, defaults to `"auto"`): Its name; `None` if every label is a relation; `"auto"` takes
-            `"None"` where that is a label.
+        chosen (`str`, *optional*, defaults to `"auto"`): The negative label; `None` if every label is a relation;
+            `"auto"` for `"None"` if that is a label.
 
     Returns:
-        `str` or `None`: The name, or `None` if every label is a relation.
+        `str` or `None`: The negative label, or `None` if every label is a relation.
 
     Raises:
-        ValueError: `chosen` is not a label; or with `"auto"` no label is called `"None"`, and one has a name that
-            usually means the same.
+        ValueError: `chosen` is not a label; or, with `"auto"`, no label is `"None"`, but the name of one usually has
+            the same meaning.
     """
     names = list(names)
     if chosen == AUTO and AUTO not in names:
@@ -61,33 +61,34 @@ def find_negative(names: Sequence[str], chosen: str | None = AUTO) -> str | None
 
 
 def _check_twins(names: Sequence[str]) -> None:
-    """Refuses labels that are `"None"` but for case and blanks, and names others that may mean the same."""
+    """Rejects labels that differ from `"None"` in case and spaces only, and warns of others with the same meaning."""
     twins = [name for name in names if name != NEGATIVE and name.strip().lower() == NEGATIVE.lower()]
     if twins:
         raise ValueError(
-            f"The labels {NEGATIVE!r} and {twins[0]!r} are different ones, of which only the first stands for no "
-            "relation. Write them alike in the data."
+            f"The labels {NEGATIVE!r} and {twins[0]!r} are different labels; only the first stands for no relation. "
+            "Use one spelling in the data."
         )
     if others := [name for name in likely_negatives(names) if name != NEGATIVE]:
         logger.warning_once(
-            f"{NEGATIVE!r} stands for no relation, and {', '.join(map(repr, others))} counts as a relation."
+            f"{NEGATIVE!r} stands for no relation; {', '.join(map(repr, others))} is treated as a relation."
         )
 
 
 def negative_of(config, names: Sequence[str], chosen: str | None = AUTO) -> str | None:
     r"""
-    `find_negative` for a model: with `"auto"` its `config.negative_label` decides. A multi-label model has no negative
-    label: it says "no relation" by naming none.
+    `find_negative` for a model, where `"auto"` takes its `config.negative_label`. A multi-label model has no negative
+    label: it expresses "no relation" by predicting no label.
 
     Args:
-        config (`PreTrainedConfig`): The model's.
-        names (`list[str]`): The labels of the model, or of a data set that it is trained or scored on.
+        config (`PreTrainedConfig`): The model's configuration.
+        names (`list[str]`): The labels of the model, or of a data set that it is trained or evaluated on.
         chosen (`str`, *optional*, defaults to `"auto"`): See `find_negative`.
     """
     if getattr(config, "problem_type", None) == MULTI_LABEL:
         if chosen not in (AUTO, None):
             raise ValueError(
-                f"`negative_label` is {chosen!r}; a multi-label model has none: it says so by naming no relation."
+                f"`negative_label` is {chosen!r}; a multi-label model has none: it expresses no relation by predicting "
+                "no label."
             )
         return None
     declared = getattr(config, "negative_label", NEGATIVE)
@@ -97,10 +98,10 @@ def negative_of(config, names: Sequence[str], chosen: str | None = AUTO) -> str 
 
 
 def undeclared_negative(likely: Sequence[str], names: Sequence[str]) -> str:
-    """The message for labels of which one seems to stand for "no relation", and nothing says so."""
+    """The error message for a label that seems to stand for "no relation" but is not declared."""
     return (
-        f"No label is called {NEGATIVE!r}, but {' and '.join(map(repr, likely))} may stand for no relation. Scored as "
-        f"a relation, it would make precision, recall and F1 equal to accuracy. Say what it is: "
-        f"`negative_label={likely[0]!r}` (`--negative {likely[0]!r}`) if it does, or `negative_label=None` "
-        f"(`--no-negative`) if all of the {len(names)} labels are relations."
+        f"No label is called {NEGATIVE!r}, but {' and '.join(map(repr, likely))} may stand for no relation. If it "
+        "were evaluated as a relation, precision, recall and F1 would equal accuracy. Pass "
+        f"`negative_label={likely[0]!r}` (`--negative {likely[0]!r}`) if it stands for no relation, or "
+        f"`negative_label=None` (`--no-negative`) if all {len(names)} labels are relations."
     )

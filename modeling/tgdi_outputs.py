@@ -1,4 +1,4 @@
-"""Typed outputs of the TGDI models."""
+"""The outputs of the TGDI models."""
 
 from dataclasses import dataclass
 
@@ -9,33 +9,33 @@ from transformers.utils import ModelOutput
 @dataclass
 class TGDIModelOutput(ModelOutput):
     r"""
-    Output of `TGDIModel`. B posts of L tokens (L_e with the caption), S = 1 + objects images a post of n patches
-    each, N = S · n, d the width of the text encoder.
+    Output of `TGDIModel`. A batch has B posts of L tokens (L_e with the caption) and S image slots per post (one for
+    the whole image, one per object), each of n patches; N = S · n, and d is the width of the text encoder.
 
     Args:
         entity_states (`torch.Tensor` of shape `(B, 2 d)`):
-            R of Eq. 14 at the opening markers of head and tail, side by side: what the classifier reads.
+            R of Eq. 14 at the opening markers of head and tail, concatenated: the input of the classifier.
         matching_gate (`torch.Tensor` of shape `(B, d)`, *optional*):
-            m of Eq. 10, in [0, 1]; one for posts without an image. Absent when the gate is switched off.
+            m of Eq. 10, in [0, 1]; one for posts without an image. Absent if the gate is switched off.
         similarity (`torch.Tensor` of shape `(B, N, L)`, *optional*):
-            A of Eq. 8, patch × token, images in order and patches row by row. Absent when no post has an image.
+            A of Eq. 8, patch × token, images in order and patches row by row. Absent if no post has an image.
         vision_gates (`torch.Tensor` of shape `(B, S, layers, c)`, *optional*):
-            g of Eq. 3, the weight of each of c vision layers in each text layer. Absent when no post has an image.
+            g of Eq. 3, the weight of each of c vision layers in each text layer. Absent if no post has an image.
         matching_loss (`torch.Tensor` of shape `()`, *optional*):
-            In training with `config.matching_loss_weight`, for batches with an image.
+            Present in training with `config.matching_loss_weight`, for batches with an image.
         cross_modal_last_hidden_state (`torch.Tensor` of shape `(B, L_e, d)`):
             f_1 of Eq. 6, before the gate.
         text_oriented_last_hidden_state (`torch.Tensor` of shape `(B, L, d)`, *optional*):
-            f_3 of Eq. 13. Absent when the text-oriented interaction is switched off.
+            f_3 of Eq. 13. Absent if the text-oriented interaction is switched off.
         cross_modal_hidden_states (`tuple` of `layers + 1` `torch.Tensor` of shape `(B, L_e, d)`, *optional*):
-            With `output_hidden_states`; `None` in the place of each state that its numbers do not select.
+            Present with `output_hidden_states`; `None` in place of each state that its indices do not select.
         cross_modal_attentions (`tuple` of `layers` `torch.Tensor` of shape `(B, heads, L_e, P + L_e)`, *optional*):
-            With `output_attentions=True`; the first P keys are the visual prompts.
+            Present with `output_attentions=True`; the first P keys are the visual prompts.
         text_oriented_hidden_states (`tuple` of `toi_num_layers + 1` `torch.Tensor` of shape `(B, L, d)`, *optional*):
-            With `output_hidden_states`, selected likewise; the first is H_s of Eq. 7.
+            Present with `output_hidden_states`, selected likewise; the first is H_s of Eq. 7.
         text_oriented_attentions (`tuple` of `toi_num_layers` `torch.Tensor` of shape `(B, heads, L, L_e + L)`, \
 *optional*):
-            With `output_attentions=True`; the first L_e keys are the gated fusion f_2.
+            Present with `output_attentions=True`; the first L_e keys are the gated states f_2.
     """
 
     entity_states: torch.Tensor | None = None
@@ -58,8 +58,8 @@ class TGDIRelationExtractionOutput(ModelOutput):
 
     Args:
         loss (`torch.Tensor` of shape `()`, *optional*):
-            Cross-entropy of Eq. 16, when `labels` are given (of `directed_logits`, where there are any); in training
-            with the losses added that `config.matching_loss_weight` and `config.branch_consistency_weight` ask for.
+            Cross-entropy of Eq. 16 (of `directed_logits`, if present), if `labels` are given. In training, the losses
+            of `config.matching_loss_weight` and `config.branch_consistency_weight` are added.
         logits (`torch.Tensor` of shape `(B, num_labels)`):
             Scores of the relations before the softmax of Eq. 15.
         matching_gate (`torch.Tensor` of shape `(B, d)`, *optional*): As in `TGDIModelOutput`.
@@ -70,7 +70,8 @@ class TGDIRelationExtractionOutput(ModelOutput):
         text_oriented_hidden_states (`tuple` of `torch.Tensor`, *optional*): As in `TGDIModelOutput`.
         text_oriented_attentions (`tuple` of `torch.Tensor`, *optional*): As in `TGDIModelOutput`.
         directed_logits (`torch.Tensor` of shape `(B, num_labels + inverse_labels)`, *optional*):
-            With `config.inverse_labels`: the scores of relations from tail to head come last and not under `None`.
+            Present with `config.inverse_labels`: scores in which relations from tail to head are separate labels, after
+            the others, rather than part of the negative label.
     """
 
     loss: torch.Tensor | None = None

@@ -1,4 +1,6 @@
-"""Tiny configurations and inputs for the model's tests."""
+"""Tiny configurations, models and inputs."""
+
+from typing import Any
 
 import pytest
 import torch
@@ -19,11 +21,13 @@ from tgdi_hf import TGDIConfig, TGDIForRelationExtraction
 
 VOCABULARY, WIDTH, IMAGE = 120, 32, 32
 VISUAL = ("pixel_values", "image_mask", "image_index", "vision_features")  # the visual arguments of `forward`
-TEXT = dict(
+TEXT: dict[str, Any] = dict(
     hidden_size=WIDTH, num_hidden_layers=3, num_attention_heads=4, intermediate_size=64, vocab_size=VOCABULARY,
     max_position_embeddings=64, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0,
 )  # fmt: skip
-VISION = dict(hidden_size=24, num_hidden_layers=2, num_attention_heads=4, image_size=IMAGE, patch_size=8)
+VISION: dict[str, Any] = dict(
+    hidden_size=24, num_hidden_layers=2, num_attention_heads=4, image_size=IMAGE, patch_size=8
+)
 TEXT_CONFIGS = {
     "bert": BertConfig(**TEXT),
     "roberta": RobertaConfig(**TEXT, pad_token_id=0),
@@ -50,7 +54,7 @@ def tiny_config(text="bert", vision="clip_vision_model", **options) -> TGDIConfi
 def tiny_model(seed=0, **options) -> TGDIForRelationExtraction:
     torch.manual_seed(seed)
     model = TGDIForRelationExtraction(tiny_config(**options))
-    # The usual initial weights are so small that a tiny model hardly reacts to anything.
+    # With the usual initial weights, which are small, the logits of a tiny model hardly depend on its inputs.
     for parameter in model.parameters():
         if parameter.dim() > 1:
             torch.nn.init.normal_(parameter, std=0.15)
@@ -58,7 +62,7 @@ def tiny_model(seed=0, **options) -> TGDIForRelationExtraction:
 
 
 def tiny_inputs(batch=4, length=9, caption=5, slots=3, seed=1, images=True) -> dict[str, torch.Tensor]:
-    """Rows of different lengths: the first has all images, the last none, the second no caption."""
+    """Rows of different lengths; the first has all images, the last has none, and the second has no caption."""
     generator = torch.Generator().manual_seed(seed)
     lengths = torch.tensor([length - i % 3 for i in range(batch)])
     captions = torch.tensor([0 if i == 1 else caption - i % 2 for i in range(batch)])

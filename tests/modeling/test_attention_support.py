@@ -7,7 +7,7 @@ from tgdi_hf import TGDIConfig, TGDIForRelationExtraction, TGDIModel
 
 from .conftest import TEXT_CONFIGS, VISION_CONFIGS, tiny_config, tiny_inputs, tiny_model
 
-REFUSED = [
+REJECTED = [
     "flex_attention",
     "paged|eager",
     "paged|sdpa",
@@ -16,12 +16,12 @@ REFUSED = [
     "kernels-community/flash-attn2",
     "no_such_attention",
 ]
-# For the vision encoder as well, whatever class it has.
-NOWHERE = ["paged|eager", "paged|sdpa", "kernels-community/flash-attn2", "no_such_attention"]
+# Not supported for vision encoders of any class either.
+UNSUPPORTED_FOR_VISION = ["paged|eager", "paged|sdpa", "kernels-community/flash-attn2", "no_such_attention"]
 
 
 def forms(implementation):
-    """Every form in which the text encoder, or the whole model, can be asked for an implementation."""
+    """Every form of requesting an implementation for the text encoder or the whole model."""
     return [
         implementation,
         {"": implementation},
@@ -36,12 +36,12 @@ def implementations(model):
     return [part._attn_implementation for part in (config, config.text_config, config.vision_config)]
 
 
-@pytest.mark.parametrize("implementation", REFUSED)
-def test_set_attn_implementation_refuses_every_form_and_changes_nothing(implementation):
+@pytest.mark.parametrize("implementation", REJECTED)
+def test_set_attn_implementation_rejects_every_form_and_changes_nothing(implementation):
     model = tiny_model()
     before = implementations(model)
     requests = forms(implementation)
-    if implementation in NOWHERE:
+    if implementation in UNSUPPORTED_FOR_VISION:
         requests += [{"vision_config": implementation}]
     for request in requests:
         with pytest.raises(ValueError, match=r'Specified `attn_implementation="[^"]+"` is not supported.*expected'):
@@ -49,8 +49,8 @@ def test_set_attn_implementation_refuses_every_form_and_changes_nothing(implemen
         assert implementations(model) == before
 
 
-@pytest.mark.parametrize("implementation", REFUSED)
-def test_configurations_and_loading_refuse_every_form(implementation, tmp_path):
+@pytest.mark.parametrize("implementation", REJECTED)
+def test_configurations_and_loading_reject_every_form(implementation, tmp_path):
     tiny_model().save_pretrained(tmp_path)
     for request in forms(implementation):
         with pytest.raises(ValueError, match="is not supported"):
@@ -64,8 +64,8 @@ def test_configurations_and_loading_refuse_every_form(implementation, tmp_path):
                 model_class._from_config(tiny_config(), attn_implementation=request)
 
 
-@pytest.mark.parametrize("implementation", REFUSED)
-def test_a_text_configuration_with_an_implementation_of_its_own_is_refused(implementation):
+@pytest.mark.parametrize("implementation", REJECTED)
+def test_an_implementation_set_in_the_text_configuration_is_rejected(implementation):
     config = tiny_config()
     config.text_config._attn_implementation = implementation
     with pytest.raises(ValueError, match=r"is not supported for `text_config`.*eager or sdpa"):
@@ -78,7 +78,7 @@ def test_a_text_configuration_with_an_implementation_of_its_own_is_refused(imple
             TGDIConfig(text_config=given, vision_config=VISION_CONFIGS["vit"])
 
 
-def test_what_an_encoders_own_configuration_asks_for_is_kept():
+def test_implementations_set_in_the_encoders_configurations_are_kept():
     text, vision = copy.deepcopy(TEXT_CONFIGS["bert"]), copy.deepcopy(VISION_CONFIGS["vit"])
     text._attn_implementation = "eager"
     config = TGDIConfig(text_config=text, vision_config=vision)
@@ -89,16 +89,16 @@ def test_what_an_encoders_own_configuration_asks_for_is_kept():
     assert implementations(TGDIModel(config)) == ["sdpa", "sdpa", "sdpa"]
 
 
-@pytest.mark.parametrize("implementation", REFUSED)
-def test_what_was_changed_behind_the_models_back_is_refused_when_it_would_run(implementation, inputs):
-    for part in ("text_config", "vision_config") if implementation in NOWHERE else ("text_config",):
+@pytest.mark.parametrize("implementation", REJECTED)
+def test_an_implementation_changed_in_a_configuration_is_rejected_in_forward(implementation, inputs):
+    for part in ("text_config", "vision_config") if implementation in UNSUPPORTED_FOR_VISION else ("text_config",):
         model = tiny_model()
         getattr(model.config, part)._attn_implementation = implementation
         with pytest.raises(ValueError, match=f"is not supported for `{part}`"):
             model(**inputs)
 
 
-def test_a_sub_configuration_that_there_is_not_is_refused():
+def test_unknown_sub_configurations_are_rejected():
     model = tiny_model()
     for request in ({"text_cofnig": "eager"}, {"text_encoder": "eager"}):
         with pytest.raises(ValueError, match=r"entry for 'text_\w+'; expected 'text_config', 'vision_config'"):
@@ -126,7 +126,7 @@ def test_supported_implementations_agree_in_every_combination(share, text, visio
     torch.testing.assert_close(again(**inputs).logits, expected)
 
 
-def test_the_vision_encoder_may_run_what_its_class_supports(inputs):
+def test_the_vision_encoder_runs_the_implementations_of_its_class(inputs):
     model = tiny_model()
     model.set_attn_implementation({"vision_config": "flex_attention"})
     assert implementations(model) == ["sdpa", "sdpa", "flex_attention"]
@@ -137,7 +137,7 @@ def test_the_vision_encoder_may_run_what_its_class_supports(inputs):
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")  # of the compiler
-@pytest.mark.slow  # the kernel is compiled
+@pytest.mark.slow  # compiles the kernel
 def test_flex_attention_in_the_vision_encoder_equals_sdpa(inputs):
     model = tiny_model()
     with torch.no_grad():

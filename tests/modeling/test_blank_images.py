@@ -1,4 +1,4 @@
-"""Training in several processes, of which one may have a batch without any image."""
+"""Training in several processes, one of which has a batch without images."""
 
 import os
 import subprocess
@@ -30,7 +30,7 @@ VARIANTS = {
 
 @pytest.fixture
 def two_processes(monkeypatch):
-    """What `torch.distributed` says in one of two processes."""
+    """Simulates `torch.distributed` in one of two processes."""
     monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
     monkeypatch.setattr(torch.distributed, "get_world_size", lambda: 2)
 
@@ -42,7 +42,7 @@ def gradients(model, inputs):
 
 
 def assert_equal_or_zero(joint, alone):
-    """Where one process has no gradient, one of two has zeros; elsewhere they are the same."""
+    """Gradients in one of two processes are zeros where a single process has none, and equal elsewhere."""
     assert joint.keys() == alone.keys()
     for name, gradient in joint.items():
         assert gradient is not None, name
@@ -56,14 +56,14 @@ def test_one_of_two_processes_has_a_gradient_of_every_weight(options, implementa
     model = tiny_model(**options, attn_implementation=implementation).train()
     alone = gradients(model, TEXT_ONLY)
     logits = model(**TEXT_ONLY).logits
-    assert any(gradient is None for gradient in alone.values())  # a process of its own waits for nobody
+    assert any(gradient is None for gradient in alone.values())  # in a single process
     request.getfixturevalue("two_processes")
     torch.testing.assert_close(model(**TEXT_ONLY).logits, logits)
     assert_equal_or_zero(gradients(model, TEXT_ONLY), alone)
 
 
 @pytest.mark.parametrize("vision", ["vit", "dinov2", "dinov3_vit", "siglip_vision_model"])
-def test_every_vision_encoder_takes_the_blank_image(vision, two_processes):
+def test_every_vision_encoder_accepts_the_blank_image(vision, two_processes):
     model = tiny_model(vision=vision).train()
     assert all(gradient is not None and gradient.isfinite().all() for gradient in gradients(model, TEXT_ONLY).values())
 
@@ -77,7 +77,7 @@ def test_gradients_are_zero_in_half_precision(dtype, two_processes):
     assert all(gradient.isfinite().all() for gradient in found.values())
 
 
-def test_a_frozen_encoder_is_not_asked(two_processes):
+def test_a_frozen_encoder_does_not_encode_the_blank_image(two_processes):
     model = tiny_model()
     model.freeze_vision_encoder()
     model.train()
@@ -85,7 +85,7 @@ def test_a_frozen_encoder_is_not_asked(two_processes):
     assert all(gradient is not None for gradient in gradients(model, TEXT_ONLY).values())
 
 
-def test_evaluation_and_models_of_text_do_without(two_processes):
+def test_evaluation_and_text_models_need_no_blank_image(two_processes):
     model = tiny_model()
     assert model(**TEXT_ONLY).similarity is None
     with torch.no_grad():
@@ -111,17 +111,17 @@ def test_baselines_have_a_gradient_of_every_weight(model_class, vision, request)
 
 
 @pytest.mark.parametrize(("size", "expected"), [(32, (32, 32)), ((16, 24), (16, 24)), ([8, 16], (8, 16))])
-def test_a_blank_image_has_the_size_of_the_encoders(size, expected):
+def test_the_blank_image_has_the_size_of_the_vision_encoder(size, expected):
     config = CLIPVisionConfig(image_size=16, num_channels=4)
     config.image_size = size
     assert blank_image(config, torch.device("cpu")).shape == (1, 4, *expected)
 
 
-def test_a_single_process_trains_alone(model):
+def test_a_single_process_does_not_exchange_gradients(model):
     assert not trains_with_other_processes(model.train())
 
 
-# Both processes of one run; the first has images, the second none but in the last step.
+# Run by both processes. The first always has images, the second has images in the last step only.
 TRAIN = """
 import sys
 from datetime import timedelta
@@ -147,7 +147,7 @@ for name, make_model, frozen, checkpointing in (
         model.freeze_vision_encoder()
     if checkpointing:
         model.activation_checkpointing_enable()
-    parallel = DistributedDataParallel(model)  # as `Trainer` has it under activation checkpointing
+    parallel = DistributedDataParallel(model)  # with the arguments of `Trainer` under activation checkpointing
     for step in range(3):
         model.zero_grad()
         parallel(**tiny_inputs(seed=step, images=rank == 0 or step == 2), labels=labels).loss.backward()
@@ -172,7 +172,7 @@ def test_two_processes_do_not_wait_for_each_other(tmp_path):
     finally:
         for process in processes:
             process.kill()
-    # A step of both is the mean of what each would do alone.
+    # The gradients of both processes are the mean of those that each would compute alone.
     options = {"own layers": {"toi_share_text_encoder": False, "matching_loss_weight": 1.0}}
     for name in ("plain", "checkpointed", "frozen", "own layers"):
         model = tiny_model(**options.get(name, {})).train()

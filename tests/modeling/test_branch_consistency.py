@@ -10,7 +10,7 @@ from tgdi_hf.modeling.result_fusion import at_markers
 from .conftest import tiny_config, tiny_inputs, tiny_model
 
 
-def test_divergence_is_the_mean_of_both_directions_over_rows_with_a_label():
+def test_divergence_is_the_mean_of_both_directions_over_labelled_rows():
     p, q = [0.5, 0.5], [0.9, 0.1]
     forth = 0.5 * math.log(0.5 / 0.9) + 0.5 * math.log(0.5 / 0.1)
     back = 0.9 * math.log(0.9 / 0.5) + 0.1 * math.log(0.1 / 0.5)
@@ -21,10 +21,10 @@ def test_divergence_is_the_mean_of_both_directions_over_rows_with_a_label():
     assert branch_divergence(one.bfloat16(), other.bfloat16(), torch.tensor([1, 0, 1])).dtype == torch.float32
 
 
-def test_divergence_is_added_in_training_alone():
+def test_divergence_is_added_in_training_only():
     model, inputs = tiny_model(branch_consistency_weight=2.0), tiny_inputs()
     labels = torch.tensor([0, 1, 2, -100])
-    scored = model(**inputs, labels=labels).loss  # eval; there is no dropout in the tiny encoder
+    scored = model(**inputs, labels=labels).loss  # in evaluation mode; the tiny encoder has no dropout
     model.train()
     outputs = model.tgdi(**inputs)
     branches = (outputs.cross_modal_last_hidden_state, outputs.text_oriented_last_hidden_state)
@@ -32,7 +32,7 @@ def test_divergence_is_added_in_training_alone():
     divergence = branch_divergence(*logits, labels)
     assert divergence > 0.01
     torch.testing.assert_close(model(**inputs, labels=labels).loss, scored + 2 * divergence)
-    # Half of what is accumulated: 3 of 6 rows with a label.
+    # 3 of the 6 labelled rows of an accumulated step.
     halved = model(**inputs, labels=labels, num_items_in_batch=torch.tensor(6)).loss
     torch.testing.assert_close(halved, (scored + 2 * divergence) / 2)
 
@@ -41,6 +41,6 @@ def test_divergence_is_added_in_training_alone():
     "options",
     [{"branch_consistency_weight": -1}, {"use_result_fusion": False}, {"use_text_oriented_interaction": False}],
 )
-def test_one_branch_has_nothing_to_agree_with(options):
+def test_the_divergence_requires_two_branches(options):
     with pytest.raises(StrictDataclassClassValidationError, match="`branch_consistency_weight` is"):
         tiny_config(**{"branch_consistency_weight": 1.0, **options})

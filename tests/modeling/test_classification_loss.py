@@ -12,7 +12,7 @@ HELD = torch.tensor([[0.0, 1.0], [0.0, 0.0]])
 
 
 def test_binary_cross_entropy_by_hand():
-    # -log of 1/2, 3/4, 1/4, 1/2; the mean, or the sum over 8 that a step accumulates.
+    # -log of 1/2, 3/4, 1/4 and 1/2; their mean, or their sum divided by the 8 labels of an accumulated step.
     expected = math.log(2) + math.log(4 / 3) + math.log(4) + math.log(2)
     assert classification_loss(SCORES, HELD, True).item() == pytest.approx(expected / 4)
     assert classification_loss(SCORES, HELD, True, 8).item() == pytest.approx(expected / 8)
@@ -21,7 +21,7 @@ def test_binary_cross_entropy_by_hand():
     assert classification_loss(SCORES, ignored, True).item() == pytest.approx((math.log(2) + math.log(4 / 3)) / 2)
 
 
-def test_labels_of_another_shape_are_refused():
+def test_multi_label_targets_of_another_shape_are_rejected():
     with pytest.raises(ValueError, match=r"shape \(2,\); a multi-label model expects \(2, 2\)"):
         classification_loss(SCORES, torch.tensor([0, 1]), True)
 
@@ -38,19 +38,19 @@ def test_labels_of_another_shape_are_refused():
     ],
     ids=["floats", "a column", "probabilities", "flags", "bools", "one id"],
 )
-def test_labels_of_a_single_label_model_are_ids(labels):
+def test_single_label_targets_must_be_ids(labels):
     with pytest.raises(ValueError, match=r"a single-label model expects integer ids of shape \(2,\)"):
         classification_loss(SCORES, labels)
 
 
 @pytest.mark.parametrize("dtype", [torch.int64, torch.int32, torch.int8, torch.uint8])
 def test_ids_may_have_any_integer_type(dtype):
-    # -log of 3/4 for the second score of the first row, and of 1/4 for that of the second.
+    # -log of 3/4 for the second label in the first row, and of 1/4 in the second row.
     loss = classification_loss(SCORES, torch.tensor([1, 1], dtype=dtype))
     assert loss.item() == pytest.approx((math.log(4 / 3) + math.log(4)) / 2)
 
 
-def test_a_multi_label_model_learns_sets(inputs):
+def test_a_multi_label_model_learns_sets_of_labels(inputs):
     model = tiny_model(problem_type="multi_label_classification").train()
     held = torch.tensor([[1.0, 1, 0, 0, 0], [0, 0, 0, 0, 0], [0, 0, 1, 0, 1], [1, 0, 0, 0, 0]])
     optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
@@ -66,25 +66,25 @@ def test_a_multi_label_model_learns_sets(inputs):
 
 
 @pytest.mark.parametrize(("labels", "message"), [([0, 2], "has 2 in row 1"), ([-1, 0], "has -1 in row 0")])
-def test_ids_out_of_range_are_refused(labels, message):
+def test_ids_out_of_range_are_rejected(labels, message):
     with pytest.raises(ValueError, match=f"{message}; expected ids from 0 to 1, or -100"):
         classification_loss(SCORES, torch.tensor(labels))
 
 
 @pytest.mark.parametrize("value", [2.0, -1.0, math.nan])
-def test_flags_are_one_or_zero(value):
+def test_flags_other_than_zero_and_one_are_rejected(value):
     with pytest.raises(ValueError, match="in row 1, column 0; expected 1 for a relation that holds, 0"):
         classification_loss(SCORES, torch.tensor([[0, 1], [value, 0]]), True)
 
 
-def test_on_other_devices_nothing_waits_for_the_labels():
+def test_labels_on_an_accelerator_are_not_read():
     classification_loss(SCORES.to("meta"), torch.tensor([0, 5], device="meta"))
     classification_loss(SCORES.to("meta"), torch.full((2, 2), 5.0, device="meta"), True)
 
 
 @pytest.mark.parametrize("count", [None, 0, torch.tensor(0), 4, torch.tensor(4)])
 @pytest.mark.parametrize("multi_label", [False, True])
-def test_a_batch_without_labels_teaches_nothing(multi_label, count):
+def test_a_batch_without_labels_has_zero_loss_and_gradients(multi_label, count):
     scores = SCORES.clone().requires_grad_()
     loss = classification_loss(scores, torch.full((2, 2) if multi_label else (2,), -100), multi_label, count)
     loss.backward()
@@ -92,7 +92,7 @@ def test_a_batch_without_labels_teaches_nothing(multi_label, count):
 
 
 @pytest.mark.parametrize("count", [None, 0])
-def test_a_model_learns_nothing_from_a_batch_without_labels(inputs, count):
+def test_a_batch_without_labels_has_finite_gradients(inputs, count):
     model = tiny_model(matching_loss_weight=1.0).train()
     rows = len(inputs["input_ids"])
     loss = model(**inputs, labels=torch.full((rows,), -100), num_items_in_batch=count).loss
@@ -101,8 +101,8 @@ def test_a_model_learns_nothing_from_a_batch_without_labels(inputs, count):
     assert all(weights.grad is None or weights.grad.isfinite().all() for weights in model.parameters())
 
 
-def test_a_step_is_divided_by_its_labels():
-    # One of two rows counts, -log of 3/4 for its label; a step that accumulates 8 labels divides by these.
+def test_the_loss_is_divided_by_the_labels_of_the_step():
+    # One of the two rows has a label, with probability 3/4; an accumulated step divides by its 8 labels.
     labels = torch.tensor([1, -100])
     assert classification_loss(SCORES, labels).item() == pytest.approx(math.log(4 / 3))
     for count in (8, torch.tensor(8)):

@@ -1,4 +1,4 @@
-"""Models whose modules are spread over devices, or lie on a disk until they run."""
+"""Models that are spread over devices, or offloaded to the CPU or to disk."""
 
 import pytest
 import torch
@@ -45,7 +45,7 @@ def saved(model_class, folder, **options):
 
 
 def device_map_with(model, part, place):
-    """All modules on the CPU but one, none of them named twice."""
+    """A device map with all modules on the CPU except `part`, in which no module is part of another one."""
     found = {}
 
     def descend(name, module):
@@ -80,7 +80,7 @@ def test_an_offloaded_model_equals_the_model(model_class, share, how, inputs, tm
 
 
 @pytest.mark.parametrize("part", sorted({part for parts in PARTS for part in parts}))
-def test_any_part_may_lie_on_a_disk(part, inputs, tmp_path):
+def test_any_part_can_be_offloaded_to_disk(part, inputs, tmp_path):
     model = saved(TGDIModel, tmp_path / "model")
     device_map = device_map_with(model, part, "disk")
     offloaded = TGDIModel.from_pretrained(
@@ -112,7 +112,7 @@ def test_a_model_on_two_devices_equals_the_model(second, share, inputs):
 
 
 @pytest.mark.parametrize("second", ["text_encoder", "vision_tower", "vision_tower.encoder.layers.1", "matching_gate"])
-def test_the_other_losses_and_inputs_on_two_devices(second, inputs):
+def test_further_losses_and_inputs_on_two_devices(second, inputs):
     options = {"matching_loss_weight": 1.0, "branch_consistency_weight": 1.0}
     features = {**inputs, "vision_features": tiny_model().get_vision_features(inputs["pixel_values"]).detach()}
     features.pop("pixel_values")
@@ -140,11 +140,11 @@ def test_baselines_on_two_devices(model_class, second, inputs):
 
 
 @pytest.mark.parametrize("share", [True, False])
-def test_blocks_that_belong_together_are_not_divided(share):
+def test_no_split_modules_are_not_split(share):
     model = tiny_model(toi_share_text_encoder=share)
     whole = {name for name, module in model.named_modules() if type(module).__name__ in model._no_split_modules}
     assert {"tgdi.visual_prompts", "tgdi.matching_gate", "tgdi.self_attention", "tgdi.text_oriented.prefix"} <= whole
-    assert "tgdi.text_encoder.encoder.layer.0" in whole  # of the encoders' own lists
+    assert "tgdi.text_encoder.encoder.layer.0" in whole  # from the list of the text encoder
     size = compute_module_sizes(model)[""]
     for share_of_room in (0.2, 0.4, 0.6, 0.8):
         room = {"cpu": int(share_of_room * size), "disk": 10 * size}

@@ -1,4 +1,4 @@
-"""One graph, every batch size: exported and traced models against the model itself."""
+"""Exported and traced models: one graph computes the logits of every batch size."""
 
 import pytest
 import torch
@@ -9,7 +9,7 @@ from tgdi_hf import TGDIModel
 
 from .conftest import IMAGE, tiny_config, tiny_inputs, tiny_model
 
-SIZES = [(1, 9, 5, 3), (3, 9, 5, 2), (4, 9, 5, 3), (2, 12, 7, 1)]  # posts, tokens, those of the caption, images a post
+SIZES = [(1, 9, 5, 3), (3, 9, 5, 2), (4, 9, 5, 3), (2, 12, 7, 1)]  # posts, tokens, caption tokens, images per post
 VARIANTS = [
     ("roberta", "vit", {"attn_implementation": "eager"}),
     ("electra", "dinov2", {"toi_share_text_encoder": False, "prompt_grid": 2, "gate_visual_prompts": True}),
@@ -46,7 +46,7 @@ def inputs_of(form, batch, length=9, caption=5, slots=3):
 
 
 def dynamic_shapes(inputs, kind):
-    """Every dimension that differs between batches: posts, tokens, tokens with caption, slots, distinct images."""
+    """The dimensions that vary between batches: posts, tokens, tokens with caption, slots, distinct images."""
     bounds = {"posts": 64, "text": 60, "enhanced": 60, "slots": 4, "images": 64}
     named = {name: Dim.AUTO if kind == "auto" else Dim(name, min=1, max=bound) for name, bound in bounds.items()}
 
@@ -76,7 +76,7 @@ def export(model, inputs, kind):
 
 
 class Positional(nn.Module):
-    """`torch.jit.trace` and the older ONNX exporter pass tensors by position and want a tensor back."""
+    """Takes positional tensors and returns a tensor, as `torch.jit.trace` and the older ONNX exporter require."""
 
     def __init__(self, model, names):
         super().__init__()
@@ -92,7 +92,7 @@ def trace(model, inputs):
 
 
 @pytest.mark.parametrize(("form", "kind"), [*((form, "dimensions") for form in FORMS), ("pixels", "auto")])
-def test_an_exported_model_takes_every_batch_size(form, kind):
+def test_an_exported_model_accepts_every_batch_size(form, kind):
     model = make()
     assert_equal_at_every_size(export(model, inputs_of(form, 4), kind), model, form)
 
@@ -111,8 +111,8 @@ def test_the_body_exports():
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::torch.jit.TracerWarning")
 @pytest.mark.parametrize("batch", [1, 4])
 @pytest.mark.parametrize("form", FORMS)
-def test_a_traced_model_takes_every_batch_size(batch, form):
-    """A trace that has seen one post once read the states of that post in every row, without an error."""
+def test_a_traced_model_accepts_every_batch_size(batch, form):
+    """A model traced with a single post must not read the states of that post in every row."""
     model = make()
     assert_equal_at_every_size(trace(model, inputs_of(form, batch)), model, form)
 
@@ -126,9 +126,9 @@ def test_every_variant_traces(text, vision, options):
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::torch.jit.TracerWarning")
 @pytest.mark.parametrize("form", ["pixels", "no images"])
-def test_a_traced_onnx_model_takes_every_batch_size(form, tmp_path):
-    pytest.importorskip("onnx", reason="the exporter needs onnx")
-    runtime = pytest.importorskip("onnxruntime", reason="nothing else runs what was exported")
+def test_a_traced_onnx_model_accepts_every_batch_size(form, tmp_path):
+    pytest.importorskip("onnx", reason="the exporter requires onnx")
+    runtime = pytest.importorskip("onnxruntime", reason="running the exported model requires onnxruntime")
     model, inputs = make(), inputs_of(form, 1)
     axes = {name: {i: f"{name}_{i}" for i in shape} for name, shape in dynamic_shapes(inputs, "auto").items()}
     torch.onnx.export(

@@ -39,7 +39,7 @@ EMPTY = [
 
 @pytest.mark.parametrize(("change", "message"), EMPTY)
 @pytest.mark.parametrize("body", [True, False])
-def test_empty_batches_are_refused_by_name(change, message, body, inputs):
+def test_empty_texts_are_rejected_by_name(change, message, body, inputs):
     model = tiny_model()
     with pytest.raises(ValueError, match=message):
         (model.tgdi if body else model)(**change(inputs))
@@ -88,7 +88,7 @@ def test_empty_batches_are_refused_by_name(change, message, body, inputs):
         (lambda i: i.pop("enhanced_input_ids"), "`enhanced_attention_mask` without `enhanced_input_ids`"),
     ],
 )
-def test_texts_and_entities_that_do_not_belong_together_are_refused(change, message, inputs):
+def test_incompatible_texts_and_entities_are_rejected(change, message, inputs):
     model = tiny_model()
     change(inputs)
     model.tgdi.text_encoder.register_forward_pre_hook(lambda *args: pytest.fail("the encoder ran"))
@@ -96,7 +96,7 @@ def test_texts_and_entities_that_do_not_belong_together_are_refused(change, mess
         model(**inputs)
 
 
-def test_int32_and_boolean_masks_are_fine(inputs):
+def test_int32_ids_and_boolean_masks_are_accepted(inputs):
     model = tiny_model()
     expected = model(**inputs).logits
     narrow = {
@@ -106,8 +106,8 @@ def test_int32_and_boolean_masks_are_fine(inputs):
     torch.testing.assert_close(model(**narrow).logits, expected)
 
 
-def test_nothing_is_read_off_tensors_of_an_accelerator(inputs):
-    """The meta device stands for one: it has shapes and no values."""
+def test_values_on_an_accelerator_are_not_read(inputs):
+    """The meta device, which has shapes but no values, stands for an accelerator."""
     with torch.device("meta"):
         model = TGDIForRelationExtraction(tiny_config())
     inputs = {name: value.to("meta") for name, value in inputs.items()}

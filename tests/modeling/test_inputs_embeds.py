@@ -1,4 +1,4 @@
-"""Word embeddings in the place of token ids, as attribution methods give them."""
+"""Word embeddings instead of token ids, as attribution methods pass them."""
 
 import pytest
 import torch
@@ -9,7 +9,7 @@ IDS, ENHANCED_IDS = "input_ids", "enhanced_input_ids"
 
 
 def embedded(model, inputs, *names, grad=False):
-    """The same inputs with embeddings in the place of the ids in `names`."""
+    """Replaces the ids in `names` by their embeddings."""
     inputs = dict(inputs)
     for name in names:
         rows = model.get_input_embeddings()(inputs.pop(name)).detach().requires_grad_(grad)
@@ -18,7 +18,7 @@ def embedded(model, inputs, *names, grad=False):
 
 
 def left_padded(inputs):
-    """The rows shifted to the right: `tiny_inputs` pads on the right."""
+    """Moves the padding of `tiny_inputs` to the left, and drops the captions."""
     inputs = dict(inputs)
     for prefix in ("", "enhanced_"):
         mask = inputs[f"{prefix}attention_mask"]
@@ -26,7 +26,7 @@ def left_padded(inputs):
         for name in ("input_ids", "attention_mask", "token_type_ids"):
             rows = zip(inputs[f"{prefix}{name}"], shifts, strict=True)
             inputs[f"{prefix}{name}"] = torch.stack([row.roll(int(shift)) for row, shift in rows])
-    # Every row of `tiny_inputs` is padded differently in the two texts; without captions they are one.
+    # Left padding would shift the entities differently in the two texts.
     return {name: value for name, value in inputs.items() if not name.startswith("enhanced")} | {
         name: inputs[name] + inputs["attention_mask"].shape[1] - inputs["attention_mask"].sum(dim=1)
         for name in ("head_index", "tail_index")
@@ -35,7 +35,7 @@ def left_padded(inputs):
 
 @pytest.mark.parametrize("text", TEXT_CONFIGS)
 @pytest.mark.parametrize("names", [(IDS,), (ENHANCED_IDS,), (IDS, ENHANCED_IDS)])
-def test_embeddings_of_the_ids_give_the_same_as_the_ids(text, names, inputs):
+def test_embeddings_of_the_ids_equal_the_ids(text, names, inputs):
     model = tiny_model(text=text)
     given = embedded(model, inputs, *names)
     width = 16 if text == "electra" else 32
@@ -56,7 +56,7 @@ def test_without_a_caption_the_enhanced_text_is_the_embedded_text(text, images):
 
 
 @pytest.mark.parametrize("text", ["bert", "roberta"])
-def test_padding_on_the_left_counts_positions_as_with_ids(text, inputs):
+def test_left_padded_embeddings_have_the_positions_of_ids(text, inputs):
     model = tiny_model(text=text)
     inputs = left_padded(inputs)
     assert (inputs["attention_mask"][:, 0] == 0).any()
@@ -76,7 +76,7 @@ def test_gradient_times_input_is_finite_and_not_zero(text, inputs):
 
 
 def test_integrated_gradients_are_complete(inputs):
-    """Attributions add up to the difference between the logit of the text and that of the baseline (zeros)."""
+    """Attributions sum to the difference between the logit of the text and that of the baseline (zeros)."""
     model = tiny_model().double()
     for name, value in inputs.items():
         inputs[name] = value.double() if value.is_floating_point() else value
@@ -98,7 +98,7 @@ def test_integrated_gradients_are_complete(inputs):
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
-def test_embeddings_take_the_type_of_the_model(dtype, inputs):
+def test_embeddings_are_converted_to_the_dtype_of_the_model(dtype, inputs):
     model = tiny_model()
     expected = model(**inputs).logits
     given = embedded(model, inputs, IDS)
@@ -133,6 +133,6 @@ def test_embeddings_compile_without_graph_breaks(inputs):
         ({"input_ids": None, "inputs_embeds": torch.zeros(4, 8, 32)}, r"`attention_mask` is .*\(4, 9\).*\(4, 8, 32\)"),
     ],
 )
-def test_embeddings_that_do_not_fit_are_refused(change, message, inputs):
+def test_incompatible_embeddings_are_rejected(change, message, inputs):
     with pytest.raises(ValueError, match=message):
         tiny_model()(**{**inputs, **change})

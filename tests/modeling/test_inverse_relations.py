@@ -20,8 +20,8 @@ DIRECTED = {
 }
 
 
-def test_inverses_are_added_to_none():
-    scores = torch.tensor([[1.0, 2.0, 3.0, 4.0, 2.0]]).log()  # the second is None; twelfths
+def test_inverse_relations_are_added_to_the_negative_label():
+    scores = torch.tensor([[1.0, 2.0, 3.0, 4.0, 2.0]]).log()  # twelfths; the second label is the negative one
     folded = fold_inverses(scores, num_labels=3, none=1)
     torch.testing.assert_close(folded.softmax(dim=1), torch.tensor([[1.0, 8.0, 3.0]]) / 12)
     torch.testing.assert_close(folded[:, [0, 2]], scores[:, [0, 2]])
@@ -30,7 +30,7 @@ def test_inverses_are_added_to_none():
     torch.testing.assert_close(large, torch.tensor([[1000.0, 1000.0]]))
 
 
-def test_a_model_tells_inverses_apart_and_answers_none(tmp_path):
+def test_a_model_returns_directed_and_folded_logits(tmp_path):
     model, inputs = tiny_model(**DIRECTED), tiny_inputs()
     labels = torch.tensor([0, 3, 4, -100])
     found = model(**inputs, labels=labels)
@@ -43,8 +43,8 @@ def test_a_model_tells_inverses_apart_and_answers_none(tmp_path):
     assert tiny_model()(**inputs).directed_logits is None
 
 
-def test_relations_may_be_given_by_id_alone(tmp_path):
-    """transformers then leaves `label2id` empty."""
+def test_labels_may_be_given_by_id2label_alone(tmp_path):
+    """In this case transformers leaves `label2id` empty."""
     names = {0: "a", 1: "None", 2: "b"}
     plain = tiny_model(num_labels=3, id2label=names)
     assert plain.config.label2id is None
@@ -54,7 +54,7 @@ def test_relations_may_be_given_by_id_alone(tmp_path):
     torch.testing.assert_close(found.logits, fold_inverses(found.directed_logits, 3, 1))
 
 
-def test_other_relations_have_other_inverses(tmp_path):
+def test_other_labels_discard_the_inverse_relations(tmp_path):
     tiny_model(**DIRECTED, symmetric_relations=["b"]).save_pretrained(tmp_path)
     for options in ({"num_labels": 5}, {"num_labels": 5, "inverse_labels": 0}, {"id2label": {0: "None", 1: "c"}}):
         config = TGDIConfig.from_pretrained(tmp_path, **options)
@@ -69,10 +69,10 @@ def test_other_relations_have_other_inverses(tmp_path):
         TGDIConfig.from_pretrained(tmp_path, direction_balanced=False)
 
 
-def test_inverses_teach_the_classifier_what_none_alone_does_not():
+def test_labels_of_inverse_relations_train_their_own_outputs():
     model, inputs = tiny_model(**DIRECTED), tiny_inputs()
     model(**inputs, labels=torch.tensor([3, 3, 3, 3])).loss.backward()
-    # What makes the inverse of the first relation likely makes its other rivals, None among them, unlikely.
+    # Training on the inverse of the first relation lowers all other scores, that of the negative label included.
     assert (model.classifier.bias.grad > 0).tolist() == [True, True, True, False, True]
     assert math.isclose(model.classifier.bias.grad.sum().item(), 0, abs_tol=1e-6)
 
@@ -86,6 +86,6 @@ def test_inverses_teach_the_classifier_what_none_alone_does_not():
         {"id2label": {0: "a", 1: "b", 2: "c"}, "label2id": {"a": 0, "b": 1, "c": 2}},
     ],
 )
-def test_inverses_need_both_orders_and_a_none(wrong):
+def test_inverse_labels_require_both_entity_orders_and_a_negative_label(wrong):
     with pytest.raises(StrictDataclassClassValidationError, match="`inverse_labels` is .*both orders of every pair"):
         tiny_config(**{**DIRECTED, **wrong})

@@ -55,12 +55,12 @@ def test_gate_is_equations_8_to_10(scaled):
         np.testing.assert_allclose(similarity[row, : len(v), :length], a, atol=1e-5)
         assert (similarity[row, len(v) :] == 0).all()
         assert (similarity[row, :, length:] == 0).all()
-    assert (gate[2] == 1).all()  # no image: nothing is taken away
+    assert (gate[2] == 1).all()  # no image: the states pass unchanged
 
 
-def test_matching_loss_compares_with_the_post_before():
-    # Images 0, 1, 1, none, 2: the second has 0 before it, the third its own, the fourth is bare, the fifth comes
-    # after a bare one, and the first after the fifth, which has 2.
+def test_matching_loss_compares_with_the_preceding_post():
+    # The posts have images 0, 1, 1, none, 2. The first follows the last (image 2), the second follows image 0. The
+    # others do not count: the third follows its own image, the fourth has none, and the fifth follows a post without.
     index = torch.tensor([[0], [1], [1], [0], [2]])
     patches = torch.randn(3, 4, 6)
     images = Images(None, patches, index, torch.tensor([[True], [True], [True], [False], [True]]))
@@ -68,7 +68,7 @@ def test_matching_loss_compares_with_the_post_before():
     other = torch.tensor([[0.2, 0.4], [0.5, 0.5], [0.9, 0.9], [0.9, 0.9], [0.9, 0.9]])
     expected = -((np.log(0.7) + np.log(1 - 0.3)) / 2 + (np.log(0.9) + np.log(1 - 0.5)) / 2) / 2
     assert matching_loss(own, other, images).item() == pytest.approx(expected, abs=1e-6)
-    # The same images, one a row, as a batch has them that does not share them.
+    # The same images in a batch that does not share them, one per row.
     plain = Images(None, patches[index[:, 0]], torch.arange(5)[:, None], images.mask)
     assert matching_loss(own, other, plain).item() == pytest.approx(expected, abs=1e-6)
     alone = Images(None, patches, torch.tensor([[0]]), torch.tensor([[True]]))
@@ -78,10 +78,10 @@ def test_matching_loss_compares_with_the_post_before():
     assert bf16.dtype == torch.float32
 
 
-def test_matching_loss_is_added_in_training_alone():
+def test_matching_loss_is_added_in_training_only():
     model, inputs = tiny_model(matching_loss_weight=2.0, classifier_dropout=0.0), tiny_inputs()
     inputs["labels"] = torch.tensor([0, 1, 2, -100])
-    scored = model(**inputs).loss  # eval
+    scored = model(**inputs).loss  # in evaluation mode
     model.train()
     for module in model.modules():
         if isinstance(module, torch.nn.Dropout):
@@ -89,7 +89,7 @@ def test_matching_loss_is_added_in_training_alone():
     mismatch = model.tgdi(**{name: value for name, value in inputs.items() if name != "labels"}).matching_loss
     assert mismatch > 0
     torch.testing.assert_close(model(**inputs).loss, scored + 2 * mismatch)
-    # Half of what is accumulated: 3 of 6 rows with a label.
+    # 3 of the 6 labelled rows of an accumulated step.
     halved = model(**inputs, num_items_in_batch=torch.tensor(6)).loss
     torch.testing.assert_close(halved, (scored + 2 * mismatch) / 2)
     mismatch.backward()
@@ -99,12 +99,12 @@ def test_matching_loss_is_added_in_training_alone():
 
 
 @pytest.mark.parametrize("options", [{"matching_loss_weight": -1}, {"use_matching_gate": False}])
-def test_there_is_no_matching_loss_without_a_gate(options):
+def test_the_matching_loss_requires_a_gate(options):
     with pytest.raises(StrictDataclassClassValidationError, match="`matching_loss_weight` is"):
         tiny_config(**{"matching_loss_weight": 1.0, **options})
 
 
-def test_a_closed_gate_on_the_prompts_takes_the_image_out_of_every_value():
+def test_a_closed_gate_removes_the_prompts_from_the_values():
     inputs = tiny_inputs()
     model = tiny_model(gate_visual_prompts=True)
     paper = tiny_model()
@@ -115,7 +115,7 @@ def test_a_closed_gate_on_the_prompts_takes_the_image_out_of_every_value():
     torch.nn.init.constant_(last.bias, -100.0)  # m = 0
     layers = len(model.tgdi.text_encoder.encoder.layer)
     closed = model(**inputs, output_hidden_states=True).cross_modal_hidden_states
-    # Values of zero at the prompts; their keys go on taking their share of the attention.
+    # Zero values at the prompts; their keys still receive attention.
     for projection in model.tgdi.visual_prompts.prefix.layers:
         projection.weight.data[32:] = 0
         projection.bias.data[32:] = 0
@@ -127,6 +127,6 @@ def test_a_closed_gate_on_the_prompts_takes_the_image_out_of_every_value():
 
 
 @pytest.mark.parametrize("option", ["use_matching_gate", "use_cross_modal_interaction"])
-def test_gated_prompts_need_a_gate_and_prompts(option):
+def test_gated_prompts_require_a_gate_and_prompts(option):
     with pytest.raises(StrictDataclassClassValidationError, match="`gate_visual_prompts=True` requires"):
         tiny_config(gate_visual_prompts=True, **{option: False})

@@ -56,10 +56,10 @@ def test_every_parameter_of_every_variant_gets_a_gradient(options, inputs):
     assert not [name for name, p in model.named_parameters() if p.grad is None or not p.grad.any()]
 
 
-def test_another_image_changes_the_logits_and_a_masked_one_does_not(model, inputs):
+def test_an_image_changes_the_logits_unless_it_is_masked(model, inputs):
     before = logits(model, **inputs)
     pixels = inputs["pixel_values"].clone()
-    pixels[1, 0] = torch.randn(3, IMAGE, IMAGE)  # an image
+    pixels[1, 0] = torch.randn(3, IMAGE, IMAGE)  # holds an image
     pixels[1, 1] = torch.randn(3, IMAGE, IMAGE)  # an empty slot
     after = logits(model, **{**inputs, "pixel_values": pixels})
     assert (before[1] - after[1]).abs().max() > 1e-3
@@ -69,14 +69,14 @@ def test_another_image_changes_the_logits_and_a_masked_one_does_not(model, input
     torch.testing.assert_close(logits(model, **{**inputs, "pixel_values": pixels}), before)
 
 
-def test_both_ways_of_using_an_image_reach_the_logits(inputs):
+def test_prompts_and_gate_each_let_the_image_change_the_logits(inputs):
     other = {**inputs, "pixel_values": inputs["pixel_values"].flip(0)}
     for options in ({"use_matching_gate": False}, {"use_cross_modal_interaction": False}):
         model = tiny_model(**options)
         assert (logits(model, **inputs)[:3] - logits(model, **other)[:3]).abs().max() > 1e-3, options
 
 
-def test_padding_order_and_company_of_a_row_do_not_matter(model, inputs):
+def test_logits_do_not_depend_on_padding_and_batch(model, inputs):
     together = logits(model, **inputs)
     torch.testing.assert_close(logits(model, **rows(inputs, [2, 0, 3, 1])), together[[2, 0, 3, 1]])
     for i in range(4):
@@ -102,7 +102,7 @@ def test_a_row_without_images_equals_a_text_only_row(model, inputs):
     torch.testing.assert_close(logits(model, **masked), without)
 
 
-def test_gate_is_open_where_there_is_no_image(model, inputs):
+def test_the_gate_is_one_without_an_image(model, inputs):
     outputs = model(**inputs)
     assert (outputs.matching_gate[3] == 1).all()
     assert (outputs.matching_gate[0] < 1).all()
@@ -118,7 +118,7 @@ def test_a_row_without_caption_equals_a_batch_without_captions(model, inputs):
     assert (logits(model, **bare)[0] - logits(model, **inputs)[0]).abs().max() > 1e-3
 
 
-def test_text_is_encoded_once_when_nothing_is_added_to_it(model, inputs):
+def test_text_is_encoded_once_without_caption_and_image(model, inputs):
     calls = []
     model.tgdi.text_encoder.register_forward_hook(lambda *args: calls.append(1))
     bare = {name: value for name, value in inputs.items() if not name.startswith("enhanced")}
@@ -143,8 +143,8 @@ def test_precomputed_features_equal_pixels(vision, prompt_grid, inputs):
     )
 
 
-def test_switches_do_what_they_say(inputs):
-    """Each switch against the same weights with the mechanism taken out by hand."""
+def test_each_switch_removes_its_mechanism(inputs):
+    """Compares each switch with the same weights and the mechanism removed by hand."""
     full = tiny_model()
     outputs = full.tgdi(**inputs, output_hidden_states=True)
     markers = torch.stack([inputs["head_index"], inputs["tail_index"]], dim=1)
@@ -177,7 +177,7 @@ def test_switches_do_what_they_say(inputs):
     torch.testing.assert_close(no_prompts.cross_modal_last_hidden_state[visible], plain[visible])
 
 
-def test_a_model_that_looks_at_nothing_has_no_vision_tower(inputs):
+def test_a_model_that_reads_no_images_has_no_vision_tower(inputs):
     model = tiny_model(use_cross_modal_interaction=False, use_matching_gate=False)
     assert model.tgdi.vision_tower is None
     text_only = {name: value for name, value in inputs.items() if name not in VISUAL}
@@ -198,7 +198,7 @@ def test_hidden_states_and_attentions_of_both_passes(inputs):
     assert [a.shape for a in outputs.text_oriented_attentions] == [(4, 4, 9, 14 + 9)] * 2
     for attention in outputs.cross_modal_attentions + outputs.text_oriented_attentions:
         torch.testing.assert_close(attention.sum(-1), torch.ones(attention.shape[:-1]))
-    assert (outputs.cross_modal_attentions[0][3, :, :, :3] == 0).all()  # no image, no weight on prompts
+    assert (outputs.cross_modal_attentions[0][3, :, :, :3] == 0).all()  # no attention to the prompts without an image
     assert model(**inputs).cross_modal_hidden_states is None
 
 
@@ -244,7 +244,7 @@ def test_activation_checkpointing_changes_nothing(text, share, inputs):
         torch.testing.assert_close(checkpointed[name], gradient, msg=lambda m, n=name: f"{n}: {m}")
 
 
-def test_reentrant_checkpointing_is_refused(model):
+def test_reentrant_checkpointing_is_rejected(model):
     with pytest.raises(ValueError, match="use_reentrant"):
         model.activation_checkpointing_enable({"use_reentrant": True})
 
@@ -287,8 +287,8 @@ def test_saving_and_loading_is_exact(model_class, tmp_path, inputs):
 
 @pytest.mark.parametrize("text", TEXT_CONFIGS)
 @pytest.mark.parametrize("vision", VISION_CONFIGS)
-def test_weights_on_disk_have_the_models_own_names(text, vision, tmp_path):
-    """Trainer loads the best model from the file as it stands; a renamed weight would be passed over silently."""
+def test_weights_on_disk_have_their_names_in_the_model(text, vision, tmp_path):
+    """`Trainer` loads the best model without renaming weights, and silently skips those of other names."""
     model = tiny_model(text=text, vision=vision)
     model.save_pretrained(tmp_path)
     on_disk = load_file(tmp_path / "model.safetensors")
@@ -297,7 +297,7 @@ def test_weights_on_disk_have_the_models_own_names(text, vision, tmp_path):
     assert all(torch.equal(value, again[name]) for name, value in on_disk.items())
 
 
-def test_the_body_of_a_classifier_loads_alone_and_the_reverse(tmp_path, inputs):
+def test_a_body_loads_from_a_classifier_and_vice_versa(tmp_path, inputs):
     model = tiny_model()
     model.save_pretrained(tmp_path / "head")
     body = TGDIModel.from_pretrained(tmp_path / "head")
@@ -308,7 +308,7 @@ def test_the_body_of_a_classifier_loads_alone_and_the_reverse(tmp_path, inputs):
 
 
 def test_initial_weights_are_finite_after_loading_a_partial_checkpoint(tmp_path):
-    """Weights that a checkpoint lacks are initialised, not left as the memory they were allocated in."""
+    """Weights missing from a checkpoint are initialised rather than left as uninitialised memory."""
     model = tiny_model(use_matching_gate=False)
     model.save_pretrained(tmp_path)
     grown = TGDIForRelationExtraction.from_pretrained(tmp_path, use_matching_gate=True)
@@ -317,7 +317,7 @@ def test_initial_weights_are_finite_after_loading_a_partial_checkpoint(tmp_path)
         assert parameter.abs().max() < 10, name
 
 
-def test_loss_is_the_cross_entropy_and_can_be_normalised_outside(model, inputs):
+def test_the_loss_is_cross_entropy_divided_by_num_items_in_batch(model, inputs):
     outputs = model(**inputs, labels=LABELS)
     expected = -outputs.logits.log_softmax(-1)[torch.arange(4), LABELS]
     torch.testing.assert_close(outputs.loss, expected.mean())
@@ -353,31 +353,22 @@ def test_lora_on_the_text_encoder(inputs):
     assert not any(name.endswith("attention.self.key.weight") for name in trained)
 
 
-def test_an_encoder_without_segments_is_given_none(inputs):
+def test_an_encoder_without_segments_ignores_token_type_ids(inputs):
     text = {**TEXT_CONFIGS["roberta"].to_dict(), "type_vocab_size": 1}
     config = tiny_config(text="roberta").to_dict() | {"text_config": text}
     model = TGDIForRelationExtraction(TGDIConfig.from_dict(config)).eval()
-    assert inputs["enhanced_token_type_ids"].max() == 1  # of a tokenizer that has segments
+    assert inputs["enhanced_token_type_ids"].max() == 1  # the tokenizer has segments
     one = {name: torch.zeros_like(value) for name, value in inputs.items() if name.endswith("type_ids")}
     assert torch.equal(model(**inputs).logits, model(**{**inputs, **one}).logits)
 
 
-def test_auto_model_gives_the_body(tmp_path, inputs):
+def test_auto_model_loads_the_body(tmp_path, inputs):
     model = tiny_model()
     model.save_pretrained(tmp_path)
     assert type(AutoModel.from_pretrained(tmp_path)).__name__ == "TGDIModel"
 
 
-@pytest.mark.parametrize("text", ["bert", "roberta"])
-def test_texts_that_outgrow_the_positions_are_refused(text):
-    model = tiny_model(text=text)
-    longest = model.config.max_text_length
-    logits(model, **tiny_inputs(length=longest, caption=0, images=False))
-    with pytest.raises(ValueError, match=rf"{longest + 1} tokens.*positions for {longest}.*max_length={longest}"):
-        model(**tiny_inputs(length=longest + 1, caption=0, images=False))
-
-
-def test_another_set_of_relations_on_a_trained_body(tmp_path, inputs):
+def test_a_trained_body_loads_with_another_set_of_labels(tmp_path, inputs):
     tiny_model(num_labels=5).save_pretrained(tmp_path)
     model = TGDIForRelationExtraction.from_pretrained(tmp_path, num_labels=7, ignore_mismatched_sizes=True)
     assert logits(model, **inputs).shape == (4, 7)
@@ -387,7 +378,7 @@ def test_another_set_of_relations_on_a_trained_body(tmp_path, inputs):
 
 def test_pickles_and_copies_equal_the_model(model, inputs):
     expected = logits(model, **inputs)
-    model(**inputs, output_hidden_states=True)  # leaves hooks in the text encoder
+    model(**inputs, output_hidden_states=True)  # installs hooks in the text encoder
     file = io.BytesIO()
     torch.save(model, file)
     for other in (pickle.loads(pickle.dumps(model)), copy.deepcopy(model)):
@@ -396,7 +387,7 @@ def test_pickles_and_copies_equal_the_model(model, inputs):
     assert torch.equal(logits(model, **inputs), expected)
 
 
-def test_what_the_configuration_says_of_outputs_holds(inputs):
+def test_the_configuration_sets_the_default_outputs(inputs):
     model = tiny_model(output_hidden_states=True, output_attentions=True, attn_implementation="eager")
     outputs = model(**inputs)
     assert len(outputs.cross_modal_hidden_states) == 4
@@ -406,7 +397,7 @@ def test_what_the_configuration_says_of_outputs_holds(inputs):
     assert torch.equal(model(**inputs)[0], tiny_model()(**inputs).logits)
 
 
-def test_no_image_at_all_is_no_features():
+def test_vision_features_require_an_image():
     for shape in ((0, 3, 32, 32), (4, 0, 3, 32, 32), (32, 32)):
         with pytest.raises(ValueError, match="at least one image"):
             tiny_model().get_vision_features(torch.zeros(shape))
@@ -418,14 +409,15 @@ def test_vision_features_keep_the_leading_dimensions(model, leading):
     assert features.shape == (*leading, 3 + 16, 24)
 
 
-def test_entities_without_positions_are_refused_before_anything_is_computed(model, inputs):
+@pytest.mark.parametrize("missing", ["head_index", "tail_index"])
+def test_missing_entity_positions_are_rejected_before_encoding(missing, model, inputs):
     model.tgdi.text_encoder.register_forward_pre_hook(lambda *args: pytest.fail("the encoder ran"))
     with pytest.raises(ValueError, match="`head_index` and `tail_index` are required"):
-        model(**{name: value for name, value in inputs.items() if name != "tail_index"})
+        model(**{name: value for name, value in inputs.items() if name != missing})
 
 
 @pytest.mark.parametrize("model_class", [TGDIModel, TGDIForRelationExtraction])
-def test_arguments_that_nothing_reads_are_refused(model_class, inputs):
+def test_unknown_arguments_are_rejected(model_class, inputs):
     model = model_class(tiny_config()).eval()
     for name, value, hint in (
         ("pixel_value", inputs["pixel_values"], "did you mean `pixel_values`"),
@@ -441,5 +433,5 @@ def test_arguments_that_nothing_reads_are_refused(model_class, inputs):
     assert torch.equal(model(**inputs, **unasked)[0], model(**inputs)[0])
 
 
-def test_the_body_takes_what_trainer_passes_to_every_model(model, inputs):
+def test_the_body_accepts_num_items_in_batch(model, inputs):
     assert torch.equal(model.tgdi(**inputs, num_items_in_batch=4)[0], model.tgdi(**inputs)[0])

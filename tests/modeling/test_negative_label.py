@@ -20,7 +20,7 @@ def labels(*names, **options):
 
 
 @pytest.mark.parametrize("name", USUAL)
-def test_a_usual_name_is_not_taken_for_a_relation(name):
+def test_usual_names_of_the_negative_label_must_be_declared(name):
     assert likely_negatives(["works_for", name]) == [name]
     with pytest.raises(ValueError, match=r"No label is called 'None'.*--negative.*--no-negative"):
         find_negative(["works_for", name])
@@ -29,24 +29,24 @@ def test_a_usual_name_is_not_taken_for_a_relation(name):
 
 
 @pytest.mark.parametrize("name", RELATIONS)
-def test_a_relation_is_not_taken_for_a_usual_name(name):
+def test_relation_names_are_not_mistaken_for_the_negative_label(name):
     assert likely_negatives([name]) == []
     assert find_negative(["works_for", name]) is None
 
 
-def test_none_is_found_by_its_name():
+def test_the_label_none_is_the_negative_label():
     assert find_negative(["a", "None", "NA"]) == "None"
     with pytest.raises(ValueError, match="'no', which is not a label; the labels are a, NA. Did you mean 'NA'"):
         find_negative(["a", "NA"], "no")
 
 
 @pytest.mark.parametrize("twin", ["none", "NONE", "None ", " none"])
-def test_two_spellings_of_none_are_refused(twin):
-    with pytest.raises(ValueError, match=f"The labels 'None' and '{twin}' are different ones"):
+def test_two_spellings_of_none_are_rejected(twin):
+    with pytest.raises(ValueError, match=f"The labels 'None' and '{twin}' are different labels"):
         find_negative(["None", twin, "a"])
 
 
-def test_the_configuration_says_which_label_it_is():
+def test_the_configuration_declares_the_negative_label():
     config = tiny_config(**labels("works_for", "no_relation", negative_label="no_relation"))
     assert config.find_negative() == "no_relation" and config.none_label == 1
     assert config.find_negative(None) is None
@@ -64,11 +64,11 @@ def test_the_negative_label_survives_saving(negative, tmp_path):
     tiny_config(**labels("None", "no_relation", negative_label=negative)).save_pretrained(tmp_path)
     again = TGDIConfig.from_pretrained(tmp_path)
     assert again.negative_label == negative
-    # Relations of another model are not those that it was said of.
+    # It does not apply to another set of labels.
     assert TGDIConfig.from_pretrained(tmp_path, num_labels=3).negative_label == "None"
 
 
-def test_of_other_configurations_the_data_decides():
+def test_configurations_without_the_field_use_the_labels_of_the_data():
     class Config:
         pass
 
@@ -77,7 +77,7 @@ def test_of_other_configurations_the_data_decides():
         negative_of(Config(), ["NA", "a"])
 
 
-def test_a_multi_label_model_names_none():
+def test_a_multi_label_model_has_no_negative_label():
     config = tiny_config(**labels("a", "other", problem_type="multi_label_classification"))
     assert config.find_negative() is None and config.thresholds == [0.5, 0.5]
     with pytest.raises(ValueError, match="a multi-label model has none"):
@@ -95,7 +95,7 @@ def test_a_multi_label_model_names_none():
         (dict(problem_type="multi_label_classification", direction_balanced=True), "mutually exclusive"),
     ],
 )
-def test_what_a_problem_type_cannot_have(options, message):
+def test_options_of_another_problem_type_are_rejected(options, message):
     with pytest.raises(Exception, match=message):
         tiny_config(**labels("a", "b"), **options)
     with pytest.raises(Exception, match="predicting no label"):
@@ -103,11 +103,11 @@ def test_what_a_problem_type_cannot_have(options, message):
 
 
 @pytest.mark.parametrize(("name", "value"), [("problem_type", "regression"), ("decision_thresholds", [2.0] * 5)])
-def test_a_configuration_that_was_changed_is_checked_again(name, value):
+def test_a_changed_configuration_is_validated_again(name, value):
     config = tiny_config()
     try:
         setattr(config, name, value)
-    except ValueError:  # as soon as it is set
+    except ValueError:  # on assignment
         return
     with pytest.raises(Exception, match=name):
         TGDIForRelationExtraction(config)

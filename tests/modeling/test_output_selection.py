@@ -5,7 +5,10 @@ from tgdi_hf.modeling.output_selection import keep_selected, selected_layers
 
 from .conftest import tiny_inputs, tiny_model
 
-PASSES = {"cross_modal_hidden_states": 4, "text_oriented_hidden_states": 3}  # three text layers, two text-oriented
+PASSES = {
+    "cross_modal_hidden_states": 4,
+    "text_oriented_hidden_states": 3,
+}  # of three text layers and two text-oriented layers
 
 
 @pytest.mark.parametrize(
@@ -22,11 +25,11 @@ PASSES = {"cross_modal_hidden_states": 4, "text_oriented_hidden_states": 3}  # t
 )
 @pytest.mark.parametrize("share", [True, False])
 @pytest.mark.parametrize("images", [True, False])
-def test_numbers_select_hidden_states_in_both_passes(selection, kept, share, images):
+def test_indices_select_hidden_states_in_both_passes(selection, kept, share, images):
     model = tiny_model(toi_share_text_encoder=share)
     inputs = tiny_inputs(images=images)
     everything, some = model(**inputs, output_hidden_states=True), model(**inputs, output_hidden_states=selection)
-    torch.testing.assert_close(some.logits, everything.logits)  # the vision encoder's are all read, whatever is asked
+    torch.testing.assert_close(some.logits, everything.logits)  # TGDI always reads all states of the vision encoder
     for name, count in PASSES.items():
         assert len(some[name]) == len(everything[name]) == count
         for number, (state, full) in enumerate(zip(some[name], everything[name], strict=True)):
@@ -37,12 +40,12 @@ def test_numbers_select_hidden_states_in_both_passes(selection, kept, share, ima
 
 
 @pytest.mark.parametrize("selection", [False, [], None])
-def test_nothing_is_returned_when_nothing_is_selected(selection, inputs):
+def test_an_empty_selection_returns_no_hidden_states(selection, inputs):
     outputs = tiny_model()(**inputs, output_hidden_states=selection)
     assert [outputs.get(name) for name in PASSES] == [None, None]
 
 
-def test_the_configuration_may_select_too(inputs):
+def test_the_configuration_can_select_hidden_states(inputs):
     outputs = tiny_model(output_hidden_states=[1])(**inputs)
     assert [state is None for state in outputs.text_oriented_hidden_states] == [True, False, True]
     assert [state is None for state in outputs.cross_modal_hidden_states] == [True, False, True, True]
@@ -60,7 +63,7 @@ def test_the_configuration_may_select_too(inputs):
         (-5, "hidden state -5"),
     ],
 )
-def test_what_selects_no_hidden_state_is_refused(selection, message, inputs):
+def test_invalid_selections_are_rejected(selection, message, inputs):
     model = tiny_model()
     with pytest.raises(ValueError, match=message):
         model(**inputs, output_hidden_states=selection)
@@ -69,13 +72,13 @@ def test_what_selects_no_hidden_state_is_refused(selection, message, inputs):
 
 
 @pytest.mark.parametrize("value", [[0], 1, "yes", (0, 1)])
-def test_attentions_are_all_or_none(value, inputs):
+def test_a_selection_of_attentions_is_rejected(value, inputs):
     model = tiny_model(attn_implementation="eager")
     with pytest.raises(ValueError, match="`output_attentions` is .*expected True or False"):
         model(**inputs, output_attentions=value)
 
 
-def test_selection_by_hand():
+def test_selected_states_by_hand():
     assert selected_layers({3, -1}, 4) in ([3, -1], [-1, 3])
     assert keep_selected(("a", "b", "c"), [0, -1, 7]) == ("a", None, "c")
     assert keep_selected(("a", "b"), True) == ("a", "b")

@@ -1,4 +1,4 @@
-"""Models that go to another process, or into a file, whole."""
+"""Models that are pickled, copied, or sent to another process."""
 
 import copy
 import io
@@ -18,7 +18,7 @@ from tgdi_hf import TGDIModel
 from .conftest import TEXT_CONFIGS, VISION_CONFIGS, tiny_config, tiny_inputs, tiny_model
 
 ROOT = str(Path(__file__).parents[2])
-# This process has built no model: whatever transformers notes down while one is built is not there.
+# A process that has built no model lacks what transformers registers while building one.
 LOAD = """
 import pickle, sys
 import torch
@@ -41,7 +41,7 @@ def baseline(model_class, text, vision):
 
 
 RESNET = ResNetConfig(embedding_size=8, hidden_sizes=[8, 12, 16, 24], depths=[1, 1, 1, 1])
-# Encoders of different classes: what one model makes known to a process is of no help to the next.
+# Encoders of different classes, so that loading one model registers nothing for the next.
 MODELS = {
     "head": tiny_model,
     "body": lambda: TGDIModel(tiny_config("roberta", "vit")).eval(),
@@ -53,8 +53,8 @@ MODELS = {
 }
 
 
-def test_a_new_process_reads_pickled_models(tmp_path):
-    """One process for all of them, since it takes seconds to start."""
+def test_a_new_process_unpickles_models(tmp_path):
+    """One process loads all models, since starting it takes seconds."""
     inputs, folders, expected = tiny_inputs(), [], []
     for number, make in enumerate(MODELS.values()):
         how = "pickle" if number % 2 else "torch"
@@ -62,7 +62,7 @@ def test_a_new_process_reads_pickled_models(tmp_path):
         folders[-1].mkdir()
         model = make()
         with torch.no_grad():
-            expected.append(dict(model(**inputs)))  # hooks that record hidden states stand from here on
+            expected.append(dict(model(**inputs)))  # installs the hooks that record hidden states
         if how == "pickle":
             (folders[-1] / "model").write_bytes(pickle.dumps(model))
         else:
@@ -78,7 +78,7 @@ def test_a_new_process_reads_pickled_models(tmp_path):
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_copies_equal_the_model_and_share_nothing_with_it(name):
+def test_copies_equal_the_model_and_share_no_weights(name):
     model, inputs = MODELS[name](), tiny_inputs()
     with torch.no_grad():
         expected = model(**inputs)[0]
@@ -91,7 +91,7 @@ def test_copies_equal_the_model_and_share_nothing_with_it(name):
             assert torch.equal(model(**inputs)[0], expected)
 
 
-def test_an_unpickled_model_records_what_the_model_records(tmp_path):
+def test_an_unpickled_model_records_the_same_outputs(tmp_path):
     model, inputs = tiny_model(attn_implementation="eager"), tiny_inputs()
     other = pickle.loads(pickle.dumps(model))
     asked = {"output_hidden_states": True, "output_attentions": True}

@@ -12,7 +12,7 @@ from tgdi_hf.modeling.prefix_attention import CACHE, PrefixCache, PrefixProjecti
 from .conftest import TEXT_CONFIGS, tiny_inputs, tiny_model
 
 
-def test_projection_is_one_linear_map_a_layer():
+def test_projection_is_one_linear_map_per_layer():
     torch.manual_seed(0)
     projection = PrefixProjection(hidden_size=4, num_layers=2)
     shared, own = torch.randn(3, 5, 4), torch.randn(3, 2, 5, 4)
@@ -23,21 +23,21 @@ def test_projection_is_one_linear_map_a_layer():
             np.testing.assert_allclose(out[:, i], of_layer(i).numpy() @ weight.T + bias, atol=1e-6)
 
 
-def test_cache_puts_the_prefix_of_its_layer_in_front_and_keeps_nothing():
+def test_the_cache_prepends_the_prefix_of_a_layer_and_stores_nothing():
     prefix = torch.arange(2 * 3 * 2 * 8.0).view(2, 3, 2, 8)  # two rows, three layers, two positions, d = 4
     cache = PrefixCache(prefix, torch.ones(2, 2), num_heads=2, first_layer=5)
     states = torch.zeros(2, 2, 1, 2)
     for _ in range(2):
         keys, values = cache.update(states, states, 6)
         assert keys.shape == values.shape == (2, 2, 3, 2)
-        # Row 0, layer 1, position 0: keys are the first four numbers, values the next four; head 1 has the last two.
+        # Row 0, layer 1, position 0: four key and four value numbers, of which head 1 has the last two each.
         assert keys[0, 1, 0].tolist() == prefix[0, 1, 0, 2:4].tolist()
         assert values[0, 1, 0].tolist() == prefix[0, 1, 0, 6:8].tolist()
         assert keys[0, 1, 2].tolist() == [0.0, 0.0]
     assert cache.get_seq_length() == 0
 
 
-def test_bias_hides_padding_and_absent_prefixes():
+def test_attention_bias_hides_padding_and_masked_prefixes():
     mask = torch.tensor([[1, 1, 0]])
     prefix = PrefixCache(torch.zeros(1, 1, 2, 8), torch.tensor([[1, 0]]), num_heads=2)
     visible = attention_bias(mask, prefix, torch.float32, "sdpa")
@@ -80,8 +80,8 @@ def test_attention_over_the_prefix_is_equation_6(text):
     ("text", "share", "repeats"),
     [("bert", False, 5), *((text, True, 5 if text == "bert" else 1) for text in TEXT_CONFIGS)],
 )
-def test_attentions_of_calls_in_threads_do_not_mix(text, share, repeats):
-    """Up to a hundred calls on different posts, each compared with the same call alone."""
+def test_attentions_of_concurrent_calls_do_not_mix(text, share, repeats):
+    """Compares up to a hundred concurrent calls on different posts with the same calls in sequence."""
     model = tiny_model(text=text, toi_share_text_encoder=share, attn_implementation="eager")
     batches = [tiny_inputs(batch=2, length=8 + seed % 4, seed=seed) for seed in range(20)]
 
@@ -127,7 +127,7 @@ def test_attentions_under_activation_checkpointing(share):
         torch.testing.assert_close(checkpointed[name], gradient, msg=lambda m, n=name: f"{n}: {m}")
 
 
-def test_attentions_survive_copies_and_pickles():
+def test_copies_and_pickles_record_attentions():
     inputs, model = tiny_inputs(), tiny_model(attn_implementation="eager")
     expected = model(**inputs, output_attentions=True).text_oriented_attentions
     for other in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):

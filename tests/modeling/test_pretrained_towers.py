@@ -42,7 +42,7 @@ def folders(tmp_path):
     return tmp_path
 
 
-def test_weights_of_both_encoders_arrive_and_the_text_oriented_layers_start_from_the_top(tmp_path):
+def test_weights_of_both_encoders_are_loaded(tmp_path):
     text = save(BertModel, TEXT_CONFIGS["bert"], tmp_path / "text")
     vision = save(Dinov2Model, VISION_CONFIGS["dinov2"], tmp_path / "vision")
     torch.manual_seed(0)
@@ -78,8 +78,8 @@ def test_weights_of_both_encoders_arrive_and_the_text_oriented_layers_start_from
     assert torch.equal(again(**inputs).logits, model(**inputs).logits)
 
 
-def test_the_vision_half_of_a_clip_checkpoint(tmp_path):
-    """`openai/clip-vit-base-patch32` holds both halves of CLIP."""
+def test_the_vision_encoder_of_a_clip_checkpoint_is_loaded(tmp_path):
+    """`openai/clip-vit-base-patch32` contains both encoders of CLIP."""
     save(RobertaModel, TEXT_CONFIGS["roberta"], tmp_path / "text")
     config = CLIPConfig(
         vision_config=VISION_CONFIGS["clip_vision_model"].to_dict(),
@@ -104,24 +104,24 @@ def test_the_vision_half_of_a_clip_checkpoint(tmp_path):
     assert all(torch.equal(a, b) for a, b in zip(got, expected, strict=True))
 
 
-def test_a_tokenizer_without_markers_is_refused(folders, tmp_path):
+def test_a_tokenizer_without_entity_markers_is_rejected(folders, tmp_path):
     with pytest.raises(ValueError, match=r"lacks the entity markers </head>, <tail>, </tail>.*TGDIProcessor"):
         TGDIForRelationExtraction.from_text_vision_pretrained(
             tmp_path / "text", tmp_path / "vision", tokenizer("<head>"), num_labels=3
         )
 
 
-def test_markers_start_as_different_from_each_other_as_words_are(folders):
+def test_new_marker_embeddings_differ_as_much_as_words(folders):
     weight = from_folders(folders, num_labels=3).get_input_embeddings().weight
     words, markers = weight[:VOCABULARY], weight[VOCABULARY:]
-    distance = torch.cdist(words, words)[~torch.eye(VOCABULARY, dtype=bool)].mean()
-    apart = torch.cdist(markers, markers)[~torch.eye(4, dtype=bool)]
+    distance = torch.cdist(words, words)[~torch.eye(VOCABULARY, dtype=torch.bool)].mean()
+    apart = torch.cdist(markers, markers)[~torch.eye(4, dtype=torch.bool)]
     assert apart.min() > 0.5 * distance
     assert apart.max() < 2 * distance
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, "bfloat16"])
-def test_options_of_both_encoders(folders, dtype):
+def test_shared_options_apply_to_both_encoders(folders, dtype):
     model = from_folders(folders, num_labels=3, dtype=dtype, attn_implementation="eager")
     assert {p.dtype for p in model.parameters()} == {torch.bfloat16}
     for part in (model, model.tgdi.text_encoder, model.tgdi.vision_tower):
@@ -134,11 +134,11 @@ def test_options_of_both_encoders(folders, dtype):
         from_folders(folders, num_label=3)
 
 
-def test_a_checkpoint_with_missing_weights_is_refused(tmp_path):
+def test_a_checkpoint_with_missing_weights_is_rejected(tmp_path):
     config = TEXT_CONFIGS["bert"]
     save(BertModel, config, tmp_path / "text")
     save(CLIPVisionModel, VISION_CONFIGS["clip_vision_model"], tmp_path / "vision")
     deeper = type(config)(**{**config.to_dict(), "num_hidden_layers": 4})
-    deeper.save_pretrained(tmp_path / "text")  # now the config promises a layer that the weights lack
+    deeper.save_pretrained(tmp_path / "text")  # the configuration now has one layer more than the weights
     with pytest.raises(ValueError, match=r"lacks \d+ weights of a BertModel.*encoder\.layer\.3"):
         from_folders(tmp_path, num_labels=3)

@@ -15,7 +15,7 @@ def norm(x, layer):
 
 @pytest.mark.parametrize("share", [True, False])
 def test_text_oriented_interaction_is_equations_12_and_13(share):
-    """One layer, by hand: the text asks, the gated fusion and the text answer."""
+    """One layer by hand: queries from the text, keys and values from the gated states and the text."""
     model = tiny_model(toi_num_layers=1, toi_share_text_encoder=share)
     module, encoder = model.tgdi.text_oriented, model.tgdi.text_encoder
     layer = encoder.encoder.layer[-1] if share else module.layers[0]
@@ -25,7 +25,7 @@ def test_text_oriented_interaction_is_equations_12_and_13(share):
     got, _, _ = module(text, mask, gated, gated_mask, EncoderReference(encoder))
 
     h = text[0].double().numpy()
-    prefix = linear(gated[0, :5].double().numpy(), module.prefix.layers[0])  # {β^k, β^v}; padding plays no part
+    prefix = linear(gated[0, :5].double().numpy(), module.prefix.layers[0])  # {β^k, β^v} without padding
     attention = layer.attention.self
     q, k, v = (linear(h, part) for part in (attention.query, attention.key, attention.value))  # Eq. 12
     k, v = np.concatenate([prefix[:, :32], k]), np.concatenate([prefix[:, 32:], v])
@@ -39,7 +39,7 @@ def test_text_oriented_interaction_is_equations_12_and_13(share):
     np.testing.assert_allclose(got[0].detach().numpy(), expected, atol=1e-4)
 
 
-def test_layers_start_from_the_text_encoders_top_ones():
+def test_layers_are_initialised_from_the_top_of_the_text_encoder():
     model = tiny_model(toi_num_layers=2, toi_share_text_encoder=False)
     module, encoder = model.tgdi.text_oriented, model.tgdi.text_encoder
     module.init_from(encoder)
@@ -49,14 +49,14 @@ def test_layers_start_from_the_text_encoders_top_ones():
             assert value.data_ptr() != other.data_ptr()
 
 
-def test_shared_layers_add_no_weights_but_the_prefixes():
+def test_shared_layers_add_only_the_prefix_weights():
     model = tiny_model(toi_num_layers=3, toi_share_text_encoder=True)
     assert {name.split(".")[0] for name, _ in model.tgdi.text_oriented.named_parameters()} == {"prefix"}
 
 
 @pytest.mark.parametrize("share", [True, False])
-def test_prefixes_start_as_the_keys_and_values_of_the_layers(share):
-    """A text that reads itself as a prefix reads what it reads without: every token just stands there twice."""
+def test_prefixes_are_initialised_as_keys_and_values_of_their_layers(share):
+    """A text as its own prefix does not change the attention: every token occurs twice with the same weight."""
     model = tiny_model(toi_num_layers=2, toi_share_text_encoder=share)
     module, encoder = model.tgdi.text_oriented, model.tgdi.text_encoder
     module.init_from(encoder)

@@ -16,7 +16,7 @@ def linear(x, layer):
 
 
 def test_grid_pool_averages_cells_row_by_row():
-    patches = torch.arange(16.0).view(1, 16, 1)  # a 4 × 4 image numbered row by row
+    patches = torch.arange(16.0).view(1, 16, 1)  # 4 × 4 patches numbered row by row
     assert grid_pool(patches, rows=4, grid=1).tolist() == [[[7.5]]]
     assert grid_pool(patches, rows=4, grid=2).flatten().tolist() == [2.5, 4.5, 10.5, 12.5]
     assert grid_pool(patches, rows=2, grid=2).flatten().tolist() == [1.5, 5.5, 9.5, 13.5]  # 2 rows of 8
@@ -34,7 +34,7 @@ def test_equations_1_2_3_and_5():
     x = pooled.double().numpy()
     x = (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + 1e-5)
     features = linear(linear(gelu(linear(x, module.mlp[0])), module.mlp[2]), module.conv)  # Eq. 1
-    scores = linear(features.mean(axis=(1, 2)), module.gate)  # mean over layers of the mean over tokens
+    scores = linear(features.mean(axis=(1, 2)), module.gate)  # mean over layers and tokens
     scores = np.where(scores > 0, scores, 0.01 * scores).reshape(2, layers, c)  # Eq. 2
     gate = np.exp(scores) / np.exp(scores).sum(-1, keepdims=True)  # Eq. 3
     np.testing.assert_allclose(gates.detach().numpy(), gate[index.numpy()], atol=1e-6)

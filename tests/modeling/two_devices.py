@@ -1,4 +1,4 @@
-"""Two devices on a machine that has one: tensors carry the name of a device, and may not meet one of another."""
+"""Simulates two devices on one: tensors carry a device name, and operations on tensors of both devices fail."""
 
 from contextlib import contextmanager
 
@@ -12,7 +12,7 @@ FIRST, SECOND = torch.device("cpu"), torch.device("cpu:1")
 
 
 class TwoDevices(TorchFunctionMode):
-    """While it is active, `tensor.device`, `tensor.to` and `device=` know two devices; other tensors are on `FIRST`."""
+    """While active, `tensor.device`, `tensor.to` and `device=` know two devices; unmarked tensors are on `FIRST`."""
 
     def __torch_function__(self, function, types, args=(), kwargs=None):
         kwargs = dict(kwargs or {})
@@ -22,7 +22,7 @@ class TwoDevices(TorchFunctionMode):
         if function is torch.Tensor.to:
             return self.move(*args, **kwargs)
         asked = kwargs.pop("device", None)
-        # A number on one device may meet tensors on another, as it may in PyTorch; indices may not here.
+        # As in PyTorch, a scalar may be on another device. Unlike in PyTorch, indices may not.
         places = {place_of(tensor) for tensor in tensors if tensor.dim()}
         if len(places) > 1:
             raise RuntimeError(f"{function.__name__} got tensors on {' and '.join(sorted(map(str, places)))}")
@@ -31,7 +31,7 @@ class TwoDevices(TorchFunctionMode):
         return tree_map(lambda leaf: placed(leaf, place) if isinstance(leaf, torch.Tensor) else leaf, found)
 
     def move(self, tensor, *args, **kwargs):
-        """`tensor.to` in its three forms: a device, a type, another tensor."""
+        """The three forms of `tensor.to`: with a device, a dtype, or another tensor."""
         place, rest = place_of(tensor), []
         kwargs.pop("non_blocking", None)
         for value in (*args, *kwargs.values()):
@@ -43,7 +43,7 @@ class TwoDevices(TorchFunctionMode):
             elif isinstance(value, torch.dtype):
                 rest.append(value)
         moved = tensor.to(*rest) if rest else tensor
-        return placed(moved.view_as(moved), place)  # another object: `tensor` itself stays where it is
+        return placed(moved.view_as(moved), place)  # a new object, since `tensor` itself must not move
 
 
 def place_of(tensor: torch.Tensor) -> torch.device:
@@ -58,23 +58,23 @@ def placed(tensor: torch.Tensor, place: torch.device) -> torch.Tensor:
 @contextmanager
 def spread(model: nn.Module, second: list[str]):
     r"""
-    Runs `model` on two devices, with the hooks that accelerate attaches under a `device_map`.
+    Runs `model` on two devices, with the hooks that accelerate attaches for a `device_map`.
 
     Args:
-        model (`nn.Module`): On the CPU.
-        second (`list[str]`): Names of the modules on the second device, with all that is in them; the others are on
-            the first.
+        model (`nn.Module`): A model on the CPU.
+        second (`list[str]`): Names of the modules on the second device, submodules included; all others are on the
+            first.
     """
     for name, module in model.named_modules():
         inside = any(name == one or name.startswith(f"{one}.") for one in second)
         place = SECOND if inside else FIRST
         for tensor in (*module.parameters(recurse=False), *module.buffers(recurse=False)):
             placed(tensor, place)
-        # As `dispatch_model` has it: a hook for all with weights, but for what itself is spread, and for the model.
+        # As `dispatch_model` does: a hook for the model, and one for every module with weights that is not split.
         divided = any(one.startswith(f"{name}.") for one in second)
         if not name or (module.state_dict() and not divided):
             hook = AlignDevicesHook(execution_device=None, io_same_device=not name)
             add_hook_to_module(module, hook)
-            hook.execution_device = place  # not before: the hook would move the weights in earnest
+            hook.execution_device = place  # set afterwards, since attaching the hook would move the weights
     with TwoDevices():
         yield
