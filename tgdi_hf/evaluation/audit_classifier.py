@@ -9,6 +9,7 @@ from .bootstrap import percentile_interval, resampled_sums, sample_weights
 from .score_counts import sum_by_group
 
 FOLDS = 5
+TREES = 200
 AREA_ROUNDS = 200
 
 
@@ -38,7 +39,7 @@ def guess_labels(
     majority = np.zeros(len(target), dtype=int)
     for train, test in folds:
         majority[test] = np.bincount(target[train]).argmax()
-    forest = RandomForestClassifier(200, min_samples_leaf=5, random_state=seed, n_jobs=-1)
+    forest = RandomForestClassifier(TREES, min_samples_leaf=5, random_state=seed, n_jobs=-1)
     tree = DecisionTreeClassifier(max_leaf_nodes=8, min_samples_leaf=10, random_state=seed)
 
     def scores(model: Any, columns: np.ndarray) -> dict[str, Any]:
