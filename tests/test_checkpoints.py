@@ -29,7 +29,7 @@ def files_of(folder):
 
 
 def publish(hub, repo, folder, other):
-    """`folder` as the commit `v1`, and `other` as what `main` has now."""
+    """Publishes `folder` as the commit `v1`, and `other` as the present commit of `main`."""
     first = hub.add(repo, "main", "one", files_of(folder))
     hub.repositories[repo]["v1"] = [first]
     return first.oid, hub.add(repo, "main", "two", files_of(other)).oid
@@ -37,7 +37,7 @@ def publish(hub, repo, folder, other):
 
 @pytest.fixture
 def later(encoders, tmp_path):
-    """What became of the two encoders: other weights, a larger vocabulary, larger images."""
+    """Later versions of the two encoders: other weights, a larger vocabulary, another normalisation of images."""
     text, vision = (Path(shutil.copytree(folder, tmp_path / Path(folder).name)) for folder in encoders)
     for folder in (text, vision):
         weights = load_file(folder / "model.safetensors")
@@ -72,9 +72,9 @@ for options in json.loads(sys.argv[1]):
 """
 
 
-@pytest.mark.slow  # a process of its own, which loads four models
+@pytest.mark.slow  # loads four models in a separate process
 def test_a_revision_is_loaded_from_the_hub_and_recorded(encoders, later, tmp_path):
-    """Over HTTP, from a small Hub with two commits; then from the cache alone."""
+    """Over HTTP, from a small Hub with two commits; then from the cache only."""
     with Hub() as hub:
         commits = [publish(hub, f"me/{Path(old).name}", old, new) for old, new in zip(encoders, later)]
         (old_text, new_text), (old_vision, new_vision) = commits
@@ -102,8 +102,8 @@ def test_a_revision_is_loaded_from_the_hub_and_recorded(encoders, later, tmp_pat
 
 
 @pytest.fixture
-def asked(encoders, monkeypatch):
-    """What is asked for of two names on the Hub, which are folders here; `(loader, name, options of the Hub)`."""
+def loads(encoders, monkeypatch):
+    """Records the loads of two names on the Hub, which stand for local folders: `(loader, name, Hub options)`."""
     folders, calls = dict(zip((TEXT, VISION), encoders)), []
     for loader in (AutoConfig, AutoImageProcessor, AutoModel, AutoTokenizer):
 
@@ -119,31 +119,31 @@ def asked(encoders, monkeypatch):
     return calls
 
 
-def test_the_options_reach_everything_that_is_loaded(asked):
-    of_all = {"token": "hf_secret", "cache_dir": "cache", "local_files_only": True}
-    model, processor = build_model(NAMES, TEXT, VISION, text_revision="v1", vision_revision="v2", **of_all)
-    expected = {TEXT: {"revision": "v1", **of_all}, VISION: {"revision": "v2", **of_all}}
-    assert all(hub == expected[name] for _, name, hub in asked), asked
-    assert {(loader, name) for loader, name, _ in asked} == {
+def test_the_options_reach_every_load(loads):
+    shared = {"token": "hf_secret", "cache_dir": "cache", "local_files_only": True}
+    model, processor = build_model(NAMES, TEXT, VISION, text_revision="v1", vision_revision="v2", **shared)
+    expected = {TEXT: {"revision": "v1", **shared}, VISION: {"revision": "v2", **shared}}
+    assert all(hub == expected[name] for _, name, hub in loads), loads
+    assert {(loader, name) for loader, name, _ in loads} == {
         *[(loader, TEXT) for loader in ("AutoTokenizer", "AutoConfig", "AutoModel")],
         *[(loader, VISION) for loader in ("AutoImageProcessor", "AutoConfig", "AutoModel")],
     }
     assert "hf_secret" not in model.config.to_json_string() + processor.to_json_string()
-    # Without a connection a branch can't be told from another commit; nothing is recorded that is not known.
+    # Offline a branch can't be resolved to a commit, so nothing is recorded.
     assert (model.config.text_revision, model.config.vision_revision) == (None, None)
 
 
-def test_the_processor_takes_what_the_model_takes(asked):
+def test_processor_and_model_take_the_same_options(loads):
     loading = {"text_kwargs": {"revision": "v1", "token": "t"}, "vision_kwargs": {"revision": "v2", "cache_dir": "c"}}
     processor = TGDIProcessor.from_text_vision_pretrained(TEXT, VISION, **loading, num_objects=2)
     assert processor.num_objects == 2
     TGDIForRelationExtraction.from_text_vision_pretrained(TEXT, VISION, processor.tokenizer, **loading)
     expected = {TEXT: loading["text_kwargs"], VISION: loading["vision_kwargs"]}
-    assert len(asked) >= 7
-    assert all(hub == expected[name] for _, name, hub in asked), asked
+    assert len(loads) >= 7
+    assert all(hub == expected[name] for _, name, hub in loads), loads
 
 
-def test_a_commit_is_recorded_and_survives_saving(asked, tmp_path):
+def test_a_commit_is_recorded_and_survives_saving(loads, tmp_path):
     commit = "0123456789" * 4
     model, _ = build_model(NAMES, TEXT, VISION, text_revision=commit)
     assert (model.config.text_revision, model.config.vision_revision) == (commit, None)
@@ -152,7 +152,7 @@ def test_a_commit_is_recorded_and_survives_saving(asked, tmp_path):
     assert (again.config.text_revision, again.config.vision_revision) == (commit, None)
 
 
-def test_a_folder_has_no_revision(encoders, corpus, tmp_path):
+def test_a_revision_of_an_encoder_folder_is_refused(encoders, corpus, tmp_path):
     for options in ({"text_revision": "v1"}, {"vision_revision": "v1"}):
         with pytest.raises(ValueError, match="The revision 'v1' applies to the Hub, but .* is a folder"):
             build_model(NAMES, *encoders, **options)
@@ -166,14 +166,14 @@ def test_a_folder_has_no_revision(encoders, corpus, tmp_path):
         TGDIForRelationExtraction.from_text_vision_pretrained(*encoders, None, text_revision="v1")
 
 
-def test_features_are_those_of_the_revision(asked, corpus, tmp_path):
+def test_features_are_computed_by_the_revision(loads, corpus, tmp_path):
     rows = {"train": corpus["train"].select(range(4))}
     compute_encoder_features(VISION, rows, tmp_path / "features", revision="v2", token="t", cache_dir="c")
-    assert {loader for loader, *_ in asked} == {"AutoConfig", "AutoModel", "AutoImageProcessor"}
-    assert all(hub == {"revision": "v2", "token": "t", "cache_dir": "c"} for *_, hub in asked)
+    assert {loader for loader, *_ in loads} == {"AutoConfig", "AutoModel", "AutoImageProcessor"}
+    assert all(hub == {"revision": "v2", "token": "t", "cache_dir": "c"} for *_, hub in loads)
 
 
-def test_a_run_is_known_by_the_revisions(corpus, asked, tmp_path):
+def test_the_revisions_identify_a_run(corpus, loads, tmp_path):
     corpus = type(corpus)({split: rows.select(range(8)) for split, rows in corpus.items()})
     options = {"num_train_epochs": 1, "report_to": "none", "dataloader_num_workers": 0, "disable_tqdm": True}
     fine_tune(corpus, tmp_path / "run", TEXT, VISION, text_revision="v1", token="hf_secret", **options)
@@ -185,11 +185,11 @@ def test_a_run_is_known_by_the_revisions(corpus, asked, tmp_path):
         fine_tune(corpus, tmp_path / "run", TEXT, VISION, text_revision="v2", **options)
     with pytest.raises(ValueError, match="`model_options` has token; pass it as an argument of `fine_tune`"):
         fine_tune(corpus, tmp_path / "run", TEXT, VISION, model_options={"token": "hf_secret"}, **options)
-    # A run that an older version began said nothing of revisions.
+    # A run begun by an older version has no record of revisions.
     claim(tmp_path / "run", {**identity, "text_revision": "v1", "something_new": None})
 
 
-def test_revisions_on_the_command_line(corpus, asked, tmp_path):
+def test_revisions_on_the_command_line(corpus, loads, tmp_path):
     small = type(corpus)({split: rows.select(range(8)) for split, rows in corpus.items()})
     small.save_to_disk(tmp_path / "data")
     arguments = [
@@ -200,20 +200,20 @@ def test_revisions_on_the_command_line(corpus, asked, tmp_path):
     assert result.exit_code == 0, result.output + str(result.exception)
     expected = {"cache_dir": tmp_path / "cache", "local_files_only": True}
     for name, revision in ((TEXT, "v1"), (VISION, "v2")):
-        found = [hub for _, asked_for, hub in asked if asked_for == name]
+        found = [hub for _, loaded, hub in loads if loaded == name]
         assert len(found) >= 3 and all(hub == {"revision": revision, **expected} for hub in found)
     assert json.loads((tmp_path / "run" / "run.json").read_text())["vision_revision"] == "v2"
 
 
-def test_revisions_of_what_prepares(corpus, monkeypatch, tmp_path):
-    asked = {}
+def test_revisions_of_captioner_and_grounder(corpus, monkeypatch, tmp_path):
+    loaded = {}
 
     class Stop(Exception):
         pass
 
     def load(cls, name, revision=None, hub=None, **_):
-        asked[cls.__name__] = name, revision, hub
-        if len(asked) == 2:
+        loaded[cls.__name__] = name, revision, hub
+        if len(loaded) == 2:
             raise Stop
 
     for cls in ("image_captioner.ImageCaptioner", "object_grounder.ObjectGrounder"):
@@ -223,8 +223,8 @@ def test_revisions_of_what_prepares(corpus, monkeypatch, tmp_path):
     more = ["--captioner-revision", "c1", "--grounder-revision", "g1", "--local-files-only"]
     assert isinstance(CliRunner().invoke(app, [*arguments, *more]).exception, Stop)
     hub = {"cache_dir": None, "local_files_only": True}
-    assert asked["ImageCaptioner"] == ("Salesforce/blip2-opt-2.7b", "c1", hub)
-    assert asked["ObjectGrounder"] == ("IDEA-Research/grounding-dino-tiny", "g1", hub)
+    assert loaded["ImageCaptioner"] == ("Salesforce/blip2-opt-2.7b", "c1", hub)
+    assert loaded["ObjectGrounder"] == ("IDEA-Research/grounding-dino-tiny", "g1", hub)
     for wrong, option in (
         (["--vision-revision", "v1"], "--vision-model"),
         (["--captioner", "none", "--captioner-revision", "v1"], "--captioner"),
@@ -235,13 +235,13 @@ def test_revisions_of_what_prepares(corpus, monkeypatch, tmp_path):
     assert result.exit_code == 2 and "a folder has no revisions" in result.output
 
 
-def test_no_option_takes_a_token():
+def test_no_command_has_an_option_for_the_token():
     for command in ("train", "prepare"):
         output = CliRunner().invoke(app, [command, "--help"]).output
         assert "--token" not in output
 
 
-def test_a_folder_has_no_revisions(checkpoint, corpus):
+def test_a_revision_of_a_checkpoint_folder_is_refused(checkpoint, corpus):
     message = f"The revision 'v1' applies to the Hub, but .*{checkpoint.name} is a folder"
     for refused in (
         lambda: hub_access(checkpoint, "v1"),

@@ -17,7 +17,7 @@ def test_an_unclosed_quote_ends_the_file_with_an_error(tmp_path):
     assert len([next(posts) for _ in range(9)]) == 9
     with pytest.raises(ValueError, match=r"line 11: a quote opened here is never closed") as error:
         next(posts)
-    assert not isinstance(error.value, InvalidPost)  # it is about all that follows
+    assert not isinstance(error.value, InvalidPost)  # an error of the file, not of one row
     (tmp_path / "posts.csv").write_text('id,text,head,tail\n1,"a" b,a,b\n2,a b,a,b\n')
     bad, after = read_posts(tmp_path / "posts.csv", strict=False)
     assert "lines 2 to 2" in str(bad) and after["id"] == "2"

@@ -28,13 +28,13 @@ FORMS = {
 
 @pytest.fixture(params=[8, json_rows.CHUNK])
 def chunk(request, monkeypatch):
-    """What is read at once must not matter."""
+    """The results must not depend on the number of bytes per read."""
     monkeypatch.setattr(json_rows, "CHUNK", request.param)
 
 
 @pytest.mark.parametrize("mark", [b"", codecs.BOM_UTF8])
 @pytest.mark.parametrize("form", FORMS)
-def test_every_form_gives_the_same_posts(tmp_path, chunk, form, mark):
+def test_every_form_yields_the_same_posts(tmp_path, chunk, form, mark):
     text = FORMS[form].encode()
     (tmp_path / "posts.json").write_bytes(mark + text)
     (tmp_path / "posts.json.gz").write_bytes(gzip.compress(mark + text))
@@ -55,7 +55,7 @@ def test_one_object_is_one_post(tmp_path, chunk, indent):
     assert read_table(tmp_path / "post.json", cache_dir=tmp_path / "hf")["train"].num_rows == 1
 
 
-def test_items_are_named_with_their_line(tmp_path, chunk):
+def test_items_are_named_by_number_and_line(tmp_path, chunk):
     (tmp_path / "posts.json").write_text(json.dumps([*POSTS, {"text": "a b"}, 7], indent=1))
     *good, lacking, number = read_posts(tmp_path / "posts.json", strict=False)
     assert [post["where"].partition(", ")[2] for post in good] == [
@@ -79,17 +79,17 @@ def test_items_are_named_with_their_line(tmp_path, chunk):
         ("[" * 100_000, 0, "nested too deeply"),
     ],
 )  # fmt: skip
-def test_an_array_that_breaks_off_is_read_up_to_there(tmp_path, chunk, text, rows, message):
+def test_an_invalid_array_is_read_up_to_the_error(tmp_path, chunk, text, rows, message):
     (tmp_path / "posts.json").write_text(text)
     posts = read_posts(tmp_path / "posts.json", strict=False)
     assert len([next(posts) for _ in range(rows)]) == rows
     with pytest.raises(ValueError, match=message) as error:
         next(posts)
-    assert not isinstance(error.value, InvalidPost)  # it is about all that follows
+    assert not isinstance(error.value, InvalidPost)  # an error of the file, not of one row
 
 
 @pytest.mark.parametrize("first", ["{", "[1, 2]", '{"text": "a",', '{"text": "a', "}", '{"text": [', "\udcff{"])
-def test_a_bad_first_line_of_json_lines_is_one_bad_row(tmp_path, chunk, first):
+def test_an_invalid_first_line_of_json_lines_is_one_invalid_row(tmp_path, chunk, first):
     (tmp_path / "posts.jsonl").write_bytes(first.encode("utf-8", "surrogateescape") + b"\n" + LINES.encode())
     bad, *good = read_posts(tmp_path / "posts.jsonl", strict=False)
     assert "posts.jsonl, line 1: expected" in str(bad)
@@ -98,7 +98,7 @@ def test_a_bad_first_line_of_json_lines_is_one_bad_row(tmp_path, chunk, first):
 
 @pytest.mark.parametrize("indent", [None, 1])
 @pytest.mark.parametrize("wrapper", [{"data": POSTS}, {"version": 1, "rows": POSTS}])
-def test_an_object_that_wraps_posts_is_refused_with_the_way_out(tmp_path, chunk, wrapper, indent):
+def test_an_object_that_wraps_posts_is_refused_with_a_fix(tmp_path, chunk, wrapper, indent):
     (tmp_path / "posts.json").write_text(json.dumps(wrapper, indent=indent))
     message = rf"under {[*wrapper][-1]!r}; expected the posts themselves.*jq -c '\.\[\"{[*wrapper][-1]}\"\]\[\]'"
     with pytest.raises(ValueError, match=message):
@@ -107,7 +107,7 @@ def test_an_object_that_wraps_posts_is_refused_with_the_way_out(tmp_path, chunk,
         read_table(tmp_path / "posts.json", cache_dir=tmp_path / "hf")
 
 
-def test_entities_are_no_wrapped_posts(tmp_path):
+def test_entities_are_not_wrapped_posts(tmp_path):
     post = {"text": "a b", "entities": [{"text": "a"}, {"text": "b"}], "meta": [{"text": "c"}]}
     (tmp_path / "posts.json").write_text(json.dumps(post))
     assert len(next(read_posts(tmp_path / "posts.json"))["entities"]) == 2

@@ -168,7 +168,7 @@ def test_unknown_objects_are_refused(folder):
 
 REAL = Path(os.environ.get("TGDI_MNRE", Path(__file__).resolve().parents[3] / "shared" / "mnre"))
 needs_mnre = pytest.mark.skipif(
-    not (REAL / "txt/ours_train.txt").is_file(), reason=f"no MNRE in {REAL}; TGDI_MNRE can name its folder"
+    not (REAL / "txt/ours_train.txt").is_file(), reason=f"no MNRE in {REAL}; set TGDI_MNRE to its folder"
 )
 
 
@@ -178,7 +178,7 @@ def mnre():
 
 
 @needs_mnre
-def test_mnre_has_the_published_numbers(mnre):
+def test_mnre_has_the_published_sizes(mnre):
     assert {split: len(data) for split, data in mnre.items()} == {"train": 12247, "validation": 1624}
     assert mnre["train"]["label"][:].count(0) == 7744
     spans = [span for data in mnre.values() for span in zip(data["head"], data["tail"])]

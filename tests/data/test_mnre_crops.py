@@ -75,7 +75,7 @@ def test_anything_but_a_plain_dict_of_crops_is_refused(folder, monkeypatch, crop
 
 
 @pytest.mark.parametrize("content", [b"", b"hello", pickle.dumps(CROPS, protocol=2)[:-9], b"PK\x03\x04 not a zip"])
-def test_damaged_file_of_crops_is_refused(folder, content):
+def test_a_damaged_file_of_crops_is_refused(folder, content):
     (folder / "txt/mre_train_dict.pth").write_bytes(content)
     with pytest.raises(CorpusError, match=r"mre_train_dict\.pth: expected a pickled dict .* torch.load refuses"):
         load_mnre(folder, objects="published")

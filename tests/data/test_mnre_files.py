@@ -22,14 +22,14 @@ def test_byte_order_mark_carriage_returns_and_trailing_blank_lines_are_ignored(f
     assert len(load_mnre(folder)["train"]) == 4
 
 
-def test_relevance_is_the_mean_of_the_values_of_an_image(folder):
+def test_relevance_is_the_mean_over_the_values_of_an_image(folder):
     assert load_mnre(folder)["train"]["relevance"] == pytest.approx([0.5, 0.5, 0.5, 1e-5])
     # Published releases keep the file beside the text.
     (folder / "relevance/train_weight_strong.txt").rename(folder / "txt/train_weight_strong.txt")
     assert load_mnre(folder)["train"]["relevance"] == pytest.approx([0.5, 0.5, 0.5, 1e-5])
 
 
-def test_blank_caption_is_none(folder):
+def test_a_blank_caption_is_none(folder):
     assert load_mnre(folder)["train"]["caption"] == ["two men in gowns"] * 2 + [None] * 2
 
 
@@ -81,7 +81,7 @@ def test_an_invalid_row_is_named_with_file_and_line(folder, caplog, monkeypatch,
     assert not (folder / "hacked").exists()
 
 
-def test_line_that_is_not_utf8_is_named(folder):
+def test_a_line_of_invalid_utf_8_is_named(folder):
     file = folder / "txt/ours_train.txt"
     file.write_bytes(file.read_bytes() + b"{'token': ['\xff']}\n")
     with pytest.raises(CorpusError, match=r"ours_train\.txt, line 5: 'utf-8' codec can't decode"):

@@ -44,7 +44,7 @@ LAYOUTS = {
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_layouts(tmp_path, layout):
+def test_the_splits_of_every_layout_are_found(tmp_path, layout):
     for split, files in LAYOUTS[layout].items():
         for i, file in enumerate([files] if isinstance(files, str) else files):
             image = {} if "imagefolder" not in layout else {"file_name": f"images/{split}.png"}
@@ -54,12 +54,12 @@ def test_layouts(tmp_path, layout):
     assert table.num_rows == {
         split: 1 if isinstance(files, str) else len(files) for split, files in LAYOUTS[layout].items()
     }
-    if "imagefolder" in layout:  # the paths start at the folder that is read
+    if "imagefolder" in layout:  # image paths start at the folder that is read
         assert all(Path(post["image"]).is_file() for post in read_posts(tmp_path / "data set"))
 
 
 @pytest.mark.parametrize("layout", ["imagefolder", "imagefolder of splits, csv"])
-def test_an_imagefolder_is_prepared_and_trained_on(tmp_path, layout):
+def test_an_imagefolder_can_be_prepared_and_loaded(tmp_path, layout):
     for split, file in LAYOUTS[layout].items():
         write(tmp_path / "posts" / file, [{**POST, "file_name": f"{split}.png"}, {**POST, "file_name": "other.png"}])
     with pytest.raises(ValueError, match="need prepared posts: tgdi prepare .*posts PREPARED"):
@@ -72,7 +72,7 @@ def test_an_imagefolder_is_prepared_and_trained_on(tmp_path, layout):
 
 
 @pytest.mark.parametrize("files", [("val.jsonl", "dev.jsonl"), ("validation.csv", "val/posts.csv")])
-def test_a_split_has_one_file(tmp_path, files):
+def test_several_files_of_a_split_are_refused(tmp_path, files):
     for file in ("train" + Path(files[0]).suffix, *files):
         write(tmp_path / file, [POST])
     with pytest.raises(ValueError, match="several files of the split 'validation': .*Keep one"):

@@ -1,1 +1,1 @@
-"""Posts and corpora become datasets, datasets become batches."""
+"""Loads posts and corpora as datasets, and collates their rows into batches."""
