@@ -45,15 +45,15 @@ def test_two_entities(app, pipe, image):
     # Every token has a map, drawn when it is chosen.
     token = [*seen][4]
     assert (
-        app.draw(token, seen).visible
-        and app.draw("nothing", seen).visible is False
-        and not app.draw(None, None).visible
+        app.draw_heat_map(token, seen).visible
+        and app.draw_heat_map("nothing", seen).visible is False
+        and not app.draw_heat_map(None, None).visible
     )
 
 
 def test_without_an_image(app, pipe):
     _, _, influence, choice, heat, _, seen = app.show(pipe, "Ann meets Bob", "Ann", "[10, 13]", None, "")
-    assert "No image was looked at." in influence
+    assert "No image was used." in influence
     assert not choice.visible and not heat.visible and seen == {}
 
 
@@ -63,9 +63,9 @@ def test_the_page_says_what_was_looked_at(app, pipe, image):
     pipe.model.tgdi.matching_gate = None
     for shown, said in ((image, False), (None, True)):
         influence = app.show(pipe, "Ann meets Bob", "Ann", "Bob", shown, None)[2]
-        assert ("No image was looked at." in influence) is said
+        assert ("No image was used." in influence) is said
     cut = app.show(pipe, "Ann meets Bob" + " again" * 400, "Ann", "Bob", None, None)[2]
-    assert "longer than the model reads" in cut and "longer than the model reads" not in influence
+    assert "exceeds the model's maximum length" in cut and "exceeds the model's maximum length" not in influence
 
 
 def test_all_pairs(app, pipe):
@@ -78,9 +78,9 @@ def test_all_pairs(app, pipe):
     ("values", "field", "text"),
     [
         (("", "Ann", "Bob", None, None), "text", "no text"),
-        (("Ann meets Bob", " ", "Bob", None, None), "head", "write what the head is called"),
-        (("Ann meets Bob", "Ann", None, None, None), "tail", "write what the tail is called"),
-        (("Ann meets Bob" * 1000, "Ann", "Bob", None, None), "text", "13,000 characters; this page takes up to 10,000"),
+        (("Ann meets Bob", " ", "Bob", None, None), "head", "enter the head entity"),
+        (("Ann meets Bob", "Ann", None, None, None), "tail", "enter the tail entity"),
+        (("Ann meets Bob" * 1000, "Ann", "Bob", None, None), "text", "13,000 characters; expected at most 10,000"),
         (("Ann meets Bob", "Ann", "<i>Eve</i>", None, None), "tail", "&lt;i&gt;Eve"),
         (
             ("Ann and Ann and Bob", "Ann", "Bob", None, None),
@@ -94,7 +94,7 @@ def test_mistakes_are_said_on_the_page(app, pipe, values, field, text):
     message, answer, *_ = app.show(pipe, *values)
     assert message.startswith(f"<div role=alert><b>{field}</b>: ") and text in message
     assert "post 0" not in message and __file__ not in message and answer == ""
-    for entities, said in (("Ann", "has 1 different"), ("Ann\n" * 17, "17 of them; this page takes up to 16")):
+    for entities, said in (("Ann", "has 1 different"), ("Ann\n" * 17, "17 entities; expected at most 16")):
         message, *_ = app.show_pairs(pipe, "Ann meets Bob", entities, None, None)
         assert "<b>entities</b>" in message and said in message
 
@@ -108,8 +108,8 @@ def test_only_uploads_are_opened(app, image, tmp_path):
     inside.write_bytes(Path(image).read_bytes())
     (tmp_path / "uploads" / "link.png").symlink_to(image)
     folder = str(tmp_path / "uploads")
-    assert app._upload(ImageData(path=str(inside)), folder) == str(inside)
-    assert app._upload(None, folder) is None
+    assert app._check_upload(ImageData(path=str(inside)), folder) == str(inside)
+    assert app._check_upload(None, folder) is None
     for path in (
         image,
         "/etc/passwd",
@@ -120,7 +120,7 @@ def test_only_uploads_are_opened(app, image, tmp_path):
         None,
     ):
         with pytest.raises(gradio.Error, match="image: expected an image that was uploaded"):
-            app._upload(ImageData(path=path, url="data:image/png;base64,AAAA"), folder)
+            app._check_upload(ImageData(path=path, url="data:image/png;base64,AAAA"), folder)
 
 
 def test_examples_of_every_kind(app, pipe, tmp_path):

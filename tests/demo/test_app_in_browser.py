@@ -80,7 +80,7 @@ def test_an_example_runs(page):
     page.wait_for_selector("#answer .answer")
     assert page.locator("#answer meter").count() == 5
     assert "Matching gate" in page.locator("#influence").inner_text()
-    assert "The text alone would have said" in page.locator("#influence").inner_text()
+    assert "Prediction from the text alone" in page.locator("#influence").inner_text()
     page.wait_for_selector("#heat img")
     before = page.locator("#heat img").get_attribute("src")
     page.locator("#word input").click()

@@ -22,4 +22,6 @@ def load_pipeline(
     dtype = torch.bfloat16 if bf16 else torch.float32
     check_checkpoint(checkpoint, revision)
     with explain_hub_errors(checkpoint):
-        return pipeline(TASK, model=checkpoint, revision=revision, dtype=dtype, device=device, negative_label=negative)
+        return pipeline(  # type: ignore[call-overload]  # the stubs list the tasks of transformers only
+            TASK, model=checkpoint, revision=revision, dtype=dtype, device=device, negative_label=negative
+        )

@@ -1,1 +1,1 @@
-"""The embedded corpus, tiny encoders, the demo and the web page."""
+"""The embedded corpus, tiny models, the demo and the web page."""

@@ -1,4 +1,4 @@
-"""A page to try a model on: `tgdi app CHECKPOINT`, or as `app.py` of a Hugging Face Space (see `examples/space/`)."""
+"""The web page of `tgdi app CHECKPOINT`, also for a Hugging Face Space (see `examples/space/`)."""
 
 import html
 import os
@@ -14,7 +14,7 @@ from ..processing.pipeline_tgdi import MultimodalRelationExtractionPipeline
 from .corpus import generate_rows
 from .corpus_schema import DEFAULT_ROWS
 
-# Fonts of the visitor's machine: the page works without any other server.
+# Fonts of the visitor's system, so that the page loads nothing from other servers.
 FONTS = ("system-ui", "sans-serif")
 MONOSPACE = ("ui-monospace", "monospace")
 CSS = """
@@ -31,31 +31,33 @@ footer { display: none !important }
 MOST_CHARACTERS, MOST_ENTITIES = 10_000, 16
 # Posts that need their image, out of which the examples are selected.
 CANDIDATES = 12
-NOTHING = "Write a post or take an example; what the model makes of it appears here."
+PLACEHOLDER = "Write a post or choose an example; the prediction appears here."
 
 
 def build_app(pipe: MultimodalRelationExtractionPipeline, title: str, examples: list[dict[str, Any]]) -> gr.Blocks:
     r"""
+    Builds the page.
+
     Args:
-        pipe: The pipeline to show.
-        title: Of the page.
-        examples: Posts with `text`, `head`, `tail`, and maybe `image` (a path) and `caption`.
+        pipe: The pipeline.
+        title: Title of the page.
+        examples: Posts with `text`, `head`, `tail`, and optionally `image` (a path) and `caption`.
 
     Returns:
         `gradio.Blocks`; `launch` starts it.
     """
-    # What is uploaded is gone after an hour.
+    # Uploads are deleted after an hour.
     with gr.Blocks(title=title, analytics_enabled=False, delete_cache=(600, 3600)) as page:
         gr.Markdown(
-            f"# {html.escape(title)}\nWhich relation do two entities of a post have? The answer comes from the text "
-            "and, where it helps, from the image."
+            f"# {html.escape(title)}\nWhich relation holds between two entities of a post? The prediction uses the "
+            "text and, if there is one, the image."
         )
         with gr.Row():
             with gr.Column(min_width=300):
                 text = gr.Textbox(label="Post", lines=3, placeholder="JFK and Obama at Harvard", elem_id="text")
                 with gr.Row():
-                    head = gr.Textbox(label="Head", info="as it stands in the post", min_width=130, elem_id="head")
-                    tail = gr.Textbox(label="Tail", info="as it stands in the post", min_width=130, elem_id="tail")
+                    head = gr.Textbox(label="Head", info="as it occurs in the post", min_width=130, elem_id="head")
+                    tail = gr.Textbox(label="Tail", info="as it occurs in the post", min_width=130, elem_id="tail")
                 image = gr.Image(
                     label="Image (optional)",
                     type="filepath",
@@ -63,18 +65,18 @@ def build_app(pipe: MultimodalRelationExtractionPipeline, title: str, examples: 
                     sources=["upload", "clipboard"],
                     elem_id="image",
                 )
-                # The pipeline opens it, and says what is wrong with it.
-                image.preprocess = lambda payload: _upload(payload, image.GRADIO_CACHE)
+                # Gradio would decode the upload; the pipeline does so with errors that name the cause.
+                image.preprocess = lambda payload: _check_upload(payload, image.GRADIO_CACHE)  # type: ignore[method-assign]  # gradio has no option for it
                 caption = gr.Textbox(label="Caption of the image (optional)", elem_id="caption")
                 ask = gr.Button("Which relation?", variant="primary", elem_id="ask")
                 with gr.Accordion("All pairs of several entities", open=False):
-                    entities = gr.Textbox(label="Entities", info="one in each line", lines=3, elem_id="entities")
+                    entities = gr.Textbox(label="Entities", info="one per line", lines=3, elem_id="entities")
                     all_pairs = gr.Button("List all pairs", elem_id="all_pairs")
             with gr.Column(min_width=300):
                 message = gr.HTML(elem_classes="message", elem_id="message")
-                answer = gr.HTML(NOTHING, elem_id="answer")
+                answer = gr.HTML(PLACEHOLDER, elem_id="answer")
                 influence = gr.HTML(elem_id="influence")
-                word = gr.Dropdown(label="Where in the image did it see", visible=False, elem_id="word")
+                word = gr.Dropdown(label="Where in the image is", visible=False, elem_id="word")
                 heat = gr.Image(
                     label="Heat map",
                     visible=False,
@@ -92,7 +94,7 @@ def build_app(pipe: MultimodalRelationExtractionPipeline, title: str, examples: 
             box.submit(lambda *values: show(pipe, *values), one, outputs, api_visibility="private")
         many = [text, entities, image, caption]
         all_pairs.click(lambda *values: show_pairs(pipe, *values), many, outputs, api_name="pairs")
-        word.change(draw, [word, seen], heat, api_visibility="private")
+        word.change(draw_heat_map, [word, seen], heat, api_visibility="private")
         gr.Examples(
             [[post["text"], post["head"], post["tail"], post.get("image"), post.get("caption")] for post in examples],
             inputs=one,
@@ -110,17 +112,17 @@ def build_app(pipe: MultimodalRelationExtractionPipeline, title: str, examples: 
 
 
 def show(pipe, text: str, head: str, tail: str, image: str | None, caption: str | None) -> list[Any]:
-    """What the page shows for two entities, in the order of its outputs."""
-    post = {"text": text, "head": head, "tail": tail, "image": _uploaded(image), "caption": caption or None}
+    """Predicts the relation of one entity pair; returns the values of the page's outputs in order."""
+    post = {"text": text, "head": head, "tail": tail, "image": _read_upload(image), "caption": caption or None}
     try:
         _check_size(text=text, head=head, tail=tail, caption=caption)
-        for name in ("head", "tail"):
-            if not (post[name] or "").strip():
-                raise InvalidPost(f"write what the {name} is called in the post.", name)
+        for name, mention in (("head", head), ("tail", tail)):
+            if not (mention or "").strip():
+                raise InvalidPost(f"enter the {name} entity as it occurs in the post.", name)
         result, images = explain(pipe, post)
     except InvalidPost as error:
-        return _refused(error)
-    similarity, words, drawn = result["evidence"]["similarity"], {}, gr.Image(visible=False)
+        return _show_error(error)
+    similarity, words, shown = result["evidence"]["similarity"], {}, gr.Image(visible=False)
     if similarity is not None:
         tokens = [token["text"] for token in result["evidence"]["tokens"]]
         maps = dict(images[1:])  # of head and tail
@@ -128,30 +130,30 @@ def show(pipe, text: str, head: str, tail: str, image: str | None, caption: str 
             **maps,
             **{f"{i}: {token}": (images[0][1], similarity[0][:, :, i]) for i, token in enumerate(tokens)},
         }
-        drawn = gr.Image(next(iter(maps.values())), visible=True)
+        shown = gr.Image(next(iter(maps.values())), visible=True)
     choice = gr.Dropdown(list(words), value=next(iter(words), None), visible=bool(words))
-    looked = post["image"] is not None and pipe.model.config.uses_vision
-    notes = [] if looked else ["No image was looked at."]
-    if _was_cut(pipe.processor, text, result):
-        notes.append("The post is longer than the model reads: what stands farthest from the two was left out.")
-    return ["", _answer(result), _influence(result, notes), choice, drawn, "", words]
+    uses_image = post["image"] is not None and pipe.model.config.uses_vision
+    notes = [] if uses_image else ["No image was used."]
+    if _is_truncated(pipe.processor, text, result):
+        notes.append("The post exceeds the model's maximum length and was truncated around the two entities.")
+    return ["", _answer(result), _influence(result, notes), choice, shown, "", words]
 
 
 def _check_size(**texts: str | None) -> None:
     for name, text in texts.items():
-        if len(text or "") > MOST_CHARACTERS:
-            raise InvalidPost(f"{len(text):,} characters; this page takes up to {MOST_CHARACTERS:,}.", name)
+        if text and len(text) > MOST_CHARACTERS:
+            raise InvalidPost(f"{len(text):,} characters; expected at most {MOST_CHARACTERS:,}.", name)
 
 
-def _was_cut(processor, text: str, result: dict[str, Any]) -> bool:
-    """Uncut, a text with its markers has more tokens than without."""
+def _is_truncated(processor, text: str, result: dict[str, Any]) -> bool:
+    """Whether the text was truncated: a complete text with entity markers has more tokens than the plain text."""
     spans = {name: [(result[name]["start"], result[name]["end"])] for name in ("head", "tail")}
-    read = processor(text=[text], **spans)["input_ids"].shape[1]
-    return read < len(processor.tokenizer(text, verbose=False)["input_ids"])
+    length = processor(text=[text], **spans)["input_ids"].shape[1]
+    return length < len(processor.tokenizer(text, verbose=False)["input_ids"])
 
 
-def _upload(payload: Any, folder: str) -> str | None:
-    """The path of an upload. Whoever talks to the server can name any; those outside of its uploads are refused."""
+def _check_upload(payload: Any, folder: str) -> str | None:
+    """Returns the path of an upload; a client can send any path, so paths outside the uploads are refused."""
     if payload is None:
         return None
     path = Path(payload.path or "").resolve()
@@ -160,8 +162,8 @@ def _upload(payload: Any, folder: str) -> str | None:
     return payload.path
 
 
-def _uploaded(path: str | None) -> dict[str, bytes] | None:
-    """An image without the path that it has here, which is nobody's business."""
+def _read_upload(path: str | None) -> dict[str, bytes] | None:
+    """Reads an upload; without its path, which error messages would disclose."""
     if not path:
         return None
     with open(path, "rb") as file:
@@ -169,33 +171,33 @@ def _uploaded(path: str | None) -> dict[str, bytes] | None:
 
 
 def show_pairs(pipe, text: str, entities: str, image: str | None, caption: str | None) -> list[Any]:
-    """What the page shows for all pairs."""
+    """Predicts the relations of all entity pairs; returns the values of the page's outputs in order."""
     mentions = [line.strip() for line in (entities or "").splitlines() if line.strip()]
-    post = {"text": text, "image": _uploaded(image), "caption": caption or None}
+    post = {"text": text, "image": _read_upload(image), "caption": caption or None}
     try:
         _check_size(text=text, entities=entities, caption=caption)
         if len(mentions) > MOST_ENTITIES:
-            raise InvalidPost(f"{len(mentions)} of them; this page takes up to {MOST_ENTITIES}.", "entities")
-        found = pipe({**post, "entities": mentions})["pairs"]
+            raise InvalidPost(f"{len(mentions)} entities; expected at most {MOST_ENTITIES}.", "entities")
+        pairs = pipe({**post, "entities": mentions})["pairs"]
     except InvalidPost as error:
-        return _refused(error)
+        return _show_error(error)
     negative = pipe.model.config.find_negative()
-    found = sorted(found, key=lambda one: (one["relation"] in (None, negative), -(one["score"] or 0)))
+    pairs = sorted(pairs, key=lambda one: (one["relation"] in (None, negative), -(one["score"] or 0)))
     rows = "".join(
         f"<div class=name>{_escaped(one['head'])} → {_escaped(one['tail'])}: "
         f"<b>{html.escape(one['relation'] or NO_RELATION)}</b></div>{_meter(one['score'] or 0, one['relation'] or '')}"
-        for one in found
+        for one in pairs
     )
     hidden = [gr.Dropdown([], value=None, visible=False), gr.Image(visible=False)]
     return ["", "", "", *hidden, f"<div class=share>{rows}</div>", {}]
 
 
-def draw(word: str | None, seen: dict[str, Any] | None):
-    """The heat map of a word."""
-    found = (seen or {}).get(word)
-    if found is None:
+def draw_heat_map(word: str | None, words: dict[str, Any] | None) -> gr.Image:
+    """Draws the heat map of a word; tokens have an (image, similarity) pair, head and tail a finished map."""
+    source = None if word is None else (words or {}).get(word)
+    if source is None:
         return gr.Image(visible=False)
-    return gr.Image(heat_map(*found) if isinstance(found, tuple) else found, visible=True)
+    return gr.Image(heat_map(*source) if isinstance(source, tuple) else source, visible=True)
 
 
 def example_posts(pipe: MultimodalRelationExtractionPipeline, folder: str) -> list[dict[str, Any]]:
@@ -207,7 +209,9 @@ def example_posts(pipe: MultimodalRelationExtractionPipeline, folder: str) -> li
         pipe: The pipeline.
         folder: Where the images are written.
     """
-    needed, idle, without = [], [], []
+    needed: list[dict[str, Any]] = []
+    idle: list[dict[str, Any]] = []
+    without: list[dict[str, Any]] = []
     # The split is generated row by row; all three kinds are among its first rows.
     for row in generate_rows("test", DEFAULT_ROWS["test"]):
         if row["image"] is None:
@@ -238,7 +242,7 @@ def _example(row: dict[str, Any], folder: str) -> dict[str, Any]:
 
 
 def launch_options() -> dict[str, Any]:
-    """How the page looks, whoever starts it."""
+    """Options of `gradio.Blocks.launch` for the appearance of the page."""
     return {
         "theme": gr.themes.Default(font=FONTS, font_mono=MONOSPACE),
         "css": CSS,
@@ -247,9 +251,9 @@ def launch_options() -> dict[str, Any]:
     }
 
 
-def _refused(error: InvalidPost) -> list[Any]:
+def _show_error(error: InvalidPost) -> list[Any]:
     field = html.escape(error.field)
-    # The page says which field it is; there is one post.
+    # Removes the number of the only post, and the field, which the page shows in bold.
     text = str(error).removeprefix("post 0").lstrip(":, ").removeprefix(error.field).lstrip(":, ")
     text = html.escape(text)
     hidden = [gr.Dropdown([], value=None, visible=False), gr.Image(visible=False)]
@@ -276,7 +280,7 @@ def _influence(result: dict[str, Any], notes: list[str]) -> str:
             rows += f"<div class=name>{label}</div>{_meter(share, label)}"
     alone = evidence["text_only"]
     return (
-        f"<h3>Why</h3><div class=share>{rows}</div><p>The text alone would have said "
+        f"<h3>Why</h3><div class=share>{rows}</div><p>Prediction from the text alone: "
         f"<b>{html.escape(format_relation(alone))}</b>. {' '.join(notes)}</p>"
     )
 
@@ -291,6 +295,6 @@ def _escaped(entity: dict[str, Any]) -> str:
 
 
 def run_app(pipe: MultimodalRelationExtractionPipeline, title: str, folder: str, **options: Any) -> None:
-    """Serves the page until somebody stops it; `folder` takes the examples' images."""
+    """Serves the page until it is interrupted; the images of the examples are written to `folder`."""
     page = build_app(pipe, f"TGDI · {title}", example_posts(pipe, folder))
     page.launch(**{"allowed_paths": [folder], **launch_options(), **options})

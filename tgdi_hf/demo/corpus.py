@@ -154,7 +154,10 @@ def generate_rows(
         # Images and captions have random states of their own, so that the texts are independent of them.
         own_seed = f"{rng.random()} {index}"
         image_rng, caption_rng = random.Random(own_seed), random.Random(f"{own_seed} caption")
-        scene, image, boxes, caption = scene_of(post, image_rng), None, [], None
+        scene = scene_of(post, image_rng)
+        image: dict[str, bytes | None] | None = None
+        boxes: list[list[int]] = []
+        caption: str | None = None
         if scene is not None:
             png, boxes = draw_scene(image_rng, scene, image_size)
             image = {"bytes": png, "path": None}

@@ -1,39 +1,62 @@
-"""The demo: a tiny TGDI trained from scratch on the embedded corpus, beside the same model without images."""
+"""The demo: trains a tiny TGDI and a text-only control from scratch on the embedded corpus."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from datasets import DatasetDict
-from transformers import ProgressCallback, set_seed
+from transformers import PreTrainedModel, ProgressCallback, Trainer, set_seed
 
 from ..data.dataset_columns import undecoded
 from ..inference.prediction import predict
+from ..processing.processing_tgdi import TGDIProcessor
 from ..training.recipe import training_arguments
 from ..training.trainer import make_trainer
 from .corpus import make_corpus
 from .corpus_ceiling import text_only_ceiling
 from .tiny_model import tiny_tgdi
 
-# The paper's "w/o" switches that together leave a plain text classifier over the entity markers and no caption.
+# The paper's ablations combined: a text classifier over the entity markers, without captions.
 TEXT_ONLY = {
     "use_caption": False,
     "use_cross_modal_interaction": False,
     "use_matching_gate": False,
     "use_text_oriented_interaction": False,
 }
+EXPERIMENTS: dict[str, dict[str, Any]] = {"text only": TEXT_ONLY, "TGDI": {}}
 
 
-class Bar(ProgressCallback):
-    """The progress bar without the lines that it prints in between."""
+class QuietProgressBar(ProgressCallback):
+    """A progress bar that prints no log lines."""
 
-    def on_log(self, *args, **kwargs):
+    def on_log(self, *args: Any, **kwargs: Any) -> None:
         pass
 
 
-def fit(corpus: DatasetDict, output_dir: str | Path, seed: int, epochs: float, build=tiny_tgdi, **options):
-    """Trains what `build` makes, a tiny TGDI; returns the trainer with the best model, and the seconds it took."""
+def fit(
+    corpus: DatasetDict,
+    output_dir: str | Path,
+    seed: int,
+    epochs: float,
+    build: Callable[..., tuple[PreTrainedModel, TGDIProcessor]] = tiny_tgdi,
+    **options: Any,
+) -> tuple[Trainer, float]:
+    r"""
+    Trains a tiny model.
+
+    Args:
+        corpus: A corpus with the splits `train` and `validation`.
+        output_dir: Folder for checkpoints.
+        seed: Random seed of weights and batches.
+        epochs: Number of epochs.
+        build: Builds the model and its processor from the corpus and `options`.
+        options: Arguments of `build`.
+
+    Returns:
+        The trainer with the best model, and the training time in seconds.
+    """
     set_seed(seed)
     model, processor = build(corpus, **options)
     arguments = training_arguments(
@@ -47,7 +70,7 @@ def fit(corpus: DatasetDict, output_dir: str | Path, seed: int, epochs: float, b
     )
     trainer = make_trainer(model, processor, corpus, arguments)
     trainer.remove_callback(ProgressCallback)
-    trainer.add_callback(Bar)
+    trainer.add_callback(QuietProgressBar)
     started = time.perf_counter()
     trainer.train()
     return trainer, time.perf_counter() - started
@@ -60,35 +83,36 @@ def run_demo(
     rows: Mapping[str, int] | None = None,
 ) -> dict[str, dict[str, float]]:
     r"""
-    Trains, scores on the test split, and predicts one post; prints what it does.
+    Trains both models, scores them on the test split, predicts one post, and prints the results.
 
     Args:
-        seed: Of the corpus, the weights and the order of the rows.
-        output_dir: Where to leave the model; nowhere by default.
-        epochs: Passes over the training rows.
-        rows: Size of each split; those of `make_corpus` by default.
+        seed: Random seed of the corpus, the weights and the batches.
+        output_dir: Folder for the trained model; by default it is not saved.
+        epochs: Number of epochs.
+        rows: Number of rows per split; by default as in `make_corpus`.
 
     Returns:
-        Test scores of `"TGDI"` and of the `"text only"` control.
+        Test scores and training time of `"TGDI"` and of the `"text only"` control.
     """
     corpus = make_corpus(rows, seed=seed)
-    print(f"Embedded corpus: {', '.join(f'{len(rows)} {split}' for split, rows in corpus.items())} posts.")
+    print(f"Embedded corpus: {', '.join(f'{len(posts)} {split}' for split, posts in corpus.items())} posts.")
     scores = {}
     with TemporaryDirectory() as scratch:
-        for name, options in (("text only", TEXT_ONLY), ("TGDI", {})):
+        for name, options in EXPERIMENTS.items():
             print(f"\nTraining {name} from scratch ...")
             trainer, seconds = fit(corpus, Path(scratch, name), seed, epochs, **options)
             metrics = trainer.evaluate(undecoded(corpus["test"]), metric_key_prefix="test")
             scores[name] = {key: metrics[f"test_{key}"] for key in ("precision", "recall", "f1")} | {"seconds": seconds}
         if output_dir is not None:
             trainer.save_model(str(output_dir))
-    print(f"\nTest split        precision  recall    F1   (texts alone can give about F1 "
+    print(f"\nTest split        precision  recall    F1   (upper bound of text-only models: F1 about "
           f"{text_only_ceiling(corpus['test']):.3f})")  # fmt: skip
-    for name, of in scores.items():
-        row = f"{name:<17} {of['precision']:>9.3f} {of['recall']:>7.3f} {of['f1']:>5.3f}"
-        print(f"{row}   trained in {of['seconds']:.0f} s")
+    for name, row in scores.items():
+        figures = f"{name:<17} {row['precision']:>9.3f} {row['recall']:>7.3f} {row['f1']:>5.3f}"
+        print(f"{figures}   trained in {row['seconds']:.0f} s")
     post = next(row for row in corpus["test"] if row["needs_image"] and row["label"])
     head, tail = (post["text"][slice(*post[entity])] for entity in ("head", "tail"))
+    assert isinstance(trainer.model, PreTrainedModel) and isinstance(trainer.processing_class, TGDIProcessor)
     (prediction,) = predict(trainer.model, trainer.processing_class, [post])
     print(f"\n{post['text']}\n{head!r} and {tail!r}, with an image of a {post['scene']}:")
     print(f"{prediction['relation']}  score {prediction['score']:.3f}  matching gate {prediction['gate']:.3f}")

@@ -1,37 +1,46 @@
-"""Tiny untrained encoders, with a tokenizer and an image processor, that need no download."""
+"""Tiny untrained encoders with a tokenizer and an image processor, for use without downloads."""
 
 from collections.abc import Iterable
+from typing import Any
 
 from tokenizers import Tokenizer, normalizers, pre_tokenizers
 from tokenizers.models import WordPiece
 from tokenizers.trainers import WordPieceTrainer
-from transformers import BertConfig, BertTokenizerFast, PreTrainedTokenizerBase, ViTConfig, ViTImageProcessorPil
+from transformers import (  # type: ignore[attr-defined]  # BertTokenizerFast is defined lazily
+    BertConfig,
+    BertTokenizerFast,
+    PreTrainedTokenizerBase,
+    ViTConfig,
+    ViTImageProcessorPil,
+)
 
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
 
 def tiny_tokenizer(texts: Iterable[str], vocab_size: int = 1000) -> BertTokenizerFast:
     r"""
-    Trains a lower-case WordPiece tokenizer. It has every letter of the texts, at a word's start and inside a word, so
-    that new words of the same letters fall into pieces, not into `[UNK]`. Equal texts give an equal vocabulary.
+    Trains a lower-case WordPiece tokenizer.
+
+    The vocabulary contains every character of the texts, word-initial and word-internal, so that unknown words of the
+    same characters are split into pieces instead of mapped to `[UNK]`. Equal texts give equal vocabularies.
 
     Args:
-        texts (`Iterable[str]`): What to learn the pieces from.
-        vocab_size (`int`, *optional*, defaults to 1000): The most tokens, special tokens included.
+        texts (`Iterable[str]`): Training texts.
+        vocab_size (`int`, *optional*, defaults to 1000): Maximum number of tokens, including special tokens.
 
     Raises:
-        ValueError: `vocab_size` leaves no room for the letters.
+        ValueError: `vocab_size` is too small for the characters.
     """
     texts = list(texts)
     normalizer = normalizers.BertNormalizer(lowercase=True)
     letters = sorted(set("".join(normalizer.normalize_str(text) for text in texts)) - set(" "))
-    # The trainer visits words in the random order of a hash table. It numbers pieces as it meets them and breaks ties
-    # by number; naming all letters beforehand leaves it no choice.
+    # The trainer visits words in the random order of a hash table, numbers pieces in that order, and breaks ties by
+    # number. Numbering all characters beforehand makes the vocabulary deterministic.
     first = [*SPECIAL_TOKENS, *letters, *(f"##{letter}" for letter in letters)]
     if len(first) > vocab_size:
         raise ValueError(
-            f"`vocab_size` is {vocab_size}, but the special tokens and the {len(letters)} letters of the texts "
-            f"make {len(first)} tokens; raise it to {len(first)} or more."
+            f"`vocab_size` is {vocab_size}, but the special tokens and the {len(letters)} distinct characters of the "
+            f"texts are {len(first)} tokens; raise it to {len(first)} or more."
         )
     learner = Tokenizer(WordPiece(unk_token="[UNK]"))
     learner.normalizer, learner.pre_tokenizer = normalizer, pre_tokenizers.BertPreTokenizer()
@@ -41,18 +50,18 @@ def tiny_tokenizer(texts: Iterable[str], vocab_size: int = 1000) -> BertTokenize
 
 
 def tiny_image_processor(image_size: int = 64) -> ViTImageProcessorPil:
-    """An image processor that scales to `image_size` squared and to the range -1 to 1, by PIL alone."""
+    """Builds an image processor on PIL that resizes to a square of `image_size` and scales pixels to -1 to 1."""
     return ViTImageProcessorPil(size={"height": image_size, "width": image_size})
 
 
-def tiny_text_config(tokenizer: PreTrainedTokenizerBase, **overrides) -> BertConfig:
+def tiny_text_config(tokenizer: PreTrainedTokenizerBase, **overrides: Any) -> BertConfig:
     r"""
-    A BERT of two layers, 64 wide.
+    Configures a BERT with two layers and hidden size 64.
 
     Args:
-        tokenizer (`PreTrainedTokenizerBase`): The model's; with entity markers if they are to have embeddings, so take
-            the one of the processor: `TGDIProcessor(...).tokenizer`.
-        overrides: Other values of `BertConfig`.
+        tokenizer (`PreTrainedTokenizerBase`): The tokenizer of the processor, `TGDIProcessor(...).tokenizer`, whose
+            vocabulary includes the entity markers.
+        overrides: Fields of `BertConfig`.
     """
     values = {
         "vocab_size": len(tokenizer),
@@ -66,13 +75,13 @@ def tiny_text_config(tokenizer: PreTrainedTokenizerBase, **overrides) -> BertCon
     return BertConfig(**values | overrides)
 
 
-def tiny_vision_config(image_size: int = 64, **overrides) -> ViTConfig:
+def tiny_vision_config(image_size: int = 64, **overrides: Any) -> ViTConfig:
     r"""
-    A vision transformer of two layers, 64 wide, with 64 patches an image.
+    Configures a vision transformer with two layers, hidden size 64, and 64 patches per image.
 
     Args:
-        image_size (`int`, *optional*, defaults to 64): Width and height of the images, a multiple of 8.
-        overrides: Other values of `ViTConfig`.
+        image_size (`int`, *optional*, defaults to 64): Width and height of the images in pixels, a multiple of 8.
+        overrides: Fields of `ViTConfig`.
     """
     values = {
         "image_size": image_size,

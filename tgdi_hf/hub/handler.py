@@ -125,7 +125,7 @@ class EndpointHandler:
         return inputs, parameters
 
     def _results(self, posts: list[Any], parameters: dict[str, Any]) -> list[dict[str, Any]]:
-        answers: list[dict[str, Any] | None] = [None] * len(posts)
+        answers: dict[int, dict[str, Any]] = {}
         usable = {}
         for i, post in enumerate(posts):
             try:
@@ -140,7 +140,7 @@ class EndpointHandler:
             raise BadRequest(str(error), "parameters") from None
         for i, result in zip(usable, found):
             answers[i] = _json(result)
-        return answers
+        return [answers[i] for i in range(len(posts))]
 
     def _post(self, post: Any) -> dict[str, Any]:
         if not isinstance(post, Mapping):

@@ -73,7 +73,7 @@ def model_card(
     if seeds is not None and len(seeds) != len(results):
         raise ValueError(f"Expected one seed per result; found {len(results)} results and {len(seeds)} seeds.")
     scores = [_scores(result) for result in results]
-    config = model.config
+    config: Any = model.config  # a TGDIConfig, possibly of remote code
     if base_models is None:
         encoders = [config.text_config, *([config.vision_config] if config.uses_vision else [])]
         names_of_encoders = dict.fromkeys(getattr(encoder, "_name_or_path", "") for encoder in encoders)
@@ -83,7 +83,7 @@ def model_card(
     with_vision = f"{config.vision_config.model_type}, {config.vision_config.num_hidden_layers} layers"
     seed_text = _seed_text(seeds, len(scores))
     data = ModelCardData(
-        language=language,
+        language=language if isinstance(language, str) else list(language),
         license=license,
         library_name="transformers",
         # The Hub has a closed list of tasks; the name of this one is a tag.
