@@ -24,7 +24,7 @@ extensions = [
     "command_reference",
 ]
 nitpicky = True
-# Classes of other packages, for which nothing is fetched, and prose in the place of a type.
+# Names of other packages, whose inventories are not downloaded.
 nitpick_ignore_regex = [("py:.*", r"(?!tgdi_hf).*")]
 exclude_patterns = ["_build"]
 
