@@ -37,7 +37,7 @@ def test_metric_takes_names_and_the_negative_relation():
 
 
 def test_metric_refuses_to_score_no_rows():
-    with pytest.raises(ValueError, match="Nothing to score: give `predictions`"):
+    with pytest.raises(ValueError, match="Nothing to score: pass `predictions`"):
         MNREMetric().compute()
 
 

@@ -85,7 +85,7 @@ def test_the_sign_of_the_comparison_is_that_of_the_first_model(corpus, checkpoin
         return np.eye(len(names))[labels if next(right) else np.zeros(len(labels), dtype=int)]
 
     replace_probabilities(monkeypatch, answers)
-    monkeypatch.setattr("tgdi_hf.evaluation.report.direction_of", lambda *of: {})
+    monkeypatch.setattr("tgdi_hf.evaluation.report.order_sensitivity", lambda *of: {})
     related = sum(label != 0 for label in corpus["test"]["label"])
     for sign in (1, -1):
         report, _ = evaluation_report(checkpoint, corpus["test"], compare=tmp_path / "other", rounds=100)

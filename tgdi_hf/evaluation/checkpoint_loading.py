@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from datasets import ClassLabel, Dataset, List
 
@@ -43,7 +43,7 @@ def load_for_evaluation(
             model does not know; or one of model and data is multi-label and the other is not. See also `negative_of`.
     """
     check_revision(checkpoint, revision)
-    at = {} if revision is None else {"revision": revision}
+    at: dict[str, Any] = {} if revision is None else {"revision": revision}
     kind = TGDIConfig.get_config_dict(checkpoint, **at)[0].get("model_type")
     if kind != TGDIConfig.model_type:
         raise ValueError(
@@ -52,7 +52,7 @@ def load_for_evaluation(
         )
     model = TGDIForRelationExtraction.from_pretrained(checkpoint, **at)
     processor = TGDIProcessor.from_pretrained(checkpoint, **at)
-    names = [model.config.id2label[i] for i in range(model.config.num_labels)]
+    names = [name for _, name in sorted(model.config.id2label.items())]
     if label_names(dataset)[1] != (model.config.thresholds is not None):
         raise ValueError(
             f"The model in {checkpoint} has `problem_type={model.config.problem_type!r}`, but the label of a row is "

@@ -17,13 +17,13 @@ from .relation_scores import as_ids, check_names, multi_label_scores, relation_s
 
 class MNREMetric(evaluate.Metric):
     r"""
-    `relation_scores` as an `evaluate.Metric`: `compute`, `add` and `add_batch` work as in every other.
+    `relation_scores` as an `evaluate.Metric`, with its methods `compute`, `add` and `add_batch`.
 
-    It needs no network and, other than metrics from the Hub, collects rows in memory and leaves the disk alone unless
-    several processes share the work (`num_process`) or `keep_in_memory=False` asks for evaluate's cache.
+    It requires no network. Unlike metrics from the Hub, it collects rows in memory and does not write to disk, unless
+    several processes compute it together (`num_process`) or `keep_in_memory=False` selects evaluate's cache.
 
     Args:
-        keep_in_memory: Whether rows are collected in memory; so by default in a single process.
+        keep_in_memory: Whether rows are collected in memory; by default only in a single process.
         num_process: Number of processes that compute the metric together.
         kwargs: The other arguments of `evaluate.Metric` (`process_id`, `experiment_id`, `cache_dir`, ...).
 
@@ -48,7 +48,8 @@ class MNREMetric(evaluate.Metric):
 
     def add(self, *, prediction: int | None = None, reference: int | None = None) -> None:
         """Adds the predicted and the true id of one row."""
-        self.add_batch(predictions=[prediction], references=[reference])
+        # `as_ids` refuses a missing id.
+        self.add_batch(predictions=np.array([prediction]), references=np.array([reference]))
 
     def _info(self) -> evaluate.MetricInfo:
         return evaluate.MetricInfo(
@@ -69,12 +70,12 @@ class MNREMetric(evaluate.Metric):
         return relation_scores(predictions, references, names, negative)
 
     def _build_data_dir(self) -> str:
-        # evaluate makes the folder of its cache even for a metric that never writes there.
+        # evaluate creates its cache folder even for a metric that never writes to it.
         return "" if self.keep_in_memory else super()._build_data_dir()
 
     def _finalize(self) -> None:
         if self.writer is None:
-            raise ValueError("Nothing to score: give `predictions` and `references`, or call `add_batch` first.")
+            raise ValueError("Nothing to score: pass `predictions` and `references`, or call `add_batch` first.")
         super()._finalize()
 
 
@@ -86,44 +87,44 @@ def compute_metrics(
     thresholds: Sequence[float] | None = None,
 ) -> dict[str, float]:
     r"""
-    `relation_scores` in the form of `Trainer`'s argument `compute_metrics`, for the relations of MNRE. For others, or
-    for the scores of each relation, see `make_compute_metrics`.
+    `relation_scores` in the form that the argument `compute_metrics` of `Trainer` requires, for the relations of MNRE.
+    For other relations, see `make_compute_metrics`.
 
     Args:
-        evaluation: Has logits `(rows, labels)`, or a tuple that begins with them, and `label_ids` `(rows,)`; or a list
-            of each, one per batch.
+        evaluation: Logits `(rows, L)`, or a tuple whose first element they are, and `label_ids` `(rows,)`; or lists
+            with one of each per batch.
         names: As for `relation_scores`.
         negative: As for `relation_scores`.
         per_relation: Whether to add the scores of each relation.
-        thresholds: Of a multi-label model: the least probability of each relation that holds. `label_ids` are then
-            `(rows, labels)`, and `negative` has no meaning.
+        thresholds: The decision thresholds of a multi-label model, one per relation. `label_ids` are then `(rows, L)`,
+            and `negative` is ignored.
 
     Returns:
         `accuracy`, `precision`, `recall` and `f1`; with `per_relation` also `"f1 /per/per/peer"` and so on, for
         `precision`, `recall`, `f1` and `support` of every name.
 
     Raises:
-        ValueError: What is predicted is not one logit for each of `names`, a logit is NaN, or as in `relation_scores`.
+        ValueError: The predictions are not one logit per name, or a logit is NaN. See also `relation_scores`.
     """
     logits, labels = logits_and_labels(evaluation)
     return _metrics(_predicted(logits, names, thresholds), labels, names, negative, per_relation, thresholds)
 
 
 def _predicted(logits: np.ndarray, names: Sequence[str], thresholds: Sequence[float] | None) -> np.ndarray:
-    """Ids, `(rows,)`; of a multi-label model which relations hold, `(rows, labels)`."""
+    """Predicted ids, `(rows,)`; for a multi-label model, whether each relation is predicted, `(rows, L)`."""
     if logits.ndim != 2 or logits.shape[1] != len(names):
         raise ValueError(
-            f"The predictions have shape {logits.shape}; expected (rows, {len(names)}), one logit for each of "
-            "`names`. `make_compute_metrics` takes the relations of another model."
+            f"The predictions have shape {logits.shape}; expected (rows, {len(names)}), one logit per name. Pass "
+            "the relations of the model to `make_compute_metrics`."
         )
     if wrong := int(np.isnan(logits).any(axis=1).sum()):
         raise ValueError(
-            f"The logits of {wrong} of {len(logits)} rows are NaN, so nothing is predicted for them. Training has "
+            f"The logits of {wrong} of {len(logits)} rows are NaN, so they have no prediction. Training has "
             "diverged, or half precision has overflowed: lower the learning rate, or compute in bfloat16 or float32."
         )
     if thresholds is None:
         return logits.argmax(axis=-1)
-    # The same side of a threshold, without the rounding of a sigmoid.
+    # Compared as logits, without the rounding of a sigmoid.
     return logits.astype(float) >= np.log(np.asarray(thresholds) / (1 - np.asarray(thresholds)))
 
 
@@ -141,17 +142,18 @@ def _metrics(
         scores = multi_label_scores(predicted, labels, names)
     by_name = scores.pop("per_relation")
     if per_relation:
-        scores |= {f"{kind} {name}": float(value) for name, of in by_name.items() for kind, value in of.items()}
+        for name, of_relation in by_name.items():
+            scores |= {f"{kind} {name}": float(value) for kind, value in of_relation.items()}
     return scores
 
 
 class TrainerMetrics:
     r"""
     `compute_metrics` for given relations, over a whole split or, with `TrainingArguments(batch_eval_metrics=True)`,
-    batch by batch: then only predicted and true ids are kept, not the logits.
+    batch by batch, which keeps predicted and true ids instead of the logits.
 
     Args:
-        options: Those of `compute_metrics`.
+        options: The arguments of `compute_metrics`.
     """
 
     def __init__(self, **options: Any):
@@ -159,7 +161,7 @@ class TrainerMetrics:
         self.reset()
 
     def reset(self) -> None:
-        """Forgets the batches of an evaluation that was interrupted."""
+        """Discards the batches of an interrupted evaluation."""
         self._predicted: list[np.ndarray] = []
         self._labels: list[np.ndarray] = []
 
@@ -167,8 +169,10 @@ class TrainerMetrics:
         r"""
         Args:
             evaluation: See `compute_metrics`.
-            compute_result: `None` for a whole split. `False` for a batch that is followed by others, which gives no
-                metrics yet; `True` for the last one, which gives those of all batches.
+            compute_result: `None` for a whole split; `False` for a batch that others follow; `True` for the last batch.
+
+        Returns:
+            The metrics of the split or of all batches; empty for a batch that others follow.
         """
         if compute_result is None:
             return compute_metrics(evaluation, **self.options)
@@ -189,20 +193,20 @@ def make_compute_metrics(
     thresholds: Sequence[float] | None = None,
 ) -> TrainerMetrics:
     r"""
-    `compute_metrics` for other relations, or with the scores of each.
+    `compute_metrics` for given relations.
 
     Args:
         names: The relations in the order of their ids.
-        negative: Name of the relation that stands for "no relation", or `None` if every relation counts.
+        negative: Name of the label that stands for no relation, or `None` if every label is a relation.
         per_relation: Whether to add the scores of each relation.
-        thresholds: Of a multi-label model, see `compute_metrics`; `negative` has no meaning then.
+        thresholds: The decision thresholds of a multi-label model, see `compute_metrics`; `negative` is then ignored.
 
     Returns:
-        For `Trainer`: called with an `EvalPrediction`. It also takes batches one by one (`batch_eval_metrics`) and
-        batches that were not concatenated (`eval_do_concat_batches=False`).
+        A callable for the argument `compute_metrics` of `Trainer`, which also supports single batches
+        (`batch_eval_metrics`) and batches that were not concatenated (`eval_do_concat_batches=False`).
 
     Raises:
-        ValueError: No relation is called `negative`, or a name occurs twice.
+        ValueError: No label is called `negative`, or a name occurs twice.
 
     Example:
 

@@ -58,10 +58,11 @@ def scoring_trainer(
     thresholds = getattr(model.config, "thresholds", None)
     num_labels = None if thresholds is None else len(names)
     negative = negative_of(model.config, names)
+    collator = TGDICollator(processor, share_images=args.n_gpu <= 1, num_labels=num_labels)
     return Trainer(
         model=model,
         args=args,
-        data_collator=TGDICollator(processor, share_images=args.n_gpu <= 1, num_labels=num_labels),
+        data_collator=collator,  # type: ignore[arg-type]  # any mapping will do, not only a dict
         compute_metrics=make_compute_metrics(names, negative, per_relation=True, thresholds=thresholds),
     )
 

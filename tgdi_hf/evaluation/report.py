@@ -15,7 +15,7 @@ from .bootstrap import ROUNDS
 from .checkpoint_loading import load_for_evaluation, prior_rows
 from .comparison import compare_predictions
 from .order_prior import mean_of_both_orders, probabilities_with_order_prior, with_order_prior
-from .order_report import direction_of
+from .order_sensitivity import order_sensitivity
 from .probabilities import SwappedPairs, probabilities_of, rows_to_score
 from .report_groups import grouping_columns
 from .report_scores import report_of
@@ -50,10 +50,10 @@ def evaluation_report(
         arguments: Fields of `TrainingArguments`.
 
     Returns:
-        - The report as plain JSON: the entries of `report_of`; `direction`, see `direction_of`; and with `compare`,
-          `comparison`: the F1 of `checkpoint` minus that of the other, by paired bootstrap over posts, and McNemar's
-          test, which treats rows as independent (`only_one` counts the rows that only the other checkpoint predicts
-          correctly).
+        - The report as plain JSON: the entries of `report_of`; `direction`, see `order_sensitivity`; and with
+          `compare`, `comparison`: the F1 of `checkpoint` minus that of the other, by paired bootstrap over posts, and
+          McNemar's test, which treats rows as independent (`only_one` counts the rows that only the other checkpoint
+          predicts correctly).
         - The scored rows behind it.
 
     Raises:
@@ -76,7 +76,7 @@ def evaluation_report(
     direction, swapped = {}, None
     if negative is not None:
         swapped = probabilities_of(model, processor, names, SwappedPairs(rows), directed=True, **arguments)
-        direction = {"direction": direction_of(listed, swapped, labels, names, model.config, dataset)}
+        direction = {"direction": order_sensitivity(listed, swapped, labels, names, model.config, dataset)}
     if train is not None:
         both = mean_of_both_orders(listed, swapped, names, model.config)
         probabilities = with_order_prior(both, model, names, dataset, train)

@@ -75,7 +75,7 @@ def build_model(
     """
     config = with_label_fields(names, config)
     hub: dict[str, Any] = {"token": token, "cache_dir": cache_dir, "local_files_only": local_files_only}
-    loading = {
+    loading: dict[str, Any] = {
         "text_kwargs": hub_access(text_model, text_revision, **hub)[0],
         "vision_kwargs": hub_access(vision_model, vision_revision, **hub)[0],
     }

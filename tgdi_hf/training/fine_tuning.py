@@ -98,7 +98,10 @@ def fine_tune(
         )
     claim(output_dir, identity)
     set_seed(seed)
-    revisions = {"text_revision": text_access.get("revision"), "vision_revision": vision_access.get("revision")}
+    revisions: dict[str, Any] = {
+        "text_revision": text_access.get("revision"),
+        "vision_revision": vision_access.get("revision"),
+    }
     model, processor = build_model(names, text_model, vision_model, **revisions, **hub, **model_options)
     training = training_arguments(output_dir, seed=seed, **arguments)
     features = None

@@ -22,7 +22,7 @@ from tgdi_hf.data.dataset_columns import texts_of, undecoded
 from tgdi_hf.data.entity_order import fold_inverse_probabilities, swapped_labels
 from tgdi_hf.data.perturbed import PerturbedDataset
 from tgdi_hf.evaluation.order_prior import mean_of_both_orders, with_order_prior
-from tgdi_hf.evaluation.order_report import direction_of
+from tgdi_hf.evaluation.order_sensitivity import order_sensitivity
 from tgdi_hf.evaluation.probabilities import SwappedPairs, probabilities_of
 from tgdi_hf.evaluation.report_scores import report_of
 from tgdi_hf.evaluation.score_counts import micro_scores, row_counts
@@ -136,7 +136,7 @@ def run(
     of_average = probabilities_of(averaged.model, processor, names, rows, **scoring)
     posts = texts_of(dataset[split])
     report = report_of(probabilities, labels, names, posts=posts)
-    listed, direction = None, direction_of(read, of_swapped, labels, names, model.config, dataset[split])
+    listed, direction = None, order_sensitivity(read, of_swapped, labels, names, model.config, dataset[split])
     if experiment.both_orders:
         twice = mean_of_both_orders(read, of_swapped, names, model.config)
         of_listed = with_order_prior(twice, model, names, dataset[split], dataset["train"])
@@ -202,7 +202,7 @@ def digests_of(dataset: DatasetDict, split: str) -> dict[str, str]:
 def direction_of_two_passes(
     twice: np.ndarray, labels: np.ndarray, names: Sequence[str], config: Any
 ) -> dict[str, float]:
-    """As `direction_of`, from the output of `mean_of_both_orders`: in the listed and in the swapped order."""
+    """As `order_sensitivity`, from the output of `mean_of_both_orders`: in the listed and in the swapped order."""
     unrelated, negative = labels == names.index(NEGATIVE), names.index(NEGATIVE)
     orders = {"listed": twice, "swapped": twice[:, swapped_labels(names, config.symmetric_relations, inverses=True)]}
     predicted = {order: fold_inverse_probabilities(found, names).argmax(axis=1) for order, found in orders.items()}

@@ -6,7 +6,7 @@ import pytest
 import torch
 from datasets import Dataset
 
-from tgdi_hf.evaluation.order_report import direction_of, with_order_unknown
+from tgdi_hf.evaluation.order_sensitivity import order_sensitivity, scores_with_unknown_order
 from tgdi_hf.processing.entity_order import MNRE_TAIL_FIRST_BIAS
 
 NAMES = ["None", "/per/per/peer", "/per/org/member_of"]
@@ -31,53 +31,53 @@ def test_a_relation_is_found_only_in_its_direction():
     swapped = np.stack([odds(1, 0, 1), odds(1, 0, 3), odds(1, 0, 1), odds(1, 0, 0.2), odds(1, 0, 4), odds(1, 0, 0)])
     labels = np.array([2, 2, 2, 2, 0, 0])
     rows = rows_of(False, False, True, False, False, False)
-    found = with_order_unknown(listed, swapped, labels, NAMES, BALANCED, rows)
+    found = scores_with_unknown_order(listed, swapped, labels, NAMES, BALANCED, rows)
     # Found, found the wrong way round, found with the tail first, passed over; then a relation for nothing, swapped,
     # and peers, with the mean of the odds 3 and 0. Of 5 answers 2 are right, of 4 relations 2 are found.
     assert found == pytest.approx({"unrelated_given": 1.0, "precision": 2 / 5, "recall": 2 / 4, "f1": 4 / 9})
-    shares = direction_of(listed, swapped, labels, NAMES, BALANCED, rows)
+    shares = order_sensitivity(listed, swapped, labels, NAMES, BALANCED, rows)
     assert shares == {"rows": 2, "listed": 0.5, "swapped": 0.5, "order_unknown": found}
-    assert direction_of(listed, swapped, np.full(6, 2), NAMES, BALANCED, rows) == {}
+    assert order_sensitivity(listed, swapped, np.full(6, 2), NAMES, BALANCED, rows) == {}
 
 
-def test_a_relation_that_holds_both_ways_is_found_in_either():
+def test_a_symmetric_relation_is_found_in_either_direction():
     listed, swapped = odds(1, 3, 2)[None], odds(1, 1.5, 2.1)[None]
     for order in (False, True):
-        found = with_order_unknown(listed, swapped, np.array([1]), NAMES, BALANCED, rows_of(order))
+        found = scores_with_unknown_order(listed, swapped, np.array([1]), NAMES, BALANCED, rows_of(order))
         assert found["f1"] == 1  # 2.25 is more than 2.1
     strict = SimpleNamespace(direction_balanced=True, symmetric_relations=[])
-    assert with_order_unknown(listed, swapped, np.array([1]), NAMES, strict, rows_of(False))["f1"] == 1
-    assert with_order_unknown(swapped, listed, np.array([1]), NAMES, strict, rows_of(False))["f1"] == 0
+    assert scores_with_unknown_order(listed, swapped, np.array([1]), NAMES, strict, rows_of(False))["f1"] == 1
+    assert scores_with_unknown_order(swapped, listed, np.array([1]), NAMES, strict, rows_of(False))["f1"] == 0
 
 
-def test_what_a_published_order_says_is_taken_off():
+def test_the_bias_of_the_published_order_is_corrected():
     correction = math.exp(MNRE_TAIL_FIRST_BIAS)
     for of_order, expected in ((0.9 * correction, 0), (1.1 * correction, 1)):
         listed, swapped = odds(1, 0, 0)[None], odds(1, 0, of_order)[None]
-        found = with_order_unknown(listed, swapped, np.array([0]), NAMES, PUBLISHED, rows_of(False))
+        found = scores_with_unknown_order(listed, swapped, np.array([0]), NAMES, PUBLISHED, rows_of(False))
         assert found["unrelated_given"] == expected
-        assert with_order_unknown(listed, swapped, np.array([0]), NAMES, BALANCED, rows_of(False))["f1"] == 0
+        assert scores_with_unknown_order(listed, swapped, np.array([0]), NAMES, BALANCED, rows_of(False))["f1"] == 0
 
 
-def test_one_span_twice_is_no_pair():
+def test_a_pair_of_one_span_is_left_out():
     rows = Dataset.from_dict({"text": ["a b"] * 2, "head": [[0, 1]] * 2, "tail": [[0, 1], [2, 3]]})
     listed = np.stack([odds(1, 0, 9), odds(1, 0, 0)])
-    found = with_order_unknown(listed, listed, np.array([0, 0]), NAMES, BALANCED, rows)
+    found = scores_with_unknown_order(listed, listed, np.array([0, 0]), NAMES, BALANCED, rows)
     assert found["unrelated_given"] == 0
 
 
-def test_names_of_entities_and_other_formats_do():
+def test_entity_names_and_other_dataset_formats_are_accepted():
     listed, swapped, labels = odds(1, 0, 2)[None], odds(1, 0, 1)[None], np.array([2])
     by_name = Dataset.from_dict({"text": ["Ann meets Bob"], "head": ["Ann"], "tail": ["Bob"]})
     for rows in (by_name, rows_of(False).with_format("numpy")):
-        assert with_order_unknown(listed, swapped, labels, NAMES, BALANCED, rows)["f1"] == 1
+        assert scores_with_unknown_order(listed, swapped, labels, NAMES, BALANCED, rows)["f1"] == 1
     twice = Dataset.from_dict({"text": ["Ann meets Bob"], "head": ["Ann"], "tail": ["Ann "]})
-    assert with_order_unknown(listed, swapped, np.array([0]), NAMES, BALANCED, twice)["unrelated_given"] == 0
+    assert scores_with_unknown_order(listed, swapped, np.array([0]), NAMES, BALANCED, twice)["unrelated_given"] == 0
 
 
 @pytest.mark.parametrize("balanced", [True, False])
-def test_the_pipeline_says_the_same(pipe, monkeypatch, balanced):
-    """Pairs with drawn probabilities, of which the pipeline gets those for both orders of the text."""
+def test_the_pipeline_predicts_the_same(pipe, monkeypatch, balanced):
+    """Random probabilities take the place of those that the pipeline would compute for both orders."""
     chance = np.random.default_rng(0)
     tail_first, labels = chance.integers(2, size=400), chance.integers(3, size=400)
     rows = rows_of(*tail_first.tolist())
@@ -107,7 +107,7 @@ def test_the_pipeline_says_the_same(pipe, monkeypatch, balanced):
     precision, recall = right.sum() / (found != 0).sum(), right.sum() / (labels != 0).sum()
     listed = np.where(tail_first[:, None], against_it, in_text_order)
     swapped = np.where(tail_first[:, None], in_text_order, against_it)
-    assert with_order_unknown(listed, swapped, labels, NAMES, config, rows) == pytest.approx(
+    assert scores_with_unknown_order(listed, swapped, labels, NAMES, config, rows) == pytest.approx(
         {
             "unrelated_given": (found != 0)[labels == 0].mean(),
             "precision": precision,
