@@ -1,4 +1,4 @@
-"""The words of a text and the text itself, side by side."""
+"""Alignment of a text with its words."""
 
 import unicodedata
 from collections.abc import Callable
@@ -6,15 +6,15 @@ from collections.abc import Callable
 
 class AlignedWords:
     r"""
-    Which characters of a text are which of its words joined by spaces: without white space both have to be the same, or
-    else at least to have the same letters and digits.
+    Aligns the characters of a text with those of its words joined by spaces. The two must be equal apart from white
+    space, or at least contain the same letters and digits.
 
     Args:
-        text: As it was written.
+        text: The original text.
         joined: Its words, joined by single spaces.
 
     Raises:
-        ValueError: They are different texts.
+        ValueError: The two texts differ.
     """
 
     def __init__(self, text: str, joined: str):
@@ -26,7 +26,7 @@ class AlignedWords:
         raise ValueError("the letters differ")
 
     def __call__(self, start: int, end: int) -> tuple[int, int] | None:
-        """The span in the joined words of a span of the text; `None` if it has none of their characters."""
+        """Maps a span of the text to the joined words; `None` if it contains none of their characters."""
         inside = [place for place, other in zip(self._in_joined, self._places) if start <= other < end]
         return (inside[0], inside[-1] + 1) if inside else None
 

@@ -1,4 +1,4 @@
-"""What a reader takes for one character: where a text may be cut, and what of it can be seen."""
+"""Grapheme clusters: the positions at which a text may be cut, and its visible characters."""
 
 from bisect import bisect_left
 from collections.abc import Iterator
@@ -6,14 +6,14 @@ from functools import lru_cache
 
 import regex  # transformers requires it
 
-# Unicode cuts before some of Myanmar's vowel signs; nobody else does.
+# By the Unicode rules, some vowel signs of Myanmar begin a cluster of their own; readers do not separate them.
 _CLUSTER = regex.compile(r"\X(?:(?=\p{M})(?<!\p{C})\X)*")
-# Blanks, characters that have no glyph of their own (zero-width characters, bidirectional marks, variation selectors,
-# the object replacement character, …), and accents, which need another character to stand on.
+# All characters except white space, characters without a glyph of their own (zero-width characters, bidirectional
+# marks, variation selectors, the object replacement character, …), and accents, which need a base character.
 _VISIBLE = regex.compile(r"[^\s\p{DI}\p{Cc}\p{Mn}\p{Me}\uFFF9-\uFFFC\u2800]")
 _NO_GLYPH = regex.compile(r"\p{DI}")
-# A joiner at the end of a character joins nothing, and is no part of it, unless it comes after a virama (Malayalam's
-# chillus). A variation selector changes symbols, emoji, ideographs and the letters of a few scripts, and no others.
+# A joiner at the end of a cluster joins nothing and is not part of it, unless it follows a virama (the chillus of
+# Malayalam). A variation selector only affects symbols, emoji, ideographs and the letters of a few scripts.
 _JOINERS, _SELECTORS = r"\u034F\u200C\u200D", r"\uFE00-\uFE0F\U000E0100-\U000E01EF"
 _DANGLING = regex.compile(
     rf"(?V1)[^\p{{CCC=9}}{_JOINERS}]\K[{_JOINERS}]+$|"
@@ -21,22 +21,23 @@ _DANGLING = regex.compile(
     rf"\K[{_JOINERS}{_SELECTORS}]+$"
 )
 _JOINING = regex.compile(r"[\p{GCB=Extend}\p{M}\u200D]")
-_NEARBY = 64  # characters; a long text without an ASCII one is looked through once, not at every place
+# Characters to search backwards for an ASCII character before the clusters of the whole text are computed, once.
+_NEARBY = 64
 
 
 def is_visible(text: str) -> bool:
-    """Whether a text has a character that can be seen; accents without anything to stand on do not count."""
+    """Whether a text contains a visible character; an accent without a base character does not count."""
     return _VISIBLE.search(text) is not None
 
 
 def has_no_glyph(character: str) -> bool:
-    """Whether a character only has an effect on others: joiners, variation selectors, bidirectional marks."""
+    """Whether a character only affects others: joiners, variation selectors, bidirectional marks."""
     return _NO_GLYPH.match(character) is not None
 
 
 def characters(text: str, first: int = 0) -> Iterator[tuple[int, int]]:
-    """Where the characters of a text stand, `[start, end)`: its grapheme clusters, dangling joiners on their own. The
-    first one is at `first`."""
+    """The spans `[start, end)` of the grapheme clusters of a text from `first` on; dangling joiners are spans of their
+    own."""
     for cluster in _CLUSTER.finditer(text, first):
         start, end = cluster.span()
         if end - start > 1 and (dangling := _DANGLING.search(cluster[0])):
@@ -46,23 +47,23 @@ def characters(text: str, first: int = 0) -> Iterator[tuple[int, int]]:
 
 
 def is_boundary(text: str, place: int) -> bool:
-    """Whether a text can be cut at a place without cutting a character: a letter from its accent, a family, a flag."""
+    """Whether a text can be cut at a position without splitting a cluster: a letter with its accent, a flag."""
     if not 0 < place < len(text):
         return True
-    before, after = text[place - 1 : place + 1]
-    # U+0300 is the first character that joins others. Line ends are cut as they come.
+    before, after = text[place - 1], text[place]
+    # U+0300 is the first character that joins others. A line break of two characters may be cut.
     if (before < "\u0300" and after < "\u0300") or before == "\r":
         return True
-    # Two characters tell, unless it depends on what stands before them.
+    # Two characters decide, unless the decision depends on those before them.
     if not _JOINING.match(before) and _CLUSTER.match(before + after).end() == 1:
         return True
     return place in _around(text, place)
 
 
 def _around(text: str, place: int) -> tuple[int, int]:
-    """The character that a place is in, or that ends there."""
+    """The cluster that contains a position or ends there."""
     first = place - 1
-    while first and not text[first].isascii():  # no character begins before an ASCII one and goes on after it
+    while first and not text[first].isascii():  # no cluster continues after an ASCII character
         first -= 1
         if place - first > _NEARBY:
             ends = _ends(text)
@@ -77,7 +78,7 @@ def _ends(text: str) -> list[int]:
 
 
 def whole_span(text: str, start: int, end: int) -> tuple[int, int]:
-    """The span with all of the characters that `[start, end)` has a part of."""
+    """Extends the span `[start, end)` to whole clusters."""
     if not is_boundary(text, start):
         start = _around(text, start)[0]
     if not is_boundary(text, end):
@@ -86,12 +87,12 @@ def whole_span(text: str, start: int, end: int) -> tuple[int, int]:
 
 
 def _is_plain(character: str) -> bool:
-    """Whether one code point can be seen by itself."""
+    """Whether a single code point is visible by itself."""
     return "!" <= character <= "~" or _VISIBLE.match(character) is not None
 
 
 def trim(text: str, start: int = 0, end: int | None = None) -> tuple[int, int]:
-    """The part of a span from its first visible character to its last; an empty span if there is none."""
+    """Trims a span to its first and last visible characters; the result is empty if it contains none."""
     end = len(text) if end is None else end
     if start < end and _is_plain(text[start]) and _is_plain(text[end - 1]):
         return start, end

@@ -1,4 +1,4 @@
-"""From an image as PIL has opened it, or as it came through a copy or another process, to upright RGB pixels."""
+"""From PIL images of any mode, also copied or unpickled ones, to upright RGB images."""
 
 import numpy as np
 
@@ -8,7 +8,7 @@ _ORIENTATION = 0x0112  # EXIF tag
 
 
 def is_closed_unread(image: Image.Image) -> bool:
-    """Whether the file of an image was closed before its pixels were read, which is then too late."""
+    """Whether the file of an image was closed before its pixels were read, so that they are lost."""
     if not isinstance(image, ImageFile.ImageFile) or not hasattr(image, "fp") or not image.tile:
         return False
     return image.fp is None or _is_closed(image.fp)
@@ -17,18 +17,18 @@ def is_closed_unread(image: Image.Image) -> bool:
 def to_rgb(image: Image.Image) -> Image.Image:
     r"""
     Args:
-        image: Of any mode that PIL knows. It is left as it is.
+        image: An image of any mode. It is not modified.
 
     Returns:
-        RGB, upright, transparent parts on white. Of several frames the first one; an image that has no file any more,
-        since it was copied, pickled or closed, consists of the frame that it showed then.
+        The first frame in RGB, upright, transparent parts on white. An image without a file, because it was copied,
+        pickled or closed, has a single frame: the one selected at that time.
 
     Raises:
         ValueError: The mode has no fixed range of values.
-        Exception: Whatever a decoder raises that meets damaged data.
+        Exception: Decoders raise arbitrary errors for damaged data.
     """
     if _has_lost_its_file(image):
-        # It still has the class of its format, whose methods look for the file: a plain image has the same pixels.
+        # Its class still belongs to the format, whose methods access the file; a plain image has the same pixels.
         image = image.copy()
     if image.tell() != 0:
         frame = image.tell()
@@ -52,14 +52,14 @@ def to_rgb(image: Image.Image) -> Image.Image:
 def _has_lost_its_file(image: Image.Image) -> bool:
     if not isinstance(image, ImageFile.ImageFile):
         return False
-    # Pickling and deep copies leave out the attribute; closing a file of several frames closes `_fp`.
+    # Pickles and deep copies lack the attribute; closing a file with several frames closes `_fp`.
     return not hasattr(image, "fp") or ("_fp" in image.__dict__ and _is_closed(image._fp))
 
 
 def _is_closed(file) -> bool:
     try:
         return file.closed
-    except AttributeError:  # any object with `read` can be opened
+    except AttributeError:  # PIL opens any object with `read`
         return file is None
-    except ValueError:  # PIL's stand-in for a closed file raises this at any access
+    except ValueError:  # PIL replaces a closed file by an object that raises this on any access
         return True

@@ -1,4 +1,4 @@
-"""The error for a post that can't be used."""
+"""The error for an invalid post."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -6,15 +6,15 @@ from contextlib import contextmanager
 
 class InvalidPost(ValueError):
     r"""
-    What is wrong with a post: the message says what was expected, what was found, and the fix.
+    A post is invalid. The message states what was expected, what was found, and the fix.
 
     Args:
-        message (`str`): What is wrong, and in which post.
-        field (`str`): The key of the post that is wrong: `"text"`, `"words"`, `"head"`, `"tail"`, `"entities"`,
-            `"image"`, `"objects"`, `"caption"`; or `"post"` where the post itself is no mapping.
+        message (`str`): The problem, and the post that it occurs in.
+        field (`str`): The key of the post with the problem: `"text"`, `"words"`, `"head"`, `"tail"`, `"entities"`,
+            `"image"`, `"objects"`, `"caption"`; or `"post"` if the post is not a mapping.
     """
 
-    id: str | int | float | None = None  # that of the post, if a reader of files knows it
+    id: str | int | float | None = None  # the `id` of the post, set by file readers
 
     def __init__(self, message: str, field: str = "post"):
         super().__init__(message)
@@ -23,7 +23,7 @@ class InvalidPost(ValueError):
 
 @contextmanager
 def blaming(field: str) -> Iterator[None]:
-    """Gives errors that are raised inside the name of the field that they are about."""
+    """Converts a `ValueError` raised inside to an `InvalidPost` with this field."""
     try:
         yield
     except InvalidPost:

@@ -1,15 +1,15 @@
-"""Which options of `from_pretrained` concern a processor: `transformers.pipeline` passes it those of the model, too."""
+"""Options of `from_pretrained` that concern a processor; `transformers.pipeline` also passes those of the model."""
 
 from collections.abc import Mapping
 from typing import Any
 
-# Where to look for files, and how to load them.
+# Options for finding and loading files.
 OF_FILES = {
     *("backend", "cache_dir", "code_revision", "force_download", "local_files_only", "proxies", "revision"),
     *("subfolder", "token", "tqdm_class", "trust_remote_code", "use_fast", "user_agent", "_commit_hash"),
     *("_from_auto", "_from_pipeline"),
 }
-# Those of `PreTrainedModel.from_pretrained` that no processor has.
+# Options of `PreTrainedModel.from_pretrained` that processors do not have.
 OF_MODELS = {
     *("adapter_kwargs", "adapter_name", "allow_all_kernels", "attn_implementation", "config", "device", "device_map"),
     *("device_mesh", "disable_mmap", "distributed_config", "dtype", "experts_implementation", "fusion_config"),
@@ -22,9 +22,9 @@ OF_MODELS = {
 
 def processor_options(options: Mapping[str, Any]) -> dict[str, Any]:
     """
-    Without the options of the model. A tokenizer keeps every option that it is loaded with and writes it into its
-    file: a `torch.dtype` is no JSON, and a device is that of one machine.
+    Removes the options of the model. A tokenizer saves every option that it is loaded with, but a `torch.dtype` cannot
+    be written as JSON, and a device is specific to one machine.
     """
-    if "_from_pipeline" in options:  # `model_kwargs`, which may also be fields of the model's configuration
+    if "_from_pipeline" in options:  # `model_kwargs` may also contain fields of the model's configuration
         return {name: value for name, value in options.items() if name in OF_FILES}
     return {name: value for name, value in options.items() if name not in OF_MODELS}

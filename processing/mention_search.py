@@ -1,4 +1,4 @@
-"""Where a text has an entity that is given by what it is called."""
+"""Searching a text for the occurrences of a mention."""
 
 import unicodedata
 from collections.abc import Callable
@@ -7,8 +7,8 @@ import regex  # transformers requires it
 
 from .grapheme_clusters import characters, is_boundary, trim
 
-# Scripts whose words are written without spaces between them. Korean has spaces, but glues particles to names
-# (오바마는, "Obama" as a topic), and posts leave spaces out.
+# Scripts written without spaces between words. Korean has spaces, but attaches particles to names (오바마는, "Obama"
+# as a topic), and posts often omit the spaces.
 _UNSPACED = regex.compile(
     "["
     + "".join(
@@ -22,7 +22,7 @@ _UNSPACED = regex.compile(
     + "]"
 )
 _WORD = regex.compile(r"[\p{L}\p{N}\p{Pc}]")
-_PASSED_OVER = regex.compile(r"[\p{M}\p{DI}]")
+_SKIPPED = regex.compile(r"[\p{M}\p{DI}]")
 _ZERO_WIDTH_SPACE = "\u200b"
 _MARKS = regex.compile(r"\p{M}+")
 _BLANKS = regex.compile(r"[\s\p{DI}\p{Cc}]+")
@@ -33,19 +33,19 @@ Span = tuple[int, int]
 
 def occurrences(text: str, mention: str) -> list[Span]:
     r"""
-    Where a text has a mention, in the order of the text; overlapping places, too: "Bora Bora" is twice in "Bora Bora
-    Bora". Canonically equivalent spellings are the same ("é" as one code point or two), and no character of a reader,
-    such as a flag or a letter with its accents, is cut.
+    Finds the occurrences of a mention in text order, overlapping ones included: "Bora Bora" occurs twice in "Bora Bora
+    Bora". Canonically equivalent spellings match ("é" as one code point or two), and no grapheme cluster, such as a
+    flag or a letter with its accents, is cut.
 
-    Places inside of longer words count only if there are no others. What a longer word is can't be seen where words are
-    written without spaces: there every place counts.
+    Occurrences inside longer words count only if there are no others. In scripts without spaces between words, longer
+    words cannot be recognized, and every occurrence counts.
 
     Args:
         text: Any text.
-        mention: What the entity is called; blanks and invisible characters around it do not count.
+        mention: The mention; white space and invisible characters around it are ignored.
 
     Returns:
-        Spans `[start, end)` in characters (code points) of the text as it is given.
+        Spans `[start, end)` in characters (code points) of `text`.
     """
     mention = mention[slice(*trim(mention))]
     places = _equivalent(text, unicodedata.normalize("NFC", mention)) if mention else []
@@ -56,7 +56,7 @@ def occurrences(text: str, mention: str) -> list[Span]:
 
 
 def near_miss(text: str, mention: str) -> str | None:
-    """What a text has in the place of a mention that it has not, for messages; `None` if there is nothing like it."""
+    """Describes the most similar string in a text that lacks the mention, for messages; `None` if there is none."""
     mention = mention[slice(*trim(mention))]
     for difference, fold in (
         ("case", _fold_case),
@@ -64,7 +64,7 @@ def near_miss(text: str, mention: str) -> str | None:
         ("quotes or dashes", _fold_quotes),
         ("compatibility characters, such as ligatures or full-width letters", _fold_compatibility),
         ("accents or other marks", _fold_marks),
-        ("case, accents, or the way in which characters are written", _fold_all),
+        ("case, accents, or the spelling of characters", _fold_all),
     ):
         if places := _folded(text, mention, fold):
             start, end = places[0]
@@ -74,7 +74,7 @@ def near_miss(text: str, mention: str) -> str | None:
 
 def _equivalent(text: str, mention: str) -> list[Span]:
     if text.isascii() or unicodedata.is_normalized("NFC", text):
-        # Of normalized texts, equivalent parts that cut no character are equal.
+        # In normalized texts, equivalent substrings of whole clusters are equal.
         return [
             (start, start + len(mention))
             for start in _find_all(text, mention)
@@ -92,7 +92,7 @@ def _find_all(text: str, part: str) -> list[int]:
 
 
 def _folded(text: str, mention: str, fold: Callable[[str], str]) -> list[Span]:
-    """Where a text has something that is the same as a mention when both are folded, character by character."""
+    """The spans of a text that equal the mention after both are folded, cluster by cluster."""
     wanted = "".join(fold(mention[start:end]) for start, end in characters(mention))
     starts, ends, pieces, size = {}, {}, [], 0
     for start, end in characters(text):
@@ -109,7 +109,7 @@ def _folded(text: str, mention: str, fold: Callable[[str], str]) -> list[Span]:
 
 
 def inside_word(text: str, place: int) -> bool:
-    """Whether a word of a script with spaces between words goes on at a place."""
+    """Whether a position is inside a word, for scripts with spaces between words."""
     before, after = _beside(text, place, -1), _beside(text, place, 1)
     if before.isascii() and after.isascii():
         return (before.isalnum() or before == "_") and (after.isalnum() or after == "_")
@@ -119,9 +119,9 @@ def inside_word(text: str, place: int) -> bool:
 
 
 def _beside(text: str, place: int, step: int) -> str:
-    """The letter before or after a place, accents, joiners and the like passed over; a space where there is none."""
+    """The character before or after a position, skipping accents and joiners; a space at the end of the text."""
     i = place if step > 0 else place - 1
-    while 0 <= i < len(text) and text[i] > "~" and text[i] != _ZERO_WIDTH_SPACE and _PASSED_OVER.match(text[i]):
+    while 0 <= i < len(text) and text[i] > "~" and text[i] != _ZERO_WIDTH_SPACE and _SKIPPED.match(text[i]):
         i += step
     return text[i] if 0 <= i < len(text) else " "
 

@@ -1,4 +1,4 @@
-"""Spans that come with what the entity is called: whether the two agree, and what the span may count."""
+"""Spans with a mention: whether the two agree, and other units that the span may count."""
 
 import re
 import unicodedata
@@ -9,7 +9,7 @@ import regex  # transformers requires it
 from .grapheme_clusters import is_visible
 from .mention_search import inside_word
 
-# What tokenizers add to words: WordPiece, SentencePiece, byte-level BPE, BERTweet, XLM.
+# Marks that tokenizers add to words: WordPiece, SentencePiece, byte-level BPE, BERTweet, XLM.
 _PIECES = re.compile(r"(?<!\S)##(?=\S)|@@(?!\S)|</w>|[▁Ġ]")
 _UNKNOWN = re.compile(r"\[UNK\]|<unk>")
 _LEFT_OUT = regex.compile(r"[\s\p{M}\p{DI}\p{Cc}]+")
@@ -17,8 +17,8 @@ _LEFT_OUT = regex.compile(r"[\s\p{M}\p{DI}\p{Cc}]+")
 
 def agrees(found: str, mention: str) -> bool:
     r"""
-    Whether a span's text is what the entity is called, whatever a tokenizer did to it: case, accents, white space,
-    compatibility characters, signs of pieces ("##", "▁"), and unknown words ("[UNK]"), which stand for any.
+    Whether the text of a span equals a mention up to changes by a tokenizer: case, accents, white space, compatibility
+    characters, subword marks ("##", "▁"), and unknown tokens ("[UNK]"), which match any text.
     """
     if found == mention:
         return True
@@ -35,7 +35,7 @@ def _spelled(text: str) -> str:
 
 
 def recount(text: str, start: int, end: int, mention: str) -> str | None:
-    """What else than characters a span counts if it counts anything: for messages, with the span in characters."""
+    """Describes the unit other than characters in which a span agrees with the mention, for messages."""
     for unit, (first, last) in _other_readings(text, start, end):
         if agrees(text[first:last], mention):
             return f"The offsets fit in {unit}; in characters (code points) the span is [{first}, {last})."
@@ -44,8 +44,8 @@ def recount(text: str, start: int, end: int, mention: str) -> str | None:
 
 def miscounted(text: str, start: int, end: int) -> str | None:
     r"""
-    What a span that comes alone probably counts instead of characters, for messages: it cuts a word, and counted in
-    another unit it would not. `None` where nothing speaks for that.
+    Describes the unit that a span without a mention probably counts instead of characters, for messages: the span cuts
+    a word, but does not in that unit. `None` if there is no such unit.
     """
     if text.isascii() or not (inside_word(text, start) or inside_word(text, end)):
         return None
@@ -58,7 +58,7 @@ def miscounted(text: str, start: int, end: int) -> str | None:
 
 
 def _other_readings(text: str, start: int, end: int) -> Iterator[tuple[str, tuple[int, int]]]:
-    """What a span may count, and which characters it is then."""
+    """The units that a span may count, with the span converted to characters."""
     if not 0 <= start < end:
         return
     for encoding, width, unit in (

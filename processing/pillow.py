@@ -1,8 +1,8 @@
-"""Pillow, for everything that opens images. A checkpoint's model loads without it."""
+"""Pillow, for all modules that open images. The model of a checkpoint can be loaded without it."""
 
-try:  # transformers asks for whatever code from a checkpoint imports outside of `try`, under the name `PIL`
+try:  # transformers would report a missing package `PIL` for imports outside of `try` in the code of a checkpoint
     from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 except ImportError:
-    raise ImportError("Images are opened by Pillow: pip install pillow") from None
+    raise ImportError("Opening images requires Pillow: pip install pillow") from None
 
 __all__ = ["Image", "ImageFile", "ImageOps", "UnidentifiedImageError"]

@@ -1,8 +1,8 @@
 """
-Pickles of processors without the traces of how their tokenizer and image processor were loaded and used.
+Pickling processors without traces of how their tokenizer and image processor were loaded and used.
 
-`datasets` names the cached result of `map` by a hash of the pickled function. What is pickled therefore has to be the
-same for two loads of one checkpoint, and before and after a call.
+`datasets` identifies the cached result of `map` by a hash of the pickled function. Two loads of one checkpoint must
+therefore have the same pickle, before and after a call.
 """
 
 import copy
@@ -11,25 +11,25 @@ from typing import Any
 from tokenizers import Tokenizer
 from transformers.processing_utils import ProcessorMixin
 
-# Where a component was loaded from, by which options, and what calls and saving leave in it.
+# Attributes that record how a component was loaded, called and saved.
 _TRACES = frozenset(
     {
         *("name_or_path", "is_local", "local_files_only", "processor_class", "_processor_class", "auto_map"),
         *("_commit_hash", "_auto_class", "deprecation_warnings", "files_loaded"),
     }
 )
-# Attributes that methods of tokenizers expect to find.
+# Attributes that the methods of tokenizers require.
 _TOKENIZER_DEFAULTS = {"name_or_path": "", "_processor_class": None, "files_loaded": []}
 
 
 class PortableProcessor(ProcessorMixin):
     r"""
-    A processor with `image_processor`, `tokenizer` and `_texts`, which is made from the tokenizer. Two processors of
-    one checkpoint have the same pickle, and saving one leaves it as it was.
+    A processor with `image_processor`, `tokenizer`, and `_texts`, which is derived from the tokenizer. Two processors
+    of one checkpoint have the same pickle, and saving a processor does not modify it.
     """
 
     def save_pretrained(self, save_directory, push_to_hub: bool = False, **kwargs):
-        """As in transformers, which leaves the names of the saved code in the processor and its parts."""
+        """Saves as in transformers, without leaving the names of the saved code in the processor and its components."""
         parts = (self, self.image_processor)
         before = [part.__dict__.get("auto_map") for part in parts]
         try:
@@ -53,7 +53,7 @@ class PortableProcessor(ProcessorMixin):
         self.tokenizer = restored_tokenizer(*state["tokenizer"])
         self._texts = None
 
-    # Copies have no need to part with anything.
+    # Copies within a process keep all attributes.
 
     def __copy__(self):
         return _with_attributes(self, self.__dict__)
@@ -65,19 +65,19 @@ class PortableProcessor(ProcessorMixin):
 def portable_tokenizer(tokenizer) -> tuple:
     r"""
     Args:
-        tokenizer: Any tokenizer of transformers. It is left as it is.
+        tokenizer: Any tokenizer of transformers. It is not modified.
 
     Returns:
-        Its constructor, the constructor's arguments and its state, for `restored_tokenizer`. Padding and truncation,
-        which a fast tokenizer keeps from one call to the next, are not part of the state.
+        Its constructor, the constructor's arguments and its state, for `restored_tokenizer`. The state does not include
+        the padding and truncation settings that a fast tokenizer keeps between calls.
     """
     constructor, arguments, state = tokenizer.__reduce_ex__(2)[:3]
     state = _without_traces(state)
     init_kwargs = _without_traces(state["init_kwargs"])
-    if isinstance(state.get("cache"), dict):  # of words that a tokenizer in Python has split before
+    if isinstance(state.get("cache"), dict):  # words that a tokenizer in Python has split before
         state["cache"] = {}
     if tokenizer.is_fast:
-        # Its files were read into the backend, and saving writes them from there.
+        # The backend contains the contents of these files and writes them on saving.
         files = {*tokenizer.vocab_files_names, "tokenizer_file", "vocab_file", "merges_file"}
         init_kwargs = {name: value for name, value in init_kwargs.items() if name not in files}
         state["_tokenizer"] = _backend_json(tokenizer.backend_tokenizer)
@@ -85,7 +85,7 @@ def portable_tokenizer(tokenizer) -> tuple:
 
 
 def restored_tokenizer(constructor, arguments: tuple, state: dict[str, Any]):
-    """The tokenizer that `portable_tokenizer` was given, its name and its last padding and truncation apart."""
+    """Restores a tokenizer from `portable_tokenizer`, without its name, padding and truncation settings."""
     tokenizer = constructor(*arguments)
     state = {**_TOKENIZER_DEFAULTS, "deprecation_warnings": {}, **state}
     if isinstance(state.get("_tokenizer"), str):
@@ -98,7 +98,7 @@ def restored_tokenizer(constructor, arguments: tuple, state: dict[str, Any]):
 
 
 def portable_image_processor(image_processor) -> tuple:
-    """Constructor, arguments and state of an image processor, for `restored_image_processor`."""
+    """The constructor, its arguments and the state of an image processor, for `restored_image_processor`."""
     constructor, arguments, state = image_processor.__reduce_ex__(2)[:3]
     return constructor, arguments, _without_traces(state)
 
@@ -123,7 +123,7 @@ def _backend_json(backend) -> str:
     text = backend.to_str()
     if backend.padding is None and backend.truncation is None:
         return text
-    other = type(backend).from_str(text)  # the tokenizer itself may be in use by another thread
+    other = type(backend).from_str(text)  # another thread may be using the tokenizer
     other.no_padding()
     other.no_truncation()
     return other.to_str()

@@ -1,4 +1,4 @@
-"""The columns of a batch, whatever holds them: lists, tuples, arrays, tensors, pandas, Arrow or `datasets` columns."""
+"""The columns of a batch: lists, tuples, arrays, tensors, or columns of pandas, Arrow or `datasets`."""
 
 from collections.abc import Iterable, Mapping, Set
 from typing import Any
@@ -7,13 +7,13 @@ from typing import Any
 def text_column(values: Any) -> list:
     r"""
     Args:
-        values: The texts of a batch, or lists of words, in anything that can be iterated over.
+        values: An iterable of texts, or of lists of words.
 
     Returns:
-        A list of at least one.
+        A list of at least one text.
 
     Raises:
-        ValueError: `values` is no column, or is empty.
+        ValueError: `values` is not a column, or is empty.
     """
     if isinstance(values, bytes | bytearray | Mapping | Set) or not _is_iterable(values):
         raise ValueError(f"`text` is {values!r:.80}; expected a string, or a list of strings or of lists of words.")
@@ -26,15 +26,15 @@ def text_column(values: Any) -> list:
 def column(name: str, values: Any, rows: int) -> list:
     r"""
     Args:
-        name: Of the column.
-        values: One value per post; `None` for a column that is missing.
-        rows: How many posts there are.
+        name: The name of the column.
+        values: One value per post; `None` for a missing column.
+        rows: The number of posts.
 
     Returns:
-        A list of `rows` values. What pandas calls missing (NaN, NA) is `None`.
+        A list of `rows` values. Missing values of pandas (NaN, NA) become `None`.
 
     Raises:
-        ValueError: `values` is no column, or has another length.
+        ValueError: `values` is not a column, or has another length.
     """
     if values is None:
         return [None] * rows
@@ -44,8 +44,8 @@ def column(name: str, values: Any, rows: int) -> list:
         return _as_list(values)
     found = len(values) if is_column else f"{values!r:.80}"
     raise ValueError(
-        f"`text` has {rows} rows, `{name}` {found}; expected one value (or `None`) a row. One "
-        "post given as words is `text=[words], head=[span], tail=[span]`."
+        f"`text` has {rows} rows, `{name}` {found}; expected one value (or `None`) per row. Pass a "
+        "single post in words as `text=[words], head=[span], tail=[span]`."
     )
 
 
@@ -58,5 +58,5 @@ def _as_list(values: Any) -> list:
 
 
 def _is_iterable(values: Any) -> bool:
-    # Arrays without a dimension have `__iter__` and raise.
+    # Zero-dimensional arrays have `__iter__`, which raises an error.
     return isinstance(values, Iterable) and getattr(values, "ndim", 1) != 0

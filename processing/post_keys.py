@@ -1,4 +1,4 @@
-"""The keys of a post: what is missing, and which other keys are probably meant for one of them."""
+"""The keys of a post: missing values, and misspelled or synonymous keys."""
 
 from collections.abc import Collection, Iterable, Mapping
 from functools import lru_cache
@@ -13,8 +13,8 @@ from .invalid_post import InvalidPost
 logger = logging.get_logger(__name__)
 
 POST_KEYS = ("text", "words", "head", "tail", "entities", "image", "objects", "caption", "id", "where")
-# Other names for a key, in lower case and without underscores. Columns that posts often have beside these keys
-# (`source`, `title`, `url`, `media`, `image_id`, …) are left out on purpose.
+# Other names for each key, in lower case and without underscores. Columns that datasets of posts often have besides
+# (`source`, `title`, `url`, `media`, `image_id`, …) are omitted on purpose.
 SYNONYMS = {
     "text": "sentence sentences sent tweet tweets tweettext content contents body message msg post posttext fulltext "
     "rawtext sentencetext document comment",
@@ -29,7 +29,7 @@ SYNONYMS = {
     "detections crops",
     "caption": "captions captiontext captionstr cap imagecaption imgcaption",
 }
-# How `datasets` calls the image in the metadata of an imagefolder.
+# The column of an image in the metadata of an imagefolder of `datasets`.
 FILE_NAME = "file_name"
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".jfif", ".png", ".gif", ".webp", ".bmp", ".tif", ".tiff", ".avif", ".heic")
 _NEVER_MISSING = frozenset((str, int, bool, bytes, list, tuple, dict))
@@ -37,8 +37,8 @@ _named: set[str] = set()
 
 
 def is_missing(value: Any) -> bool:
-    """Whether a value stands for an empty cell: `None`, NaN of any kind of float, `pandas.NA` or `NaT`."""
-    if type(value) in _NEVER_MISSING:  # nearly all there is, and asking abstract classes takes its time
+    """Whether a value represents an empty cell: `None`, NaN of any float type, `pandas.NA` or `NaT`."""
+    if type(value) in _NEVER_MISSING:  # the most frequent types; checks of abstract classes are slow
         return False
     if value is None or type(value).__name__ in ("NAType", "NaTType"):
         return True
@@ -46,7 +46,7 @@ def is_missing(value: Any) -> bool:
 
 
 def without_nan(post: Mapping[str, Any]) -> dict[str, Any]:
-    """The post with `None` for every missing value, in its lists and in the mappings of its entities, too."""
+    """Replaces every missing value of a post by `None`, also in its lists and in the mappings of its entities."""
     return {
         key: _none_if_missing(value, nested=key in POST_KEYS) for key, value in post.items() if isinstance(key, str)
     }
@@ -65,17 +65,17 @@ def _none_if_missing(value: Any, nested: bool) -> Any:
 
 def checked_post(post: Mapping[str, Any], where: str, need_entities: bool = True) -> dict[str, Any]:
     r"""
-    A post as its readers expect it. Missing values are `None`; `file_name` is the image of a post without the key
-    `image`. A key that is probably meant for one that the post lacks is named in a warning, once per process.
+    Normalizes a post: missing values become `None`, and `file_name` becomes the image of a post without the key
+    `image`. Warns once per process of each key that is probably a misspelling or synonym of a missing one.
 
     Args:
-        post: As somebody gives it.
+        post: The post as passed by the user.
         where: Names the post in messages.
-        need_entities: Whether it has to have head and tail, or entities.
+        need_entities: Whether the post requires head and tail, or entities.
 
     Raises:
-        InvalidPost: A required key is missing, and the message can say more than that: another key is probably meant
-            for it, or its cell is empty.
+        InvalidPost: A required key is missing, but another key is probably a misspelling or synonym of it, or its cell
+            is empty. Other missing keys are reported by the code that reads them.
     """
     found = without_nan(post)
     if "image" not in found and str(found.get(FILE_NAME)).lower().endswith(IMAGE_SUFFIXES):
@@ -88,15 +88,15 @@ def checked_post(post: Mapping[str, Any], where: str, need_entities: bool = True
         pair = [name for name in ("head", "tail") if name in lacking]
         for name in pair:
             _refuse(post, where, given, (name,), (name, "entities") if len(pair) == 2 else (name,))
-    # An empty list of objects, or an empty caption, says that there is none.
+    # An empty list of objects and an empty caption are values.
     lacking -= {name for name in ("objects", "caption") if found.get(name) is not None}
     name_near_misses(given, lacking, where)
     return found
 
 
 def lacking_keys(present: Collection[str]) -> set[str]:
-    """The keys that a post lacks which has these: either of `text` and `words` will do, and so will `entities` for head
-    and tail, or the other way round."""
+    """The keys missing beside those present: one of `text` and `words` suffices, and so do either `entities` or both
+    head and tail."""
     lacking = {name for name in SYNONYMS if name not in present}
     if {"text", "words"} - lacking:
         lacking -= {"text", "words"}
@@ -107,26 +107,25 @@ def lacking_keys(present: Collection[str]) -> set[str]:
 
 def name_near_misses(keys: Iterable[str], lacking: Collection[str], where: str) -> None:
     r"""
-    Warns, once per process and key, of keys that are passed over though they are probably meant for one that is
-    lacking.
+    Warns, once per process and key, of ignored keys that are probably misspellings or synonyms of missing ones.
 
     Args:
-        keys: Those that have a value.
+        keys: The keys with a value.
         lacking: See `lacking_keys`.
-        where: Names what has the keys, in messages.
+        where: Names the post or table in messages.
     """
     for key in keys:
         meant = [name for name in meant_keys(key) if name in lacking]
         if meant and key not in _named:
             _named.add(key)
             logger.warning(
-                f"{where}: the key {key!r} is not read; did you mean {_either(meant)}? Rename it if so. This is said "
-                "once for this key."
+                f"{where}: the key {key!r} is ignored; did you mean {_either(meant)}? If so, rename it. This warning "
+                "is not repeated for this key."
             )
 
 
 def hint(keys: Iterable[str], names: Collection[str]) -> str:
-    """What to add to the message that a key is missing: which other key is probably meant for one of `names`."""
+    """A hint at the key that is probably a misspelling or synonym of one of `names`; empty if there is none."""
     for key in keys:
         if meant := [name for name in meant_keys(key) if name in names]:
             return f" (found `{key}`; did you mean {_either(meant)}?)"
@@ -135,7 +134,7 @@ def hint(keys: Iterable[str], names: Collection[str]) -> str:
 
 @lru_cache(maxsize=4096)
 def meant_keys(key: Any) -> tuple[str, ...]:
-    """The keys of a post that another key is probably meant for: a synonym, another spelling, or a typing error."""
+    """The keys of a post of which another key is probably a synonym, another spelling, or a typo."""
     if not isinstance(key, str) or key in POST_KEYS:
         return ()
     plain = "".join(character for character in key.lower() if character.isalnum())
@@ -144,7 +143,7 @@ def meant_keys(key: Any) -> tuple[str, ...]:
 
 
 def is_typo(found: str, meant: str) -> bool:
-    """Whether one letter is missing, added, or swapped with the next; or, in long words, another one."""
+    """Whether one letter is missing, added, swapped with the next one, or, in long words, replaced."""
     common = next((i for i, (a, b) in enumerate(zip(found, meant)) if a != b), min(len(found), len(meant)))
     found, meant, long = found[common:], meant[common:], len(meant) > 4
     return (
@@ -162,7 +161,7 @@ def _is_empty(value: Any) -> bool:
 def _refuse(
     post: Mapping[str, Any], where: str, given: list[str], names: tuple[str, ...], accepted: tuple[str, ...]
 ) -> None:
-    """Says of a key that is missing what `accepted` keys the given ones are probably meant for, or that it is NaN."""
+    """Rejects a post whose required key is empty, or misspelled as one of the given keys."""
     for name in names:
         if post.get(name) is not None and is_missing(post[name]):
             found = str(post[name]).replace("nan", "NaN")

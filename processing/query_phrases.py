@@ -1,9 +1,10 @@
-"""What to look for in an image: the phrases of its post."""
+"""Queries for the object detector: phrases from the text of a post."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
-# Asked of every image, whatever the post says.
+# Queried for every image.
 TYPE_WORDS = ("person", "organization", "location")
 MOST_PHRASES, MOST_WORDS, MOST_ENTITY_WORDS = 8, 4, 8
 
@@ -28,23 +29,23 @@ you'll you're you've your yours
 _NOT_IN_PHRASES = frozenset(_CUTS.split())
 
 
-def noun_phrases(text: str, nlp=None) -> list[str]:
+def noun_phrases(text: str, nlp: Callable[[str], Any] | None = None) -> list[str]:
     r"""
-    The phrases of a text that may name something to be seen.
+    Extracts the phrases of a text that may name visible objects.
 
-    With a spaCy pipeline these are its noun chunks, without determiners and pronouns. Without one, the rule is: drop
-    links, @names, `RT` and HTML entities; cut at everything that is not a word, at single letters, and at function
-    words, auxiliaries and the commonest verbs of English; of what remains between two cuts keep the last four words,
-    where a noun phrase has its head.
+    With a spaCy pipeline these are its noun chunks, without determiners and pronouns. The rule without one: remove
+    links, @names, `RT` and HTML entities; split at punctuation, single letters, function words, auxiliaries and the
+    most frequent verbs of English; keep the last four words of each part, which contain the head of a noun phrase.
 
     Args:
         text (`str`): A post.
         nlp (*optional*): A spaCy pipeline with a parser, such as `spacy.load("en_core_web_sm")`.
 
     Returns:
-        `list[str]`: At most eight different phrases, in the order of the text.
+        `list[str]`: At most eight distinct phrases, in text order.
     """
     text = _SKIPPED.sub(" . ", text)
+    chunks: Iterable[list[str]]
     if nlp is not None:
         chunks = (
             [token.text for token in chunk if token.pos_ not in ("DET", "PRON") and token.is_alpha]
@@ -56,7 +57,8 @@ def noun_phrases(text: str, nlp=None) -> list[str]:
 
 
 def _runs(text: str) -> Iterable[list[str]]:
-    words, end = [], 0
+    words: list[str] = []
+    end = 0
     for match in _WORD.finditer(text):
         word = match.group().strip("'’-")
         cuts = len(word) < 2 or word.lower().replace("’", "'") in _NOT_IN_PHRASES
@@ -69,26 +71,26 @@ def _runs(text: str) -> Iterable[list[str]]:
     yield words
 
 
-def queries_for(text: str, entities: Sequence[tuple[int, int]], nlp=None) -> list[str]:
+def queries_for(text: str, entities: Sequence[tuple[int, int]], nlp: Callable[[str], Any] | None = None) -> list[str]:
     r"""
-    What to look for in the image of a post: its entities, in the order of the text whichever is head or tail, its
-    noun phrases, and the same type words for every post. Nothing here depends on a label.
+    Lists the queries for the image of a post: its entities in text order, whichever is head or tail, its noun phrases,
+    and the same type words for every post. They do not depend on the relation label.
 
     Args:
         text (`str`): The post.
-        entities: `[start, end)` in characters, of head and tail.
+        entities: The spans `[start, end)` of its entities in characters.
         nlp (*optional*): See `noun_phrases`.
 
     Returns:
-        `list[str]`: Different phrases in lower case, without full stops, which separate phrases for detectors.
+        `list[str]`: Distinct phrases in lower case, without full stops, by which detectors separate phrases.
     """
     mentions = [" ".join(text[start:end].split()[:MOST_ENTITY_WORDS]) for start, end in sorted(map(tuple, entities))]
     return distinct(phrase.lower() for phrase in (*mentions, *noun_phrases(text, nlp), *TYPE_WORDS))
 
 
 def distinct(phrases: Iterable[str]) -> list[str]:
-    """Each phrase once, in lower or upper case as it comes first, without full stops and double spaces."""
-    kept = {}
+    """The distinct phrases regardless of case, spelled as at their first occurrence, without full stops."""
+    kept: dict[str, str] = {}
     for phrase in phrases:
         phrase = " ".join(phrase.replace(".", " ").split())
         if phrase:

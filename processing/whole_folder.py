@@ -1,5 +1,6 @@
-"""Writing a folder as a whole or not at all."""
+"""Writing a folder atomically."""
 
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,33 +12,33 @@ WEIGHTS = re.compile(r"model(-\d{5}-of-\d{5})?\.safetensors(\.index\.json)?")
 
 
 @contextmanager
-def whole_folder(folder) -> Iterator[Path]:
+def whole_folder(folder: str | os.PathLike) -> Iterator[Path]:
     r"""
-    Gives a new folder to write a checkpoint into, which takes the place of `folder` when everything is written. If
-    `folder` has files already, those of the same names are replaced, weights of other names are removed, since they
-    would be loaded in place of the new ones, and what else there is stays.
+    Yields a new folder to write a checkpoint to, which replaces `folder` when everything is written. If `folder`
+    already contains files, those of the same names are replaced; weights of other names are removed, since they would
+    be loaded instead of the new ones; and other files remain.
 
     Raises:
         NotADirectoryError: `folder` is a file.
     """
-    folder = Path(folder).absolute()
-    if folder.exists() and not folder.is_dir():
-        raise NotADirectoryError(f"{folder} is a file; expected a folder, or the name of a new one.")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    # On the folder's own file system, where a file moves at once or not at all; its parent may be another one.
-    with TemporaryDirectory(prefix=".saving-", dir=folder if folder.exists() else folder.parent) as beside:
+    target = Path(folder).absolute()
+    if target.exists() and not target.is_dir():
+        raise NotADirectoryError(f"{target} is a file; expected a folder, or the name of a new one.")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    # Moves are atomic only within the file system of the folder, which may differ from that of its parent.
+    with TemporaryDirectory(prefix=".saving-", dir=target if target.exists() else target.parent) as beside:
         new = Path(beside, "new")
         new.mkdir()
         yield new
-        if not folder.exists():
-            new.rename(folder)
+        if not target.exists():
+            new.rename(target)
         else:
-            _move(new, folder)
+            _move(new, target)
 
 
 def _move(new: Path, folder: Path) -> None:
     files = sorted(path.relative_to(new) for path in new.rglob("*") if path.is_file())
-    # Without its configuration nothing loads a folder that has a part of the old files and a part of the new ones.
+    # While old and new files are mixed, the missing configuration prevents the folder from being loaded.
     if Path(CONFIG) in files:
         (folder / CONFIG).unlink(missing_ok=True)
     if any(WEIGHTS.fullmatch(file.name) for file in files):

@@ -296,7 +296,7 @@ def test_near_misses_are_named_once_per_command(checkpoint, tmp_path):
     command = [sys.executable, "-m", "tgdi_hf", "predict", str(checkpoint), str(tmp_path / "posts.jsonl")]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0 and len(done.stdout.splitlines()) == 5
-    assert done.stderr.count("the key 'images' is not read; did you mean `image`?") == 1
+    assert done.stderr.count("the key 'images' is ignored; did you mean `image`?") == 1
 
 
 @pytest.mark.parametrize("command", ["predict", "triples", "prepare"])

@@ -119,7 +119,7 @@ def test_single_equivalents_of_plain_letters():
         ("Barack\xa0Obama", "Barack Obama", "white space or invisible characters"),
         ("Oba\u00adma", "Obama", "white space or invisible characters"),
         ("Biden’s", "Biden's", "quotes or dashes"),
-        ("JOSÉ", "jose", "case, accents, or the way"),
+        ("JOSÉ", "jose", "case, accents, or the spelling"),
         ("JFK", "Obama", None),
     ],
 )

@@ -73,8 +73,8 @@ def test_a_near_miss_is_named_once(warned, key):
     for number in range(3):
         checked_post({**POST, key: "a.png"}, f"posts.jsonl, line {number + 1}")
     assert warned == [
-        f"posts.jsonl, line 1: the key {key!r} is not read; did you mean `image`? Rename it if so. This is said once "
-        "for this key."
+        f"posts.jsonl, line 1: the key {key!r} is ignored; did you mean `image`? If so, rename it. This warning is "
+        "not repeated for this key."
     ]
 
 
@@ -96,7 +96,7 @@ def test_what_is_not_missed_is_not_named(warned, given):
 
 def test_an_image_that_is_none_beside_a_path_is_named(warned):
     checked_post({**POST, "image": None, "image_path": "a.png"}, "post 0")
-    assert "'image_path' is not read; did you mean `image`?" in warned[0]
+    assert "'image_path' is ignored; did you mean `image`?" in warned[0]
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def test_an_error_of_a_required_key_names_the_near_miss(pipe, post, field, messa
 
 def test_posts_whose_entities_are_found_later_need_none(warned):
     assert checked_post({"text": "a b", "subject": "a"}, "post 0", need_entities=False)["text"] == "a b"
-    assert "'subject' is not read; did you mean `head`?" in warned[0]
+    assert "'subject' is ignored; did you mean `head`?" in warned[0]
 
 
 def test_the_file_name_of_an_imagefolder_is_the_image(warned):
@@ -209,7 +209,7 @@ def test_preparation_names_near_misses(tmp_path, image, warned):
     post = {"text": "JFK at Harvard", "head": "JFK", "tail": "Harvard"}
     options = {"cache": tmp_path / "cache", "progress": False}
     prepare({"train": Dataset.from_list([{**post, "images": "a.png"}] * 3)}, tmp_path / "one", **options)
-    assert len(warned) == 1 and warned[0].startswith("train, row 0: the key 'images' is not read")
+    assert len(warned) == 1 and warned[0].startswith("train, row 0: the key 'images' is ignored")
     rows = Dataset.from_list([{**post, "file_name": "a.png"}])
     done = prepare({"train": rows}, tmp_path / "two", image_folder=tmp_path, **options)
     assert done.dataset["train"][0]["image"].size == image.size
@@ -238,4 +238,4 @@ def test_files_name_near_misses(tmp_path, warned):
     first, second, third = read_posts(tmp_path / "posts.jsonl", strict=False)
     assert first["image"] is None and second["image"] == tmp_path / "a.png"
     assert "line 3: the post has no `text` or `words` (found `sentence`; did you mean `text`?)" in str(third)
-    assert len(warned) == 1 and "line 1: the key 'images' is not read" in warned[0]
+    assert len(warned) == 1 and "line 1: the key 'images' is ignored" in warned[0]
