@@ -24,7 +24,7 @@ SYNONYMS = {
     "tail": "object obj t e2 entity2 ent2 arg2 tailentity tailspan tailpos tailmention tailstart tailend objectentity",
     "entities": "entity ents ent mention mentions entitymentions entitylist namedentities ner nes spans",
     "image": "img imgs images imagepath imagepaths imgpath imagefile imgfile imagefilename filename imagename imgname "
-    "imgid imageurl imgurl imagebytes image images imagepath photo photos photopath pic pics mediapath mediaurl",
+    "imgid imageurl imgurl imagebytes picture pictures picturepath photo photos photopath pic pics mediapath mediaurl",
     "objects": "object obj objs objectboxes objectpaths box boxes bbox bboxes boundingbox boundingboxes regions rois "
     "detections crops",
     "caption": "captions captiontext captionstr cap imagecaption imgcaption",

@@ -35,7 +35,7 @@ def processor(_tiny):
     ("key", "meant"),
     [
         *[(key, "image") for key in (
-            "images", "img", "image_path", "file_name", "image", "photo", "imgs", "img_path", "Image", "imagePath",
+            "images", "img", "image_path", "file_name", "picture", "photo", "imgs", "img_path", "Image", "imagePath",
             "image path", "imgae", "iamge", "imag", "IMG_URL", "pic", "img_id",
         )],
         *[(key, "caption") for key in ("caption_text", "captions", "Caption", "captoin", "image_caption")],
@@ -68,7 +68,7 @@ def test_other_columns_are_free(key):
     assert meant_keys(key) == ()
 
 
-@pytest.mark.parametrize("key", ["images", "img", "image_path", "image", "photo", "Image"])
+@pytest.mark.parametrize("key", ["images", "img", "image_path", "picture", "photo", "Image"])
 def test_a_near_miss_is_named_once(warned, key):
     for number in range(3):
         checked_post({**POST, key: "a.png"}, f"posts.jsonl, line {number + 1}")
