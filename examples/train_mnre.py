@@ -3,8 +3,8 @@
     python examples/train_mnre.py path/to/mnre runs/mnre
     accelerate launch examples/train_mnre.py path/to/mnre runs/mnre          # several GPUs or processes
 
-`path/to/mnre` is a folder with txt/, img_org/ and, if you have them, caption/ and relevance/.
-`examples/research/results/mnre_minilm.md` has the scores, times and exact commands of what was run.
+`path/to/mnre` is a folder with txt/, img_org/ and, optionally, caption/ and relevance/. Prints the validation scores of
+the best epoch. `examples/research/results/mnre_minilm.md` lists the scores and times of past runs with their commands.
 """
 
 import argparse
@@ -35,37 +35,37 @@ parser.add_argument("--text-model", default="bert-base-uncased")
 parser.add_argument("--vision-model", default="openai/clip-vit-base-patch32")
 parser.add_argument("--epochs", type=float, default=6)
 parser.add_argument("--learning-rate", type=float, default=3e-5)
-parser.add_argument("--fusion-learning-rate", type=float, help="of modules that start from random weights")
+parser.add_argument("--fusion-learning-rate", type=float, help="learning rate of randomly initialised modules")
 parser.add_argument("--batch-size", type=int, default=16)
 parser.add_argument("--seed", type=int, default=0)
 parser.add_argument("--bf16", action="store_true")
-parser.add_argument("--no-caption", action="store_true", help="the paper's ablation: T_e is T")
+parser.add_argument("--no-caption", action="store_true", help="do not append captions (the paper's ablation)")
 parser.add_argument(
-    "--both-orders", action="store_true", help="of every pair: for models that score all pairs of a post"
+    "--both-orders", action="store_true", help="train on both orders of each pair, to score all pairs of a post"
 )
-parser.add_argument("--vision-features", type=Path, help="compute the frozen encoder's features once, in this folder")
+parser.add_argument("--vision-features", type=Path, help="folder for the frozen encoder's features, computed once")
 parser.add_argument("--features-dtype", default="float16")
 parser.add_argument("--config", type=json.loads, default={}, help="fields of TGDIConfig, as JSON")
-parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint in the output folder")
+parser.add_argument("--resume", action="store_true", help="resume from the last checkpoint in the output folder")
 
 
 def main() -> None:
     args = parser.parse_args()
     set_seed(args.seed)
 
-    # 1. The corpus. Rows whose image file is absent have no image; captions, where there are any, come along.
+    # 1. The corpus. Rows whose image file is missing have no image; captions are read if the folder has them.
     dataset = load_mnre(args.data)
     names = dataset["train"].features["label"].names
 
-    # 2. The processor: tokenizer and image processor of the two encoders, and four entity markers.
+    # 2. The processor: the tokenizer and image processor of the two encoders, and four entity markers.
     processor = TGDIProcessor.from_text_vision_pretrained(
         args.text_model, args.vision_model, use_caption=not args.no_caption
     )
 
-    # 3. Both orders of a pair: a relation that holds one way is, from tail to head, told apart from none.
+    # 3. With both orders of each pair, the model distinguishes the inverse of a relation from no relation.
     options = with_label_fields(names, {"direction_balanced": args.both_orders, **args.config})
 
-    # 4. The model, from the two pretrained encoders. The vision encoder keeps its weights.
+    # 4. The model, from the two pretrained encoders. The vision encoder is frozen.
     model = TGDIForRelationExtraction.from_text_vision_pretrained(
         args.text_model,
         args.vision_model,
@@ -76,7 +76,7 @@ def main() -> None:
     )
     model.freeze_vision_encoder()
 
-    # 5. The recipe: evaluation after every epoch, the best model by validation micro-F1 without `None`.
+    # 5. The recipe: evaluation after every epoch; the best model is selected by validation micro-F1 without `None`.
     arguments = training_arguments(
         args.output,
         num_train_epochs=args.epochs,
@@ -86,16 +86,16 @@ def main() -> None:
         bf16=args.bf16,
     )
 
-    # 6. The vision encoder is frozen: what it makes of an image can be computed once, and kept.
+    # 6. The features of a frozen vision encoder can be computed once and stored.
     features = None
     if args.vision_features is not None:
         features = compute_model_features(
             model, processor, dataset, args.vision_features, args.features_dtype, arguments.device
         )
 
-    # 7. Training. Images are decoded in the dataloader's workers, each distinct one of a batch once.
+    # 7. Training. The workers of the dataloader decode each distinct image of a batch once.
     rate = args.fusion_learning_rate
-    optimizer = None if rate is None else optimizer_for(model, arguments, rate)  # `None`: Trainer makes its own
+    optimizer = None if rate is None else optimizer_for(model, arguments, rate)  # `None`: Trainer creates one
     train = dataset["train"]
     if args.both_orders:
         train = with_both_orders(train, model.config.symmetric_relations, inverses=model.config.inverse_labels > 0)
@@ -104,7 +104,7 @@ def main() -> None:
         args=arguments,
         train_dataset=undecoded(train),
         eval_dataset=undecoded(dataset["validation"]),
-        data_collator=TGDICollator(processor, arguments.n_gpu <= 1, features),  # n_gpu > 1: DataParallel cuts batches
+        data_collator=TGDICollator(processor, arguments.n_gpu <= 1, features),  # n_gpu > 1: DataParallel splits batches
         processing_class=processor,
         compute_metrics=make_compute_metrics(names),
         optimizers=(optimizer, None),
