@@ -1,10 +1,10 @@
-"""What `prepare` costs around the models: many posts, stub models, one core.
+"""Overhead of `prepare` without its models: many posts, stub models, one core.
 
     python examples/benchmark_prepare.py FOLDER                      # 100,000 posts, 10,000 images
     python examples/benchmark_prepare.py FOLDER --rows 1000 --images 100
 
-Prints the seconds of a first run, of opening the same images alone, of what is left for each image, and of a second
-run over the cache, and the peak memory.
+Prints the time of a first run, the time of opening the same images, the remaining time per distinct image, the time of
+a second run with a full cache, and the peak memory.
 """
 
 import argparse
@@ -24,13 +24,13 @@ from tgdi_hf.preparation.prepare import prepare
 from tgdi_hf.processing.image_opening import open_image
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-parser.add_argument("folder", type=Path, help="for images, cache and output; about 0.5 GB")
+parser.add_argument("folder", type=Path, help="folder for images, cache and output; about 0.5 GB")
 parser.add_argument("--rows", type=int, default=100_000)
 parser.add_argument("--images", type=int, default=10_000)
 
 
 class StubCaptioner:
-    """Answers at once."""
+    """Returns results without computation."""
 
     settings = {"model": "stub"}
 
@@ -39,7 +39,7 @@ class StubCaptioner:
 
 
 class StubGrounder:
-    """Answers at once."""
+    """Returns results without computation."""
 
     settings = {"model": "stub"}
 
@@ -61,7 +61,7 @@ def write_posts(path: Path, rows: int, images: int) -> None:
     with path.open("w", encoding="utf-8") as file:
         for i in range(rows):
             image = i % images
-            # The posts of an image have one text, as retweets have.
+            # The posts with the same image have the same text, like retweets.
             text = f"RT @someone : Ann{image} Example meets Bob Sample at the old harbour of Port {image} today #party"
             head, tail = text.index("Ann"), text.index("Bob")
             post = {

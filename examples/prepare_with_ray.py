@@ -1,12 +1,13 @@
-"""The preparation of posts as stages of a Ray Data pipeline, for more machines than one.
+"""Preparation of posts on a cluster, as stages of a Ray Data pipeline.
 
     python examples/prepare_with_ray.py posts.jsonl prepared
     python examples/prepare_with_ray.py posts.jsonl prepared --captioner Salesforce/blip-image-captioning-base --gpus 1
 
-Read the posts; find the distinct images and the phrases asked of each; decode, ground and caption every distinct
-image once, models in actors of their own; join posts and results; write Parquet, and beside it a report of posts that
-could not be used. Needs `pip install "tgdi_hf[ray]"`. On one machine `tgdi prepare` does the same and can be killed at
-any time; this is for a cluster, where Ray starts again what is lost.
+Stages: read the posts; find the distinct images and the phrases to detect in each; decode, ground and caption every
+distinct image once, with each model in its own actors; join posts and results; write Parquet files and a report of
+posts that could not be used. Prints the numbers of posts, distinct images and faults. Requires
+`pip install "tgdi_hf[ray]"`. On one machine use `tgdi prepare`, which also resumes a killed run; on a cluster Ray
+repeats lost tasks.
 """
 
 import argparse
@@ -27,20 +28,22 @@ from tgdi_hf.processing.image_opening import open_image
 from tgdi_hf.processing.query_phrases import queries_for
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-parser.add_argument("posts", type=Path, help="JSON Lines: text, head, tail, image (a path all machines can read)")
+parser.add_argument(
+    "posts", type=Path, help="JSON Lines with text, head, tail and image (a path that every machine can read)"
+)
 parser.add_argument("output", type=Path)
 parser.add_argument("--captioner", default="Salesforce/blip2-opt-2.7b")
 parser.add_argument("--grounder", default="IDEA-Research/grounding-dino-tiny")
 parser.add_argument("--batch-size", type=int, default=8)
-parser.add_argument("--partitions", type=int, default=4, help="of the shuffles; a few for every CPU")
-parser.add_argument("--actors", type=int, default=1, help="copies of each model")
-parser.add_argument("--gpus", type=float, default=0, help="for each copy")
+parser.add_argument("--partitions", type=int, default=4, help="partitions of the shuffles; a few per CPU")
+parser.add_argument("--actors", type=int, default=1, help="number of copies of each model")
+parser.add_argument("--gpus", type=float, default=0, help="GPUs per copy; a fraction shares a GPU")
 
 Rows = dict[str, np.ndarray]
 
 
 class Scan:
-    """Checks posts; names their images by content, and what is to be looked for. Never reads a relation."""
+    """Checks a post, identifies its image by content and makes the phrases to detect. Never reads a relation label."""
 
     def __init__(self, folder: Path):
         self.folder = folder
@@ -61,13 +64,13 @@ class Scan:
 
 
 def distinct(posts: pd.DataFrame) -> pd.DataFrame:
-    """Of the posts that have one image: the image, once, and all that is asked of it."""
+    """Reduces the posts with the same image to one row with the image and all queries."""
     queries = json.dumps(sorted(set(posts["query"])))
     return pd.DataFrame({name: [posts[name].iloc[0]] for name in ("image_hash", "image")} | {"queries": [queries]})
 
 
 def decode(row: dict[str, Any]) -> dict[str, Any]:
-    """Opens an image; one that can't be opened goes on as none."""
+    """Opens an image; an image that cannot be opened becomes an empty array with the error."""
     try:
         return {**row, "pixels": np.asarray(open_image(row["image"], row["image"])), "error": ""}
     except ValueError as error:
@@ -75,28 +78,28 @@ def decode(row: dict[str, Any]) -> dict[str, Any]:
 
 
 class Ground:
-    """An actor with the detector."""
+    """An actor that detects objects."""
 
     def __init__(self, name: str):
         self.grounder = ObjectGrounder.from_pretrained(name)
 
     def __call__(self, rows: Rows) -> Rows:
         answers: list[dict[str, Any]] = [{} for _ in rows["image_hash"]]
-        asked = [
+        batch = [
             (i, Image.fromarray(pixels), query)
             for i, (pixels, queries) in enumerate(zip(rows["pixels"], rows["queries"]))
             if len(pixels)
             for query in json.loads(queries)
         ]
-        if asked:
-            found = self.grounder([image for _, image, _ in asked], [json.loads(query) for *_, query in asked])
-            for (i, _, query), objects in zip(asked, found, strict=True):
+        if batch:
+            found = self.grounder([image for _, image, _ in batch], [json.loads(query) for *_, query in batch])
+            for (i, _, query), objects in zip(batch, found, strict=True):
                 answers[i][query] = objects
         return {**rows, "objects_by_query": np.array([json.dumps(answer) for answer in answers], dtype=object)}
 
 
 class Caption:
-    """An actor with the captioner."""
+    """An actor that captions images."""
 
     def __init__(self, name: str):
         self.captioner = ImageCaptioner.from_pretrained(name)
@@ -104,13 +107,13 @@ class Caption:
     def __call__(self, rows: Rows) -> Rows:
         images = [Image.fromarray(pixels) for pixels in rows["pixels"] if len(pixels)]
         captions = iter(self.captioner(images) if images else [])
-        said = np.array([next(captions) if len(pixels) else "" for pixels in rows["pixels"]], dtype=object)
-        # The pixels have served; results are small.
-        return {name: rows[name] for name in ("image_hash", "error", "objects_by_query")} | {"caption": said}
+        texts = np.array([next(captions) if len(pixels) else "" for pixels in rows["pixels"]], dtype=object)
+        # Drop the pixels: no later stage reads them.
+        return {name: rows[name] for name in ("image_hash", "error", "objects_by_query")} | {"caption": texts}
 
 
 def finish(row: dict[str, Any]) -> dict[str, Any]:
-    """A post with what was found for its phrases."""
+    """Adds the objects detected for the phrases of a post."""
     objects = json.loads(row.pop("objects_by_query") or "{}").get(row.pop("query"), [])
     error = row.pop("error")
     if error:
@@ -121,7 +124,7 @@ def finish(row: dict[str, Any]) -> dict[str, Any]:
 
 def main() -> None:
     args = parser.parse_args()
-    # A share of a CPU each: actors hold theirs to the end, and on a small machine nothing would be left for the tasks.
+    # Actors hold their CPUs until the end: with whole CPUs, a small machine would have none left for the tasks.
     actors = {"compute": ray.data.ActorPoolStrategy(size=args.actors), "batch_size": args.batch_size, "num_cpus": 0.25}
     actors |= {"num_gpus": args.gpus} if args.gpus else {}
     scan = Scan(args.posts.parent.absolute())
@@ -143,7 +146,7 @@ def main() -> None:
     usable = prepared.filter(expr=col("usable") == True)  # noqa: E712 - an expression, not a comparison
     usable.drop_columns(["fault", "usable"]).write_parquet(str(args.output / "parquet"))
     faults = prepared.filter(expr=col("fault").is_not_null()).select_columns(["id", "fault"]).take_all()
-    faults.sort(key=lambda fault: str(fault["id"]))  # a join gives no order
+    faults.sort(key=lambda fault: str(fault["id"]))  # the join does not keep the order
     report = "".join(json.dumps(fault, ensure_ascii=False) + "\n" for fault in faults)
     (args.output / "report.jsonl").write_text(report, encoding="utf-8")
     print(f"{posts.count():,} posts, {results.count():,} distinct images, {len(faults):,} faults; {args.output}")

@@ -24,17 +24,17 @@ def checkpoints(tmp_path_factory):
 
 @pytest.mark.parametrize("kind", CAPTIONERS)
 @pytest.mark.parametrize("prompt", [None, "a photo of"])
-def test_captions_are_those_of_greedy_decoding_and_depend_on_the_image(checkpoints, kind, prompt):
+def test_captions_are_deterministic_and_depend_on_the_image(checkpoints, kind, prompt):
     captioner = ImageCaptioner.from_pretrained(checkpoints[kind], prompt=prompt, max_new_tokens=8)
     images = noise_images((60, 40), (20, 30), (16, 16))
     captions = captioner(images)
     assert len(captions) == len(set(captions)) == 3
     assert captions == captioner(images)
     assert [captioner([image])[0] for image in images] == captions
-    assert not any("photo" in caption for caption in captions)  # the prompt is no part of it
+    assert not any("photo" in caption for caption in captions)  # the prompt is removed
 
 
-def test_blip2_says_what_its_own_generate_says(checkpoints):
+def test_blip2_captions_are_those_of_its_generate_method(checkpoints):
     captioner = ImageCaptioner.from_pretrained(checkpoints["blip2"], max_new_tokens=5)
     image = noise_images((16, 16))
     inputs = captioner.processor(images=image, return_tensors="pt")
@@ -48,14 +48,14 @@ def test_blip2_says_what_its_own_generate_says(checkpoints):
     assert " ".join(whole.split()) in ("JFK and " + prompted(image)[0], prompted(image)[0])
 
 
-def test_defaults_by_kind_of_model(checkpoints):
+def test_default_prompts_by_model_type(checkpoints):
     prompts = {kind: ImageCaptioner.from_pretrained(path).prompt for kind, path in checkpoints.items()}
     assert prompts["blip"] is prompts["blip2"] is None
     assert prompts["florence2"] == FLORENCE_PROMPT
     assert "short sentence" in prompts["llava"]
 
 
-def test_settings_tell_what_made_a_caption(checkpoints, tmp_path):
+def test_settings_identify_the_weights_and_the_generation(checkpoints, tmp_path):
     captioner = ImageCaptioner.from_pretrained(
         checkpoints["blip"], prompt="a photo of", dtype=torch.bfloat16, device="cpu", num_beams=2
     )
@@ -66,7 +66,7 @@ def test_settings_tell_what_made_a_caption(checkpoints, tmp_path):
     assert settings["revision"].startswith("sha256:")
     assert (settings["dtype"], settings["prompt"]) == ("bfloat16", "a photo of")
     assert settings["generation"] == {"do_sample": False, "num_beams": 2, "max_new_tokens": 30}
-    # Other weights are another revision.
+    # Equal weights have the same identity, other weights another one.
     CAPTIONERS["blip"](tmp_path)
     again = ImageCaptioner.from_pretrained(tmp_path)
     assert again.settings["revision"] == settings["revision"]
@@ -94,12 +94,12 @@ def test_settings_tell_what_made_a_caption(checkpoints, tmp_path):
         ("", ""),
     ],
 )
-def test_repetition_is_cut(text, expected):
+def test_repetition_is_removed(text, expected):
     assert cut_repetition(text) == expected
 
 
 @given(st.lists(st.sampled_from("abc"), max_size=30))
-def test_no_repetition_is_left_and_no_word_is_new(words):
+def test_no_repetition_remains_and_no_word_is_added(words):
     cut = cut_repetition(" ".join(words)).split()
     assert not any(cut[i] == cut[i + 1] == cut[i + 2] for i in range(len(cut) - 2))
     remaining = iter(words)
@@ -107,6 +107,6 @@ def test_no_repetition_is_left_and_no_word_is_new(words):
 
 
 @given(st.lists(st.sampled_from(["a", "cat", "sat"]), min_size=1, max_size=8), st.integers(3, 6))
-def test_whatever_is_said_three_times_is_said_at_most_twice(unit, times):
+def test_a_unit_that_occurs_three_times_is_kept_at_most_once(unit, times):
     cut = cut_repetition(" ".join(unit * times)).split()
     assert len(cut) <= len(unit)

@@ -16,9 +16,9 @@ def test_a_box_that_cannot_be_cut_out_is_skipped_alone(frozen, processor, images
     rows = [{**TEXT, "image": image, "objects": [box]} for box in ([0, 0, 9, 9], [500, 500, 600, 600], [0, 0, 9, 30])]
     Image.new("RGB", (3000, 2)).save(tmp_path / "strip.png")
     rows.append({**TEXT, "image": str(tmp_path / "strip.png"), "objects": []})
-    named = DatasetDict(train=Dataset.from_list(rows))  # images as the paths of their files
+    named = DatasetDict(train=Dataset.from_list(rows))  # images given as paths
     monkeypatch.setattr(processor, "num_objects", 3)
-    features = compute(frozen, processor, named, tmp_path / "kept")
+    features = compute(frozen, processor, named, tmp_path / "features")
     assert len(features) == 3
     assert "no pixel of the image" in caplog.text and "strip of 3000 × 2" in caplog.text
     collate = TGDICollator(processor, vision_features=features)

@@ -23,7 +23,7 @@ def test_given_boxes_must_lie_in_a_usable_image(tmp_path, options):
     path, box = saved_image(tmp_path, "a.png"), [0, 0, 5, 5]
     rows = [
         {**POST, "image": path, "objects": [box]},
-        {**POST, "image": str(tmp_path / "lost.png"), "objects": [box]},
+        {**POST, "image": str(tmp_path / "missing.png"), "objects": [box]},
         {**POST, "image": None, "objects": [box]},
         {**POST, "image": path, "objects": [[0.0, 0.0, 0.5, 0.5]]},
         {**POST, "image": path, "objects": [box, [0, 0, 5]]},
@@ -38,4 +38,4 @@ def test_given_boxes_must_lie_in_a_usable_image(tmp_path, options):
     assert "no pixel" in reasons[5]
     processor = TGDIProcessor(tiny_image_processor(), tiny_tokenizer([TEXT]))
     inputs = TGDICollator(processor)(list(undecoded(done.dataset["train"])))
-    assert inputs["image_mask"].sum() == 5  # four images, a box: nothing is refused
+    assert inputs["image_mask"].sum() == 5  # four images and one box

@@ -17,11 +17,11 @@ def checkpoints(tmp_path_factory):
 
 
 @pytest.mark.parametrize("kind", GROUNDERS)
-def test_boxes_lie_in_the_image_and_answer_what_was_asked(checkpoints, kind):
+def test_boxes_lie_in_the_image_and_have_one_of_its_phrases(checkpoints, kind):
     grounder = ObjectGrounder.from_pretrained(checkpoints[kind], threshold=0.0)
     images = noise_images((60, 40), (20, 30))
     found = grounder(images, PHRASES)
-    for image, asked, objects in zip(images, PHRASES, found, strict=True):
+    for image, phrases, objects in zip(images, PHRASES, found, strict=True):
         assert 1 <= len(objects) <= 3
         assert [part["score"] for part in objects] == sorted((part["score"] for part in objects), reverse=True)
         for part in objects:
@@ -29,7 +29,7 @@ def test_boxes_lie_in_the_image_and_answer_what_was_asked(checkpoints, kind):
             assert 0 <= x0 < x1 <= image.width
             assert 0 <= y0 < y1 <= image.height
             assert 0 <= part["score"] <= 1
-            assert part["phrase"] in [phrase.lower() for phrase in asked]
+            assert part["phrase"] in [phrase.lower() for phrase in phrases]
     assert found == grounder(images, PHRASES)
     assert json.loads(json.dumps([found, grounder.settings])) == [found, grounder.settings]
     other = grounder(noise_images((60, 40), (20, 30), seed=1), PHRASES)
@@ -37,16 +37,16 @@ def test_boxes_lie_in_the_image_and_answer_what_was_asked(checkpoints, kind):
 
 
 @pytest.mark.parametrize("kind", GROUNDERS)
-def test_boxes_and_scores_are_those_of_the_processors_own_post_processing(checkpoints, kind):
-    """Only that ours know which phrase, and that boxes end where the image does."""
+def test_boxes_and_scores_are_those_of_the_post_processing_of_transformers(checkpoints, kind):
+    """Apart from the phrases, and from boxes that are clipped to the image."""
     grounder = ObjectGrounder.from_pretrained(
         checkpoints[kind], threshold=0.0, max_overlap=1.0, min_area=0.0, num_objects=10_000
     )
-    (image,), asked = noise_images((60, 40)), ["jfk", "two men", "person"]
-    inputs = grounder._inputs([image], [asked])
+    (image,), phrases = noise_images((60, 40)), ["jfk", "two men", "person"]
+    inputs = grounder._inputs([image], [phrases])
     with torch.no_grad():
         outputs = grounder.model(**inputs)
-    if "dino" in kind:  # theirs counts full stops and special tokens, which belong to no phrase
+    if "dino" in kind:  # theirs scores full stops and special tokens, too
         ids = grounder.processor.tokenizer.convert_tokens_to_ids([".", "[CLS]", "[SEP]"])
         between = torch.isin(inputs["input_ids"][0], torch.tensor(ids))
         outputs.logits[0, :, : len(between)][:, between] = -torch.inf
@@ -56,7 +56,7 @@ def test_boxes_and_scores_are_those_of_the_processors_own_post_processing(checkp
     order = theirs["scores"].argsort(descending=True, stable=True)
     limit = torch.tensor([60, 40, 60, 40])
     boxes = theirs["boxes"][order].clamp(min=0).minimum(limit)
-    ours = grounder([image], [asked])[0]
+    ours = grounder([image], [phrases])[0]
     assert len(ours) == len(order)
     torch.testing.assert_close(
         torch.tensor([part["score"] for part in ours]), theirs["scores"][order], atol=1e-4, rtol=0
@@ -64,18 +64,18 @@ def test_boxes_and_scores_are_those_of_the_processors_own_post_processing(checkp
     torch.testing.assert_close(torch.tensor([part["box"] for part in ours]), boxes, atol=0.06, rtol=0)
 
 
-def test_a_row_does_not_depend_on_its_company(checkpoints):
+def test_results_do_not_depend_on_the_batch(checkpoints):
     grounder = ObjectGrounder.from_pretrained(checkpoints["owlv2"], threshold=0.0)
     images = noise_images((60, 40), (20, 30))
     together = grounder(images, PHRASES)
-    for image, asked, expected in zip(images, PHRASES, together, strict=True):
-        (alone,) = grounder([image], [asked])
+    for image, phrases, expected in zip(images, PHRASES, together, strict=True):
+        (alone,) = grounder([image], [phrases])
         assert [part["phrase"] for part in alone] == [part["phrase"] for part in expected]
         for one, two in zip(alone, expected, strict=True):
             assert one["box"] == pytest.approx(two["box"], abs=0.11)
 
 
-def test_what_is_weak_small_or_seen_already_is_dropped(checkpoints):
+def test_weak_small_and_overlapping_boxes_are_dropped(checkpoints):
     grounder = ObjectGrounder.from_pretrained(checkpoints["owlv2"], threshold=0.3)
     boxes = torch.tensor(
         [[0, 0, 50, 50], [2, 2, 52, 52], [60, 60, 90, 90], [0, 60, 5, 65], [60, 0, 90, 30], [10, 60, 40, 90.0]]
@@ -91,20 +91,20 @@ def test_what_is_weak_small_or_seen_already_is_dropped(checkpoints):
     assert [part["box"][0] for part in grounder._best(boxes, scores, image, ["a", "b"])] == [0, 2, 60, 10, 60]
 
 
-def test_scores_of_phrases_are_those_of_their_best_token():
+def test_a_phrase_has_the_score_of_its_best_token():
     """[CLS] a cat . dog . [SEP] with 1012 as the full stop."""
     ids = torch.tensor([101, 7, 8, 1012, 9, 1012, 102])
     scores = torch.tensor([[0.9, 0.1, 0.4, 0.8, 0.3, 0.7, 0.9, 0.9]])
     assert phrase_scores(scores, ids, 1012, 2).tolist() == [[pytest.approx(0.4), pytest.approx(0.3)]]
-    assert phrase_scores(scores, ids[:5], 1012, 3)[0, 1:].tolist() == [0, 0]  # the text was cut
+    assert phrase_scores(scores, ids[:5], 1012, 3)[0, 1:].tolist() == [0, 0]  # phrases that were truncated
 
 
-def test_overlap_of_boxes():
+def test_overlap_is_intersection_over_union():
     assert overlap(torch.tensor([0, 0, 2, 2.0]), torch.tensor([1, 0, 3, 2.0])) == pytest.approx(1 / 3)
     assert overlap(torch.tensor([0, 0, 1, 1.0]), torch.tensor([2, 2, 3, 3.0])) == 0
 
 
-def test_more_phrases_than_the_detector_has_room_for(checkpoints):
+def test_more_phrases_than_the_detector_has_positions_for(checkpoints):
     grounder = ObjectGrounder.from_pretrained(checkpoints["grounding_dino"], threshold=0.0)
     (found,) = grounder(noise_images((60, 40)), [[f"two men {i}" for i in range(60)]])
     assert found

@@ -28,11 +28,11 @@ def test_posts_get_captions_and_objects_and_the_keys_of_the_models(tmp_path, opt
     assert second["head"] == [8, 13]
     assert (second["image"], second["caption"], second["objects"]) == (None, None, [])
     assert not done.faults
-    made = json.loads((tmp_path / "out" / "prepared.json").read_text())
-    assert first["caption_by"] == made["caption"]["key"]
-    assert first["objects_by"] == made["objects"]["key"]
-    assert made["caption"]["model"] == "stub"
-    # What is on disk loads by the usual ways.
+    settings = json.loads((tmp_path / "out" / "prepared.json").read_text())
+    assert first["caption_by"] == settings["caption"]["key"]
+    assert first["objects_by"] == settings["objects"]["key"]
+    assert settings["caption"]["model"] == "stub"
+    # The output loads with the functions of `datasets`.
     assert load_from_disk(str(tmp_path / "out" / "dataset"))["train"][0]["caption"] == first["caption"]
     parquet = load_dataset("parquet", data_files=str(tmp_path / "out/parquet/train.parquet"), cache_dir=tmp_path / "hf")
     assert parquet["train"][0]["objects"] == first["objects"]
@@ -52,7 +52,7 @@ def test_each_distinct_image_is_processed_once_under_any_name(tmp_path, options)
     assert (done.images, done.captioned, done.grounded) == (2, 2, 2)
     captions = [row["caption"][-5:] for row in done.dataset["train"]]
     assert captions == ["100.0", " 50.0", "100.0", "100.0"]
-    # Nothing is asked again; other settings are another model.
+    # A second run computes nothing; a model with other settings computes everything again.
     again = prepare(table, tmp_path / "two", captioner, grounder, **options)
     assert (again.captioned, again.grounded) == (0, 0)
     assert captioner.batches == [2]
@@ -62,7 +62,7 @@ def test_each_distinct_image_is_processed_once_under_any_name(tmp_path, options)
 
 
 def test_relation_labels_do_not_change_a_byte(tmp_path, options):
-    """The field's published crops were cut out with phrases made from the label."""
+    """The published object crops of MNRE were detected with phrases made from the relation label."""
     paths = [saved_image(tmp_path, f"{i}.png", 10 * i) for i in range(6)]
     rows = [{**POST, "image": path, "relation": "None" if i % 2 else "peer"} for i, path in enumerate(paths)]
     permuted = [{**row, "relation": "peer" if row["relation"] == "None" else "None"} for row in rows]
@@ -77,14 +77,14 @@ def test_relation_labels_do_not_change_a_byte(tmp_path, options):
     assert [*outputs[0].remove_columns("relation")] == [*outputs[2].remove_columns("relation")]
     assert outputs[1] == outputs[3]
     assert not {"label", "relation"} & set(READ)
-    # Without that column the files are equal to the last byte.
+    # Without this column all output files are equal to the last byte.
     for name, given in (("c", rows), ("d", permuted)):
         prepare(posts(*given).remove_columns("relation"), tmp_path / name, StubCaptioner(), StubGrounder(), **options)
     assert files(tmp_path / "c") == files(tmp_path / "d")
 
 
-def bad_images(folder):
-    """By name: a file that can't be used, and what is said of it."""
+def unusable_images(folder):
+    """Image paths that cannot be used, and the expected reason for each."""
     whole = io.BytesIO()
     noise = np.random.default_rng(0).integers(0, 255, (200, 200, 3), dtype=np.uint8)
     Image.fromarray(noise).save(whole, "JPEG")
@@ -103,7 +103,7 @@ def bad_images(folder):
 
 
 def test_unusable_images_are_reported_and_do_not_stop_the_run(tmp_path, options):
-    bad = bad_images(tmp_path)
+    bad = unusable_images(tmp_path)
     rows = [{**POST, "image": name, "id": name} for name in bad]
     rows.insert(3, {**POST, "image": saved_image(tmp_path, "good.png"), "id": "good"})
     done = prepare(posts(*rows), tmp_path / "out", StubCaptioner(), StubGrounder(), image_folder=tmp_path, **options)
@@ -119,7 +119,7 @@ def test_unusable_images_are_reported_and_do_not_stop_the_run(tmp_path, options)
     for name in bad:
         assert (kept[name]["image"], kept[name]["image_hash"], kept[name]["caption"]) == (None, None, None)
     assert "6 posts with unusable image, kept without it" in done.summary()
-    # Known to be bad, they are not opened again, and reported again.
+    # The next run reports the same images without opening them.
     again = prepare(posts(*rows), tmp_path / "two", StubCaptioner(), StubGrounder(), image_folder=tmp_path, **options)
     assert files(tmp_path / "out") == files(tmp_path / "two")
     assert again.captioned == 0
@@ -142,7 +142,7 @@ def test_splits_without_a_usable_post_are_left_out(tmp_path, options, caplog):
 
 def test_existing_output_is_not_overwritten(tmp_path, options):
     (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "mine.txt").write_text("mine")
+    (tmp_path / "out" / "notes.txt").write_text("existing")
     with pytest.raises(FileExistsError, match="out is not empty"):
         prepare(posts(POST), tmp_path / "out", **options)
     with FileLock(tmp_path / "taken.lock"), pytest.raises(FileExistsError, match="Another process is writing .*taken"):

@@ -1,4 +1,4 @@
-"""Runs that are killed, and runs that share the work."""
+"""Killed runs, and processes that share the work."""
 
 import hashlib
 import json
@@ -17,11 +17,10 @@ from tgdi_hf.preparation.processes import is_own_share
 
 from .preparation_stubs import files
 
-# A captioner that takes its time and writes down what it was asked, for runs that are killed.
+# Prepares posts with a slow captioner that logs the images it gets.
 SCRIPT = """
 import hashlib, sys, time
 from pathlib import Path
-from types import SimpleNamespace
 import datasets
 from tgdi_hf import prepare
 from tgdi_hf.data.loading import read_table
@@ -50,7 +49,7 @@ print(done.summary())
 
 @pytest.fixture
 def many(tmp_path):
-    """Makes a folder of posts with distinct images."""
+    """A function that creates a folder with so many posts, each with its own image, and returns the folder."""
 
     def make(count):
         folder = tmp_path / "many"
@@ -68,12 +67,16 @@ def many(tmp_path):
 
 
 def command(folder, output, cache, log, seconds=0.0):
+    """The command that prepares the posts of `many`, at so many seconds per batch."""
     return [sys.executable, str(folder / "script.py"), *map(str, (folder, output, cache, log, seconds))]
 
 
 def check_after_kills(folder, tmp_path, kills, seconds, seed=0):
-    """Kills a run at random moments, and compares what comes of it with a run that nobody disturbs."""
-    subprocess.run(command(folder, tmp_path / "calm", tmp_path / "cache-calm", tmp_path / "log-calm"), check=True)
+    """Kills a run at random moments, compares the output with an undisturbed run, and counts repeated images."""
+    subprocess.run(
+        command(folder, tmp_path / "undisturbed", tmp_path / "cache-undisturbed", tmp_path / "log-undisturbed"),
+        check=True,
+    )
     killed, log, rng = 0, tmp_path / "log", random.Random(seed)
     while not (tmp_path / "killed").exists():
         process = subprocess.Popen(command(folder, tmp_path / "killed", tmp_path / "cache", log, seconds))
@@ -81,17 +84,17 @@ def check_after_kills(folder, tmp_path, kills, seconds, seed=0):
             before = log.stat().st_size if log.exists() else 0
             deadline = time.monotonic() + 120
             while (log.stat().st_size if log.exists() else 0) == before and time.monotonic() < deadline:
-                time.sleep(0.01)  # it is at work when it is killed
+                time.sleep(0.01)  # wait for the first batch
             time.sleep(rng.random() * 8 * seconds)
             killed += 1
             process.send_signal(signal.SIGKILL)
         process.wait()
     assert killed == kills
-    assert files(tmp_path / "killed") == files(tmp_path / "calm")
-    asked = log.read_text().split()
-    assert set(asked) == set((tmp_path / "log-calm").read_text().split())
-    # What a model was asked more than once was on its way when a kill came: a batch at most.
-    return len(asked) - len(set(asked))
+    assert files(tmp_path / "killed") == files(tmp_path / "undisturbed")
+    captioned = log.read_text().split()
+    assert set(captioned) == set((tmp_path / "log-undisturbed").read_text().split())
+    # Each kill may lose the batch in progress, which is captioned again.
+    return len(captioned) - len(set(captioned))
 
 
 def test_a_killed_run_continues_from_the_cache(many, tmp_path):
@@ -111,8 +114,8 @@ def test_parallel_commands_share_a_cache_and_the_work(many, tmp_path):
     ]
     assert [run.wait() for run in runs] == [0, 0]
     assert files(tmp_path / "one") == files(tmp_path / "two")
-    asked = log.read_text().split()
-    assert len(asked) == len(set(asked)) == 60
+    captioned = log.read_text().split()
+    assert len(captioned) == len(set(captioned)) == 60
 
 
 @pytest.mark.slow
@@ -123,8 +126,8 @@ def test_processes_of_accelerate_share_the_work(many, tmp_path):
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
     script = command(folder, tmp_path / "two", tmp_path / "cache", log, 0.05)[1:]
     subprocess.run([sys.executable, "-m", *launch.split(), *script], check=True, env=environment)
-    asked = log.read_text().split()
-    assert len(asked) == len(set(asked)) == 60
+    captioned = log.read_text().split()
+    assert len(captioned) == len(set(captioned)) == 60
     subprocess.run(command(folder, tmp_path / "one", tmp_path / "cache-1", tmp_path / "log-1"), check=True)
     assert files(tmp_path / "one") == files(tmp_path / "two")
 

@@ -8,7 +8,7 @@ from tgdi_hf.preparation.result_cache import KnownFile, ResultCache, default_cac
 A, B, C = ("a", ""), ("b", ""), ("c", "q")
 
 
-def test_results_are_kept_by_settings_image_and_question(tmp_path):
+def test_results_are_identified_by_settings_image_and_query(tmp_path):
     with ResultCache(tmp_path) as cache:
         one, two = cache.register({"x": 1, "y": 2}), cache.register({"x": 2})
         assert one == cache.register({"y": 2, "x": 1}) != two
@@ -19,7 +19,7 @@ def test_results_are_kept_by_settings_image_and_question(tmp_path):
         assert cache.get(two, [A]) == {}
 
 
-def test_more_items_than_a_statement_takes(tmp_path):
+def test_more_items_than_an_sql_statement_takes(tmp_path):
     items = [(f"{i}", "") for i in range(40_000)]
     with ResultCache(tmp_path) as cache:
         cache.put(("k", *item, i) for i, item in enumerate(items))
@@ -28,16 +28,16 @@ def test_more_items_than_a_statement_takes(tmp_path):
     assert found[items[-1]] == 39_999
 
 
-def test_what_one_process_claims_another_does_not_get(tmp_path):
+def test_an_item_is_claimed_by_one_process_at_a_time(tmp_path):
     with ResultCache(tmp_path) as one, ResultCache(tmp_path) as two:
         assert one.claim("k", [A, B]) == ([A, B], [])
         assert one.claim("k", [A]) == ([A], [])
         assert two.claim("k", [A, B, C]) == ([C], [A, B])
         assert two.claim("other", [A]) == ([A], [])
         one.put([("k", *A, 1)], claimed={"k": [A, B]})
-        assert two.claim("k", [A, B]) == ([B], [])  # done, and given up
+        assert two.claim("k", [A, B]) == ([B], [])  # A is done, and the claim on B was released
     with ResultCache(tmp_path) as three:
-        assert three.claim("k", [B, C]) == ([B, C], [])  # the others have gone
+        assert three.claim("k", [B, C]) == ([B, C], [])  # the other caches are closed
 
 
 def test_claims_of_a_killed_process_are_void(tmp_path):
@@ -51,7 +51,7 @@ def test_claims_of_a_killed_process_are_void(tmp_path):
         assert cache.claim("k", [A]) == ([A], [])
 
 
-def test_a_batch_is_kept_whole_or_not_at_all(tmp_path):
+def test_a_batch_is_stored_completely_or_not_at_all(tmp_path):
     with ResultCache(tmp_path) as cache:
         with pytest.raises(TypeError):
             cache.put([("k", *A, 1), ("k", *B, object())])
@@ -60,14 +60,14 @@ def test_a_batch_is_kept_whole_or_not_at_all(tmp_path):
         assert cache.get("k", [A, B]) == {}
 
 
-def test_files_are_known_by_size_and_time(tmp_path):
+def test_files_are_remembered_with_size_modification_time_and_digest(tmp_path):
     with ResultCache(tmp_path) as cache:
         cache.remember_files({"/a": KnownFile(1, 2, "x"), "/b": KnownFile(3, 4, "y")})
         cache.remember_files({"/a": KnownFile(5, 6, "z")})
         assert cache.known_files(["/a", "/b", "/c"]) == {"/a": (5, 6, "z"), "/b": (3, 4, "y")}
 
 
-def test_where_it_is_unless_told(monkeypatch, tmp_path):
+def test_the_default_folder(monkeypatch, tmp_path):
     monkeypatch.setenv("TGDI_CACHE", str(tmp_path))
     assert default_cache() == tmp_path
     monkeypatch.delenv("TGDI_CACHE")

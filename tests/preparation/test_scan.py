@@ -53,7 +53,7 @@ def test_the_first_or_all_occurrences_are_taken_on_request(tmp_path, options):
         ("1", 1, [13, 16], [22, 25]),
         ("2", 2, [0, 3], [8, 13]),
     ]
-    assert (done.rows, done.faults, done.grounded) == (2, [], 2)  # "ann, bob" and "bob, ann" are looked for
+    assert (done.rows, done.faults, done.grounded) == (2, [], 2)  # for the phrases "ann, bob" and "bob, ann"
     assert not {"_row", "_query"} & set(done.dataset["train"].column_names)
     with pytest.raises(ValueError, match="`ambiguous` is 'any'"):
         prepare(posts(*rows), tmp_path / "none", ambiguous="any", **options)
@@ -102,4 +102,4 @@ def test_posts_with_text_and_words_keep_their_words(tmp_path, options, processor
     ]
     (fault,) = done.faults
     assert fault.row == 1 and "in words and 'Ann' in characters" in fault.reason
-    TGDICollator(processor)([*done.dataset["train"]])  # what was made can be trained on
+    TGDICollator(processor)([*done.dataset["train"]])  # the output can be collated for training

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from tgdi_hf import TGDICollator, undecoded
-from tgdi_hf.preparation.vision_feature_store import VisionFeatures, VisionFeatureWriter, box_key
+from tgdi_hf.preparation.vision_feature_store import FeatureKey, VisionFeatures, VisionFeatureWriter, box_key
 
 from .vision_helpers import compute, differences
 
@@ -17,14 +17,14 @@ def test_a_killed_run_leaves_no_incomplete_features(frozen, processor, images, t
     with monkeypatch.context() as context:
         context.setattr(VisionFeatureWriter, "write", killed)
         with pytest.raises(KeyboardInterrupt):
-            compute(frozen, processor, images, tmp_path / "kept")
-    assert len(VisionFeatures(tmp_path / "kept")) == 0
-    features = compute(frozen, processor, images, tmp_path / "kept")
+            compute(frozen, processor, images, tmp_path / "features")
+    assert len(VisionFeatures(tmp_path / "features")) == 0
+    features = compute(frozen, processor, images, tmp_path / "features")
     assert differences(frozen, processor, images, features) < 1e-5
 
 
 def test_dataloader_workers_map_the_file_themselves(frozen, processor, images, tmp_path):
-    features = compute(frozen, processor, images, tmp_path / "kept")
+    features = compute(frozen, processor, images, tmp_path / "features")
     collate = TGDICollator(processor, vision_features=features)
     rows = list(undecoded(images["train"]))
     expected = collate(rows)
@@ -36,3 +36,13 @@ def test_dataloader_workers_map_the_file_themselves(frozen, processor, images, t
 def test_boxes_are_identified_by_the_pixels_that_they_cover():
     assert box_key(None) == ""
     assert box_key((0.2, 1.0, 5.1, 6.0)) == box_key((0.9, 1.5, 6.0, 5.5)) == "0,1,6,6"
+
+
+def test_values_outside_the_range_of_the_dtype_are_refused(tmp_path):
+    writer = VisionFeatureWriter(tmp_path, {"weights": "a"}, "float16")
+    writer.reserve(1, (1, 2))
+    with pytest.raises(ValueError, match="exceed the range of float16; store them as bfloat16 or float32"):
+        writer.write([FeatureKey("image", "")], torch.tensor([[[1.0, 1e6]]]))
+    assert len(VisionFeatures(tmp_path)) == 0
+    writer.write([FeatureKey("image", "")], torch.tensor([[[1.0, 2.0]]]))
+    assert list(VisionFeatures(tmp_path).slots) == [("image", "")]

@@ -23,17 +23,17 @@ def test_stored_features_give_the_same_logits_as_pixels(
 ):
     monkeypatch.setattr(processor, "num_objects", 3)
     frozen.config.num_objects = 3
-    features = compute(frozen, processor, images, tmp_path / "kept", dtype)
+    features = compute(frozen, processor, images, tmp_path / "features", dtype)
     assert len(features) == 4  # two images, two boxes
     assert differences(frozen, processor, images, features) < tolerance
-    # The size is said in advance: 4 rows of (3 + 64) × 64 numbers.
+    # The size is printed in advance: 4 rows of (3 + 64) × 64 numbers.
     size = 67 * 64 * (4 if dtype == "float32" else 2)
     assert f"4 images and parts × {size:,} bytes" in capsys.readouterr().err
-    assert (tmp_path / "kept" / "features.bin").stat().st_size == 4 * size
+    assert (tmp_path / "features" / "features.bin").stat().st_size == 4 * size
 
 
 def test_features_can_be_repeated_per_row(frozen, processor, images, tmp_path):
-    features = compute(frozen, processor, images, tmp_path / "kept")
+    features = compute(frozen, processor, images, tmp_path / "features")
     rows = list(undecoded(images["train"]))
     shared = TGDICollator(processor, vision_features=features)(rows)
     whole = TGDICollator(processor, False, features)(rows)
@@ -57,7 +57,7 @@ def test_training_from_features_has_the_same_losses_as_training_from_pixels(corp
         calls = []
         model.tgdi.vision_tower.register_forward_hook(lambda *args, calls=calls: calls.append(1))
         trainer.train()
-        assert bool(calls) == (dtype is None)  # no pixel was encoded
+        assert bool(calls) == (dtype is None)  # with features, no image is encoded
         curves.append([entry["loss"] for entry in trainer.state.log_history if "loss" in entry])
     assert curves[1] == pytest.approx(curves[0], abs=1e-4)
     assert curves[2] == pytest.approx(curves[0], abs=5e-3)
@@ -68,29 +68,29 @@ def test_only_missing_features_are_computed(frozen, processor, images, tmp_path,
     calls = []
     frozen.tgdi.vision_tower.register_forward_hook(lambda *args: calls.append(len(args[2].last_hidden_state)))
     first = DatasetDict(train=images["train"].select([0]))
-    compute(frozen, processor, first, tmp_path / "kept")
-    assert calls == [1, 1]  # a blank one, for the shape, and the image
-    features = compute(frozen, processor, images, tmp_path / "kept")
+    compute(frozen, processor, first, tmp_path / "features")
+    assert calls == [1, 1]  # a blank image, for the shape, and the image of the post
+    features = compute(frozen, processor, images, tmp_path / "features")
     assert calls == [1, 1, 1, 1]
     assert len(features) == 2
     assert differences(frozen, processor, images, features) < 1e-5
     calls.clear()
-    compute(frozen, processor, images, tmp_path / "kept")
+    compute(frozen, processor, images, tmp_path / "features")
     assert calls == [1]
     assert "0 to compute" in capsys.readouterr().err.splitlines()[-1]
 
 
 def test_unsupported_inputs_are_refused(model, processor, images, tmp_path, caplog):
     with pytest.raises(ValueError, match="freeze_vision_encoder"):
-        compute(model, processor, images, tmp_path / "kept")
+        compute(model, processor, images, tmp_path / "features")
     model.freeze_vision_encoder()
     with pytest.raises(ValueError, match="`dtype` is 'int8'; expected one of float32"):
-        compute(model, processor, images, tmp_path / "kept", "int8")
+        compute(model, processor, images, tmp_path / "features", "int8")
     with pytest.raises(FileNotFoundError, match="no vision features"):
         VisionFeatures(tmp_path / "nothing")
-    features = compute(model, processor, images, tmp_path / "kept")
+    features = compute(model, processor, images, tmp_path / "features")
     with pytest.raises(ValueError, match="stored as float32, not as float16"):
-        compute(model, processor, images, tmp_path / "kept", "float16")
+        compute(model, processor, images, tmp_path / "features", "float16")
     with pytest.raises(ValueError, match=r"row 0 of the batch, image is a PngImageFile.*undecoded"):
         TGDICollator(processor, vision_features=features)([images["train"][0]])
     file = io.BytesIO()
@@ -101,7 +101,7 @@ def test_unsupported_inputs_are_refused(model, processor, images, tmp_path, capl
     (tmp_path / "broken.png").write_bytes(b"no image")
     broken = DatasetDict(train=Dataset.from_list([{**TEXT, "image": str(tmp_path / "broken.png")}]))
     broken = broken.cast_column("image", ImageFeature())
-    assert len(compute(model, processor, broken, tmp_path / "kept")) == 2
+    assert len(compute(model, processor, broken, tmp_path / "features")) == 2
     assert "train, row 0" in caplog.text
 
 
@@ -116,8 +116,8 @@ def test_one_option_trains_from_features(corpus, tmp_path):
     for part in (tiny_image_processor(), ViTModel(tiny_vision_config())):
         part.save_pretrained(tmp_path / "vision")
     metrics = fine_tune(
-        corpus, tmp_path / "run", tmp_path / "text", tmp_path / "vision", vision_features=tmp_path / "kept",
+        corpus, tmp_path / "run", tmp_path / "text", tmp_path / "vision", vision_features=tmp_path / "features",
         model_options={"toi_num_layers": 1}, num_train_epochs=1, disable_tqdm=True, dataloader_num_workers=1,
     )  # fmt: skip
     assert "eval_f1" in metrics
-    assert len(VisionFeatures(tmp_path / "kept")) > 100
+    assert len(VisionFeatures(tmp_path / "features")) > 100

@@ -12,21 +12,21 @@ from .vision_helpers import compute
 
 
 def test_features_of_another_encoder_or_processor_are_refused(frozen, processor, images, tmp_path, corpus):
-    compute(frozen, processor, images, tmp_path / "kept")
+    compute(frozen, processor, images, tmp_path / "features")
     fingerprint = fingerprint_of(frozen.tgdi.vision_tower, processor.image_processor, 1)
-    VisionFeatures(tmp_path / "kept", fingerprint)
+    VisionFeatures(tmp_path / "features", fingerprint)
     with torch.no_grad():
         frozen.tgdi.vision_tower.embeddings.cls_token.add_(1)
     with pytest.raises(ValueError, match="belong to another vision encoder.*weights was"):
-        compute(frozen, processor, images, tmp_path / "kept")
+        compute(frozen, processor, images, tmp_path / "features")
     with pytest.raises(ValueError, match=r"prompt_grid was 1, is 2"):
-        VisionFeatures(tmp_path / "kept", {**fingerprint, "prompt_grid": 2})
+        VisionFeatures(tmp_path / "features", {**fingerprint, "prompt_grid": 2})
     set_seed(0)
     model, other = tiny_tgdi(corpus)
     model.freeze_vision_encoder()
     other.image_processor.image_mean = [0.1, 0.1, 0.1]
     with pytest.raises(ValueError, match=r"image_processor was .*0\.5.* is .*0\.1"):
-        VisionFeatures(tmp_path / "kept", fingerprint_of(model.tgdi.vision_tower, other.image_processor, 1))
+        VisionFeatures(tmp_path / "features", fingerprint_of(model.tgdi.vision_tower, other.image_processor, 1))
 
 
 def test_the_fingerprint_survives_saving_and_loading(checkpoint, frozen, processor):
@@ -38,10 +38,10 @@ def test_the_fingerprint_survives_saving_and_loading(checkpoint, frozen, process
 
 
 def test_names_of_code_files_are_ignored(frozen, processor, images, tmp_path):
-    """Features were kept with it where the processor had been loaded from a file."""
-    compute(frozen, processor, images, tmp_path / "kept")
-    file = tmp_path / "kept" / "features.json"
+    """Older features have them in their fingerprint if the processor was loaded from a checkpoint with code."""
+    compute(frozen, processor, images, tmp_path / "features")
+    file = tmp_path / "features" / "features.json"
     meta = json.loads(file.read_text())
     meta["fingerprint"]["image_processor"]["auto_map"] = {"AutoProcessor": "processing_tgdi.TGDIProcessor"}
     file.write_text(json.dumps(meta))
-    VisionFeatures(tmp_path / "kept", fingerprint_of(frozen.tgdi.vision_tower, processor.image_processor, 1))
+    VisionFeatures(tmp_path / "features", fingerprint_of(frozen.tgdi.vision_tower, processor.image_processor, 1))

@@ -1,4 +1,4 @@
-"""Random checkpoints of the very classes that caption and ground images, tiny, with their processors."""
+"""Tiny random checkpoints of the captioning and detection models, with their processors."""
 
 import torch
 from transformers import (
@@ -49,7 +49,7 @@ TEMPLATE = (
 
 
 def save(model, processor, folder, std=0.5):
-    # The usual initial weights are so small that a tiny model hardly reacts to an image.
+    # With the default initialization the output of a tiny model hardly depends on the image.
     for parameter in model.parameters():
         if parameter.dim() > 1:
             torch.nn.init.normal_(parameter, std=std)
@@ -88,7 +88,7 @@ def blip(folder):
 
 
 def llava(folder):
-    """One that chats."""
+    """A chat model for images."""
     torch.manual_seed(0)
     tokenizer = byte_level()
     tokenizer.add_special_tokens({"extra_special_tokens": ["<image>"]})
@@ -158,7 +158,7 @@ def mm_grounding_dino(folder):
 def owlv2(folder):
     torch.manual_seed(0)
     letters = [chr(i) for i in range(97, 123)]
-    # A query whose first token is 0 counts as padding.
+    # OWLv2 treats a query whose first token has the id 0 as padding.
     pieces = ["!", "<|startoftext|>", "<|endoftext|>", *letters, *(f"{letter}</w>" for letter in letters)]
     tokenizer = CLIPTokenizer(vocab={piece: i for i, piece in enumerate(pieces)}, merges=[], pad_token="<|endoftext|>")
     tokenizer.model_max_length = 16

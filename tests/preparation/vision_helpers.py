@@ -9,14 +9,17 @@ TEXT = {"text": "Ann meets Bob", "head": [0, 3], "tail": [10, 13]}
 
 
 def compute(model, processor, dataset, folder, dtype="float32"):
+    """`compute_model_features` on the CPU, without loss of precision by default."""
     return compute_model_features(model, processor, dataset, folder, dtype)
 
 
 def differences(model, processor, dataset, features):
+    """The largest difference between the logits from pixels and from features."""
     rows = list(undecoded(dataset["train"]))
-    from_pixels, kept = TGDICollator(processor)(rows), TGDICollator(processor, vision_features=features)(rows)
-    assert "pixel_values" not in kept
+    from_pixels = TGDICollator(processor)(rows)
+    from_features = TGDICollator(processor, vision_features=features)(rows)
+    assert "pixel_values" not in from_features
     for name in ("image_index", "image_mask"):
-        assert torch.equal(from_pixels[name], kept[name])
+        assert torch.equal(from_pixels[name], from_features[name])
     with torch.no_grad():
-        return (model(**from_pixels).logits - model(**kept).logits).abs().max()
+        return (model(**from_pixels).logits - model(**from_features).logits).abs().max()
