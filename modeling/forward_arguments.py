@@ -6,7 +6,7 @@ from difflib import get_close_matches
 from typing import Any
 
 
-def refuse_unknown_arguments(forward: Callable, kwargs: dict[str, Any]) -> None:
+def reject_unknown_arguments(forward: Callable, kwargs: dict[str, Any]) -> None:
     r"""
     Rejects arguments that `forward` does not read, except those that are `None` or `False`: wrappers such as peft's
     pass every argument that they know.

@@ -13,7 +13,7 @@ from .branch_consistency import branch_divergence
 from .classification_loss import classification_loss, share_of_step
 from .configuration_tgdi import TGDIConfig
 from .devices import on_device_of
-from .forward_arguments import refuse_unknown_arguments
+from .forward_arguments import reject_unknown_arguments
 from .input_checks import check_entities, read_text
 from .inverse_relations import fold_inverses
 from .matching_gate import MatchingGate, TextSelfAttention, matching_loss
@@ -133,7 +133,7 @@ class TGDIModel(TGDIPreTrainedModel):
             TypeError: An unknown argument.
             ValueError: Tensors that do not belong together; the message names them and their shapes.
         """
-        refuse_unknown_arguments(self.forward, kwargs)
+        reject_unknown_arguments(self.forward, kwargs)
         if head_index is None or tail_index is None:
             raise ValueError("`head_index` and `tail_index` are required: the positions of the opening entity markers.")
         outputs = output_options(
@@ -298,7 +298,7 @@ class TGDIForRelationExtraction(TGDIPreTrainedModel):
         Raises:
             TypeError, ValueError: As `TGDIModel.forward`.
         """
-        refuse_unknown_arguments(self.forward, kwargs)
+        reject_unknown_arguments(self.forward, kwargs)
         outputs = self.tgdi(
             input_ids=input_ids,
             attention_mask=attention_mask,

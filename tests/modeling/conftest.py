@@ -1,5 +1,6 @@
 """Tiny configurations, models and inputs."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -86,6 +87,11 @@ def tiny_inputs(batch=4, length=9, caption=5, slots=3, seed=1, images=True) -> d
             [[int(i == 0 or (j == 0 and i < batch - 1)) for j in range(slots)] for i in range(batch)]
         )
     return inputs
+
+
+def prefixed_with(name: str) -> Callable[[str], str]:
+    """The `msg` of `torch.testing.assert_close` that names what differs."""
+    return lambda message: f"{name}: {message}"
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from tgdi_hf.modeling.blank_images import blank_image, trains_with_other_process
 
 from ..examples.research.test_baselines import VISUAL
 from ..examples.research.test_baselines import make as make_baseline
-from .conftest import tiny_inputs, tiny_model
+from .conftest import prefixed_with, tiny_inputs, tiny_model
 
 LABELS = torch.tensor([0, 1, 2, 3])
 TEXT_ONLY = tiny_inputs(images=False)
@@ -47,7 +47,7 @@ def assert_equal_or_zero(joint, alone):
     for name, gradient in joint.items():
         assert gradient is not None, name
         expected = torch.zeros_like(gradient) if alone[name] is None else alone[name]
-        torch.testing.assert_close(gradient, expected, msg=lambda m, n=name: f"{n}: {m}")
+        torch.testing.assert_close(gradient, expected, msg=prefixed_with(name))
 
 
 @pytest.mark.parametrize("implementation", ["sdpa", "eager"])
@@ -183,4 +183,4 @@ def test_two_processes_do_not_wait_for_each_other(tmp_path):
         assert kept.keys() == with_images.keys()
         for part, gradient in kept.items():
             other = torch.zeros_like(gradient) if without[part] is None else without[part]
-            torch.testing.assert_close(gradient, (with_images[part] + other) / 2, msg=lambda m, p=part: f"{p}: {m}")
+            torch.testing.assert_close(gradient, (with_images[part] + other) / 2, msg=prefixed_with(part))

@@ -9,7 +9,7 @@ from transformers import AutoModel
 
 from tgdi_hf import TGDIConfig, TGDIForRelationExtraction, TGDIModel
 
-from .conftest import IMAGE, TEXT_CONFIGS, VISION_CONFIGS, VISUAL, tiny_config, tiny_inputs, tiny_model
+from .conftest import IMAGE, TEXT_CONFIGS, VISION_CONFIGS, VISUAL, prefixed_with, tiny_config, tiny_inputs, tiny_model
 
 LABELS = torch.tensor([0, 1, 2, 3])
 
@@ -241,7 +241,7 @@ def test_activation_checkpointing_changes_nothing(text, share, inputs):
     assert plain.keys() == checkpointed.keys()
     assert any("visual_prompts" in name for name in plain)
     for name, gradient in plain.items():
-        torch.testing.assert_close(checkpointed[name], gradient, msg=lambda m, n=name: f"{n}: {m}")
+        torch.testing.assert_close(checkpointed[name], gradient, msg=prefixed_with(name))
 
 
 def test_reentrant_checkpointing_is_rejected(model):

@@ -15,7 +15,7 @@ from transformers import ResNetConfig
 from examples.research.baselines import BaselineConfig, HVPNeTForRelationExtraction, VisualBERTForRelationExtraction
 from tgdi_hf import TGDIModel
 
-from .conftest import TEXT_CONFIGS, VISION_CONFIGS, tiny_config, tiny_inputs, tiny_model
+from .conftest import TEXT_CONFIGS, VISION_CONFIGS, prefixed_with, tiny_config, tiny_inputs, tiny_model
 
 ROOT = str(Path(__file__).parents[2])
 # A process that has built no model lacks what transformers registers while building one.
@@ -73,7 +73,7 @@ def test_a_new_process_unpickles_models(tmp_path):
     assert found.returncode == 0, found.stderr
     for name, folder, one in zip(MODELS, folders, expected, strict=True):
         for part, value in torch.load(folder / "outputs").items():
-            torch.testing.assert_close(value, one[part], msg=lambda m, n=name: f"{n}: {m}")
+            torch.testing.assert_close(value, one[part], msg=prefixed_with(name))
         assert name != "hidden states" or len(one["cross_modal_hidden_states"]) == 4
 
 

@@ -9,7 +9,7 @@ import torch
 
 from tgdi_hf.modeling.prefix_attention import CACHE, PrefixCache, PrefixProjection, attention_bias
 
-from .conftest import TEXT_CONFIGS, tiny_inputs, tiny_model
+from .conftest import TEXT_CONFIGS, prefixed_with, tiny_inputs, tiny_model
 
 
 def test_projection_is_one_linear_map_per_layer():
@@ -124,7 +124,7 @@ def test_attentions_under_activation_checkpointing(share):
     torch.testing.assert_close(attentions, again)
     assert gradients.keys() == checkpointed.keys()
     for name, gradient in gradients.items():
-        torch.testing.assert_close(checkpointed[name], gradient, msg=lambda m, n=name: f"{n}: {m}")
+        torch.testing.assert_close(checkpointed[name], gradient, msg=prefixed_with(name))
 
 
 def test_copies_and_pickles_record_attentions():

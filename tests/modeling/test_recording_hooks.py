@@ -1,13 +1,11 @@
-import copy
-
 import pytest
 import torch
-from transformers import CLIPVisionModel
+from transformers import CLIPVisionConfig, CLIPVisionModel
 from transformers.utils.output_capturing import maybe_install_capturing_hooks
 
 from tgdi_hf.modeling.recording_hooks import install_recording_hooks, without_recording_hooks
 
-from .conftest import IMAGE, VISION_CONFIGS
+from .conftest import IMAGE, VISION
 
 
 def num_recording_hooks(module):
@@ -18,7 +16,7 @@ def num_recording_hooks(module):
 @pytest.fixture
 def tower():
     torch.manual_seed(0)
-    return CLIPVisionModel(copy.deepcopy(VISION_CONFIGS["clip_vision_model"])).eval()
+    return CLIPVisionModel(CLIPVisionConfig(**VISION, intermediate_size=48)).eval()
 
 
 def test_hooks_are_installed_ahead_of_the_first_forward_pass(tower):

@@ -51,7 +51,7 @@ def place_of(tensor: torch.Tensor) -> torch.device:
 
 
 def placed(tensor: torch.Tensor, place: torch.device) -> torch.Tensor:
-    tensor.place = place
+    tensor.place = place  # type: ignore[attr-defined]  # only this simulation reads it
     return tensor
 
 

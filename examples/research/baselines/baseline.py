@@ -16,7 +16,7 @@ from tgdi_hf.modeling.blank_images import blank_image, trains_with_other_process
 from tgdi_hf.modeling.branch_consistency import branch_divergence
 from tgdi_hf.modeling.classification_loss import classification_loss, share_of_step
 from tgdi_hf.modeling.devices import on_device_of
-from tgdi_hf.modeling.forward_arguments import refuse_unknown_arguments
+from tgdi_hf.modeling.forward_arguments import reject_unknown_arguments
 from tgdi_hf.modeling.inverse_relations import fold_inverses
 from tgdi_hf.modeling.pretrained_towers import as_text_encoder, as_vision_tower, load_tower
 from tgdi_hf.modeling.result_fusion import at_markers
@@ -120,7 +120,7 @@ def refuse_foreign_arguments(forward: Callable, kwargs: dict[str, Any]) -> None:
             f"{forward.__qualname__} got `vision_features`; no baseline reads them, and without images it would be a "
             "text model. Pass `pixel_values`, and leave `vision_features` out of the collator."
         )
-    refuse_unknown_arguments(forward, kwargs)
+    reject_unknown_arguments(forward, kwargs)
 
 
 def as_tower(tower: nn.Module) -> nn.Module:
