@@ -1,7 +1,8 @@
 """The distinct images of a batch, and the boxes to crop from them."""
 
 from collections.abc import Container, Hashable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from dataclasses import field as dataclass_field
 from typing import Any, NamedTuple
 
 from .image_boxes import Box, as_box, crop
@@ -25,7 +26,7 @@ class _ImageEntry:
     source: Any
     where: str
     field: str
-    boxes: dict[Box | None, tuple[int, str]] = field(default_factory=dict)
+    boxes: dict[Box | None, tuple[int, str]] = dataclass_field(default_factory=dict)
 
 
 class ImageBatch:

@@ -182,7 +182,7 @@ def _find_entities(post: Post, ambiguous: str, most: int) -> None:
     post.text, post.units = text.text, text.units
     entities, pair = post.given.get("entities"), [post.given.get(name) for name in ("head", "tail")]
     if entities is None:
-        post.pairs, post.listed = head_tail_pairs(text, *pair, most), ambiguous == "all"
+        post.pairs, post.listed = head_tail_pairs(text, pair[0], pair[1], most), ambiguous == "all"
         post.entities = _distinct(entity for one in post.pairs for entity in one)
         return
     if pair != [None, None]:

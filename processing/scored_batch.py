@@ -71,7 +71,9 @@ class ScoredBatch:
         """The same batch with its tensors on a device."""
         return replace(
             self,
-            **{name: _moved(getattr(self, name), device) for name in ("probabilities", "text_only", "gates")},
+            probabilities=_moved(self.probabilities, device),
+            text_only=_moved(self.text_only, device),
+            gates=_moved(self.gates, device),
             image_mask=_moved(self.image_mask, device),
             states=[states.to(device) for states in self.states],
         )
