@@ -11,8 +11,8 @@ REPOSITORY = "https://github.com/tgdi-hf/tgdi_hf"
 # Lower bounds are the oldest versions that resolve together and pass the tests (CONTRIBUTING.md, "Dependencies").
 REQUIREMENTS = [
     "transformers>=5.23",  # SubConfigSpec; layers that keep a read-only cache under activation checkpointing
-    "torch>=2.7",  # torch.accelerator; the oldest version that transformers 5.23 supports
-    "datasets>=5.0",  # List features; no dataset scripts
+    "torch>=2.9.1",  # torch.compile and torch.export trace the configurations of transformers 5.23 (2.7 does not)
+    "datasets>=5.1",  # installs with huggingface-hub 2; List features; no dataset scripts
     "accelerate>=1.15",  # the version that Trainer of transformers 5.23 was tested with
     "evaluate>=0.4.6",  # works with datasets 5
     "huggingface-hub>=2.0",  # strict configuration classes as transformers 5.23 uses them
@@ -20,15 +20,15 @@ REQUIREMENTS = [
     "filelock>=3.20",  # locks that are released when their process ends
     "numpy>=2.0",
     "pillow>=12.0",  # Image.has_transparency_data; no deprecated modes
-    "pyarrow>=21.0",  # Parquet, row by row
+    "pyarrow>=24.0",  # Parquet, row by row; the oldest that datasets 5.1 installs with
     "jinja2>=3.1",  # huggingface_hub renders the model card with it
-    "tokenizers>=0.23",  # special tokens in running text can be split
-    "tqdm>=4.66",
+    "tokenizers>=0.23.3",  # special tokens in running text can be split
+    "tqdm>=4.66.3",
     "typer>=0.20",  # the command line
 ]
 
 AUDIT = ["scikit-learn>=1.6"]  # the search for label leaks
-DEMO = ["gradio>=6.0"]  # the page of `tgdi app`
+DEMO = ["gradio>=6.29"]  # the oldest that installs with huggingface-hub 2; the page of `tgdi app`
 PEFT = ["peft>=0.21"]
 RDF = ["rdflib>=7.0"]  # N-Triples
 VIZ = ["matplotlib>=3.9"]  # figures
