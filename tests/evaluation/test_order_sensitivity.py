@@ -8,6 +8,7 @@ from datasets import Dataset
 
 from tgdi_hf.evaluation.order_sensitivity import order_sensitivity, scores_with_unknown_order
 from tgdi_hf.processing.entity_order import MNRE_TAIL_FIRST_BIAS
+from tgdi_hf.processing.scored_batch import ScoredBatch
 
 NAMES = ["None", "/per/per/peer", "/per/org/member_of"]
 BALANCED = SimpleNamespace(direction_balanced=True)
@@ -90,8 +91,8 @@ def test_the_pipeline_predicts_the_same(pipe, monkeypatch, balanced):
 
     def forward(batch, **settings):
         start = next(at)
-        found = torch.from_numpy(table[start : start + len(batch["inputs"]["input_ids"])])
-        return {"posts": batch["posts"], "probabilities": found, "gates": None}
+        found = torch.from_numpy(table[start : start + len(batch.inputs["input_ids"])])
+        return ScoredBatch(batch.posts, probabilities=found)
 
     config = BALANCED if balanced else PUBLISHED
     monkeypatch.setattr(pipe, "forward", forward)
