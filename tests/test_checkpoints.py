@@ -229,11 +229,16 @@ def test_revisions_of_captioner_and_grounder(corpus, monkeypatch, tmp_path):
         (["--vision-revision", "v1"], "--vision-model"),
         (["--captioner", "none", "--captioner-revision", "v1"], "--captioner"),
     ):
-        result = CliRunner().invoke(app, [*arguments, *wrong])
-        message = " ".join(result.output.replace("│", "").split())  # undoes the box, which wraps lines
-        assert result.exit_code == 2 and f"requires {option}" in message
-    result = CliRunner().invoke(app, [*arguments, "--grounder", str(tmp_path), "--grounder-revision", "v1"])
-    assert result.exit_code == 2 and "a folder has no revisions" in result.output
+        assert f"requires {option}" in refusal_of([*arguments, *wrong])
+    of_a_folder = [*arguments, "--grounder", str(tmp_path), "--grounder-revision", "v1"]
+    assert "a folder has no revisions" in refusal_of(of_a_folder)
+
+
+def refusal_of(arguments):
+    """The error message of a refused command, without the box that wraps its lines."""
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 2
+    return " ".join(result.output.replace("│", "").split())
 
 
 def test_no_command_has_an_option_for_the_token():
