@@ -1,4 +1,4 @@
-"""What the command line says before a model is loaded, and what it leaves unsaid."""
+"""Checks of the command line before a model is loaded, and its messages."""
 
 import json
 import os
@@ -66,7 +66,7 @@ def test_other_import_errors_keep_their_traceback(monkeypatch):
         main()
 
 
-def test_a_report_without_figures_says_so_before_it_is_made(no_model, monkeypatch, tmp_path):
+def test_a_report_without_figures_is_announced_first(no_model, monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     result = CliRunner().invoke(app, ["evaluate", "model", str(tmp_path / "no-data"), "--report", "report"])
     assert result.exit_code == 1 and "will have no figures" in result.stderr
@@ -118,7 +118,7 @@ def test_files_are_checked_before_a_model_is_loaded(no_model, monkeypatch, capsy
 
 
 @pytest.mark.parametrize(("command", "output"), [("predict", "-"), ("predict", "out.jsonl"), ("triples", "out.csv")])
-def test_no_posts_are_said_to_be_none(checkpoint, tmp_path, monkeypatch, command, output):
+def test_empty_input_is_reported(checkpoint, tmp_path, monkeypatch, command, output):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "empty.jsonl").write_text("")
     for posts, where in (("-", "standard input"), ("empty.jsonl", "empty.jsonl")):
@@ -127,13 +127,13 @@ def test_no_posts_are_said_to_be_none(checkpoint, tmp_path, monkeypatch, command
         assert output != "-" or result.stdout == ""
 
 
-def test_scores_say_what_they_are_of(checkpoint, corpus, tmp_path):
+def test_scores_name_split_and_rows(checkpoint, corpus, tmp_path):
     corpus.save_to_disk(tmp_path / "data")
     result = CliRunner().invoke(app, ["evaluate", str(checkpoint), str(tmp_path / "data"), "--split", "test"])
     assert result.stdout.startswith("test, 32 rows:\naccuracy ")
 
 
-def test_no_bars_of_what_takes_no_time(checkpoint, tmp_path):
+def test_quick_steps_show_no_progress_bars(checkpoint, tmp_path):
     posts = tmp_path / "posts.jsonl"
     posts.write_text(json.dumps(POST))
     commands = (

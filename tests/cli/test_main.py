@@ -72,7 +72,7 @@ def test_train_evaluate_and_predict_from_the_command_line(corpus, backbones, tmp
 
 
 def test_from_a_folder_of_posts_to_a_trained_model(corpus, backbones, tmp_path):
-    """Posts and images as somebody has them, captioned and grounded by models of the real classes."""
+    """Users' own posts and images, captioned and grounded by models of the real classes."""
     blip2(tmp_path / "blip2")
     grounding_dino(tmp_path / "dino")
     data = tmp_path / "mine"
@@ -105,7 +105,7 @@ def test_from_a_folder_of_posts_to_a_trained_model(corpus, backbones, tmp_path):
     assert "f1 " in run("evaluate", tmp_path / "run", tmp_path / "prepared")
 
 
-def test_mistakes_are_explained(checkpoint, corpus, tmp_path):
+def test_errors_name_the_valid_values(checkpoint, corpus, tmp_path):
     corpus.save_to_disk(tmp_path / "data")
     result = CliRunner().invoke(app, ["evaluate", str(checkpoint), str(tmp_path / "data"), "--split", "dev"])
     assert result.exit_code == 2
@@ -119,7 +119,7 @@ def test_mistakes_are_explained(checkpoint, corpus, tmp_path):
     assert "apply to MNRE folders" in str(result.exception)
 
 
-def test_input_that_can_not_be_right_is_a_message_and_leaves_no_half_file(checkpoint, tmp_path, monkeypatch, capsys):
+def test_invalid_input_is_a_message_and_leaves_no_partial_file(checkpoint, tmp_path, monkeypatch, capsys):
     post = {"text": "Ann meets Bob", "head": [0, 3], "tail": [10, 13]}
     posts, output = tmp_path / "posts.jsonl", tmp_path / "relations.jsonl"
     posts.write_text("\n".join(json.dumps(p) for p in [post] * 3 + [{**post, "tail": [10, 99]}]))
@@ -149,7 +149,7 @@ def test_input_that_can_not_be_right_is_a_message_and_leaves_no_half_file(checkp
     (("--set", "fusion_lambda=3"), "`fusion_lambda` is 3; expected the weight of f_3 in Eq. 14, from 0 to 1"),
     (("--tensorboard",), r"pip install 'tgdi_hf[tensorboard]'"),
 ])  # fmt: skip
-def test_what_no_run_can_have_is_a_message(corpus, backbones, tmp_path, monkeypatch, capsys, option, message):
+def test_invalid_options_are_a_message(corpus, backbones, tmp_path, monkeypatch, capsys, option, message):
     corpus.save_to_disk(tmp_path / "data")
     monkeypatch.setitem(sys.modules, "tensorboard", None)
     command = ["tgdi", "train", str(tmp_path / "data"), str(tmp_path / "run"), *option]
@@ -162,7 +162,7 @@ def test_what_no_run_can_have_is_a_message(corpus, backbones, tmp_path, monkeypa
     assert message in error and "Traceback" not in error
 
 
-def test_push_writes_what_would_go_up(checkpoint, tmp_path):
+def test_push_writes_the_files_for_the_hub(checkpoint, tmp_path):
     scores = {f"eval_{name}": 0.5 for name in ("accuracy", "precision", "recall", "f1")}
     (tmp_path / "scores.json").write_text(json.dumps(scores))
     run(
@@ -194,7 +194,7 @@ def invoke(*arguments, **options):
     return CliRunner().invoke(app, [str(argument) for argument in arguments], **options)
 
 
-def test_the_version_and_help_that_are_typed_first():
+def test_version_and_help():
     assert run("--version") == f"tgdi_hf {__version__}\n"
     assert "predict" in run("help") and "tgdi prepare" in run("help", "prepare")
     assert run("help", "predict").split() == run("predict", "--help").split()
@@ -202,21 +202,21 @@ def test_the_version_and_help_that_are_typed_first():
     assert wrong.exit_code == 2 and "Unknown command 'predikt'" in wrong.output
 
 
-def test_the_package_is_the_command():
+def test_python_m_tgdi_hf_runs_the_command():
     done = subprocess.run([sys.executable, "-m", "tgdi_hf", "--version"], capture_output=True, text=True)
     assert done.stdout == f"tgdi_hf {__version__}\n", done.stderr
 
 
 @pytest.mark.parametrize("arguments", [("-", "-"), ("-",), ()])
 @pytest.mark.parametrize("text", [json.dumps(POST), json.dumps([POST]), json.dumps(POST, indent=1)])
-def test_posts_come_by_the_standard_input(checkpoint, text, arguments):
+def test_posts_from_standard_input(checkpoint, text, arguments):
     result = invoke("predict", checkpoint, *arguments, input=text)
     assert result.exit_code == 0, result.output
     (found,) = [json.loads(line) for line in result.stdout.splitlines()]
     assert (found["id"], found["row"], found["head"]["text"]) == (7, 0, "Ann")
 
 
-def test_what_came_by_the_standard_input_goes_to_files(checkpoint, tmp_path):
+def test_posts_from_standard_input_are_written_to_files(checkpoint, tmp_path):
     lines = json.dumps(POST) + "\n{\n"
     result = invoke("predict", checkpoint, "-", tmp_path / "out.jsonl", input=lines)
     assert result.exit_code == 0 and "1 of 2 posts are invalid" in result.output
@@ -228,7 +228,7 @@ def test_what_came_by_the_standard_input_goes_to_files(checkpoint, tmp_path):
     assert json.loads(printed.stdout)["id"] == 7
 
 
-def test_images_of_the_standard_input_lie_in_the_working_directory(checkpoint, tmp_path, monkeypatch, image):
+def test_images_of_standard_input_are_relative_to_the_working_directory(checkpoint, tmp_path, monkeypatch, image):
     monkeypatch.chdir(tmp_path)
     image.save("a.png")
     result = invoke("predict", checkpoint, input=json.dumps({**POST, "image": "a.png"}))
@@ -244,7 +244,7 @@ def test_images_of_the_standard_input_lie_in_the_working_directory(checkpoint, t
         (("nothing.jsonl", "out.jsonl"), "nothing.jsonl: no such file or folder"),
     ],
 )
-def test_what_can_not_be_is_refused_before_a_model_is_loaded(tmp_path, monkeypatch, arguments, message):
+def test_contradictory_arguments_are_refused_before_a_model_is_loaded(tmp_path, monkeypatch, arguments, message):
     monkeypatch.chdir(tmp_path)
     result = invoke("predict", "no-model", *arguments, input="")
     assert result.exit_code == 2
@@ -252,7 +252,7 @@ def test_what_can_not_be_is_refused_before_a_model_is_loaded(tmp_path, monkeypat
     assert [*tmp_path.iterdir()] == []
 
 
-def test_nobody_waits_for_posts_at_a_terminal(monkeypatch):
+def test_a_terminal_as_input_is_refused(monkeypatch):
     monkeypatch.setattr("sys.stdin", SimpleNamespace(isatty=lambda: True))
     with pytest.raises(typer.BadParameter, match="pass posts on standard input: tgdi predict CHECKPOINT < posts"):
         check_posts_argument(Path("-"))
@@ -276,7 +276,7 @@ def test_streams_are_not_resumed(pipe, tmp_path):
         ("run", "The newest checkpoint in it is run/checkpoint-9."),
     ],
 )
-def test_a_model_that_is_not_there_is_a_message(tmp_path, monkeypatch, capsys, command, name, message):
+def test_a_missing_model_is_a_message(tmp_path, monkeypatch, capsys, command, name, message):
     monkeypatch.chdir(tmp_path)
     Path("posts.jsonl").write_text(json.dumps(POST))
     Path("empty").mkdir()
@@ -291,7 +291,7 @@ def test_a_model_that_is_not_there_is_a_message(tmp_path, monkeypatch, capsys, c
     assert not Path("out.csv").exists()
 
 
-def test_near_misses_are_named_once_per_command(checkpoint, tmp_path):
+def test_a_misspelled_key_is_reported_once_per_command(checkpoint, tmp_path):
     (tmp_path / "posts.jsonl").write_text("\n".join([json.dumps({**POST, "images": "a.png"})] * 5))
     command = [sys.executable, "-m", "tgdi_hf", "predict", str(checkpoint), str(tmp_path / "posts.jsonl")]
     done = subprocess.run(command, capture_output=True, text=True)
@@ -300,13 +300,13 @@ def test_near_misses_are_named_once_per_command(checkpoint, tmp_path):
 
 
 @pytest.mark.parametrize("command", ["predict", "triples", "prepare"])
-def test_the_choice_among_places_is_checked_first(command, tmp_path):
+def test_ambiguous_is_checked_first(command, tmp_path):
     result = CliRunner().invoke(app, [command, *["nothing"] * (2 if command == "prepare" else 3), "--ambiguous", "any"])
     assert result.exit_code == 2
     assert all(choice in result.output for choice in ("error", "first", "all"))
 
 
-def test_the_choice_among_places_from_the_command_line(checkpoint, tmp_path):
+def test_ambiguous_from_the_command_line(checkpoint, tmp_path):
     post = {"id": 1, "text": "Ann meets Bob, Ann leaves", "head": "Ann", "tail": "Bob"}
     (tmp_path / "posts.jsonl").write_text(json.dumps(post) + "\n")
     result = CliRunner().invoke(
@@ -350,7 +350,7 @@ def test_a_revision_of_the_model_reaches_the_hub(command, corpus, tmp_path, monk
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-8", "latin-1"])
-def test_what_is_printed_is_json_in_every_encoding(monkeypatch, tmp_path, pipe, encoding):
+def test_printed_predictions_are_json_in_every_encoding(monkeypatch, tmp_path, pipe, encoding):
     """As under LC_ALL=C, or in a Windows console."""
     post = {"text": "Zoë met Łukasz 🎉", "head": "Zoë", "tail": "Łukasz"}
     posts = tmp_path / "posts.jsonl"

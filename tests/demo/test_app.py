@@ -10,7 +10,7 @@ from tgdi_hf.demo import corpus
 if importlib.util.find_spec("gradio") is None:
     pytest.skip("gradio is not installed: pip install 'tgdi_hf[demo]'", allow_module_level=True)
 
-# What gradio uses of others is its own affair.
+# Deprecations of the dependencies of gradio are not ours.
 pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
     pytest.mark.filterwarnings("ignore::FutureWarning"),
@@ -57,7 +57,7 @@ def test_without_an_image(app, pipe):
     assert not choice.visible and not heat.visible and seen == {}
 
 
-def test_the_page_says_what_was_looked_at(app, pipe, image):
+def test_the_page_reports_unused_images_and_truncation(app, pipe, image):
     """A model without gate looks at images all the same."""
     pipe.model.config.use_matching_gate = False
     pipe.model.tgdi.matching_gate = None
@@ -71,7 +71,7 @@ def test_the_page_says_what_was_looked_at(app, pipe, image):
 def test_all_pairs(app, pipe):
     *_, pairs, _ = app.show_pairs(pipe, "Ann meets Bob in <b>Rome", "Ann\n\n Bob \n<b>Rome", None, "")
     assert pairs.count("<meter") == 3
-    assert "&lt;b&gt;Rome" in pairs  # what people write is no markup
+    assert "&lt;b&gt;Rome" in pairs  # user input is escaped
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_all_pairs(app, pipe):
         (("Ann meets Bob", "Ann", "Bob", __file__, None), "image", "not in an image format"),
     ],
 )
-def test_mistakes_are_said_on_the_page(app, pipe, values, field, text):
+def test_errors_are_shown_on_the_page(app, pipe, values, field, text):
     message, answer, *_ = app.show(pipe, *values)
     assert message.startswith(f"<div role=alert><b>{field}</b>: ") and text in message
     assert "post 0" not in message and __file__ not in message and answer == ""
@@ -145,7 +145,7 @@ def test_examples_are_the_first_of_their_kinds_in_the_test_split(app, pipe, tmp_
     assert posts[4]["text"] == next(row["text"] for row in rows if not row["scene"])
 
 
-def test_the_space_says_how_it_is_run():
+def test_the_metadata_of_the_space():
     import yaml
 
     folder = Path(__file__).parents[2] / "examples" / "space"

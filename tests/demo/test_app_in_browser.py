@@ -88,7 +88,7 @@ def test_an_example_runs(page):
     page.wait_for_function("before => document.querySelector('#heat img')?.src != before", arg=before)
 
 
-def test_an_image_of_ones_own(page, tmp_path):
+def test_an_uploaded_image(page, tmp_path):
     Image.new("RGB", (80, 60), "teal").save(tmp_path / "mine.png")
     fill(page, text="Ann meets Bob", head="Ann", tail="Bob")
     page.locator("#image input[type=file]").set_input_files(tmp_path / "mine.png")
@@ -98,7 +98,7 @@ def test_an_image_of_ones_own(page, tmp_path):
     assert "Ann → Bob" in page.locator("#answer").inner_text()
 
 
-def test_a_bad_image_is_said(page, tmp_path):
+def test_an_invalid_image_is_reported(page, tmp_path):
     (tmp_path / "bad.png").write_text("<html>not found</html>")
     fill(page, text="Ann meets Bob", head="Ann", tail="Bob")
     page.locator("#image input[type=file]").set_input_files(tmp_path / "bad.png")
@@ -126,7 +126,7 @@ def test_all_pairs(page):
     assert page.locator("#pairs meter").count() == 3
 
 
-def test_the_keyboard_is_enough(page):
+def test_the_keyboard_suffices(page):
     page.locator("#text textarea").focus()
     page.keyboard.type("Ann meets Bob")
     for value in ("Ann", "Bob"):

@@ -77,7 +77,7 @@ def name_another_repository(folder, repo):
 
 
 @pytest.mark.slow
-def test_what_was_saved_in_any_way_loads_in_every_way(checkpoint, model, processor, tmp_path):
+def test_every_way_of_saving_loads_in_every_way(checkpoint, model, processor, tmp_path):
     """With the package and without it, from a folder and from the Hub; and what was loaded so is saved so again."""
     write_code(tmp_path)
     code = {path.name: path.read_bytes() for path in tmp_path.glob("*.py")}
@@ -114,7 +114,7 @@ def test_what_was_saved_in_any_way_loads_in_every_way(checkpoint, model, process
     assert not (tmp_path / "last" / "home" / "modules").exists()  # the package runs nothing of a checkpoint
 
 
-def test_a_checkpoint_asks_for_no_more_than_transformers_does():
+def test_a_checkpoint_imports_only_the_dependencies_of_transformers():
     """Before any file of a checkpoint runs, transformers asks for what all of them import outside of `try`."""
     required = {
         "huggingface_hub",
@@ -168,7 +168,7 @@ Calibrated.register_for_auto_class("AutoModelForSequenceClassification")
 """
 
 
-def test_a_model_of_ones_own_brings_its_file(model, tmp_path, monkeypatch):
+def test_a_custom_model_class_saves_its_file(model, tmp_path, monkeypatch):
     (tmp_path / "calibrated.py").write_text(SUBCLASS)
     monkeypatch.syspath_prepend(tmp_path)
     Calibrated = importlib.import_module("calibrated").Calibrated
@@ -202,7 +202,7 @@ def test_names_agree_with_the_classes():
     assert PIPELINE["type"] == registered["type"]
 
 
-def test_transformers_may_change_what_it_gets_of_a_remote_pipeline():
+def test_transformers_may_modify_the_pipelines_of_remote_code():
     """It puts classes in place of names, and the configuration is saved and printed afterwards."""
     found = custom_pipelines(remote=True)
     clean_custom_task(found[TASK])
@@ -222,7 +222,7 @@ def test_the_task_is_inferred_and_its_class_is_the_registered_one(checkpoint):
 
 @pytest.mark.parametrize("file", ["there", "not there"])
 @pytest.mark.parametrize("reference", ["modeling_tgdi.TGDIModel", "own.Model", "me/tiny--own.Model"])
-def test_references_to_files_that_are_not_there_are_dropped(file, reference, tmp_path):
+def test_references_to_missing_files_are_dropped(file, reference, tmp_path):
     if file == "there":
         (tmp_path / "own.py").touch()
     found = auto_map({"AutoModel": reference, "AutoModelForMaskedLM": reference}, tmp_path)

@@ -34,7 +34,7 @@ def conforms(value, name):
 
 @pytest.fixture(scope="module")
 def pipe(request):
-    """With room for objects."""
+    """A pipeline whose model and processor take three objects."""
     model, processor = map(copy.copy, request.getfixturevalue("_tiny"))
     model.config, processor.num_objects = copy.copy(model.config), 3
     model.tgdi = copy.copy(model.tgdi)
@@ -50,7 +50,7 @@ def handler(pipe, tmp_path_factory):
 
 
 def ask(handler, request, conforming=True):
-    """What comes over the wire: all of it is JSON, both ways."""
+    """Sends a request through JSON and back, and validates both against the schema."""
     if conforming:
         conforms(request, "request")
     answer = json.loads(json.dumps(handler(json.loads(json.dumps(request))), allow_nan=False))
@@ -101,7 +101,7 @@ def test_evidence_of_a_multi_label_model_without_a_relation(corpus, tmp_path):
     assert answer["evidence"]["text_only"] == {"relation": None, "score": None}
 
 
-def test_good_and_bad_posts_stand_in_their_places(handler):
+def test_valid_and_invalid_posts_keep_their_places(handler):
     posts = [POST, {**POST, "id": 7, "tail": "Nixon"}, {**POST, "id": 8, "image": "?"}, POST]
     first, second, third, fourth = ask(handler, {"inputs": posts})
     assert first == fourth
@@ -109,7 +109,7 @@ def test_good_and_bad_posts_stand_in_their_places(handler):
     assert (third["id"], third["field"]) == (8, "image")
 
 
-def test_several_places_are_taken_on_request_and_within_the_limit(handler):
+def test_repeated_mentions_on_request_and_within_the_limit(handler):
     twice = {"text": "Ann meets Bob, Ann leaves", "head": "Ann", "tail": "Bob"}
     ask_for = {"inputs": twice, "parameters": {"ambiguous": "first"}}
     assert ask(handler, ask_for)["head"]["start"] == 0
@@ -258,7 +258,7 @@ def test_limits_come_from_the_environment(checkpoint, monkeypatch):
     assert handler({"inputs": [POST] * 3})["error"] == "`inputs` has 3 posts; expected 1 to 2."
 
 
-def test_near_misses_and_empty_cells_of_a_request(handler):
+def test_misspelled_keys_and_empty_cells_of_a_request(handler):
     answer = ask(handler, {"inputs": {**POST, "images": "aGk="}}, conforming=False)
     assert answer["field"] == "images" and answer["error"].endswith("Did you mean image?")
     answer = ask(handler, {"inputs": {**POST, "object": "Bob"}}, conforming=False)

@@ -19,7 +19,7 @@ def result(f1, relation_f1=0.5):
     }
 
 
-def test_a_card_without_results_claims_none(model):
+def test_a_card_without_results(model):
     card = model_card(model, "me/tiny")
     assert "No results were recorded" in card.text
     assert card.data.to_dict().get("model-index") is None
@@ -30,7 +30,7 @@ def test_a_card_without_results_claims_none(model):
         assert f"{name} {version}" in card.text
 
 
-def test_results_say_split_and_seeds(model, tmp_path):
+def test_results_name_split_and_seeds(model, tmp_path):
     card = model_card(
         model, "me/tiny", results=[result(0.5), result(0.6, 0.7)], seeds=[0, 1], split="validation", license="mit",
         base_models=["bert-base-uncased", "openai/clip-vit-base-patch32"],
@@ -64,7 +64,7 @@ def test_the_scores_of_an_evaluation(checkpoint, corpus, model):
     assert found == {name: round(scores[f"eval_{name}"], 4) for name in ("accuracy", "precision", "recall", "f1")}
 
 
-def test_a_model_without_none_has_no_share_of_it(model):
+def test_a_model_without_a_negative_label(model):
     config = copy.deepcopy(model.config)
     config.id2label = {i: f"relation {i}" for i in range(config.num_labels)}
     scores = {key: value for key, value in result(0.5).items() if not key.endswith(" None")}
@@ -79,14 +79,14 @@ def test_folders_are_no_base_models(model, name):
     assert model_card(model, "me/tiny").data.base_model == ["openai/clip-vit-base-patch32"]
 
 
-def test_an_encoder_that_is_not_there_is_no_base_model(model):
+def test_an_unused_encoder_is_no_base_model(model):
     model.config.text_config._name_or_path = "bert-base-uncased"
     model.config.vision_config._name_or_path = "openai/clip-vit-base-patch32"
     model.config.use_cross_modal_interaction = model.config.use_matching_gate = False
     assert model_card(model, "me/tiny").data.base_model == ["bert-base-uncased"]
 
 
-def test_a_folder_called_like_a_model_is_a_folder(model, tmp_path, monkeypatch):
+def test_a_folder_named_like_a_model_is_no_base_model(model, tmp_path, monkeypatch):
     (tmp_path / "mine" / "bert").mkdir(parents=True)
     monkeypatch.chdir(tmp_path)
     model.config.text_config._name_or_path = "mine/bert"
@@ -101,7 +101,7 @@ def test_one_result_has_no_deviation(model):
     assert "Trained on a Tuesday." in card.text and "12 g" in card.text
 
 
-def test_the_recipe_is_said(model):
+def test_the_card_names_training_on_both_orders(model):
     model.config.direction_balanced = True
     text = model_card(model, "me/tiny").text
     assert "Trained on both orders of every entity pair:** yes" in text
@@ -115,7 +115,7 @@ def test_the_code_of_the_card_runs(checkpoint, model, capsys):
     assert "'relation'" in printed and "'pairs'" in printed
 
 
-def test_results_of_something_else_are_refused(model):
+def test_results_without_scores_or_seeds_are_refused(model):
     with pytest.raises(ValueError, match="The results lack eval_accuracy, eval_precision"):
         model_card(model, "me/tiny", results={"f1": 0.5})
     with pytest.raises(ValueError, match="Expected one seed per result; found 1 results and 2 seeds"):
@@ -127,7 +127,7 @@ def scored(**of):
     return {**result(0.5), "scored": {**plain, "rows": 40, "changed": 0, "share": 1.0, "seed": 0, **of}}
 
 
-def test_scores_say_themselves_what_they_were_measured_on(model):
+def test_recorded_settings_of_the_results(model):
     card = model_card(model, "me/tiny", results=[scored(), scored(seed=1)])
     assert "On tweets, test split, 2 runs." in card.text and "best epoch" not in card.text and "/home" not in str(card)
     assert (

@@ -55,7 +55,7 @@ def run(code, *arguments, home, endpoint, **more):
     return done.stdout
 
 
-def test_there_and_back_over_http(checkpoint, model, processor, tmp_path):
+def test_upload_and_download_over_http(checkpoint, model, processor, tmp_path):
     for name in ("there", "back"):
         (tmp_path / name).mkdir()
     with Hub() as hub:
@@ -113,7 +113,7 @@ app(["push", sys.argv[1], "me/typed", "--private", "--handler", "--base-model", 
 """
 
 
-def test_branches_requests_and_what_is_not_let_through(checkpoint, tmp_path):
+def test_branches_pull_requests_and_refused_uploads(checkpoint, tmp_path):
     with Hub() as hub:
         printed = run(PUSH_MANY, str(checkpoint), home=tmp_path, endpoint=hub.url, HF_TOKEN=TOKEN).splitlines()
     done = json.loads(printed[0])
@@ -133,12 +133,12 @@ def test_branches_requests_and_what_is_not_let_through(checkpoint, tmp_path):
     assert "base_model:\n- bert-base-uncased\n" in hub.files("me/typed")["README.md"].decode()
 
 
-def test_a_request_goes_to_main(model, processor):
+def test_a_pull_request_is_against_main(model, processor):
     with pytest.raises(ValueError, match="a new pull request is always against main"):
         push_to_hub("me/tiny", model, processor, revision="v1", create_pr=True)
 
 
-def test_a_training_goes_on_as_before(model, processor, tmp_path):
+def test_training_modes_are_preserved(model, processor, tmp_path):
     model.train()
     model.tgdi.vision_tower.eval()
     before = [module.training for module in model.modules()]
@@ -157,7 +157,7 @@ def test_a_training_goes_on_as_before(model, processor, tmp_path):
     ids=["for the Hub", "model", "configuration", "pipeline"],
 )
 @pytest.mark.parametrize("name", ["gone/bert", "gone", "."])
-def test_paths_of_this_machine_stay_here(save, name, model, processor, tmp_path):
+def test_local_paths_are_not_saved(save, name, model, processor, tmp_path):
     model.config.text_config._name_or_path = str(tmp_path / name)
     model.config.vision_config._name_or_path = "google/vit-base-patch16-224"
     assert model_card(model, "me/tiny").data.base_model == ["google/vit-base-patch16-224"]
@@ -171,7 +171,7 @@ def test_paths_of_this_machine_stay_here(save, name, model, processor, tmp_path)
     }
 
 
-def test_hidden_files_stay_here(model, processor, tmp_path, monkeypatch):
+def test_hidden_files_are_not_uploaded(model, processor, tmp_path, monkeypatch):
     folder = save_for_hub(tmp_path / "new", model, processor, model_card(model, "me/tiny"))
     (folder / ".git").mkdir()
     for name in (".env", ".git/config", ".git/objects.bin"):
@@ -183,7 +183,7 @@ def test_hidden_files_stay_here(model, processor, tmp_path, monkeypatch):
     assert {one.path_in_repo for one in sent} == {path.name for path in folder.iterdir() if path.name[0] != "."}
 
 
-def test_folders_with_something_in_them_are_refused(model, processor, tmp_path):
+def test_a_folder_that_is_not_empty_is_refused(model, processor, tmp_path):
     (tmp_path / "secret.txt").write_text("x")
     with pytest.raises(ValueError, match="is not empty"):
         save_for_hub(tmp_path, model, processor, model_card(model, "me/tiny"))
