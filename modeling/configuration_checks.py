@@ -1,4 +1,4 @@
-"""Validation of `TGDIConfig`: what its type annotations cannot express."""
+"""Validation of configurations: what their type annotations cannot express."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
@@ -19,12 +19,12 @@ UNSUPPORTED_VISION_FIELDS = {
 }
 
 
-def check_field_names(names: Iterable[str], known: list[str]) -> None:
-    """Rejects fields that no TGDI configuration has, and suggests the most similar one."""
+def check_field_names(config_name: str, names: Iterable[str], known: list[str]) -> None:
+    """Rejects fields that a configuration does not have, and suggests the most similar one."""
     for name in set(names) - set(known):
         similar = get_close_matches(name, known, n=1)
         hint = f"did you mean {similar[0]!r}?" if similar else f"it has {', '.join(sorted(known))}."
-        raise ValueError(f"TGDIConfig has no field {name!r}; {hint}")
+        raise ValueError(f"{config_name} has no field {name!r}; {hint}")
 
 
 def check_num_labels(num_labels: Any) -> int | None:
@@ -67,8 +67,8 @@ def check_label_maps(config) -> None:
         )
 
 
-def check_encoders(text, vision) -> None:
-    """Checks that the text encoder reads prefixes, and that the vision encoder has patches in every hidden state."""
+def check_text_encoder(text) -> None:
+    """Checks that the layers of the text encoder read prefixes."""
     if text.model_type not in TEXT_MODEL_TYPES:
         raise ValueError(
             f"`text_config` is of type {text.model_type!r}; TGDI injects its prompts into the attention of a "
@@ -76,6 +76,10 @@ def check_encoders(text, vision) -> None:
         )
     if text.is_decoder or text.add_cross_attention:
         raise ValueError("`text_config` is a decoder; TGDI requires an encoder: set `is_decoder=False`.")
+
+
+def check_vision_encoder(vision) -> None:
+    """Checks that every hidden state of the vision encoder holds all patches."""
     required = ("hidden_size", "num_hidden_layers", "image_size", "patch_size")
     missing = [name for name in required if not hasattr(vision, name)]
     if missing:
@@ -99,17 +103,23 @@ def check_outputs(config) -> None:
     selected_layers(config.output_hidden_states, config.text_config.num_hidden_layers + 1)
 
 
-def check_mechanisms(config) -> None:
-    """Checks the ranges of the numbers, and that no option depends on a mechanism that is switched off."""
-    if not 0 <= config.fusion_lambda <= 1:
-        raise ValueError(
-            f"`fusion_lambda` is {config.fusion_lambda}; expected the weight of f_3 in Eq. 14, from 0 to 1."
-        )
+def check_shared_options(config) -> None:
+    """Checks the ranges of the numbers that every relation classifier has."""
     if not 0 <= config.classifier_dropout < 1:
         raise ValueError(f"`classifier_dropout` is {config.classifier_dropout}; expected 0 ≤ dropout < 1.")
     if not 0 <= config.initializer_range < inf:
         raise ValueError(
             f"`initializer_range` is {config.initializer_range}; expected a standard deviation, 0 or more."
+        )
+    if config.num_objects < 0:
+        raise ValueError(f"`num_objects` is {config.num_objects}; expected 0 or more.")
+
+
+def check_mechanisms(config) -> None:
+    """Checks the options of TGDI's mechanisms, and that none depends on a mechanism that is switched off."""
+    if not 0 <= config.fusion_lambda <= 1:
+        raise ValueError(
+            f"`fusion_lambda` is {config.fusion_lambda}; expected the weight of f_3 in Eq. 14, from 0 to 1."
         )
     weight = config.matching_loss_weight
     if not 0 <= weight < inf or (weight and not config.use_matching_gate):
@@ -129,8 +139,6 @@ def check_mechanisms(config) -> None:
             "`gate_visual_prompts=True` requires the gate and the prompts: `use_matching_gate=True` and "
             "`use_cross_modal_interaction=True`."
         )
-    if config.num_objects < 0:
-        raise ValueError(f"`num_objects` is {config.num_objects}; expected 0 or more.")
     if config.prompt_grid < 1:
         raise ValueError(f"`prompt_grid` is {config.prompt_grid}; expected 1 or more.")
     num_layers = config.text_config.num_hidden_layers
@@ -154,7 +162,7 @@ def check_problem_type(config) -> None:
     if not multi_label:
         return
     for name in ("direction_balanced", "branch_consistency_weight", "inverse_labels"):
-        if getattr(config, name):
+        if getattr(config, name, False):
             raise ValueError(f"`{name}` requires mutually exclusive labels; omit it for a multi-label model.")
     if config.none_label is not None:
         raise ValueError(

@@ -7,17 +7,17 @@ from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from .attention_support import check_attn_implementation, check_implementation_of
-from .configuration_tgdi import TGDIConfig
 from .pretrained_towers import as_dtype, as_text_encoder, as_vision_tower, check_tower_options, load_towers
 from .recording_hooks import install_recording_hooks, register_recorders, without_recording_hooks
+from .relation_configuration import RelationConfig
 from .token_embeddings import resize_to_tokenizer
 
 
 class TGDIPreTrainedModel(PreTrainedModel):
     """Base class of the TGDI models: building from two pretrained encoders, loading and saving."""
 
-    config: TGDIConfig
-    config_class: type[TGDIConfig]
+    config: RelationConfig
+    config_class: type[RelationConfig]
     base_model_prefix = "tgdi"
     main_input_name = "input_ids"
     input_modalities = ("image", "text")  # type: ignore[assignment]  # a tuple in the models of transformers, too
@@ -26,7 +26,7 @@ class TGDIPreTrainedModel(PreTrainedModel):
     # transformers adds the blocks of the two encoders.
     _no_split_modules = ["VisualPrompts", "TextSelfAttention", "MatchingGate", "PrefixProjection"]
 
-    def __init__(self, config: TGDIConfig, *inputs, **kwargs):
+    def __init__(self, config: RelationConfig, *inputs, **kwargs):
         config.validate()  # fields may have been changed since it was created
         # Sub-configurations can be changed without notice to the configuration that holds them.
         for part in ("text_config", "vision_config"):

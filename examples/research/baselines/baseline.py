@@ -1,7 +1,6 @@
 """What all baselines share: the inputs of `TGDIProcessor`, the classifier on two entity markers, saving and loading."""
 
 from collections.abc import Callable
-from dataclasses import fields
 from math import inf
 from typing import Any, ClassVar, NamedTuple
 
@@ -11,7 +10,6 @@ from torch import nn
 from transformers import AutoModel
 from transformers.utils import can_return_tuple
 
-from tgdi_hf import TGDIConfig
 from tgdi_hf.modeling.blank_images import blank_image, trains_with_other_processes
 from tgdi_hf.modeling.branch_consistency import branch_divergence
 from tgdi_hf.modeling.classification_loss import classification_loss, share_of_step
@@ -19,45 +17,29 @@ from tgdi_hf.modeling.devices import on_device_of
 from tgdi_hf.modeling.forward_arguments import reject_unknown_arguments
 from tgdi_hf.modeling.inverse_relations import fold_inverses
 from tgdi_hf.modeling.pretrained_towers import as_text_encoder, as_vision_tower, load_tower
+from tgdi_hf.modeling.relation_configuration import RelationConfig
 from tgdi_hf.modeling.result_fusion import at_markers
 from tgdi_hf.modeling.tgdi_outputs import TGDIRelationExtractionOutput
 from tgdi_hf.modeling.tgdi_pretrained_model import TGDIPreTrainedModel
 
-SHARED = (
-    "text_config",
-    "vision_config",
-    "num_objects",
-    "classifier_dropout",
-    "negative_label",
-    "decision_thresholds",
-    "direction_balanced",
-    "symmetric_relations",
-    "inverse_labels",
-    "initializer_range",
-)
-# The other fields of TGDI's configuration, with their defaults.
-OF_TGDI_ALONE = {
-    of.name: of.default for of in fields(TGDIConfig) if of.name in TGDIConfig.__annotations__ and of.name not in SHARED
-}
-
 
 @strict
-class BaselineConfig(TGDIConfig):
+class BaselineConfig(RelationConfig):
     r"""
-    Configuration of a baseline: two encoders, relations, `num_objects` and `classifier_dropout` as in `TGDIConfig`,
-    whose other fields mean nothing here. The vision encoder may be a ResNet, too.
+    Configuration of a baseline: encoders, labels and entity order as in `TGDIConfig`. The vision encoder may also be a
+    ResNet.
 
     Args:
         use_vision (`bool`, *optional*, defaults to `True`):
-            Whether the baseline looks at images.
+            Whether the baseline reads images.
         num_fusion_layers (`int`, *optional*, defaults to 3):
-            Of the MKGformer-style baseline: how many of the top layers fuse text and image.
+            MKGformer-style baseline: the number of top layers that fuse text and image.
         r_drop_weight (`float`, *optional*, defaults to 0.0):
-            In training every batch is passed twice, and the two passes, under dropout of their own, are kept from
-            contradicting each other with this weight (R-Drop, Liang et al., NeurIPS 2021).
+            Weight of the divergence between two forward passes of a training batch with different dropout masks
+            (R-Drop, Liang et al., NeurIPS 2021).
 
     Raises:
-        ValueError: A switch of TGDI that means nothing here, or a value that no baseline can have.
+        ValueError: An unknown field, or a value out of range.
     """
 
     model_type = "mre_baseline"
@@ -68,16 +50,12 @@ class BaselineConfig(TGDIConfig):
     r_drop_weight: float | int = 0.0
 
     def validate_architecture(self):
-        """Part of `@strict`-powered validation. A ResNet has no patches, and needs none here."""
-        if foreign := [name for name, default in OF_TGDI_ALONE.items() if getattr(self, name) != default]:
-            raise ValueError(f"`{foreign[0]}` is {getattr(self, foreign[0])!r}; no baseline has it, leave it out.")
+        """Part of `@strict`-powered validation."""
         if not 0 <= self.r_drop_weight < inf:
             raise ValueError(f"`r_drop_weight` is {self.r_drop_weight}; expected 0 or more, and finite.")
         if self.r_drop_weight and self.thresholds is not None:
-            raise ValueError(
-                "`r_drop_weight` needs labels that exclude each other; leave it out of a multi-label model."
-            )
-        if self.vision_config.model_type != "resnet":
+            raise ValueError("`r_drop_weight` requires mutually exclusive labels; omit it for a multi-label model.")
+        if self.vision_config.model_type != "resnet":  # which has no patches
             super().validate_architecture()
 
     @property
@@ -87,12 +65,12 @@ class BaselineConfig(TGDIConfig):
 
 class VisualLevels(NamedTuple):
     r"""
-    What the layers of the vision encoder make of the distinct images of a batch.
+    Feature maps of the vision encoder's layers for the distinct images of a batch.
 
     Args:
-        maps (`list` of `torch.Tensor`): `(N, C, rows, columns)` of every layer, the lowest first.
-        index (`torch.Tensor`): `(B, S)`, which image stands in which slot of a post.
-        mask (`torch.Tensor`): `(B, S)`, true where there is one.
+        maps (`list` of `torch.Tensor`): `(N, C, rows, columns)` per layer, lowest first.
+        index (`torch.Tensor`): `(B, S)`, the image in each slot of a post.
+        mask (`torch.Tensor`): `(B, S)`, true where the slot has an image.
     """
 
     maps: list[torch.Tensor]
@@ -114,7 +92,7 @@ def level_widths(vision_config) -> list[int]:
 
 
 def refuse_foreign_arguments(forward: Callable, kwargs: dict[str, Any]) -> None:
-    """As for TGDI; of the arguments that TGDI has and no baseline, says why."""
+    """Rejects unknown arguments; explains why a baseline cannot use `vision_features`."""
     if kwargs.get("vision_features") is not None:
         raise ValueError(
             f"{forward.__qualname__} got `vision_features`; no baseline reads them, and without images it would be a "
@@ -124,17 +102,17 @@ def refuse_foreign_arguments(forward: Callable, kwargs: dict[str, Any]) -> None:
 
 
 def as_tower(tower: nn.Module) -> nn.Module:
-    """A vision encoder without what feeds its pooled output; a ResNet stays as it is."""
+    """A vision encoder without its pooling head; a ResNet is returned unchanged."""
     return tower if tower.config.model_type == "resnet" else as_vision_tower(tower)
 
 
 class Baseline(TGDIPreTrainedModel):
     r"""
-    A text encoder, perhaps a vision encoder, and the classifier of MTB: dropout and a linear layer over the states of
-    the opening markers of head and tail. Subclasses say in `encode` how text and images become states.
+    A text encoder, optionally a vision encoder, and the classifier of MTB: dropout and a linear layer over the states
+    at the opening markers of head and tail. Subclasses implement `encode`, the fusion of text and images.
 
     Args:
-        config (`BaselineConfig`): What to build.
+        config (`BaselineConfig`): Configuration of the model.
     """
 
     config_class = BaselineConfig
@@ -173,7 +151,7 @@ class Baseline(TGDIPreTrainedModel):
         )
         model = cls(config)
         found = model.text_encoder.load_state_dict(as_text_encoder(text_encoder).state_dict(), strict=False)
-        # What VisualBERT has beyond BERT stays as it was drawn.
+        # Weights that VisualBERT has beyond BERT keep their random initialisation.
         lost = [name for name in found.missing_keys if "visual" not in name] + found.unexpected_keys
         if lost:
             raise ValueError(f"The weights of {text_name_or_path} do not fit {cls.__name__}: {', '.join(lost)}.")
@@ -207,10 +185,10 @@ class Baseline(TGDIPreTrainedModel):
         **kwargs,
     ) -> TGDIRelationExtractionOutput:
         r"""
-        The arguments are those of `TGDIForRelationExtraction`. Captions that are there are read with the text.
+        The arguments are those of `TGDIForRelationExtraction`. If there are captions, they are read with the text.
 
         Raises:
-            TypeError: An argument that no baseline has.
+            TypeError: An unknown argument.
             ValueError: `vision_features`, or an `image_mask` or `image_index` without `pixel_values`.
         """
         refuse_foreign_arguments(self.forward, kwargs)
@@ -249,11 +227,11 @@ class Baseline(TGDIPreTrainedModel):
         if pixel_values is None:
             if image_mask is not None or image_index is not None:
                 raise ValueError(
-                    "There is an `image_mask` or `image_index`, but there are no `pixel_values`: give these, or leave "
-                    "out the others where no post has an image."
+                    "`image_mask` or `image_index` was passed without `pixel_values`: pass `pixel_values` too, or omit "
+                    "both if no post has an image."
                 )
             return None
-        if image_index is None:  # a row a post
+        if image_index is None:  # one row of images per post
             rows, slots = pixel_values.shape[:2]
             image_index = torch.arange(rows * slots, device=pixel_values.device).view(rows, slots)
             pixel_values = pixel_values.flatten(0, 1)
@@ -265,7 +243,7 @@ class Baseline(TGDIPreTrainedModel):
         return VisualLevels(maps, on_device_of(image_index, maps[-1]).masked_fill(~image_mask, 0), image_mask)
 
     def maps(self, images: torch.Tensor) -> list[torch.Tensor]:
-        """The maps of `VisualLevels` of images `(N, 3, H, W)`."""
+        """The maps of `VisualLevels` for images `(N, 3, H, W)`."""
         outputs = self.vision_tower(images.to(self.dtype), output_hidden_states=True, return_dict=True)
         maps = list(outputs.hidden_states)
         if maps[0].dim() == 3:  # a vision transformer: its class and register tokens come first
@@ -274,7 +252,7 @@ class Baseline(TGDIPreTrainedModel):
         return maps
 
     def blank_levels(self, batch_size: int) -> VisualLevels:
-        """As in TGDI, one image that no post has; the statistics of a ResNet's normalisation do not see it."""
+        """As in TGDI, one blank image that no post uses; it does not affect the batch statistics of a ResNet."""
         training = self.vision_tower.training
         self.vision_tower.eval()
         maps = self.maps(blank_image(self.config.vision_config, self.device))
