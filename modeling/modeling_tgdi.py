@@ -21,7 +21,7 @@ from .output_selection import OutputOptions, output_options
 from .prefix_attention import PrefixCache
 from .pretrained_towers import as_text_encoder, as_vision_tower
 from .result_fusion import at_markers, fuse_results
-from .text_encoding import EncodedText, encode_text
+from .text_encoder_pass import EncodedText, encode_text
 from .text_oriented import EncoderReference, TextOrientedInteraction, TextOrientedOutput
 from .tgdi_inputs import Images, TextInputs
 from .tgdi_outputs import TGDIModelOutput, TGDIRelationExtractionOutput
@@ -36,6 +36,8 @@ class TGDIModel(TGDIPreTrainedModel):
     Args:
         config (`TGDIConfig`): Configuration of the model. Mechanisms that it switches off are not built.
     """
+
+    config: TGDIConfig
 
     def __init__(self, config: TGDIConfig):
         super().__init__(config)
@@ -246,6 +248,8 @@ class TGDIForRelationExtraction(TGDIPreTrainedModel):
     Args:
         config (`TGDIConfig`): Configuration of the model.
     """
+
+    config: TGDIConfig
 
     def __init__(self, config: TGDIConfig):
         super().__init__(config)

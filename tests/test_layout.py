@@ -21,7 +21,6 @@ TESTED_ELSEWHERE = {
     "tests/modeling/test_modeling_tgdi.py": (
         "modeling/forward_arguments.py",
         "modeling/result_fusion.py",
-        "modeling/text_encoding.py",
         "modeling/tgdi_outputs.py",
         "modeling/tgdi_pretrained_model.py",
     ),

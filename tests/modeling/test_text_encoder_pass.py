@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from tgdi_hf.modeling.prefix_attention import PrefixCache
-from tgdi_hf.modeling.text_encoding import encode_text
+from tgdi_hf.modeling.text_encoder_pass import encode_text
 from tgdi_hf.modeling.tgdi_inputs import TextInputs
 
 from .conftest import tiny_inputs, tiny_model
