@@ -129,7 +129,7 @@ def test_data_without_negative_label_is_declared_so(corpus, caplog, tmp_path):
 
 def test_card_and_audit_use_it(renamed):
     model, _ = tiny_tgdi(renamed, negative_label="no_relation")
-    assert "of which `no_relation` stands for none" in str(model_card(model, "me/tiny"))
+    assert "including `no_relation` for no relation" in str(model_card(model, "me/tiny"))
     model.config.negative_label = None
     assert "every entity pair has one of them" in str(model_card(model, "me/tiny"))
     model.config.negative_label = "None"

@@ -123,7 +123,7 @@ def test_repeated_mentions_on_request_and_within_the_limit(handler):
         answer = ask(handler, {"inputs": many, "parameters": {"ambiguous": "all"}})
         assert answer["field"] == field and "5" in answer["error"]
     wrong = ask(handler, {"inputs": POST, "parameters": {"threshold": 0.3}})
-    assert wrong["field"] == "parameters" and "for multi-label models" in wrong["error"]
+    assert wrong["field"] == "parameters" and "requires a multi-label model" in wrong["error"]
     for wrong in ("any", None, True):
         answer = ask(handler, {"inputs": twice, "parameters": {"ambiguous": wrong}}, conforming=False)
         assert answer["field"] == "parameters" and "expected 'error' or 'first' or 'all'" in answer["error"]

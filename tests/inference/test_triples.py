@@ -102,9 +102,9 @@ def test_command_finds_entities_of_posts_without(checkpoint, ner, tmp_path):
     posts.write_text('{"id": 1, "text": "ann lee meets bob at harvard in rome"}\n{"id": 2, "text": "x"}\n')
     arguments = ["triples", str(checkpoint), str(posts), str(tmp_path / "triples.jsonl")]
     result = CliRunner().invoke(app, [*arguments, "--ner", ner])
-    assert result.exit_code == 0 and "left out" not in result.output, result.output
+    assert result.exit_code == 0 and "skipped: " not in result.output, result.output
     result = CliRunner().invoke(app, arguments)
-    assert result.output.count("left out") == 2 and "expected head and tail" in result.output
+    assert result.output.count("skipped: ") == 2 and "expected head and tail" in result.output
 
 
 def test_command_selects_among_occurrences(checkpoint, tmp_path):
@@ -112,9 +112,9 @@ def test_command_selects_among_occurrences(checkpoint, tmp_path):
     posts.write_text('{"id": 1, "text": "Ann meets Bob, Ann leaves", "head": "Ann", "tail": "Bob"}\n')
     arguments = ["triples", str(checkpoint), str(posts), str(tmp_path / "triples.jsonl")]
     result = CliRunner().invoke(app, arguments)
-    assert "left out" in result.output and "--ambiguous" in result.output
+    assert "skipped: " in result.output and "--ambiguous" in result.output
     result = CliRunner().invoke(app, [*arguments, "--ambiguous", "all"])
-    assert result.exit_code == 0 and "left out" not in result.output, result.output
+    assert result.exit_code == 0 and "skipped: " not in result.output, result.output
 
 
 def test_texts_over_the_limit_can_be_skipped(pipe):
