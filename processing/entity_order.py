@@ -104,7 +104,7 @@ def joint_scores(
     shared = torch.tensor(symmetric, device=forward.device)
     scores = torch.stack([forward, backward], dim=1)  # (P, 2, relations)
     scores = scores.clamp(min=torch.finfo(scores.dtype).tiny).log()
-    none = list(names).index(negative) if negative in names else None
+    none = list(names).index(negative) if negative is not None and negative in names else None
     weights = scores.new_tensor([0, 0 if none is None else -bias])  # log-weights of the two orders
     if none is not None:
         scores = scores - scores[:, :, none : none + 1] + weights[:, None]  # log-odds against None

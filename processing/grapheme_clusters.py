@@ -55,8 +55,11 @@ def is_boundary(text: str, place: int) -> bool:
     if (before < "\u0300" and after < "\u0300") or before == "\r":
         return True
     # Two characters decide, unless the decision depends on those before them.
-    if not _JOINING.match(before) and _CLUSTER.match(before + after).end() == 1:
-        return True
+    if not _JOINING.match(before):
+        cluster = _CLUSTER.match(before + after)
+        assert cluster is not None  # every character begins a cluster
+        if cluster.end() == 1:
+            return True
     return place in _around(text, place)
 
 

@@ -1,6 +1,6 @@
 """The images of a batch as model inputs: pixel values or vision features, and the slots of each row."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -66,7 +66,7 @@ def pixel_values(
     image_processor: Any,
     max_pixels: int,
     known: dict[ImagePart, np.ndarray] | None,
-    options: dict[str, Any],
+    options: Mapping[str, Any],
 ) -> np.ndarray:
     r"""
     Runs the image processor over all parts of a batch.

@@ -60,10 +60,10 @@ class MultimodalRelationExtractionPipeline(Pipeline):
     ```
     """
 
-    _load_processor = True
-    _load_tokenizer = False
-    _load_image_processor = False
-    _load_feature_extractor = False
+    _load_processor = True  # type: ignore[assignment]  # declared as None
+    _load_tokenizer = False  # type: ignore[assignment]  # declared as None
+    _load_image_processor = False  # type: ignore[assignment]  # declared as None
+    _load_feature_extractor = False  # type: ignore[assignment]  # declared as None
 
     def __init__(
         self,
@@ -76,6 +76,7 @@ class MultimodalRelationExtractionPipeline(Pipeline):
     ):
         if processor is None:
             raise ValueError(f"The pipeline {TASK} needs the model's processor: pass `processor`.")
+        self.model: Any
         self.processor: Any
         self.reader = PostReader(processor, captioner, grounder, max_length=_shorter_limit(model, processor))
         super().__init__(model, processor=processor, **options)
@@ -95,7 +96,7 @@ class MultimodalRelationExtractionPipeline(Pipeline):
         # `_settings` passes one set of options to all stages.
         return options, {}, {}
 
-    def __call__(self, posts, **options: Any):
+    def __call__(self, posts, **options: Any):  # type: ignore[override]  # all options by keyword
         r"""
         Args:
             posts: One post, a list of posts, or any iterable of posts: a generator, a `datasets.Dataset` or a column of

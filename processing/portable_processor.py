@@ -11,6 +11,8 @@ from typing import Any
 from tokenizers import Tokenizer
 from transformers.processing_utils import ProcessorMixin
 
+from .text_tokenizer import TextTokenizer
+
 # Attributes that record how a component was loaded, called and saved.
 _TRACES = frozenset(
     {
@@ -19,7 +21,7 @@ _TRACES = frozenset(
     }
 )
 # Attributes that the methods of tokenizers require.
-_TOKENIZER_DEFAULTS = {"name_or_path": "", "_processor_class": None, "files_loaded": []}
+_TOKENIZER_DEFAULTS: dict[str, Any] = {"name_or_path": "", "_processor_class": None, "files_loaded": []}
 
 
 class PortableProcessor(ProcessorMixin):
@@ -51,7 +53,7 @@ class PortableProcessor(ProcessorMixin):
         self.__dict__.update(state)
         self.image_processor = restored_image_processor(*state["image_processor"])
         self.tokenizer = restored_tokenizer(*state["tokenizer"])
-        self._texts = None
+        self._texts: TextTokenizer | None = None
 
     # Copies within a process keep all attributes.
 
@@ -109,7 +111,7 @@ def restored_image_processor(constructor, arguments: tuple, state: dict[str, Any
     return image_processor
 
 
-def _with_attributes(processor, attributes: dict[str, Any]):
+def _with_attributes(processor: PortableProcessor, attributes: dict[str, Any]) -> PortableProcessor:
     other = type(processor).__new__(type(processor))
     other.__dict__.update(attributes)
     return other

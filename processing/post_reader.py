@@ -114,6 +114,7 @@ class PostReader:
             raise
         for post in posts:
             if post.error is None:
+                assert post.rows is not None
                 cut = {part for parts in truncated[post.rows] for part in parts}
                 post.truncated = [part for part in ("text", "caption") if part in cut]
         return dict(inputs)
@@ -129,16 +130,18 @@ class PostReader:
             post.given = {**post.given, "image": opened[key]}
 
     def _add_captions(self, posts: list[Post]) -> None:
-        lacking = _lacking(posts, "caption") if self.captioner and self.processor.use_caption else []
-        if lacking:
+        if not self.captioner or not self.processor.use_caption:
+            return
+        if lacking := _lacking(posts, "caption"):
             images = {id(post.given["image"]): post.given["image"] for post in lacking}
             captions = dict(zip(images, self.captioner([*images.values()])))
             for post in lacking:
                 post.added["caption"] = captions[id(post.given["image"])]
 
     def _add_objects(self, posts: list[Post]) -> None:
-        lacking = _lacking(posts, "objects") if self.grounder and self.processor.num_objects else []
-        if lacking:
+        if not self.grounder or not self.processor.num_objects:
+            return
+        if lacking := _lacking(posts, "objects"):
             queries = [queries_for(post.text, [entity.span for entity in post.entities]) for post in lacking]
             for post, objects in zip(lacking, self.grounder([post.given["image"] for post in lacking], queries)):
                 post.added["objects"] = [one["box"] for one in objects]

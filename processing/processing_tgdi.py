@@ -1,7 +1,8 @@
 """The TGDI processor: from posts to model inputs."""
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from os import PathLike
 from pathlib import Path
 from typing import Any, ClassVar, TypedDict
 
@@ -47,7 +48,7 @@ class TGDIProcessorKwargs(ProcessingKwargs, total=False):
     processor (`size`, `do_normalize`, …). Markers, special tokens and the padding side are fixed by the model.
     """
 
-    text_kwargs: TGDITextKwargs
+    text_kwargs: TGDITextKwargs  # type: ignore[misc]  # as in the processors of transformers
 
 
 class TGDIProcessor(PortableProcessor):
@@ -89,9 +90,9 @@ class TGDIProcessor(PortableProcessor):
     ```
     """
 
-    valid_processor_kwargs = TGDIProcessorKwargs
+    valid_processor_kwargs = TGDIProcessorKwargs  # type: ignore[assignment]  # as in transformers
     # Set by the installed package, as in `TGDIConfig`.
-    _write_code: ClassVar[Callable[[str], None] | None] = None
+    _write_code: ClassVar[Callable[[str | PathLike], None] | None] = None
 
     def __init__(
         self,
@@ -161,7 +162,9 @@ class TGDIProcessor(PortableProcessor):
         return cls(AutoImageProcessor.from_pretrained(vision_name_or_path, **vision_kwargs), tokenizer, **options)
 
     @classmethod
-    def from_pretrained(cls, pretrained_model_name_or_path, **kwargs):
+    def from_pretrained(  # type: ignore[override]  # `kwargs` contains the options that transformers lists
+        cls, pretrained_model_name_or_path, **kwargs
+    ):
         r"""
         Loads a saved processor; its image processor uses PIL unless another `backend` is passed. Options of a model
         (`dtype`, `device_map`, `quantization_config`, …) are ignored.
@@ -201,8 +204,9 @@ class TGDIProcessor(PortableProcessor):
             `list[str]`: The configuration file written.
         """
         written = super().save_pretrained(save_directory)
-        if self._write_code is not None:
-            self._write_code(save_directory)
+        write_code = type(self)._write_code
+        if write_code is not None:
+            write_code(save_directory)
         if push_to_hub:
             self.push_to_hub(kwargs.pop("repo_id", Path(save_directory).name), **kwargs)
         return written
@@ -332,13 +336,13 @@ class TGDIProcessor(PortableProcessor):
             data.update(arrange(name, values, slots, self.num_objects, share_images))
         return BatchFeature(data, tensor_type=options.tensor_type)
 
-    def _call_options(self, kwargs: dict[str, Any]) -> CallOptions:
+    def _call_options(self, kwargs: Mapping[str, Any]) -> CallOptions:
         if kwargs.keys() <= {"return_tensors", "truncation"} and kwargs.get("return_tensors", "pt") == "pt":
             # The options of collator and pipeline; merging them would take a millisecond per batch.
             truncation = switch("truncation", kwargs.get("truncation", True))
             return CallOptions(self._limit(self.max_length), truncation=truncation)
-        kwargs, tensor_type = checked_call(kwargs, set(TGDITextKwargs.__annotations__), self.image_processor)
-        options = self._merge_kwargs(TGDIProcessorKwargs, **kwargs)
+        checked, tensor_type = checked_call(kwargs, set(TGDITextKwargs.__annotations__), self.image_processor)
+        options = self._merge_kwargs(TGDIProcessorKwargs, **checked)  # type: ignore[arg-type]  # declared as an instance
         limit = self._limit(options["text_kwargs"].get("max_length", self.max_length))
         length = limit if pads_to_limit(options["text_kwargs"].get("padding", True)) else None
         truncation = switch("truncation", options["text_kwargs"].get("truncation", True))

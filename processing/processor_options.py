@@ -81,7 +81,7 @@ def pads_to_limit(padding: Any) -> bool:
     return padding == "max_length"
 
 
-def checked_call(kwargs: dict[str, Any], of_text: set[str], image_processor) -> tuple[dict[str, Any], str | None]:
+def checked_call(kwargs: Mapping[str, Any], of_text: set[str], image_processor) -> tuple[dict[str, Any], str | None]:
     r"""
     Args:
         kwargs: Keyword arguments of one call, by themselves or in `text_kwargs`, `images_kwargs` or `common_kwargs`.

@@ -36,7 +36,7 @@ def register() -> None:
     TGDIModel.register_for_auto_class("AutoModel")
     TGDIForRelationExtraction.register_for_auto_class("AutoModelForSequenceClassification")
     TGDIProcessor.register_for_auto_class()
-    TGDIConfig._write_code = TGDIProcessor._write_code = staticmethod(write_code)
+    TGDIConfig._write_code = TGDIProcessor._write_code = write_code
 
 
 def register_with_transformers() -> None:

@@ -2,6 +2,7 @@
 
 import inspect
 import shutil
+from os import PathLike
 from pathlib import Path
 
 from transformers.dynamic_module_utils import get_relative_import_files
@@ -33,7 +34,7 @@ def code_files() -> dict[str, Path]:
     return {path.name: path for path in sorted({*entries, *imported})}
 
 
-def write_code(folder: str | Path) -> None:
+def write_code(folder: str | PathLike) -> None:
     """Copies the code into a checkpoint; existing files of the same names are overwritten."""
     for name, source in code_files().items():
         target = Path(folder, name)

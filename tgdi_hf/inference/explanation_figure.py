@@ -43,7 +43,7 @@ def figure(result: Mapping[str, Any], images: Sequence[tuple[str, Any]]) -> "Fig
     from matplotlib.figure import Figure
 
     drawn = Figure(figsize=(3 * max(len(images), 3), 6.2 if images else 3.2), layout="constrained")
-    above, below = np.ravel(drawn.subfigures(2, 1, height_ratios=[1, 1])) if images else (None, drawn)
+    above, below = drawn.subfigures(2, 1, squeeze=False, height_ratios=[1, 1])[:, 0] if images else (None, drawn)
     relations, influence = below.subplots(1, 2, width_ratios=[2, 1])
     names = [one["relation"] for one in result["relations"]][::-1]
     bars = relations.barh(names, [one["score"] for one in result["relations"]][::-1], color="#3b6ea5")

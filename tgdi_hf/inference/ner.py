@@ -79,6 +79,7 @@ def with_entities(
             if i not in outputs:
                 yield post
                 continue
+            assert isinstance(post, Mapping)  # an invalid post has no text
             try:
                 if isinstance(outputs[i], Exception):
                     raise InvalidPost(f"{_name(post, i)}: the NER model failed: {outputs[i]!r:.300}", "text")
