@@ -26,13 +26,9 @@ TESTED_ELSEWHERE = {
     ),
     "tests/modeling/test_device_maps.py": ("modeling/devices.py",),
     "tests/modeling/test_pickling.py": ("modeling/recording_hooks.py",),
-    "tests/processing/test_image_opening.py": ("processing/image_arrays.py", "processing/pillow.py"),
-    "tests/processing/test_pipeline_tgdi.py": ("processing/post_reader.py", "processing/post_results.py"),
-    "tests/processing/test_processing_tgdi.py": (
-        "processing/invalid_post.py",
-        "processing/text_encoding.py",
-        "processing/text_rows.py",
-    ),
+    "tests/processing/test_image_opening.py": ("processing/pillow.py",),
+    "tests/processing/test_pipeline_tgdi.py": ("processing/post_reader.py",),
+    "tests/processing/test_processing_tgdi.py": ("processing/invalid_post.py",),
     # Read back by transformers from saved checkpoints.
     "tests/hub/test_checkpoint_code.py": ("modeling/checkpoint_names.py",),
     "tests/evaluation/test_report_files.py": ("tgdi_hf/evaluation/report_figures.py",),
