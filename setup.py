@@ -12,7 +12,7 @@ REPOSITORY = "https://github.com/tgdi-hf/tgdi_hf"
 REQUIREMENTS = [
     "transformers>=5.23",  # SubConfigSpec; layers that keep a read-only cache under activation checkpointing
     "torch>=2.9.1",  # torch.compile and torch.export trace the configurations of transformers 5.23 (2.7 does not)
-    "datasets>=5.1",  # installs with huggingface-hub 2; List features; no dataset scripts
+    "datasets>=5.2",  # reads the labels in metadata.csv of imagefolders (5.1 fails on them)
     "accelerate>=1.15",  # the version that Trainer of transformers 5.23 was tested with
     "evaluate>=0.4.6",  # works with datasets 5
     "huggingface-hub>=2.0",  # strict configuration classes as transformers 5.23 uses them
@@ -20,18 +20,18 @@ REQUIREMENTS = [
     "filelock>=3.20",  # locks that are released when their process ends
     "numpy>=2.0",
     "pillow>=12.0",  # Image.has_transparency_data; no deprecated modes
-    "pyarrow>=24.0",  # Parquet, row by row; the oldest that datasets 5.1 installs with
-    "jinja2>=3.1",  # huggingface_hub renders the model card with it
+    "pyarrow>=24.0",  # Parquet, row by row; the oldest that datasets installs with
+    "jinja2>=3.1.6",  # the model card; chat templates of captioners require this version
     "tokenizers>=0.23.3",  # special tokens in running text can be split
     "tqdm>=4.66.3",
-    "typer>=0.20",  # the command line
+    "typer>=0.26",  # the command line; earlier versions call deprecated functions of click 8.5
 ]
 
 AUDIT = ["scikit-learn>=1.6"]  # the search for label leaks
 DEMO = ["gradio>=6.29"]  # the oldest that installs with huggingface-hub 2; the page of `tgdi app`
 PEFT = ["peft>=0.21"]
 RDF = ["rdflib>=7.0"]  # N-Triples
-VIZ = ["matplotlib>=3.9"]  # figures
+VIZ = ["matplotlib>=3.10.7"]  # figures; earlier versions call deprecated functions of pyparsing 3.3
 
 STYLE = ["ruff==0.17.6"]  # versions differ in how they format
 TYPES = ["mypy>=2.4", "types-regex", "types-tqdm"]

@@ -29,6 +29,7 @@ def documented():
 
 @pytest.fixture
 def extensions(monkeypatch):
+    pytest.importorskip("sphinx", reason="requires the extra `docs`, which `make check` installs")
     monkeypatch.syspath_prepend(str(ROOT / "docs" / "_ext"))
     yield
     for name in ("command_reference", "markdown_docstrings"):

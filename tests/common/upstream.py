@@ -86,8 +86,11 @@ def unpack(archive: Path, target: Path) -> None:
         target (`Path`): A folder that does not exist yet. It appears complete, or not at all.
 
     Raises:
+        RuntimeError: Python before 3.11.4, whose tarfile does not refuse links out of the archive.
         ValueError: The archive lacks one of `FILES`.
     """
+    if not hasattr(tarfile, "data_filter"):
+        raise RuntimeError("Unpacking the common tests of transformers requires Python 3.11.4 or newer.")
     target.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=target.parent) as scratch, tarfile.open(archive) as tar:
         root = tar.getnames()[0].split("/")[0]
