@@ -223,7 +223,7 @@ CASES = [
         refused(f"objects {boxes!r}", {"image": image, "objects": boxes}, error,
                 only=("pipeline", "collator", "predict", "triples"))
         for image, boxes, error in (
-            (None, [[0, 0, 20, 20]], "missing"),
+            (None, [[0, 0, 20, 20]], "has no image"),
             ("fine.png", [[100, 100, 120, 120]], "no pixel"),
             ("fine.png", [[0.1, 0.1, 0.5, 0.5]], "fractions"),
             ("fine.png", [[20, 20, 0, 0]], "x0 < x1"),
@@ -249,7 +249,7 @@ CASES = [
              only=("pipeline", "predict", "triples", "handler"))
         for entities in ([], ["Ann"], ["Ann", "Ann"], "Ann", [["Ann", "Bob"]], [None, "Bob"], 3, {"a": 1})
     ),
-    Case("entities beside head and tail", {**ANN, "entities": ["Ann", "Bob"]}, error="the one or the other",
+    Case("entities beside head and tail", {**ANN, "entities": ["Ann", "Bob"]}, error="expected only one of them",
          only=("pipeline", "predict", "triples", "handler")),
     Case("65 entities", {"text": " ".join(f"e{i}x" for i in range(65)), "entities": [f"e{i}x" for i in range(65)]},
          error="64|16", only=("pipeline", "predict", "triples", "handler")),
