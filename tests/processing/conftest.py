@@ -1,4 +1,4 @@
-"""Tiny tokenizers of the kinds that text encoders use, and processors with them, built here."""
+"""Tiny tokenizers of the kinds that text encoders use, and processors with them."""
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,7 +22,7 @@ ROBERTA_TOKENS = dict(
 
 
 def wordpiece() -> BertTokenizerFast:
-    """BERT's kind: `[CLS] A [SEP] B [SEP]`, lower case, segments."""
+    """Like BERT's: `[CLS] A [SEP] B [SEP]`, lower case, segments."""
     letters = sorted(set("".join(TEXTS).lower()) - set(" "))
     words = sorted({word for text in TEXTS for word in text.lower().split() if word.isalnum() and len(word) > 1})
     pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters, *(f"##{letter}" for letter in letters), *words]
@@ -30,7 +30,7 @@ def wordpiece() -> BertTokenizerFast:
 
 
 def byte_level() -> PreTrainedTokenizerFast:
-    """RoBERTa's kind: byte-level BPE, words with the space before them, `<s> A </s></s> B </s>`."""
+    """Like RoBERTa's: byte-level BPE, words include the preceding space, `<s> A </s></s> B </s>`."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
@@ -46,7 +46,7 @@ def byte_level() -> PreTrainedTokenizerFast:
 
 
 def sentence_piece() -> PreTrainedTokenizerFast:
-    """XLM-R's and CamemBERT's kind: a Unigram model, which has the special tokens among its pieces."""
+    """Like XLM-R's and CamemBERT's: a Unigram model with the special tokens among its pieces."""
     tokenizer = Tokenizer(models.Unigram())
     tokenizer.normalizer = normalizers.NFKC()
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace()])
@@ -60,11 +60,11 @@ def sentence_piece() -> PreTrainedTokenizerFast:
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, **ROBERTA_TOKENS)
 
 
-_BERTWEET = TemporaryDirectory()  # its tokenizer saves itself by copying the files that it was made from
+_BERTWEET = TemporaryDirectory()  # BERTweet's tokenizer saves itself by copying the files that it was loaded from
 
 
 def plain_python() -> BertweetTokenizer:
-    """BERTweet's: there is no version of it in the `tokenizers` library."""
+    """BERTweet's tokenizer, which the `tokenizers` library does not implement."""
     vocabulary, merges = Path(_BERTWEET.name, "vocab.txt"), Path(_BERTWEET.name, "bpe.codes")
     pieces = sorted({*"".join(TEXTS), "an"} - {" "})
     vocabulary.write_text("".join(f"{piece} 1\n{piece}@@ 1\n" for piece in pieces), encoding="utf-8")
@@ -100,5 +100,5 @@ def any_processor(request, processors_by_kind) -> TGDIProcessor:
 
 @pytest.fixture(scope="session")
 def processor(processors_by_kind) -> TGDIProcessor:
-    """With a WordPiece tokenizer."""
+    """A processor with a WordPiece tokenizer."""
     return processors_by_kind["wordpiece"]

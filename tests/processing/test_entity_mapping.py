@@ -17,7 +17,7 @@ from tgdi_hf.processing.entity_mapping import read_mapping
         ({"start": 0, "end": 3, "index": 4, "entity": "B-PER", "word": "##ann"}, ((0, 3), "##ann", "B-PER")),
     ],
 )
-def test_what_is_known_of_an_entity(mapping, expected):
+def test_mappings_are_parsed(mapping, expected):
     assert read_mapping(mapping, "head", "post 0") == expected
 
 
@@ -42,6 +42,6 @@ def test_what_is_known_of_an_entity(mapping, expected):
         ({}, "expected `start` and `end`, or `text`"),
     ],
 )
-def test_what_would_be_passed_over_is_refused(mapping, message):
+def test_ambiguous_and_misspelled_mappings_are_rejected(mapping, message):
     with pytest.raises(InvalidPost, match=f"^post 0: .*{message}"):
         read_mapping(mapping, "head", "post 0")

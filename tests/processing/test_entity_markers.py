@@ -23,7 +23,7 @@ def marked(text, head, tail):
     [
         ((0, 1), (2, 3), "<head>a</head>b<tail>c</tail>d"),
         ((2, 3), (0, 1), "<tail>a</tail>b<head>c</head>d"),
-        ((0, 2), (2, 4), "<head>ab</head><tail>cd</tail>"),  # neighbours: one ends before the other begins
+        ((0, 2), (2, 4), "<head>ab</head><tail>cd</tail>"),  # adjacent: the head ends where the tail begins
         ((2, 4), (0, 2), "<tail>ab</tail><head>cd</head>"),
         ((0, 4), (1, 2), "<head>a<tail>b</tail>cd</head>"),  # nested
         ((1, 2), (0, 4), "<tail>a<head>b</head>cd</tail>"),
@@ -39,11 +39,11 @@ def marked(text, head, tail):
         ((2, 2), (2, 2), "ab<head></head><tail></tail>cd"),
     ],
 )
-def test_markers_nest_where_entities_do(head, tail, expected):
+def test_nested_entities_get_nested_markers(head, tail, expected):
     assert marked("abcd", head, tail) == expected
 
 
-def test_a_space_before_a_marker_goes_to_the_word_that_follows():
+def test_a_space_before_a_marker_moves_to_the_following_word():
     assert marked("JFK and  Obama", (0, 3), (9, 14)) == "<head>JFK</head> and <tail> Obama</tail>"
     assert marked("JFK Obama ", (0, 4), (4, 10)) == "<head>JFK</head><tail> Obama</tail> "
 
@@ -59,7 +59,7 @@ def texts_with_spans(draw):
 
 
 @given(texts_with_spans())
-def test_segments_are_the_text_and_enclose_the_entities(case):
+def test_segments_concatenate_to_the_text_and_enclose_the_entities(case):
     text, head, tail = case
     segments, markers = cut_at_markers(text, head, tail)
     assert "".join(segments) == text
@@ -70,7 +70,7 @@ def test_segments_are_the_text_and_enclose_the_entities(case):
 
 
 @given(texts_with_spans())
-def test_markers_cross_only_where_entities_do(case):
+def test_markers_overlap_only_if_the_entities_overlap(case):
     _, head, tail = case
     _, markers = cut_at_markers(*case)
     open_entities = []
@@ -87,7 +87,7 @@ def test_markers_cross_only_where_entities_do(case):
 
 
 @given(st.lists(st.text(max_size=6), min_size=1, max_size=12), st.data())
-def test_spans_of_words_become_spans_of_characters(words, data):
+def test_word_spans_are_converted_to_character_spans(words, data):
     start = data.draw(st.integers(0, len(words) - 1))
     end = data.draw(st.integers(start + 1, len(words)))
     text, ((first, last),) = words_to_text(words, [(start, end)])
@@ -96,7 +96,7 @@ def test_spans_of_words_become_spans_of_characters(words, data):
 
 
 @given(st.data())
-def test_a_text_cut_short_keeps_its_markers_and_its_order(data):
+def test_truncation_keeps_the_markers_and_the_token_order(data):
     length = data.draw(st.integers(4, 80))
     places = data.draw(st.lists(st.integers(0, length - 1), min_size=4, max_size=4, unique=True))
     entities = [sorted(places[:2]), sorted(places[2:])]
@@ -106,24 +106,24 @@ def test_a_text_cut_short_keeps_its_markers_and_its_order(data):
     assert kept == sorted(kept)
     assert set(places) <= set(kept)
     if max(places) - min(places) < budget:
-        assert kept == list(range(kept[0], kept[-1] + 1))  # a window: nothing missing inside
+        assert kept == list(range(kept[0], kept[-1] + 1))  # one contiguous window
     inside = {i for start, end in entities for i in range(start, end + 1)}
     if len(inside) <= budget:
-        assert inside <= set(kept)  # context goes before any token of an entity
+        assert inside <= set(kept)  # context is dropped before any entity token
 
 
 @pytest.mark.parametrize(
     ("entities", "budget", "expected"),
     [
-        ([(50, 51), (52, 55)], 10, [*range(48, 58)]),  # even context
+        ([(50, 51), (52, 55)], 10, [*range(48, 58)]),  # the same amount of context on both sides
         ([(0, 1), (2, 5)], 10, [*range(10)]),
         ([(94, 95), (98, 99)], 10, [*range(90, 100)]),
-        ([(10, 12), (80, 82)], 10, [*range(9, 14), *range(79, 84)]),  # both neighbourhoods
+        ([(10, 12), (80, 82)], 10, [*range(9, 14), *range(79, 84)]),  # a window around each entity
         ([(80, 82), (10, 12)], 10, [*range(9, 14), *range(79, 84)]),
-        ([(10, 60), (20, 22)], 8, [10, 11, 19, 20, 21, 22, 23, 60]),  # an entity too long to be kept whole
+        ([(10, 60), (20, 22)], 8, [10, 11, 19, 20, 21, 22, 23, 60]),  # an entity longer than the budget
     ],
 )
-def test_what_is_kept_of_a_long_text(entities, budget, expected):
+def test_truncation_keeps_the_context_of_the_entities(entities, budget, expected):
     assert truncate_around_entities(list(range(100)), entities, budget) == expected
 
 
@@ -141,12 +141,12 @@ def test_what_is_kept_of_a_long_text(entities, budget, expected):
         (3, "two integers"),
     ],
 )
-def test_spans_that_can_not_be_are_refused(span, message):
+def test_invalid_spans_are_rejected(span, message):
     with pytest.raises(ValueError, match=message):
         check_span(span, ["a", "b", "c", "d", "e"], "head", "row 7")
 
 
-def test_spans_of_other_integers_are_taken():
+def test_spans_of_numpy_integers_are_accepted():
     assert check_span(torch.tensor([1, 3]), ["a", "b", "c"], "head", "row 0") == (1, 3)
 
 
@@ -158,17 +158,17 @@ def test_spans_of_other_integers_are_taken():
         ((0, 7), "\u200bAcme\ufeff\n", (1, 5)),
         ((0, 5), "Jose\u0301", (0, 5)),
         ((1, 3), "❤\ufe0f Bob", r"\[1, 3\), has no visible character, only '.ufe0f '"),
-        ((1, 6), "❤\ufe0f Bob", (3, 6)),  # a selector is nothing to be seen, and may go
+        ((1, 6), "❤\ufe0f Bob", (3, 6)),  # a variation selector is invisible and may be trimmed
         ((0, 1), " a", r"\[0, 1\), has no visible character, only ' '"),
         ((0, 1), "❤\ufe0f", "cuts a character in two; the nearest whole span is"),
-        ((4, 9), "Jose\u0301 won", "cuts a character in two"),  # the accent is not trimmed off
+        ((4, 9), "Jose\u0301 won", "cuts a character in two"),  # the accent is not trimmed
         ((0, 2), ["", "a"], (0, 2)),
         ((0, 1), [" a ", "b"], (0, 1)),
         ((0, 1), [" ", "b"], "has no visible character"),
         ((1, 3), ["a", "\u200b", ""], "has no visible character"),
     ],
 )
-def test_spans_are_trimmed_to_what_can_be_seen(span, units, expected):
+def test_spans_are_trimmed_to_visible_characters(span, units, expected):
     if isinstance(expected, tuple):
         assert check_span(span, units, "head", "row 7") == expected
         return

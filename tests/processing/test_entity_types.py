@@ -11,23 +11,23 @@ NAMES = ("None", "/per/org/member_of", "/per/per/peer")
         ("PER", "ORG", [True, True, False]),
         ("B-PERSON", None, [True, True, True]),
         (None, "person", [True, False, True]),
-        ("GPE", "ORG", [True, False, False]),  # no relation here has a place
+        ("GPE", "ORG", [True, False, False]),  # no relation here involves a location
         ("organization", "PER", [True, False, False]),
         ("DATE", "PER", [True, False, True]),
     ],
 )
-def test_relations_suit_the_types(head, tail, allowed):
+def test_relations_are_restricted_by_the_entity_types(head, tail, allowed):
     assert list(allowed_relations(NAMES, head, tail)) == allowed
 
 
-def test_relations_without_types_suit_all():
+def test_relations_without_types_are_always_allowed():
     names = ("None", "/drug/disease/treats")
     assert allowed_relations(names, "PER", "disease") == (True, True)
     assert allowed_relations(names, "disease", "PER") == (True, False)
     assert allowed_relations(("None", "works_for"), "PER", "ORG") == (True, True)
 
 
-def test_names_of_types():
+def test_tags_are_mapped_to_mnre_types():
     assert [type_of(label) for label in ("B-PER", "Person", "GPE", "I-ORG", "work_of_art", "DATE", None)] == [
         *("per", "per", "loc", "org", "misc", "date"),
         None,

@@ -16,7 +16,7 @@ BYTES = np.array([[[0, 51, 255], [10, 20, 30]]], np.uint8)  # (1, 2, 3)
         BYTES.astype(np.float64) / 255,
         torch.from_numpy(BYTES).float().requires_grad_() / 255,
     ],
-    ids=["bytes", "channels-first", "tensor", "floats", "float-tensor"],
+    ids=["uint8", "channels-first", "tensor", "floats", "float-tensor"],
 )
 def test_arrays_and_tensors_give_the_same_image(array):
     image = from_array(array, "image")

@@ -19,7 +19,7 @@ def noise(width=8, height=6):
 
 
 @pytest.mark.parametrize("source", [5, {"bytes": None, "path": None}, {}, [RED], object()])
-def test_what_can_not_be_an_image_is_refused(source):
+def test_invalid_sources_are_rejected(source):
     with pytest.raises(ValueError, match=r"row 2, image: expected an image as PIL image, path, array, bytes of"):
         ImageBatch().add(source, "row 2, image")
 
@@ -32,7 +32,7 @@ def test_boxes_are_four_finite_numbers(box):
         batch.add_box(key, box, "row 1, object 2")
 
 
-def test_strips_are_refused():
+def test_narrow_strips_are_rejected():
     batch = ImageBatch()
     batch.add(Image.new("RGB", (MAX_SIDE_RATIO, 1)), "row 0, image")
     assert len(list(batch.open())) == 1
@@ -42,7 +42,7 @@ def test_strips_are_refused():
         list(batch.open())
 
 
-def test_equal_images_and_boxes_are_one(tmp_path, monkeypatch):
+def test_equal_images_and_boxes_are_stored_once(tmp_path, monkeypatch):
     image, array = Image.fromarray(noise()), noise()
     path = saved(image, tmp_path / "a.png")
     content = path.read_bytes()
@@ -73,16 +73,16 @@ def test_equal_images_and_boxes_are_one(tmp_path, monkeypatch):
     assert parts == [(key, (0, 0, 4, 5))] and part.size == (4, 5)
 
 
-def test_an_image_is_not_taken_for_one_whose_place_in_memory_it_got():
+def test_a_reused_object_id_does_not_identify_an_image():
     batch, content = ImageBatch(), [{"path": f"{i}.png", "bytes": bytes([i])} for i in range(2)]
-    for _ in range(50):  # copies that are gone when the next one is made
+    for _ in range(50):  # each copy is freed before the next one is created
         assert [batch.add(dict(content[i]), "")[1] for i in (0, 1)] == [0, 1]
 
 
-def test_two_images_of_one_file_may_differ(tmp_path):
+def test_two_images_from_the_same_file_may_differ(tmp_path):
     path = saved(Image.new("RGB", (4, 4), RED), tmp_path / "a.png")
-    with Image.open(path) as one, Image.open(path) as two:
-        two.paste(BLUE, (0, 0, 4, 4))
+    with Image.open(path) as first_frame, Image.open(path) as second_frame:
+        second_frame.paste(BLUE, (0, 0, 4, 4))
         batch = ImageBatch()
-        assert [batch.add(image, "")[1] for image in (one, two)] == [0, 1]
+        assert [batch.add(image, "")[1] for image in (first_frame, second_frame)] == [0, 1]
         assert [image.getpixel((0, 0)) for _, (image,) in batch.open()] == [RED, BLUE]

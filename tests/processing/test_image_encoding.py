@@ -50,7 +50,7 @@ def test_objects_that_cannot_be_located_are_rejected(row, message):
     assert error.value.field == "objects"
 
 
-def test_known_pixels_are_not_computed_again():
+def test_known_pixels_are_reused():
     calls = []
 
     def image_processor(images, **options):

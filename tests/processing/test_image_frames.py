@@ -23,7 +23,7 @@ def encoded(image, kind, **options):
 
 def turned():
     exif = Image.Exif()
-    exif[274] = 6  # turn by 90°
+    exif[274] = 6  # rotate by 90°
     return exif
 
 
@@ -83,36 +83,34 @@ def test_a_copied_image_has_the_pixels_of_its_file(kind, way, loaded):
         if loaded:
             image.load()
         other = WAYS[way](image)
-    found = read(other)
-    assert np.array_equal(found, expected)
-    assert np.array_equal(read(other), expected)  # and again
-    assert np.array_equal(
-        np.asarray(other), np.asarray(WAYS[way](Image.open(io.BytesIO(FILES[kind]))))
-    )  # left as it was
+    actual = read(other)
+    assert np.array_equal(actual, expected)
+    assert np.array_equal(read(other), expected)  # repeatable
+    assert np.array_equal(np.asarray(other), np.asarray(WAYS[way](Image.open(io.BytesIO(FILES[kind])))))  # unchanged
 
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("kind", ANIMATIONS)
-def test_a_copied_frame_is_the_frame(kind, way):
+def test_a_copy_has_the_selected_frame(kind, way):
     with Image.open(io.BytesIO(ANIMATIONS[kind])) as image:
         image.seek(3)
         other = WAYS[way](image)
-        assert (read(image) == 0).all()  # the first, as long as there is the file
+        assert (read(image) == 0).all()  # the first frame while the file is open
         assert image.tell() == 3
     assert np.abs(read(other).astype(int) - 180).max() <= 1
 
 
 @pytest.mark.parametrize("kind", FILES)
-def test_a_closed_image_that_was_read_works(kind):
+def test_a_closed_image_is_readable_if_it_was_loaded(kind):
     with Image.open(io.BytesIO(FILES[kind])) as image:
         image.load()
     assert np.array_equal(read(image), read({"bytes": FILES[kind], "path": None}))
 
 
 @pytest.mark.parametrize("kind", ["GIF", "PNG", "TIFF"])
-def test_a_closed_animation_is_the_frame_that_it_shows(kind, tmp_path):
+def test_a_closed_animation_has_the_selected_frame(kind, tmp_path):
     (tmp_path / "a").write_bytes(ANIMATIONS[kind])
-    with Image.open(tmp_path / "a") as image:  # closes a file that it has opened itself
+    with Image.open(tmp_path / "a") as image:  # closes a file that PIL opened
         image.seek(3)
         image.load()
     for _ in range(2):
@@ -120,8 +118,10 @@ def test_a_closed_animation_is_the_frame_that_it_shows(kind, tmp_path):
     assert image.tell() == 3
 
 
-@pytest.mark.parametrize("kind", [kind for kind in FILES if not kind.startswith("WebP")])  # has read all when opened
-def test_a_closed_image_that_was_not_read_is_refused(kind, tmp_path):
+@pytest.mark.parametrize(
+    "kind", [kind for kind in FILES if not kind.startswith("WebP")]
+)  # decodes all pixels on opening
+def test_a_closed_image_is_rejected_if_it_was_not_loaded(kind, tmp_path):
     with Image.open(io.BytesIO(FILES[kind])) as image:
         pass
     message = f"row 0, image: the {image.format} file was closed before its pixels were read.*load()"
@@ -135,13 +135,13 @@ def test_a_closed_image_that_was_not_read_is_refused(kind, tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF", "GIF"])
-def test_a_damaged_image_is_still_refused(kind):
+def test_a_damaged_image_is_rejected(kind):
     content = encoded(Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)), kind)
     with pytest.raises(ValueError, match="row 0, image: the image cannot be decoded"):
         read(Image.open(io.BytesIO(content[: len(content) // 2])))
 
 
-def test_subclasses_of_formats_work_too():
+def test_subclasses_of_image_formats_are_accepted():
     class MyImage(PngImagePlugin.PngImageFile):
         pass
 
@@ -149,16 +149,16 @@ def test_subclasses_of_formats_work_too():
     assert np.array_equal(read(copy.deepcopy(image)), PIXELS)
 
 
-def test_a_spawned_process_reads_the_same():
+def test_a_spawned_process_reads_the_same_pixels():
     kinds = ["PNG", "GIF", "TIFF", "WebP", "JPEG, turned", "JPEG, CMYK", "PNG, palette"]
     pickles = [pickle.dumps(Image.open(io.BytesIO(FILES[kind]))) for kind in kinds]
     with multiprocessing.get_context("spawn").Pool(1) as pool:
-        found = pool.map(read_pickled, pickles)
-    assert found == [read({"bytes": FILES[kind], "path": None}).tolist() for kind in kinds]
+        actual = pool.map(read_pickled, pickles)
+    assert actual == [read({"bytes": FILES[kind], "path": None}).tolist() for kind in kinds]
 
 
 @pytest.mark.parametrize("kind", FILES)
-def test_images_that_datasets_decodes(kind):
+def test_images_decoded_by_datasets(kind):
     rows = Dataset.from_dict({"image": [{"bytes": FILES[kind], "path": None}]}, Features({"image": ImageFeature()}))
     expected = read({"bytes": FILES[kind], "path": None})
     image = rows[0]["image"]

@@ -38,7 +38,7 @@ def encoded(image, kind="PNG"):
     return file.getvalue()
 
 
-def test_all_forms_of_an_image_are_the_same_image(tmp_path):
+def test_all_kinds_of_sources_give_the_same_image(tmp_path):
     array = noise()
     image = Image.fromarray(array)
     path = saved(image, tmp_path / "a.png")
@@ -56,12 +56,12 @@ def test_all_forms_of_an_image_are_the_same_image(tmp_path):
     assert abs(rough - array).max() <= 1
 
 
-def test_where_channels_could_be_first_or_last_they_are_last():
+def test_channels_are_last_if_both_readings_are_possible():
     array = np.zeros((3, 5, 3), np.uint8)
     assert read(array).size == (5, 3)
 
 
-def test_modes_are_brought_to_rgb(tmp_path):
+def test_all_modes_are_converted_to_rgb(tmp_path):
     assert colour(Image.new("L", (4, 4), 128)) == (128, 128, 128)
     assert colour(np.full((4, 4), 128, np.uint8)) == (128, 128, 128)
     assert colour(np.full((5, 5, 1), 128, np.uint8)) == (128, 128, 128)
@@ -73,7 +73,7 @@ def test_modes_are_brought_to_rgb(tmp_path):
 
 
 @pytest.mark.parametrize(("alpha", "expected"), [(0, WHITE), (255, RED), (51, (255, 204, 204))])
-def test_transparent_parts_are_white(alpha, expected):
+def test_transparent_pixels_become_white(alpha, expected):
     assert colour(Image.new("RGBA", (4, 4), (*RED, alpha))) == expected
     array = np.zeros((4, 4, 4), np.uint8)
     array[...] = (*RED, alpha)
@@ -89,31 +89,31 @@ def test_transparency_in_other_modes(tmp_path):
 
 
 @pytest.mark.parametrize(("value", "expected"), [(65535, 255), (32768, 128), (255, 0), (0, 0)])
-def test_sixteen_bits_become_eight(tmp_path, value, expected):
+def test_16_bit_images_are_scaled_to_8_bits(tmp_path, value, expected):
     deep = Image.fromarray(np.full((4, 4), value, np.uint16))
     assert colour(saved(deep, tmp_path / "deep.png")) == (expected,) * 3
     assert colour(saved(deep, tmp_path / "deep.tiff")) == (expected,) * 3
 
 
-def test_of_an_animation_the_first_frame(tmp_path):
+def test_the_first_frame_of_an_animation_is_used(tmp_path):
     frames = [Image.new("RGB", (4, 4), colour) for colour in (RED, BLUE)]
     path = saved(frames[0], tmp_path / "a.gif", save_all=True, append_images=frames[1:])
     assert colour(path) == RED
     with Image.open(path) as later:
         later.seek(1)
         assert colour(later) == RED
-        assert later.tell() == 1  # left as it was
+        assert later.tell() == 1  # unchanged
 
 
 def test_exif_orientation_is_applied(tmp_path):
     image = Image.new("RGB", (8, 4), RED)
     exif = Image.Exif()
-    exif[274] = 6  # turn by 90°
+    exif[274] = 6  # rotate by 90°
     path = saved(image, tmp_path / "a.jpg", exif=exif)
     assert read(path).size == (4, 8)
     with Image.open(path) as mine:
         assert read(mine).size == (4, 8)
-        assert mine.size == (8, 4)  # left as it was
+        assert mine.size == (8, 4)  # unchanged
 
 
 def test_a_single_pixel_is_an_image():
@@ -121,9 +121,9 @@ def test_a_single_pixel_is_an_image():
 
 
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
-def test_a_bomb_is_refused_before_it_is_decoded(tmp_path, monkeypatch):
+def test_a_decompression_bomb_is_rejected_before_decoding(tmp_path, monkeypatch):
     bomb = saved(Image.new("1", (20_000, 20_000)), tmp_path / "bomb.png")
-    warned = saved(Image.new("1", (10_000, 10_000)), tmp_path / "warned.png")  # PIL would only warn
+    warned = saved(Image.new("1", (10_000, 10_000)), tmp_path / "warned.png")  # PIL only warns
     small = saved(Image.new("L", (300, 200)), tmp_path / "small.png")
     monkeypatch.setattr("PIL.ImageFile.ImageFile.load", lambda *args: pytest.fail("decoded"))
     with pytest.raises(ValueError, match=r"bomb.png.*400000000 pixels.*max_image_pixels.*PIL.Image.MAX_IMAGE_PIXELS"):
@@ -179,7 +179,7 @@ def damaged_header(path):
         (lambda folder: Image.new("F", (4, 4)), "mode F has no fixed range"),
     ],
 )
-def test_what_is_not_an_image_is_named(tmp_path, make, message):
+def test_invalid_images_are_named(tmp_path, make, message):
     with pytest.raises(ValueError, match=message):
         read(make(tmp_path))
 
