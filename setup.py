@@ -34,7 +34,7 @@ RDF = ["rdflib>=7.0"]  # N-Triples
 VIZ = ["matplotlib>=3.10.7"]  # figures; earlier versions call deprecated functions of pyparsing 3.3
 
 STYLE = ["ruff==0.17.6"]  # versions differ in how they format
-TYPES = ["mypy>=2.4", "types-regex", "types-tqdm"]
+TYPES = [*DEMO, *RDF, *VIZ, "mypy>=2.4", "types-regex", "types-tqdm"]  # with the typed optional packages
 DOCS = ["furo>=2025.7", "myst-parser>=5.0", "sphinx>=9.0"]
 TEST = [
     *AUDIT,
