@@ -23,7 +23,7 @@ def python(code, *arguments, **kwargs):
     return done.stdout.strip()
 
 
-def test_every_public_name_is_there():
+def test_every_public_name_can_be_imported():
     for name in tgdi_hf.__all__:
         assert getattr(tgdi_hf, name) is not None
         assert name in dir(tgdi_hf)
@@ -31,7 +31,7 @@ def test_every_public_name_is_there():
         tgdi_hf.TGDIColator  # noqa: B018
 
 
-def test_importing_the_package_loads_nothing_that_prediction_does_without():
+def test_importing_the_package_does_not_load_training_dependencies():
     loaded = python(
         "import sys, tgdi_hf; "
         "print([m for m in ('datasets', 'evaluate', 'tgdi_hf.training.fine_tuning') if m in sys.modules])"
@@ -39,7 +39,7 @@ def test_importing_the_package_loads_nothing_that_prediction_does_without():
     assert loaded == "[]"
 
 
-def test_importing_the_package_waits_for_nothing():
+def test_importing_the_package_does_not_load_torch_or_transformers():
     loaded = python(
         "import sys, tgdi_hf, tgdi_hf.cli.main; print([m for m in ('torch', 'transformers') if m in sys.modules])"
     )
@@ -59,7 +59,7 @@ def test_importing_the_package_waits_for_nothing():
         "import importlib.util, tgdi_hf; importlib.util.find_spec('transformers'); import transformers",
     ],
 )
-def test_whoever_comes_first_transformers_knows_tgdi(imports):
+def test_tgdi_is_registered_in_any_import_order(imports):
     code = (
         "config = transformers.AutoConfig.for_model('tgdi'); from transformers.pipelines import PIPELINE_REGISTRY;"
         "print(type(config).__name__, 'multimodal-relation-extraction' in PIPELINE_REGISTRY.supported_tasks)"
@@ -67,8 +67,8 @@ def test_whoever_comes_first_transformers_knows_tgdi(imports):
     assert python(f"{imports}; {code}") == "TGDIConfig True"
 
 
-def test_python_started_in_a_checkout_takes_all_of_it(tmp_path):
-    """Whatever is installed: here nothing but the dependencies and another, editable checkout."""
+def test_python_started_in_a_checkout_uses_only_that_checkout(tmp_path):
+    """Even if another checkout is installed in editable mode, as in the test environment."""
     for folder in ("tgdi_hf", "modeling", "processing", "examples"):
         shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__", "results"))
     code = "from tgdi_hf.modeling import modeling_tgdi as m; from tgdi_hf.processing import post_reader as p"
@@ -78,7 +78,7 @@ def test_python_started_in_a_checkout_takes_all_of_it(tmp_path):
     assert "usage" in subprocess.run(command, capture_output=True, text=True, cwd=tmp_path).stdout
 
 
-def test_auto_classes_know_tgdi(checkpoint):
+def test_auto_classes_load_tgdi(checkpoint):
     assert type(AutoConfig.from_pretrained(checkpoint)) is tgdi_hf.TGDIConfig
     assert type(AutoModel.from_pretrained(checkpoint)) is TGDIModel
     assert type(AutoModelForSequenceClassification.from_pretrained(checkpoint)) is TGDIForRelationExtraction
@@ -102,7 +102,7 @@ text = processor(text="Ann meets Bob", head=(0, 3), tail=(10, 13))
 assert text["input_ids"].shape[0] == 1
 assert torch.equal(body(**inputs).entity_states, model.tgdi(**inputs).entity_states)
 torch.save(model(**inputs).logits.detach(), saved + ".logits")
-# Only the model's files were loaded so far, and it brings those of the pipeline all the same.
+# Only the files of the model have been loaded so far; saving it also copies those of the pipeline.
 model.bfloat16().save_pretrained(saved + "-again")
 processor.save_pretrained(saved + "-again")
 pipe = pipeline(model=saved + "-again", **options)
@@ -114,8 +114,8 @@ assert pipe([post], strict=False)[0]["field"] == "image"
 """
 
 
-def test_a_checkpoint_carries_its_code(checkpoint, corpus, model, processor, tmp_path):
-    """Loaded with `trust_remote_code` where the package is not installed, it gives the same logits."""
+def test_a_checkpoint_includes_its_code(checkpoint, corpus, model, processor, tmp_path):
+    """Without the package, loading with `trust_remote_code` gives the same logits."""
     auto_map = json.loads((checkpoint / "config.json").read_text())["auto_map"]
     assert auto_map["AutoConfig"] == "configuration_tgdi.TGDIConfig"
     assert auto_map["AutoModelForSequenceClassification"] == "modeling_tgdi.TGDIForRelationExtraction"
@@ -136,8 +136,8 @@ def test_a_checkpoint_carries_its_code(checkpoint, corpus, model, processor, tmp
     assert pipeline(model=str(tmp_path / "inputs.pt-once-more")).dtype == torch.bfloat16
 
 
-def test_what_travels_to_the_hub_stands_on_its_own():
-    """Copied flat into a checkpoint: single-dot imports of names, unique file names, nothing of the package."""
+def test_the_code_of_a_checkpoint_does_not_depend_on_the_package():
+    """Copied flat into a checkpoint: single-dot imports, unique file names, and no import of the package."""
     files = [path for folder in ("modeling", "processing") for path in (ROOT / folder).glob("*.py")]
     names = [path.name for path in files if path.name != "__init__.py"]
     assert len(names) == len(set(names))
@@ -147,8 +147,8 @@ def test_what_travels_to_the_hub_stands_on_its_own():
         assert not re.search(r"^\s*from\s+(\.\.|\.\s+import)|from __future__ import annotations", source, re.M), path
 
 
-def test_nothing_imports_the_folders_by_their_own_names():
-    """From the repository's root that works, and makes a second copy of every class."""
+def test_modeling_and_processing_are_not_imported_as_top_level_packages():
+    """From the repository's root such imports succeed, but create a second copy of every class."""
     for folder in ("tgdi_hf", "modeling", "processing", "examples", "tests"):
         for path in (ROOT / folder).rglob("*.py"):
             assert not re.search(r"^\s*(from|import)\s+(modeling|processing)\b", path.read_text(), re.M), path

@@ -1,4 +1,4 @@
-"""Every post of `unusual_posts` at every entry point that takes it."""
+"""Every post of `unusual_posts` at every entry point that accepts its form."""
 
 import copy
 import html
@@ -17,7 +17,7 @@ from tgdi_hf.inference.triples import extract_triples
 
 from .unusual_posts import CASES, EVERY, write_images
 
-ACCEPTED = object()  # by an entry point that gives tensors, not answers
+ACCEPTED = object()  # for entry points that return tensors instead of relations
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,7 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def pipe(_tiny):
     model, processor = (copy.deepcopy(one) for one in _tiny)
-    model.classifier.bias.data[0] = -100.0  # some relation for every pair, so that each is among the triples
+    model.classifier.bias.data[0] = -100.0  # never predict `None`, so that every pair becomes a triple
     model.config.num_objects = processor.num_objects = 3
     return MultimodalRelationExtractionPipeline(model=model, processor=processor)
 
@@ -40,7 +40,7 @@ def cases_of(entry):
 
 
 def located(post, folder):
-    """As a program has it, which does not read posts from a file: with whole paths."""
+    """The post with an absolute image path, for entry points that do not read posts from a file."""
     image = post.get("image") if isinstance(post, dict) else None
     is_name = isinstance(image, str) and image and "://" not in image
     return {**post, "image": str(folder / image)} if is_name else post
@@ -57,7 +57,7 @@ def attempt(function, *arguments):
         return function(*arguments)
     except InvalidPost as error:
         return str(error)
-    except ValueError as error:  # of a row of a dataset; anything else is a fault of ours
+    except ValueError as error:  # raised for a dataset row; any other error is a bug
         return str(error)
 
 
@@ -73,7 +73,7 @@ def by_processor(cases, pipe, folder):
         pipe.processor(text=[text], head=[post["head"]], tail=[post["tail"]], **columns)
         return ACCEPTED
 
-    # Spans alone; what entities are called is for the others to find.
+    # The processor accepts only spans; mentions are located by the other entry points.
     return [attempt(read, case.post) if has_spans(case.post) else ACCEPTED for case in cases]
 
 
@@ -115,7 +115,7 @@ def by_triples(cases, pipe, folder):
 
 
 def by_prepare(cases, pipe, folder):
-    """A dataset has one type per column: posts of one kind go together, with a sound one."""
+    """A dataset column has a single type, so posts with equal types are grouped, each group with a valid post."""
     groups = defaultdict(list)
     for number, case in enumerate(cases):
         post = {name: value for name, value in case.post.items() if value is not None}
@@ -125,10 +125,10 @@ def by_prepare(cases, pipe, folder):
         groups[tuple((name, type(value)) for name, value in sorted(post.items()))].append((number, post))
     outcome = [None] * len(cases)
     for place, (kind, posts) in enumerate(groups.items()):
-        sound = {"text": "Ann meets Bob", "words": ["Ann", "meets", "Bob"], "head": "Ann", "tail": "Bob"}
+        valid = {"text": "Ann meets Bob", "words": ["Ann", "meets", "Bob"], "head": "Ann", "tail": "Bob"}
         rows = [{**post, "id": str(number)} for number, post in posts]
-        if all(isinstance(sound.get(name, kinds()), kinds) for name, kinds in kind):
-            rows.append({**{name: sound.get(name) for name, _ in kind}, "head": "Ann", "tail": "Bob", "id": "sound"})
+        if all(isinstance(valid.get(name, kinds()), kinds) for name, kinds in kind):
+            rows.append({**{name: valid.get(name) for name, _ in kind}, "head": "Ann", "tail": "Bob", "id": "valid"})
         output = folder / f"prepared-{place}"
         dataset = DatasetDict(train=Dataset.from_list(rows))
         done = attempt(lambda: prepare(dataset, output, cache=folder / "cache", image_folder=folder, progress=False))  # noqa: B023
@@ -159,7 +159,7 @@ def by_page(cases, pipe, folder):
         path = str(folder / image) if image else None
         try:
             message, answer, *_ = app.show(pipe, post["text"], post["head"], post["tail"], path, post.get("caption"))
-        except OSError as error:  # gradio has the upload; a file that is not there can't be one
+        except OSError as error:  # gradio receives an upload, which cannot be a missing file
             return f"no such file: {error}"
         found = re.search(r"<p class=answer>(.*?) → (.*?): ", answer, re.S)
         return [tuple(map(html.unescape, found.groups()))] if found else html.unescape(message)
@@ -169,7 +169,7 @@ def by_page(cases, pipe, folder):
 
 @pytest.fixture(scope="module")
 def outcomes(pipe, folder):
-    """From entry points to what comes of each case there, computed when first asked for."""
+    """The outcome of a case at an entry point; each entry point runs all of its cases on first use."""
     found = {}
 
     def outcome(entry, case):
@@ -183,7 +183,7 @@ def outcomes(pipe, folder):
     return outcome
 
 
-def test_the_cases_are_many_and_differ():
+def test_the_cases_are_valid_and_distinct():
     names = [case.name for case in CASES]
     assert len(set(names)) == len(names) >= 100
     assert all(set(case.only) <= set(EVERY) and (case.pairs is None) != (case.error is None) for case in CASES)
@@ -192,7 +192,7 @@ def test_the_cases_are_many_and_differ():
 @pytest.mark.parametrize(
     ("case", "entry"), [pytest.param(case, entry, id=f"{case.name}-{entry}") for case in CASES for entry in case.only]
 )
-def test_what_comes_of_it(case, entry, outcomes):
+def test_every_entry_point_gives_the_expected_outcome(case, entry, outcomes):
     outcome = outcomes(entry, case)
     expected = case.but.get(entry, case.error if case.pairs is None else case.pairs)
     if outcome is ACCEPTED:
@@ -202,6 +202,6 @@ def test_what_comes_of_it(case, entry, outcomes):
         assert re.search(expected, outcome, re.S), outcome
     else:
         assert not isinstance(outcome, str), outcome
-        if "entities" in case.post:  # in the direction of the relation, whatever the model says it is
+        if "entities" in case.post:  # the order of head and tail depends on the predicted relation
             outcome, expected = (sorted(map(sorted, pairs)) for pairs in (outcome, expected))
         assert outcome == expected

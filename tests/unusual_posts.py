@@ -1,4 +1,4 @@
-"""Malformed and unusual posts, and what must come of each, whatever way it enters the package."""
+"""Malformed and unusual posts, with the expected outcome of each at every entry point of the package."""
 
 import struct
 import zlib
@@ -21,12 +21,12 @@ EVERY = ("pipeline", "processor", "collator", "predict", "prepare", "triples", "
 class Case:
     r"""
     Args:
-        name: Of the case.
+        name: The name of the case.
         post: The post.
-        pairs: Head and tail of every answer, or `None` where the post is refused.
-        error: A pattern of the message of a post that is refused.
-        but: Entry points at which something else must come out: the pairs, or the pattern of the message.
-        only: The entry points that take such a post at all.
+        pairs: Head and tail of every result; `None` if the post is rejected.
+        error: A regular expression for the error message; `None` if the post is accepted.
+        but: For entry points with another outcome, their pairs or the regular expression for their message.
+        only: The entry points that accept this form of post.
     """
 
     name: str
@@ -54,7 +54,7 @@ def words(*given: Any, head: Any = (0, 1), tail: Any = (2, 3)) -> dict[str, Any]
 
 
 def write_images(folder) -> None:
-    """Files that posts name: sound, odd and damaged ones."""
+    """Writes the image files of the posts: valid, unusual and damaged ones."""
     image = Image.effect_noise((40, 30), 80).convert("RGB")
     image.save(folder / "fine.png")
     image.save(folder / "fine.jpg")
@@ -78,14 +78,22 @@ def write_images(folder) -> None:
     (folder / "folder.png").mkdir()
 
 
-IMAGE_FILES = ("pipeline", "processor", "collator", "predict", "prepare", "triples", "page")  # a server opens no paths
-PREPARED = {"prepare": [("Ann", "Bob")]}  # reported, and kept as a post without an image
-# Not from tables, whose columns have one type each.
+IMAGE_FILES = (
+    "pipeline",
+    "processor",
+    "collator",
+    "predict",
+    "prepare",
+    "triples",
+    "page",
+)  # the server does not open paths
+PREPARED = {"prepare": [("Ann", "Bob")]}  # reported, and kept without its image
+# Entry points without tables, whose columns have a single type.
 READ_ONE_BY_ONE = ("pipeline", "processor", "collator", "predict", "triples", "handler")
 OBJECTS = ("pipeline", "collator", "predict", "triples", "prepare")
 
 CASES = [
-    # Entities by what they are called.
+    # Mentions.
     fine("plain", {}),
     fine("mentions between other words", text("so Ann really meets Bob there", "Ann", "Bob")),
     fine("mention in a hashtag", text("#Ann meets #Bob", "Ann", "Bob")),
@@ -141,7 +149,7 @@ CASES = [
     refused("empty mention", {"head": ""}, "visible|blank|empty|enter the|no head|there is no"),
     refused("blank mention", {"head": "  "}, "visible|blank|enter the"),
     refused("invisible mention", {"head": "\u200b\ufeff"}, "visible|blank"),
-    # Mappings, as token classifiers give them.
+    # Mappings, as returned by token classifiers.
     fine("mapping with a span", {"head": {"start": 0, "end": 3}}, only=EVERY[:-1]),
     fine("mapping with a mention", {"head": {"text": "Ann"}, "tail": {"word": "Bob"}}, only=EVERY[:-1]),
     fine("mapping with both", {"head": {"start": 0, "end": 3, "word": "Ann", "score": 0.9}}, only=EVERY[:-1]),
@@ -157,7 +165,7 @@ CASES = [
     refused("mapping without a span or a mention", {"head": {"type": "PER"}}, "expected `start` and `end`",
             only=EVERY[:-1]),
     refused("mapping with a type that is none", {"head": {"text": "Ann", "type": 3}}, "type", only=EVERY[:-1]),
-    # What is missing.
+    # Missing values.
     refused("no head", {"head": None}, "head", only=READ_ONE_BY_ONE),
     refused("head is NaN", {"head": NAN}, "head", only=EVERY[:-1]),
     refused("no text", {"text": None}, "text", only=EVERY[:-1]),

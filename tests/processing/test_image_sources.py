@@ -13,7 +13,7 @@ POST = {"text": "Ann meets Bob", "head": "Ann", "tail": "Bob"}
 
 @pytest.fixture
 def processor(_tiny):
-    """The model's, in place of that of the other tests of this folder."""
+    """The processor of the model, which overrides the fixture of this folder."""
     return _tiny[1]
 
 
@@ -25,14 +25,14 @@ def png():
 
 
 @pytest.mark.parametrize("kind", [bytes, bytearray, memoryview, lambda png: {"bytes": png}])
-def test_bytes_of_a_file_are_an_image(pipe, image, png, kind):
+def test_encoded_bytes_are_accepted_as_an_image(pipe, image, png, kind):
     expected = pipe({**POST, "image": Image.new("RGB", (20, 20), "red")})
     assert pipe({**POST, "image": kind(png)})["gate"] == pytest.approx(expected["gate"], abs=1e-6)
     inputs = pipe.processor(text=POST["text"], head=(0, 3), tail=(10, 13), images=image, objects=[kind(png)])
     assert inputs["image_mask"].sum() == 1 + min(1, pipe.processor.num_objects)
 
 
-def test_equal_bytes_are_one_image(pipe, png):
+def test_equal_bytes_are_the_same_image(pipe, png):
     posts = [(i, {**POST, "image": image}) for i, image in enumerate((png, bytes(bytearray(png)), {"bytes": png}))]
     assert len(pipe.reader(posts).inputs["pixel_values"]) == 1
 
@@ -54,7 +54,7 @@ def test_equal_bytes_are_one_image(pipe, png):
         ({"path": "images\\1.png", "bytes": None}, "backslashes"),
     ],
 )
-def test_the_message_says_what_is_wrong_with_a_path(pipe, path, advice):
+def test_errors_explain_invalid_paths(pipe, path, advice):
     with pytest.raises(InvalidPost, match=advice) as error:
         pipe({**POST, "image": path})
     assert error.value.field == "image" and len(str(error.value)) < 600

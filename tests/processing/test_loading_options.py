@@ -30,13 +30,13 @@ def json_files(folder):
     ],
     ids=lambda given: ", ".join(given) if isinstance(given, dict) else str(given),
 )
-def test_a_pipeline_is_saved_as_it_was_loaded(options, dtype, checkpoint, tmp_path):
+def test_loading_options_are_not_saved(options, dtype, checkpoint, tmp_path):
     pipe = pipeline(TASK, model=str(checkpoint), **options)
     pipe.save_pretrained(tmp_path / "saved")
     again = pipeline(TASK, model=str(tmp_path / "saved"))
     assert again.model.dtype == pipe.model.dtype == dtype
     assert again.model.config.fusion_lambda == pipe.model.config.fusion_lambda
-    # Nothing of how it was loaded gets into the processor's files, nor into another pipeline.
+    # Loading options affect neither the saved processor nor another pipeline.
     saved, first = json_files(tmp_path / "saved"), json_files(checkpoint)
     assert saved.keys() == first.keys()
     for name in saved.keys() - {"config.json"}:
@@ -46,7 +46,7 @@ def test_a_pipeline_is_saved_as_it_was_loaded(options, dtype, checkpoint, tmp_pa
 
 
 @pytest.mark.parametrize("load", [TGDIProcessor.from_pretrained, AutoProcessor.from_pretrained])
-def test_options_of_models_are_not_those_of_a_processor(load, checkpoint, tmp_path):
+def test_model_options_do_not_reach_the_processor(load, checkpoint, tmp_path):
     options = {
         "dtype": torch.bfloat16,
         "torch_dtype": "auto",
@@ -63,13 +63,13 @@ def test_options_of_models_are_not_those_of_a_processor(load, checkpoint, tmp_pa
         assert saved[name] == first[name], name
 
 
-def test_what_is_taken_from_a_pipeline_is_where_to_look():
+def test_only_options_for_finding_files_are_passed_to_a_processor():
     found = processor_options({"_from_pipeline": TASK, "num_labels": 3, "cache_dir": "x", "dtype": "auto"})
     assert found == {"_from_pipeline": TASK, "cache_dir": "x"}
     assert processor_options({"num_objects": 3, "dtype": "auto", "size": 8}) == {"num_objects": 3, "size": 8}
 
 
-def test_a_model_alone_is_said_to_lack_its_processor(model, tmp_path):
+def test_a_checkpoint_without_a_processor_is_rejected(model, tmp_path):
     model.save_pretrained(tmp_path)
     for load in (TGDIProcessor.from_pretrained, AutoProcessor.from_pretrained):
         with pytest.raises(OSError, match=r"If only a model was saved there, add its processor: `processor.save_pre"):

@@ -11,7 +11,7 @@ FAMILY, FLAGS = "👩\u200d👩\u200d👧", "🇫🇷🇩🇪"
     ("text", "mention", "places"),
     [
         ("Annual Ann", "Ann", [(7, 10)]),
-        ("Annual Annotated", "Ann", [(0, 3), (7, 10)]),  # none stands on its own
+        ("Annual Annotated", "Ann", [(0, 3), (7, 10)]),  # only inside longer words
         ("#Obama2012 won", "Obama", [(1, 6)]),
         ("#Obama2012 Obama won", "Obama", [(11, 16)]),
         ("AT&T and AT", "AT&T", [(0, 4)]),
@@ -22,7 +22,7 @@ FAMILY, FLAGS = "👩\u200d👩\u200d👧", "🇫🇷🇩🇪"
         ("JFK", "Obama", []),
         ("JFK", "", []),
         ("JFK", " \u200b", []),
-        # Words go on over underscores, marks and joiners, but not over apostrophes and hyphens.
+        # Underscores, marks and joiners continue a word; apostrophes and hyphens end it.
         ("Obama_2012 and Obama", "Obama", [(15, 20)]),
         ("@team_obama obama", "obama", [(12, 17)]),
         ("snake_case", "case", [(6, 10)]),
@@ -34,10 +34,10 @@ FAMILY, FLAGS = "👩\u200d👩\u200d👧", "🇫🇷🇩🇪"
         ("soft\u00adware soft", "soft", [(10, 14)]),
         ("کتاب\u200cها و کتاب", "کتاب", [(10, 14)]),
         ("کتاب\u200cها", "کتاب", [(0, 4)]),
-        ("Acme\u200d and Acmes", "Acme", [(0, 4)]),  # that joiner joins nothing
+        ("Acme\u200d and Acmes", "Acme", [(0, 4)]),  # a dangling joiner
         ("Obama\u200f, Obamas", "Obama", [(0, 5)]),
-        ("a\u200bb ab", "b", [(2, 3)]),  # a space without width is a space
-        # A letter has its accents.
+        ("a\u200bb ab", "b", [(2, 3)]),  # a zero-width space separates words
+        # Letters are not separated from their accents.
         ("Jose\u0301 met Jose", "Jose", [(10, 14)]),
         ("Jose\u0301", "Jose", []),
         ("Jose\u0301phine met Jose\u0301", "Jose\u0301", [(15, 20)]),
@@ -46,7 +46,7 @@ FAMILY, FLAGS = "👩\u200d👩\u200d👧", "🇫🇷🇩🇪"
         ("राम और रामायण", "राम", [(0, 3)]),
         ("رَجُل", "رج", []),
         ("မြန်မာ", "မြန်မ", []),
-        # What looks like one character is one.
+        # Grapheme clusters are not cut.
         (f"{FAMILY} and 👩", "👩", [(10, 11)]),
         (FLAGS, "🇷🇩", []),
         (FLAGS, "🇩🇪", [(2, 4)]),
@@ -55,7 +55,7 @@ FAMILY, FLAGS = "👩\u200d👩\u200d👧", "🇫🇷🇩🇪"
         ("🎉Obama🎉", "Obama", [(1, 6)]),
     ],
 )
-def test_where_a_mention_is(text, mention, places):
+def test_occurrences_of_a_mention(text, mention, places):
     assert occurrences(text, mention) == places
 
 
@@ -73,7 +73,7 @@ def test_where_a_mention_is(text, mention, places):
         ("កម្ពុជានិង កម្ពុជា", "កម្ពុជា"),
         ("မြန်မာနိုင်ငံ မြန်မာ", "မြန်မာ"),
         ("བོད་ཡིག བོད", "བོད"),
-        ("오바마는 오바마", "오바마"),  # with a particle and without
+        ("오바마는 오바마", "오바마"),  # with and without a particle
         ("서울에서 서울", "서울"),
         ("Acme社とAcme", "Acme"),  # Latin in Japanese
         ("Obama는 Obama", "Obama"),
@@ -81,7 +81,7 @@ def test_where_a_mention_is(text, mention, places):
         ("東京_2020 東京", "東京"),
     ],
 )
-def test_without_spaces_between_words_every_place_counts(text, mention):
+def test_every_occurrence_counts_in_scripts_without_spaces(text, mention):
     first, second = occurrences(text, mention)
     assert text[slice(*first)] == text[slice(*second)] == mention
     assert first < second
@@ -90,7 +90,7 @@ def test_without_spaces_between_words_every_place_counts(text, mention):
 @pytest.mark.parametrize(
     "name", ["José", "Nguyễn", "Ångström", "Zoë", "Łódź", "서울", "がぎぐ", "Йод", "ยำ", "Ω", "שִׁ", "क़"]
 )
-def test_canonical_equivalents_are_the_same(name):
+def test_canonically_equivalent_spellings_match(name):
     for text_form in ("NFC", "NFD"):
         for form in ("NFC", "NFD"):
             written = unicodedata.normalize(text_form, name)
@@ -101,8 +101,8 @@ def test_canonical_equivalents_are_the_same(name):
     assert len(occurrences(both, name)) == 2
 
 
-def test_single_equivalents_of_plain_letters():
-    assert occurrences("300 K", "\u212a") == [(4, 5)]  # the sign for kelvin is a K
+def test_canonical_equivalents_of_ascii_letters_match():
+    assert occurrences("300 K", "\u212a") == [(4, 5)]  # the kelvin sign is equivalent to K
     assert occurrences("300 \u212a", "K") == [(4, 5)]
 
 
@@ -123,7 +123,7 @@ def test_single_equivalents_of_plain_letters():
         ("JFK", "Obama", None),
     ],
 )
-def test_what_comes_near_is_named(text, mention, hint):
+def test_the_most_similar_string_is_named(text, mention, hint):
     assert occurrences(text, mention) == []
-    found = near_miss(text, mention)
-    assert found is None if hint is None else hint in found
+    actual = near_miss(text, mention)
+    assert actual is None if hint is None else hint in actual

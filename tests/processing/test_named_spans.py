@@ -6,7 +6,7 @@ from tgdi_hf.processing.post_text import PostText
 
 
 @pytest.mark.parametrize(
-    ("found", "mention"),
+    ("span_text", "mention"),
     [
         ("Obama", "Obama"),
         ("Obama", "obama"),
@@ -27,12 +27,12 @@ from tgdi_hf.processing.post_text import PostText
         ("Straße", "STRASSE"),
     ],
 )
-def test_what_tokenizers_do_to_a_name_makes_no_other_name(found, mention):
-    assert agrees(found, mention)
+def test_mentions_changed_by_a_tokenizer_agree(span_text, mention):
+    assert agrees(span_text, mention)
 
 
 @pytest.mark.parametrize(
-    ("found", "mention"),
+    ("span_text", "mention"),
     [
         ("n j", "Obama"),
         ("C", "C++"),
@@ -43,8 +43,8 @@ def test_what_tokenizers_do_to_a_name_makes_no_other_name(found, mention):
         ("a", "[UNK] b"),
     ],
 )
-def test_other_names_are_other_names(found, mention):
-    assert not agrees(found, mention)
+def test_different_mentions_do_not_agree(span_text, mention):
+    assert not agrees(span_text, mention)
 
 
 TEXT = "🎉 Ann joins José 👩\u200d👧 Acme"
@@ -52,7 +52,7 @@ TEXT = "🎉 Ann joins José 👩\u200d👧 Acme"
 
 @pytest.mark.parametrize("mention", ["Ann", "José", "Acme"])
 @pytest.mark.parametrize(("encoding", "width", "unit"), [("utf-16-le", 2, "UTF-16 units"), ("utf-8", 1, "UTF-8 bytes")])
-def test_what_else_offsets_count(mention, encoding, width, unit):
+def test_the_unit_of_offsets_is_recognized(mention, encoding, width, unit):
     place = TEXT.index(mention)
     start = len(TEXT[:place].encode(encoding)) // width
     end = start + len(mention.encode(encoding)) // width
@@ -62,7 +62,7 @@ def test_what_else_offsets_count(mention, encoding, width, unit):
 
 
 @pytest.mark.parametrize("span", [(0, 3), (3, 4), (100, 103), (1, 3), (4, 1)])
-def test_offsets_that_fit_in_nothing(span):
+def test_offsets_that_fit_no_unit(span):
     assert recount(TEXT, *span, "Ann") is None
 
 
@@ -72,13 +72,13 @@ def test_offsets_that_fit_in_nothing(span):
         ("😃 Ann meets Bob", [3, 6], r"UTF-16 units.*'Ann', in characters \(code points\) \[2, 5\)"),
         ("👍🏽 go Ann meets Bob", [8, 11], r"UTF-16 units.*'Ann'.*\[6, 9\)"),
         ("Ünal sees Ann, Bob", [11, 14], r"UTF-8 bytes.*'Ann'.*\[10, 13\)"),
-        ("#😃JFKairport is open", [2, 5], None),  # a part of a word on purpose: no other unit fits
+        ("#😃JFKairport is open", [2, 5], None),  # inside a word: no other unit fits
         ("Ünal sees Ann, Bob", [10, 13], None),
-        ("Ann meets Bob", [1, 3], None),  # ASCII counts alike in all units
+        ("Ann meets Bob", [1, 3], None),  # ASCII text has the same offsets in all units
         ("王小明见到Bob了", [0, 3], None),
     ],
 )
-def test_a_span_that_was_counted_in_another_unit_is_refused(text, span, hint):
+def test_spans_counted_in_another_unit_are_rejected(text, span, hint):
     post = {"text": text, "head": span, "tail": [0, 1]}
     if hint is None:
         assert PostText(post, "post 0").entity(span, "head").span == tuple(span)

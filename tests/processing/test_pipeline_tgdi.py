@@ -36,7 +36,7 @@ MANY = {"text": "Ann Lee meets Bob at Harvard in Rome", "entities": ["Rome", "An
 
 @pytest.fixture
 def processor(_tiny):
-    """The model's, in place of that of the other tests of this folder; with room for objects."""
+    """The processor of the model, with slots for objects, which overrides the fixture of this folder."""
     processor = copy.copy(_tiny[1])
     processor.num_objects = 3
     return processor
@@ -49,13 +49,13 @@ def model(_tiny):
     return model
 
 
-def close(one, two):
-    assert one["relation"] == two["relation"]
-    assert one["score"] == pytest.approx(two["score"], abs=1e-5)
-    assert one["gate"] == pytest.approx(two["gate"], abs=1e-5)
+def close(actual, expected):
+    assert actual["relation"] == expected["relation"]
+    assert actual["score"] == pytest.approx(expected["score"], abs=1e-5)
+    assert actual["gate"] == pytest.approx(expected["gate"], abs=1e-5)
 
 
-def test_a_checkpoint_is_a_pipeline(checkpoint, corpus):
+def test_a_checkpoint_loads_as_a_pipeline(checkpoint, corpus):
     pipe = pipeline(TASK, model=str(checkpoint), top_k=2)
     assert type(pipe) is MultimodalRelationExtractionPipeline
     result = pipe(corpus["test"][0])
@@ -68,10 +68,10 @@ def test_a_checkpoint_is_a_pipeline(checkpoint, corpus):
 def test_saving_keeps_the_processor_and_the_code(pipe, tmp_path, corpus):
     pipe.save_pretrained(tmp_path / "saved")
     again = pipeline(TASK, model=str(tmp_path / "saved"))
-    # Where weights lie in memory may change the last bit.
+    # The memory layout of the weights may change the last bit.
     close(again(corpus["test"][0]), pipe(corpus["test"][0]))
     assert (tmp_path / "saved" / "pipeline_tgdi.py").is_file()
-    # A model that is saved without its pipeline brings the code, too, and needs no more than its processor.
+    # A model saved without its pipeline includes the code, too; only the processor has to be added.
     again.model.save_pretrained(tmp_path / "model")
     again.processor.save_pretrained(tmp_path / "model")
     saved, alone = ({path.name: path for path in (tmp_path / name).iterdir()} for name in ("saved", "model"))
@@ -82,28 +82,28 @@ def test_saving_keeps_the_processor_and_the_code(pipe, tmp_path, corpus):
         assert path.read_bytes() == alone[name].read_bytes(), name
 
 
-def test_every_kind_of_input_gives_the_same(pipe, corpus):
+def test_every_kind_of_input_gives_the_same_results(pipe, corpus):
     rows = corpus["test"].select(range(5))
     expected = pipe([*rows])
-    assert [pipe(row)["relation"] for row in rows] == [one["relation"] for one in expected]
+    assert [pipe(row)["relation"] for row in rows] == [item["relation"] for item in expected]
     for posts in (rows, (row for row in rows), iter([*rows])):
-        found = pipe(posts, batch_size=5)
-        assert not isinstance(found, list)  # read as they are taken
-        for one, two in zip(found, expected, strict=True):
-            close(one, two)
+        predicted = pipe(posts, batch_size=5)
+        assert not isinstance(predicted, list)  # posts are read as results are consumed
+        for item, other in zip(predicted, expected, strict=True):
+            close(item, other)
     column = Dataset.from_list([{"post": POST}, {"post": POST}])["post"]
-    assert [one["relation"] for one in pipe(column)] == [pipe(POST)["relation"]] * 2
-    assert [one["relation"] for one in pipe(KeyDataset([{"post": POST}] * 3, "post"))] == [pipe(POST)["relation"]] * 3
+    assert [item["relation"] for item in pipe(column)] == [pipe(POST)["relation"]] * 2
+    assert [item["relation"] for item in pipe(KeyDataset([{"post": POST}] * 3, "post"))] == [pipe(POST)["relation"]] * 3
     assert pipe([]) == []
 
 
-def test_batches_change_nothing(pipe, corpus):
+def test_batching_does_not_change_results(pipe, corpus):
     posts = [*corpus["test"].select(range(9)), MANY, {**MANY, "image": corpus["test"][3]["image"]}, POST]
     single = pipe(posts, batch_size=1)
     for options in ({"batch_size": 5}, {"batch_size": 12, "rows_per_pass": 7}, {"batch_size": 4, "num_workers": 3}):
-        for one, two in zip(pipe(posts, **options), single, strict=True):
-            for part, other in zip(one.get("pairs", [one]), two.get("pairs", [two]), strict=True):
-                close(part, other)
+        for item, other in zip(pipe(posts, **options), single, strict=True):
+            for pair, other_pair in zip(item.get("pairs", [item]), other.get("pairs", [other]), strict=True):
+                close(pair, other_pair)
 
 
 def test_options_of_the_constructor_are_defaults(model, processor, corpus):
@@ -126,17 +126,17 @@ def test_bf16(checkpoint, corpus):
 def test_all_pairs_of_a_post(pipe, image):
     result = pipe({**MANY, "image": image, "id": 7})
     assert result["id"] == 7
-    pairs = {frozenset((one["head"]["text"], one["tail"]["text"])) for one in result["pairs"]}
+    pairs = {frozenset((item["head"]["text"], item["tail"]["text"])) for item in result["pairs"]}
     assert len(result["pairs"]) == len(pairs) == 6
-    assert all(0 < one["score"] < 1 and 0 < one["gate"] < 1 for one in result["pairs"])
-    # Where entities come in what order does not matter, nor that one is there twice.
+    assert all(0 < item["score"] < 1 and 0 < item["gate"] < 1 for item in result["pairs"])
+    # Neither the order of the entities nor duplicates change the result.
     again = pipe({**MANY, "image": image, "entities": [*MANY["entities"][::-1], "Rome"]})
-    for one, two in zip(result["pairs"], again["pairs"], strict=True):
-        close(one, two)
+    for item, other in zip(result["pairs"], again["pairs"], strict=True):
+        close(item, other)
 
 
-def test_pairs_come_from_both_orders(pipe, monkeypatch):
-    """Three relations; what the classifier says depends on the order alone."""
+def test_pairs_are_scored_in_both_orders(pipe, monkeypatch):
+    """Three labels; the scores depend only on the order of the pair."""
     names = ("None", "r", "s")
     monkeypatch.setattr(pipe, "names", names)
     monkeypatch.setattr(pipe, "symmetric", [False, False, False])
@@ -154,8 +154,8 @@ def test_pairs_come_from_both_orders(pipe, monkeypatch):
     (held,) = pipe(post, pairs="mnre")["pairs"]
     assert (held["head"]["text"], held["relation"]) == ("a", "None")
     assert pipe(post, drop_none=True, pairs="mnre")["pairs"] == []
-    assert pipe(post)["pairs"] == [free]  # MNRE's order says nothing of relations that are not MNRE's
-    # A relation that holds both ways is said in the order of the text, whichever order is surer of it.
+    assert pipe(post)["pairs"] == [free]  # MNRE's prior does not apply to other labels
+    # A symmetric relation is reported in text order, whichever order has the higher score.
     monkeypatch.setattr(pipe, "symmetric", [False, False, True])
     (peers,) = pipe(post, pairs="independent")["pairs"]
     assert (peers["head"]["text"], peers["relation"], peers["tail"]["text"]) == ("a", "s", "b")
@@ -175,30 +175,30 @@ def test_the_image_is_encoded_once(pipe, image, monkeypatch):
     image.save(content, "PNG")
     pipe({**MANY, "image": {"bytes": content.getvalue()}, "objects": [[0, 0, 20, 20]]})
     assert [shape[0] for shape in shapes] == [2]  # the image and the object
-    assert passes == [12]  # all ordered pairs in one run
+    assert passes == [12]  # all ordered pairs in one pass
 
 
-def test_types_rule_relations_out(pipe):
+def test_entity_types_exclude_relations(pipe):
     post = {
         "text": "Ann meets Bob",
         "head": {"word": "Ann", "entity_group": "PER"},
         "tail": {"word": "Bob", "type": "PER"},
     }
     result = pipe(post, top_k=50)
-    possible = [one["relation"] for one in result["relations"] if one["score"] > 0]
+    possible = [item["relation"] for item in result["relations"] if item["score"] > 0]
     assert all(name == "None" or name.startswith("/per/per/") for name in possible)
-    assert sum(one["score"] for one in result["relations"]) == pytest.approx(1)
+    assert sum(item["score"] for item in result["relations"]) == pytest.approx(1)
     assert result["head"] == {"text": "Ann", "start": 0, "end": 3, "type": "PER"}
 
 
-def test_none_can_be_left_out(pipe, model, corpus):
+def test_none_can_be_dropped(pipe, model, corpus):
     model.classifier.bias.data[0] = 100.0
     result = pipe(POST, drop_none=True)
     assert result["relation"] is result["score"] is None
     assert result["relations"] == []
     model.classifier.bias.data[0] = -1.0
     model.classifier.bias.data[1] = 100.0
-    assert all(one["relation"] != "None" for one in pipe(POST, drop_none=True, top_k=50)["relations"])
+    assert all(item["relation"] != "None" for item in pipe(POST, drop_none=True, top_k=50)["relations"])
 
 
 def test_evidence_of_an_image(pipe, image, processor):
@@ -220,8 +220,8 @@ TYPED = {"text": MANY["text"], "head": {"text": "Ann Lee", "type": "PER"}, "tail
 
 
 @pytest.mark.parametrize("post", [POST, TYPED, MANY])
-def test_what_the_text_alone_says_is_found_as_the_answer_is(pipe, post):
-    """Without image and caption there is nothing but the text."""
+def test_text_only_evidence_follows_the_same_rules_as_the_result(pipe, post):
+    """Without image and caption, the scores are those of the text alone."""
     result = pipe(post, evidence=True)
     for answer in result.get("pairs", [result]):
         alone = answer["evidence"]["text_only"]
@@ -233,13 +233,13 @@ def test_evidence_without_an_image(pipe, corpus):
     evidence = pipe(POST, evidence=True)["evidence"]
     assert evidence["matching_gate"] is evidence["similarity"] is None
     assert evidence["tokens"] == evidence["regions"] == []
-    # Beside posts with images it is the same.
+    # The same in a batch with images.
     mixed = pipe([POST, *corpus["test"].select(range(6))], evidence=True, batch_size=7)
     assert mixed[0]["evidence"]["similarity"] is None
     assert mixed[0]["evidence"]["branches"] == pytest.approx(evidence["branches"], abs=1e-4)
 
 
-def test_models_without_images_are_models(processor, image):
+def test_text_only_models_are_supported(processor, image):
     config = TGDIConfig(
         text_config=tiny_text_config(processor.tokenizer),
         vision_config=tiny_vision_config(),
@@ -268,13 +268,13 @@ def test_posts_with_one_image_have_one_caption_and_one_image(model, processor, t
     assert all(result["added"]["caption"] == "a (20, 10)" for result in results)
 
 
-def test_numbers_of_the_constructor_are_checked(model, processor):
+def test_options_of_the_constructor_are_checked(model, processor):
     pipe = MultimodalRelationExtractionPipeline(model=model, processor=processor, batch_size=0)
     with pytest.raises(ValueError, match="`batch_size` is 0; expected 1 or more"):
         pipe([POST])
 
 
-def test_missing_captions_and_objects_are_made(model, processor, image):
+def test_missing_captions_and_objects_are_added(model, processor, image):
     asked = []
 
     def captioner(images):
@@ -298,7 +298,7 @@ def test_missing_captions_and_objects_are_made(model, processor, image):
     assert "added" not in results[0] and "added" not in results[2]
 
 
-def test_real_captioners_and_grounders_fit(model, processor, image, tmp_path):
+def test_real_captioners_and_grounders_are_accepted(model, processor, image, tmp_path):
     blip(tmp_path / "blip")
     owlv2(tmp_path / "owlv2")
     pipe = MultimodalRelationExtractionPipeline(
@@ -317,10 +317,10 @@ TWICE = {"text": "Ann Lee meets Bob, Ann Lee leaves Bob", "head": "Bob", "tail":
 
 
 def places(result):
-    return [(one["head"]["start"], one["tail"]["start"]) for one in result["pairs"]]
+    return [(item["head"]["start"], item["tail"]["start"]) for item in result["pairs"]]
 
 
-def test_of_several_places_the_first_or_all_are_taken_on_request(pipe):
+def test_the_first_or_all_occurrences_are_scored_on_request(pipe):
     with pytest.raises(
         InvalidPost,
         match=r"one of the spans \[14, 17\), \[34, 37\); or use the first or all",
@@ -331,16 +331,16 @@ def test_of_several_places_the_first_or_all_are_taken_on_request(pipe):
     assert first == pipe({**TWICE, "head": [14, 17], "tail": [0, 7]})
     every = pipe(TWICE, ambiguous="all")
     assert places(every) == [(14, 0), (14, 19), (34, 0), (34, 19)]
-    for one in every["pairs"]:  # head and tail as given
-        alone = pipe({**TWICE, **{name: [one[name]["start"], one[name]["end"]] for name in ("head", "tail")}})
-        close(one, alone)
-        assert (one["head"], one["tail"]) == (alone["head"], alone["tail"])
-    # One pair is a list, too, and one entity at two places is two entities.
+    for item in every["pairs"]:  # head and tail in the given order
+        alone = pipe({**TWICE, **{name: [item[name]["start"], item[name]["end"]] for name in ("head", "tail")}})
+        close(item, alone)
+        assert (item["head"], item["tail"]) == (alone["head"], alone["tail"])
+    # A single pair is a list, too; one mention with two occurrences is two entities.
     assert len(pipe({**TWICE, "head": [14, 17], "tail": [0, 7]}, ambiguous="all")["pairs"]) == 1
     assert places(pipe({**TWICE, "tail": "Bob"}, ambiguous="all")) == [(14, 34), (34, 14)]
 
 
-def test_of_entities_that_are_listed_every_place_is_one_on_request(pipe):
+def test_every_occurrence_of_listed_entities_is_scored_on_request(pipe):
     post = {"text": TWICE["text"], "entities": ["Bob", {"text": "Ann Lee", "type": "PER"}, [0, 7]]}
     with pytest.raises(InvalidPost, match=r"`entities\[0\]` is 'Bob', which occurs 2 times") as error:
         pipe(post)
@@ -348,12 +348,12 @@ def test_of_entities_that_are_listed_every_place_is_one_on_request(pipe):
     (pair,) = pipe(post, ambiguous="first")["pairs"]
     assert {pair["head"]["start"], pair["tail"]["start"]} == {0, 14}
     pairs = pipe(post, ambiguous="all")["pairs"]
-    assert [{one["head"]["start"], one["tail"]["start"]} for one in pairs] == [
+    assert [{item["head"]["start"], item["tail"]["start"]} for item in pairs] == [
         *({0, 14}, {0, 19}, {0, 34}, {14, 19}, {14, 34}, {19, 34}),
     ]
-    assert {one[name].get("type") for one in pairs for name in ("head", "tail") if one[name]["text"] == "Ann Lee"} == {
-        "PER"
-    }
+    assert {
+        item[name].get("type") for item in pairs for name in ("head", "tail") if item[name]["text"] == "Ann Lee"
+    } == {"PER"}
     many = {"text": "a " * 70, "entities": ["a"]}
     with pytest.raises(InvalidPost, match="`entities` has 70 different entities; expected 2 to 64"):
         pipe(many, ambiguous="all")
@@ -361,15 +361,15 @@ def test_of_entities_that_are_listed_every_place_is_one_on_request(pipe):
         pipe({"text": many["text"] + "b", "head": "a", "tail": [140, 141]}, ambiguous="all")
 
 
-def test_several_places_fit_with_the_other_options(model, processor, image):
+def test_several_occurrences_combine_with_the_other_options(model, processor, image):
     pipe = MultimodalRelationExtractionPipeline(model=model, processor=processor, ambiguous="all")
     result = pipe({**TWICE, "id": 5, "image": image}, evidence=True, top_k=2)
     assert result["id"] == 5 and len(result["pairs"]) == 4
-    assert all(one["evidence"]["similarity"] is not None and len(one["relations"]) == 2 for one in result["pairs"])
+    assert all(item["evidence"]["similarity"] is not None and len(item["relations"]) == 2 for item in result["pairs"])
     mixed = pipe([TWICE, MANY, {**POST, "image": image}, {"text": "x"}], strict=False, batch_size=4, rows_per_pass=3)
-    assert [len(one.get("pairs", ())) for one in mixed] == [4, 6, 1, 0]
-    for one, two in zip(mixed[0]["pairs"], pipe(TWICE)["pairs"], strict=True):
-        close(one, two)
+    assert [len(item.get("pairs", ())) for item in mixed] == [4, 6, 1, 0]
+    for item, other in zip(mixed[0]["pairs"], pipe(TWICE)["pairs"], strict=True):
+        close(item, other)
     model.classifier.bias.data[0] = 100.0
     assert pipe(TWICE, drop_none=True)["pairs"] == []
     with pytest.raises(ValueError, match="`ambiguous` is 'some'; expected 'error' or 'first' or 'all'"):
@@ -378,18 +378,20 @@ def test_several_places_fit_with_the_other_options(model, processor, image):
         MultimodalRelationExtractionPipeline(model=model, processor=processor, ambiguous=None)
 
 
-def test_blanks_around_entities_make_no_other_entities(pipe):
+def test_white_space_around_entities_does_not_change_the_result(pipe):
     text = "Acme  and\u200b Bob "
     expected = pipe({"text": text, "entities": ["Acme", "Bob"]})
     assert len(expected["pairs"]) == 1
     spans = [[0, 4], [0, 5], [9, 14], [0, 6], [11, 14], {"start": 10, "end": 15, "text": " Bob"}, "Bob "]
     result = pipe({"text": text, "entities": spans})
     assert result == expected
-    assert {(one["text"], one["start"], one["end"]) for one in (result["pairs"][0][n] for n in ("head", "tail"))} == {
+    assert {
+        (item["text"], item["start"], item["end"]) for item in (result["pairs"][0][n] for n in ("head", "tail"))
+    } == {
         *(("Acme", 0, 4), ("Bob", 11, 14)),
     }
-    one = pipe({"text": text, "head": [0, 6], "tail": [9, 15]})
-    assert one == pipe({"text": text, "head": "Acme", "tail": "Bob"})
+    item = pipe({"text": text, "head": [0, 6], "tail": [9, 15]})
+    assert item == pipe({"text": text, "head": "Acme", "tail": "Bob"})
     with pytest.raises(InvalidPost, match="`entities` has 1 different entities"):
         pipe({"text": text, "entities": [[0, 4], [0, 5]]})
 
@@ -402,13 +404,13 @@ def test_blanks_around_entities_make_no_other_entities(pipe):
         ("📣 Jose\u0301 met Bob", {"word": "jose"} | dict(start=2, end=7)),
     ],
 )
-def test_results_count_characters_of_the_text_as_given(pipe, text, head):
-    found = pipe({"text": text, "head": head, "tail": "Bob"})["head"]
-    assert text[found["start"] : found["end"]] == found["text"]
-    assert found["text"] in ("Jose\u0301", "José")
+def test_result_spans_index_the_given_text(pipe, text, head):
+    predicted = pipe({"text": text, "head": head, "tail": "Bob"})["head"]
+    assert text[predicted["start"] : predicted["end"]] == predicted["text"]
+    assert predicted["text"] in ("Jose\u0301", "José")
 
 
-def test_a_post_with_text_and_words_is_that_of_its_words(pipe):
+def test_words_take_precedence_over_the_text(pipe):
     words = {"words": ["Ann", ",", "meets", "Bob"], "head": "Ann", "tail": "Bob"}
     both = {**words, "text": "Ann, meets Bob"}
     assert pipe(both) == pipe(words)
@@ -474,19 +476,19 @@ BAD = [
 
 
 @pytest.mark.parametrize(("post", "field", "message"), BAD)
-def test_bad_posts_name_their_field(pipe, post, field, message):
+def test_errors_of_invalid_posts_name_the_field(pipe, post, field, message):
     with pytest.raises(InvalidPost, match=message) as error:
         pipe([post])
     assert error.value.field == field
-    # Beside good posts it is an answer in its place.
-    before, found, after = pipe([POST, post, POST], strict=False)
-    assert found["field"] == field and "post 1" in found["error"]
+    # With `strict=False`, its error takes its place among the results.
+    before, predicted, after = pipe([POST, post, POST], strict=False)
+    assert predicted["field"] == field and "post 1" in predicted["error"]
     close(before, pipe(POST))
     close(after, pipe(POST))
 
 
-def test_a_bad_post_does_not_have_the_others_images_decoded_again(pipe, tmp_path, monkeypatch):
-    """Objects as one array are taken apart anew at every try: what is known of the one is not taken for another."""
+def test_an_invalid_post_does_not_cause_images_to_be_decoded_again(pipe, tmp_path, monkeypatch):
+    """Objects in one array are split anew in each attempt; their cached pixels must not be confused."""
     noise = np.random.default_rng(0)
     posts = []
     for i in range(4):
@@ -498,41 +500,41 @@ def test_a_bad_post_does_not_have_the_others_images_decoded_again(pipe, tmp_path
     opened = []
     original = Image.open
     monkeypatch.setattr(Image, "open", lambda source: opened.append(source) or original(source))
-    found = pipe([*posts[:2], bad, *posts[2:]], strict=False, batch_size=5)
-    assert "no such file" in found.pop(2)["error"]
+    predicted = pipe([*posts[:2], bad, *posts[2:]], strict=False, batch_size=5)
+    assert "no such file" in predicted.pop(2)["error"]
     assert sorted(opened) == sorted([bad["image"]] * 2 + [post["image"] for post in posts])
-    for one, two in zip(found, alone, strict=True):
-        close(one, two)
+    for item, other in zip(predicted, alone, strict=True):
+        close(item, other)
 
 
 @pytest.mark.parametrize("posts", [5, "text", b"text", None])
-def test_what_is_no_post_at_all(pipe, posts):
+def test_values_other_than_posts_are_rejected(pipe, posts):
     with pytest.raises(InvalidPost, match="expected a mapping with text, head and tail, or a list") as error:
         pipe(posts)
     assert error.value.field == "post"
 
 
 @pytest.mark.parametrize("options", [{"batch_size": 0}, {"top_k": 0}, {"rows_per_pass": True}, {"top_k": "3"}])
-def test_impossible_numbers_are_refused(pipe, options):
+def test_invalid_numbers_are_rejected(pipe, options):
     with pytest.raises(ValueError, match="expected 1 or more"):
         pipe(POST, **options)
 
 
-def test_unknown_options_are_refused(pipe):
+def test_unknown_options_are_rejected(pipe):
     with pytest.raises(TypeError, match="no option topk; it has batch_size"):
         pipe(POST, topk=3)
     with pytest.raises(ValueError, match="`pairs` is 'all'"):
         pipe(MANY, pairs="all")
 
 
-def test_a_processor_is_needed(model):
+def test_a_processor_is_required(model):
     with pytest.raises(ValueError, match="needs the model's processor"):
         MultimodalRelationExtractionPipeline(model=model)
 
 
 @pytest.fixture(scope="module")
 def listed_in_one_order():
-    """A text model trained as MNRE lists pairs: without relation in the order of the text, relations both ways."""
+    """A text model trained on pairs in MNRE's order: unrelated pairs in text order, related pairs in both orders."""
     set_seed(0)
     chance = random.Random(0)
     verbs = ["likes", "sees", "meets", "calls", "greets", "leads", "joins", "visits", "praises", "quotes"]
@@ -540,7 +542,7 @@ def listed_in_one_order():
     posts = []
     for _ in range(900):
         verb, (first, second) = chance.randrange(10), chance.sample(names, 2)
-        related = chance.random() < verb / 10  # the verb is a hint, no more
+        related = chance.random() < verb / 10  # the verb is only weak evidence
         post = {"text": f"{first} {verbs[verb]} {second}", "head": first, "tail": second, "label": int(related)}
         if (related and chance.random() < 0.31) or chance.random() < 0.01:
             post["head"], post["tail"] = second, first
@@ -566,7 +568,7 @@ def listed_in_one_order():
     return MultimodalRelationExtractionPipeline(model=model, processor=processor), posts
 
 
-def test_evidence_for_none_is_that_of_all_that_is_none(corpus):
+def test_evidence_for_none_covers_all_relations_that_count_as_none(corpus):
     names = corpus["train"].features["label"].names
     one_way = count_inverses(names)
     set_seed(0)
@@ -583,15 +585,15 @@ def test_evidence_for_none_is_that_of_all_that_is_none(corpus):
     torch.testing.assert_close(folded[others], weights[others])
     result = pipe(POST, evidence=True)
     assert sum(result["evidence"]["branches"].values()) == pytest.approx(1)
-    assert {one["relation"] for one in result["relations"]} <= set(names)
+    assert {item["relation"] for item in result["relations"]} <= set(names)
 
 
-def test_the_order_of_a_pair_is_not_taken_for_a_relation(listed_in_one_order):
+def test_the_order_of_a_pair_is_not_evidence_of_a_relation(listed_in_one_order):
     pipe, posts = listed_in_one_order
     unrelated = [post for post in posts if post["label"] == 0 and post["text"].startswith(post["head"])][:200]
 
     def share(results):
-        return np.mean([one["relation"] != "None" for one in results])
+        return np.mean([item["relation"] != "None" for item in results])
 
     listed = share(pipe(unrelated))
     swapped = share(pipe([{**post, "head": post["tail"], "tail": post["head"]} for post in unrelated]))
@@ -599,16 +601,16 @@ def test_the_order_of_a_pair_is_not_taken_for_a_relation(listed_in_one_order):
     trusting = share(result["pairs"][0] for result in pipe(pairs, pairs="independent"))
     corrected = share(result["pairs"][0] for result in pipe(pairs))
     print(f"listed {listed:.3f} swapped {swapped:.3f} trusting {trusting:.3f} corrected {corrected:.3f}")
-    assert swapped > 0.8 and trusting > 0.8  # it is such a model
+    assert swapped > 0.8 and trusting > 0.8  # the model has learned the order
     assert corrected < listed + 0.1
-    # What is said clearly is still found.
+    # Clearly expressed relations are still found.
     clear = [{"text": f"Ann {verb} Bob", "entities": ["Ann", "Bob"]} for verb in ("quotes", "praises")]
     assert share(result["pairs"][0] for result in pipe(clear)) == 1
 
 
 @pytest.mark.parametrize("error", [ValueError, OSError])
 @pytest.mark.parametrize("workers", [0, 1, 3])
-def test_what_was_read_before_the_source_failed_is_not_lost(pipe, workers, error):
+def test_results_before_a_failure_of_the_source_are_yielded(pipe, workers, error):
     def posts():
         yield from [POST] * 6
         raise error
@@ -621,8 +623,8 @@ def test_what_was_read_before_the_source_failed_is_not_lost(pipe, workers, error
 
 
 @pytest.mark.parametrize("posts", [POST, MANY])
-def test_nan_is_no_score(pipe, posts):
-    """As from float16 that overflows: any relation would come out as the best."""
+def test_nan_scores_are_rejected(pipe, posts):
+    """For example from an overflow in float16; any relation would rank first."""
     with torch.no_grad():
         pipe.model.classifier.bias[0] = torch.nan
     with pytest.raises(InvalidPost, match="post 0: the model's scores are NaN.*float32 or bfloat16"):
@@ -644,17 +646,21 @@ LONG = " and so on" * 200
         ({**MANY, "caption": "two men" + LONG}, ["caption"]),
     ],
 )
-def test_results_say_what_was_cut(pipe, post, cut):
-    """Each result, not a warning that is said once for all."""
-    assert [one.get("truncated") for one in pipe([post, POST, post], batch_size=2)] == [cut, None, cut]
+def test_results_report_truncated_parts(pipe, post, cut):
+    """Each result reports it, in contrast to a warning that is shown once."""
+    assert [item.get("truncated") for item in pipe([post, POST, post], batch_size=2)] == [cut, None, cut]
 
 
-def test_a_text_that_is_too_long_can_be_refused(pipe):
+def test_long_texts_are_rejected_without_truncation(pipe):
     long = {**POST, "text": POST["text"] + LONG, "id": 1}
     with pytest.raises(InvalidPost, match="post 1: the text has 8.. tokens with its markers, more than the limit of"):
         pipe([POST, long], truncation=False)
-    found = pipe([POST, long, {**POST, "caption": LONG}], truncation=False, strict=False)
-    assert [("error" in one, one.get("field")) for one in found] == [(False, None), (True, "text"), (False, None)]
+    predicted = pipe([POST, long, {**POST, "caption": LONG}], truncation=False, strict=False)
+    assert [("error" in item, item.get("field")) for item in predicted] == [
+        (False, None),
+        (True, "text"),
+        (False, None),
+    ]
     with pytest.raises(ValueError, match="`truncation` is 'error'; expected True or False"):
         pipe(POST, truncation="error")
     with pytest.raises(InvalidPost, match="row 0 of the batch.*more than the limit"):
@@ -668,17 +674,17 @@ def test_a_threshold_is_a_probability(pipe, threshold):
 
 
 @pytest.mark.parametrize("limit", [None, 129])
-def test_texts_are_cut_where_the_positions_end(model, processor, limit, caplog):
-    """Whatever the processor says: else the first long post would end a run, maybe hours later."""
-    processor.max_length = limit  # `None`: the tokenizer's
+def test_texts_are_truncated_to_the_position_limit(model, processor, limit, caplog):
+    """Regardless of the processor's limit; otherwise the first long post would abort a run."""
+    processor.max_length = limit  # `None`: the limit of the tokenizer
     processor.tokenizer = copy.deepcopy(processor.tokenizer)
     processor.tokenizer.model_max_length = 512
     long = {"text": f"Ann {'meets ' * 400}Bob", "head": "Ann", "tail": "Bob"}
-    found = MultimodalRelationExtractionPipeline(model=model, processor=processor)([POST, long])
+    predicted = MultimodalRelationExtractionPipeline(model=model, processor=processor)([POST, long])
     assert f"cuts texts at {limit or 512} tokens, but the text encoder has positions for 128" in caplog.text
-    assert found[1]["truncated"] == ["text"]
+    assert predicted[1]["truncated"] == ["text"]
     processor.max_length = 128
     caplog.clear()
     expected = MultimodalRelationExtractionPipeline(model=model, processor=processor)([POST, long])
-    assert [one["score"] for one in found] == pytest.approx([one["score"] for one in expected])
+    assert [item["score"] for item in predicted] == pytest.approx([item["score"] for item in expected])
     assert "cuts texts" not in caplog.text

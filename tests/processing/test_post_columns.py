@@ -12,11 +12,11 @@ from tgdi_hf.processing.post_columns import column, text_column
 TEXTS, HEADS, TAILS = ["JFK and Obama", "Ann meets Bob"], [[0, 3], [0, 3]], [[8, 13], [10, 13]]
 CAPTIONS = ["two men", None]
 RED = Image.new("RGB", (20, 10), "red")
-SHIFTED = [7, 3]  # an index that does not count from 0
+SHIFTED = [7, 3]  # an index that does not start at 0
 
 
-def same(one, two):
-    return one.keys() == two.keys() and all(torch.equal(one[name], two[name]) for name in one)
+def same(first, second):
+    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ def test_arrays_of_strings_and_numbers(processor):
 
 
 @pytest.mark.parametrize("dtype", [object, "string"])
-def test_what_pandas_calls_missing_is_missing(processor, dtype):
+def test_missing_values_of_pandas_become_none(processor, dtype):
     expected = processor(text=TEXTS, head=HEADS, tail=TAILS, caption=CAPTIONS)
     captions = pd.Series(["two men", float("nan")], dtype=dtype)
     assert same(processor(text=TEXTS, head=HEADS, tail=TAILS, caption=captions), expected)
@@ -105,7 +105,7 @@ def test_words_in_a_column_of_pandas(processor):
     [[], (), np.array([]), np.array([], dtype=str), pd.Series([], dtype=object), pa.array([])],
     ids=lambda empty: type(empty).__name__,
 )
-def test_an_empty_batch_is_refused(processor, empty):
+def test_an_empty_batch_is_rejected(processor, empty):
     with pytest.raises(ValueError, match="`text` is an empty list; expected at least one post"):
         processor(text=empty, head=[], tail=[])
     with pytest.raises(ValueError, match="`text` has 1 rows, `head` 0; expected one value"):
@@ -115,7 +115,7 @@ def test_an_empty_batch_is_refused(processor, empty):
 
 
 @pytest.mark.parametrize("value", [5, 2.5, True, b"JFK", {"text": "JFK"}, {"JFK"}, np.array("JFK"), torch.tensor(1)])
-def test_what_is_no_column_is_refused(value):
+def test_values_other_than_columns_are_rejected(value):
     with pytest.raises(ValueError, match="`text` is .*; expected a string, or a list of strings or of lists of words"):
         text_column(value)
     with pytest.raises(ValueError, match=r"`text` has 1 rows, `head` .*; expected one value"):

@@ -29,13 +29,13 @@ Row = namedtuple("Row", POST)
         ([[POST]], "post 0 is .*; expected a mapping with text"),
     ],
 )
-def test_the_message_says_how_posts_are_made_of_it(pipe, posts, hint):
+def test_errors_explain_the_conversion_to_posts(pipe, posts, hint):
     with pytest.raises(InvalidPost, match=hint):
         list(pipe(posts))
 
 
 @pytest.mark.parametrize("kind", [None, "torch", "numpy"])
-def test_formats_of_rows_are_read(pipe, kind):
+def test_formatted_rows_are_accepted(pipe, kind):
     assert [one["relation"] for one in pipe(ROWS.with_format(kind))] == [one["relation"] for one in pipe([POST, POST])]
 
 

@@ -19,11 +19,11 @@ BOXES = [[0, 0, 4, 4]]
 
 @pytest.fixture
 def warned(monkeypatch):
-    """What is said of keys, as if nothing had been said before."""
-    said = []
+    """The warnings about keys, with the record of earlier warnings cleared."""
+    messages = []
     monkeypatch.setattr(post_keys, "_named", set())
-    monkeypatch.setattr(post_keys.logger, "warning", said.append)
-    return said
+    monkeypatch.setattr(post_keys.logger, "warning", messages.append)
+    return messages
 
 
 @pytest.fixture
@@ -47,11 +47,11 @@ def processor(_tiny):
         *[(key, "entities") for key in ("entity", "ents", "mentions", "entites", "entitie")],
     ],
 )  # fmt: skip
-def test_other_names_and_typing_errors_are_known(key, meant):
+def test_synonyms_and_typos_are_recognized(key, meant):
     assert meant_keys(key) == (meant,)
 
 
-def test_a_name_may_be_meant_for_either_of_two_keys():
+def test_a_name_may_be_a_synonym_of_two_keys():
     assert meant_keys("object") == meant_keys("obj") == ("tail", "objects")
 
 
@@ -64,12 +64,12 @@ def test_a_name_may_be_meant_for_either_of_two_keys():
         7, None,
     ],
 )  # fmt: skip
-def test_other_columns_are_free(key):
+def test_unrelated_columns_are_not_near_misses(key):
     assert meant_keys(key) == ()
 
 
 @pytest.mark.parametrize("key", ["images", "img", "image_path", "picture", "photo", "Image"])
-def test_a_near_miss_is_named_once(warned, key):
+def test_a_near_miss_causes_one_warning(warned, key):
     for number in range(3):
         checked_post({**POST, key: "a.png"}, f"posts.jsonl, line {number + 1}")
     assert warned == [
@@ -85,16 +85,16 @@ def test_a_near_miss_is_named_once(warned, key):
         {"image_path": None, "images": "", "imgs": [], "photo": float("nan")},
         {"caption": "", "captions": "two men"},  # an empty caption says that there is none
         {"objects": [], "boxes": BOXES},
-        {"tokens": ["Ann"], "sentence": "Ann", "ents": ["Ann"], "entity": "Ann"},  # text, head and tail are there
+        {"tokens": ["Ann"], "sentence": "Ann", "ents": ["Ann"], "entity": "Ann"},  # text, head and tail are present
         {"id": 7, "user": "ann", "created_at": "today", "lang": "en", "relation": "peer", "label": 1, "score": 0.5},
     ],
 )
-def test_what_is_not_missed_is_not_named(warned, given):
+def test_present_keys_cause_no_warnings(warned, given):
     checked_post({**POST, **given}, "post 0")
     assert warned == []
 
 
-def test_an_image_that_is_none_beside_a_path_is_named(warned):
+def test_a_missing_image_beside_a_path_causes_a_warning(warned):
     checked_post({**POST, "image": None, "image_path": "a.png"}, "post 0")
     assert "'image_path' is ignored; did you mean `image`?" in warned[0]
 
@@ -117,7 +117,7 @@ def test_an_error_of_a_required_key_names_the_near_miss(pipe, post, field, messa
     assert error.value.field == field
 
 
-def test_posts_whose_entities_are_found_later_need_none(warned):
+def test_entities_are_optional_if_they_are_found_later(warned):
     assert checked_post({"text": "a b", "subject": "a"}, "post 0", need_entities=False)["text"] == "a b"
     assert "'subject' is ignored; did you mean `head`?" in warned[0]
 
@@ -126,25 +126,25 @@ def test_the_file_name_of_an_imagefolder_is_the_image(warned):
     assert checked_post({**POST, "file_name": "a.PNG"}, "post 0")["image"] == "a.PNG"
     assert checked_post({**POST, "file_name": "a.png", "image": "b.png"}, "post 0")["image"] == "b.png"
     assert warned == []
-    # A row that had its image taken away, or whose image could not be used, does not get it back.
+    # A row whose image was removed or could not be read does not get it back.
     assert checked_post({**POST, "file_name": "a.png", "image": None}, "post 0")["image"] is None
     assert "image" not in checked_post({**POST, "file_name": "posts.txt"}, "post 0")
 
 
 @pytest.mark.parametrize("value", MISSING)
-def test_every_kind_of_empty_cell_is_missing(pipe, value):
+def test_every_kind_of_empty_cell_is_a_missing_value(pipe, value):
     assert is_missing(value)
     optional = ("image", "objects", "caption", "entities", "words", "id", "where")
     assert checked_post({**POST, **dict.fromkeys(optional, value)}, "post 0") == {**POST, **dict.fromkeys(optional)}
-    found = pipe({**POST, **dict.fromkeys(optional, value)})
-    assert found["relation"] == pipe(POST)["relation"] and "id" not in found
+    actual = pipe({**POST, **dict.fromkeys(optional, value)})
+    assert actual["relation"] == pipe(POST)["relation"] and "id" not in actual
     typed = {"start": 0, "end": 3, "type": value}
     assert pipe({**POST, "head": typed})["head"] == {"text": "Ann", "start": 0, "end": 3}
     assert pipe({**POST, "head": {"text": "Ann", "start": value, "end": value}})["head"]["text"] == "Ann"
 
 
 @pytest.mark.parametrize("value", ["", 0, False, [], {}, np.zeros(3), np.str_("nan"), "nan", Image.new("RGB", (2, 2))])
-def test_what_is_there_is_not_missing(value):
+def test_other_values_are_not_missing(value):
     assert not is_missing(value)
 
 
@@ -160,7 +160,7 @@ def test_an_empty_cell_of_a_required_key_is_named(pipe, processor, name, value):
         TGDICollator(processor)([{**POST, name: value}])
 
 
-def test_an_empty_cell_in_a_list_is_refused(pipe):
+def test_an_empty_cell_in_a_list_is_rejected(pipe):
     for lists, field in (
         ({"words": ["Ann", np.nan, "Bob"], "text": None}, "words"),
         ({"entities": ["Ann", pandas.NA], "head": None, "tail": None}, "entities"),
@@ -171,7 +171,7 @@ def test_an_empty_cell_in_a_list_is_refused(pipe):
 
 
 @pytest.mark.parametrize("value", MISSING)
-def test_a_missing_object_in_a_list_is_refused(processor, value):
+def test_a_missing_object_in_a_list_is_rejected(processor, value):
     processor = copy.copy(processor)
     processor.num_objects = 3
     with pytest.raises(InvalidPost, match="^row 0 of the batch, object 1") as error:
@@ -179,7 +179,7 @@ def test_a_missing_object_in_a_list_is_refused(processor, value):
     assert error.value.field == "objects"
 
 
-def test_tables_of_pandas_give_posts(pipe, processor, image, tmp_path, warned):
+def test_rows_of_pandas_tables_are_accepted(pipe, processor, image, tmp_path, warned):
     image.save(tmp_path / "a.png")
     table = pandas.DataFrame(
         [{**POST, "image": str(tmp_path / "a.png"), "caption": "two", "id": 1, "objects": BOXES}, {**POST, "id": 2}]
@@ -196,7 +196,7 @@ def test_tables_of_pandas_give_posts(pipe, processor, image, tmp_path, warned):
 
 
 @pytest.mark.parametrize("empty", [None, float("nan")])
-def test_preparation_takes_empty_cells(tmp_path, empty):
+def test_preparation_accepts_empty_cells(tmp_path, empty):
     post = {"text": "JFK at Harvard", "head": "JFK", "tail": "Harvard"}
     rows = Dataset.from_list([{**post, **dict.fromkeys(("caption", "objects", "image"), empty)}])
     done = prepare({"train": rows}, tmp_path / "out", cache=tmp_path / "cache", progress=False)

@@ -32,7 +32,7 @@ FAMILY = "👩\u200d👩\u200d👧"
         ),
     ],
 )
-def test_entities_that_are_not_there_or_not_one_are_refused(text, mention, message):
+def test_missing_and_ambiguous_mentions_are_rejected(text, mention, message):
     with pytest.raises(InvalidPost, match=message if message.startswith("^") else re.escape(message)):
         PostText({"text": text}, "row 1").entity(mention, "head")
 
@@ -40,7 +40,7 @@ def test_entities_that_are_not_there_or_not_one_are_refused(text, mention, messa
 @pytest.mark.parametrize(
     "nothing", ["", "  ", "\n", "\u200b\u200d\ufeff", "\ufffc", "\ufe0f", "\u200e\u202c", "\u0301"]
 )
-def test_entities_without_a_visible_character_are_refused(nothing):
+def test_entities_without_a_visible_character_are_rejected(nothing):
     text = PostText({"text": f"Ann {nothing} Bob"}, "row 1")
     for value in (nothing, {"text": nothing, "type": "PER"}):
         with pytest.raises(InvalidPost, match="^row 1: `head` is '.*', without a visible character"):
@@ -71,7 +71,7 @@ def test_entities_without_a_visible_character_are_refused(nothing):
         ("Jose\u0301 won", {"start": 0, "end": 4, "text": "José"}, "[0, 5), 'Jose\u0301'"),
     ],
 )
-def test_spans_that_cut_a_character_are_refused_with_the_nearest_whole_one(text, span, nearest):
+def test_spans_that_cut_a_character_are_rejected_with_the_nearest_whole_span(text, span, nearest):
     with pytest.raises(InvalidPost) as error:
         PostText({"text": text}, "row 1").entity(span, "head")
     assert "which cuts a character in two" in str(error.value)
@@ -80,14 +80,14 @@ def test_spans_that_cut_a_character_are_refused_with_the_nearest_whole_one(text,
 
 @pytest.mark.parametrize("before", ["", " ", "\n", "\u200b ", "\ufeff"])
 @pytest.mark.parametrize("after", ["", " ", "\xa0", "\u200b", "\u200d", "\u202c\n"])
-def test_blanks_around_an_entity_are_no_part_of_it(before, after):
+def test_white_space_around_an_entity_is_trimmed(before, after):
     given = f"{before}Acme{after}"
     text = PostText({"text": f"x {given} y"}, "row 1")
     span = 2, 2 + len(given)
     expected = (2 + len(before), 6 + len(before))
     for value in (given, span, {"start": span[0], "end": span[1], "word": given}, {"text": given}):
         assert text.entity(value, "head") == Entity(expected, expected)
-    # In words the span is that of the words, and the text that of what is seen.
+    # For words, the span covers whole words and the text only visible characters.
     words = PostText({"words": ["x", "", given, "y"]}, "row 1")
     start = 3 + len(before)
     assert words.entity([2, 3], "head") == Entity((start, start + 4), (2, 3))
@@ -120,11 +120,11 @@ TEXT = PostText({"text": "JFK and Obama at Harvard"}, "row 1")
         ({"start": 7, "end": 13, "word": " Obama"}, Entity((8, 13), (8, 13))),
     ],
 )
-def test_all_ways_to_point_at_an_entity(value, entity):
+def test_all_ways_to_specify_an_entity(value, entity):
     assert TEXT.entity(value, "head") == entity
 
 
-def test_entities_in_words_know_their_characters():
+def test_entities_in_words_have_character_spans():
     text = PostText({"words": np.array(["JFK", "and", "Barack", "Obama"])}, "row")
     assert text.entity((2, 4), "head") == Entity((8, 20), (2, 4))
     assert text.entity("Obama", "head") == Entity((15, 20), (3, 4))
@@ -133,8 +133,8 @@ def test_entities_in_words_know_their_characters():
 def test_token_classifiers_count_characters_of_posts_in_words_too():
     text = PostText({"words": ["JFK", "and", "José", "Obama", "at", "Harvard"]}, "row 1")
     jose = Entity((8, 18), (2, 4), "PER")
-    found = {"entity_group": "PER", "word": "jose obama", "start": 8, "end": 18}
-    assert text.entity(found, "head") == text.entity({**found, "start": 2, "end": 4}, "head") == jose
+    mapping = {"entity_group": "PER", "word": "jose obama", "start": 8, "end": 18}
+    assert text.entity(mapping, "head") == text.entity({**mapping, "start": 2, "end": 4}, "head") == jose
     assert text.entity({"start": 0, "end": 3, "word": "JFK"}, "head") == Entity((0, 3), (0, 1))
     assert text.entity({"start": 0, "end": 3}, "head") == Entity((0, 12), (0, 3))
     message = r"`head` is 'Obama' from 0 to 3, but that span is 'JFK and José' in words and 'JFK' in characters"
@@ -175,7 +175,7 @@ def test_token_classifiers_count_characters_of_posts_in_words_too():
         ("Ann and Bob", {"start": 0, "end": 3, "text": " "}, "`head` is ' ' from 0 to 3, but that span is 'Ann'"),
     ],
 )
-def test_a_span_and_what_the_entity_is_called_have_to_agree(text, value, message):
+def test_a_span_must_agree_with_its_mention(text, value, message):
     with pytest.raises(InvalidPost, match=re.escape(message)) as error:
         PostText({"text": text}, "row 1").entity(value, "head")
     assert error.value.field == "head"
@@ -197,18 +197,18 @@ JOINED = "Ann , José & Bob met at A.C.M.E ."
         ("[0, 3]", "is 'Ann , José' in words"),
         ({"start": 0, "end": 3, "type": "PER"}, "is 'Ann , José' in words"),
         ([5, 9], "is 'met at A.C.M.E .' in words and 'José' in characters"),
-        ([12, 15], (4, 5)),  # there are no such words
+        ([12, 15], (4, 5)),  # outside the list of words
         ([23, 31], (7, 9)),
         ({"start": 0, "end": 3, "text": "Ann"}, (0, 1)),
         ({"start": 0, "end": 1, "text": "Ann"}, (0, 1)),
         ({"start": 4, "end": 5, "word": "bob"}, (4, 5)),
         ({"start": 12, "end": 15, "word": "Bob"}, (4, 5)),
-        ({"start": 13, "end": 16, "word": "Bob"}, (4, 5)),  # of the words joined
+        ({"start": 13, "end": 16, "word": "Bob"}, (4, 5)),  # in the joined words
         ("Bob", (4, 5)),
-        ("Ann,", (0, 2)),  # as it is in the text
+        ("Ann,", (0, 2)),  # as spelled in the text
         ("A.C.M.E.", (7, 9)),
         ("Eve", "which is not in the text"),
-        ([4, 5], (4, 5)),  # a blank in the text
+        ([4, 5], (4, 5)),  # a space in the text
         ([200, 201], "lies outside the text"),
     ],
 )
@@ -224,11 +224,11 @@ def test_a_post_with_text_and_words_is_never_misread(value, units):
     assert JOINED[slice(*entity.span)] == " ".join(BOTH["words"][slice(*units)])
 
 
-def test_a_span_that_names_the_same_in_words_and_in_characters():
+def test_a_span_with_the_same_reading_in_words_and_characters():
     assert PostText({"text": "a b", "words": ["a", "b"]}, "row").entity([0, 1], "head") == Entity((0, 1), (0, 1))
 
 
-def test_a_span_that_fits_what_it_is_called_in_words_and_elsewhere_in_characters():
+def test_a_span_that_agrees_with_its_mention_at_two_places_is_rejected():
     post = {"words": ["x", "y", "y", "x", "a"], "text": "x y y x a"}
     with pytest.raises(InvalidPost, match=re.escape("these are the words [1, 2) and [2, 3). Pass one")):
         PostText(post, "row 1").entity({"start": 2, "end": 3, "text": "y"}, "head")
@@ -242,7 +242,7 @@ def test_a_reading_that_cuts_a_character_does_not_hide_one_that_does_not():
 
 
 @pytest.mark.parametrize("text", ["Ann met Bob", "Ann and Bob and", "1"])
-def test_text_and_words_that_differ_are_refused(text):
+def test_text_and_words_that_differ_are_rejected(text):
     with pytest.raises(InvalidPost, match="row 1: `text` is .* whose letters differ; remove the one") as error:
         PostText({"text": text, "words": ["Ann", "and", "Bob"]}, "row 1")
     assert error.value.field == "words"
@@ -253,7 +253,7 @@ def test_an_empty_cell_beside_words_is_no_text(text):
     assert PostText({"text": text, "words": ["Ann", "and"]}, "row").entity([0, 1], "head") == Entity((0, 3), (0, 1))
 
 
-def test_all_or_the_first_of_several_places():
+def test_all_or_the_first_of_several_occurrences():
     post = {"text": "Ann, Bob, Ann and Annual Bob"}
     assert PostText(post, "row", "first").entities("Ann", "head") == [Entity((0, 3), (0, 3))]
     every = PostText(post, "row", "all")
@@ -264,7 +264,7 @@ def test_all_or_the_first_of_several_places():
     assert every.entities([0, 3], "head") == [Entity((0, 3), (0, 3))]
     spans = [(head.span, tail.span) for head, tail in head_tail_pairs(every, "Ann", "Bob")]
     assert spans == [((0, 3), (5, 8)), ((0, 3), (25, 28)), ((10, 13), (5, 8)), ((10, 13), (25, 28))]
-    # Where both are at one place there is no pair, unless it is the only one.
+    # Head and tail at the same span form a pair only if it is the only one.
     spans = [(head.span, tail.span) for head, tail in head_tail_pairs(every, "Ann", "Ann")]
     assert spans == [((0, 3), (10, 13)), ((10, 13), (0, 3))]
     assert len(head_tail_pairs(every, "Annual", "Annual")) == 1
@@ -289,7 +289,7 @@ def test_all_or_the_first_of_several_places():
         ("[0, 99]", "lies outside the text"),
     ],
 )
-def test_what_points_at_nothing_is_refused(value, message):
+def test_values_that_specify_no_entity_are_rejected(value, message):
     with pytest.raises(InvalidPost, match=message) as error:
         TEXT.entity(value, "head")
     assert error.value.field == "head"
@@ -308,7 +308,7 @@ def test_what_points_at_nothing_is_refused(value, message):
         ({"words": [1]}, "words"),
     ],
 )
-def test_texts_that_are_none_are_refused(post, field):
+def test_invalid_texts_are_rejected(post, field):
     with pytest.raises(InvalidPost) as error:
         PostText(post, "row")
     assert error.value.field == field

@@ -47,8 +47,8 @@ def row_of(inputs, i, enhanced=False):
     return inputs[f"{prefix}input_ids"][i][inputs[f"{prefix}attention_mask"][i].bool()].tolist()
 
 
-def same(one, two):
-    return one.keys() == two.keys() and all(torch.equal(one[name], two[name]) for name in one)
+def same(first, second):
+    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
 
 
 # Text
@@ -87,7 +87,7 @@ def test_rows_are_padded_on_the_right_to_the_longest(any_processor):
         assert (inputs[f"{prefix}token_type_ids"][mask == 0] == 0).all()
 
 
-def test_t_is_a_prefix_of_t_e_and_the_markers_stand_at_the_same_place(any_processor):
+def test_t_is_a_prefix_of_t_e_with_markers_at_the_same_positions(any_processor):
     inputs = any_processor(**batch_of(4, caption=["a stage", None, " \n ", ""]))
     for i in range(4):
         ids, enhanced = row_of(inputs, i), row_of(inputs, i, enhanced=True)
@@ -106,14 +106,14 @@ def test_text_and_caption_are_joined_as_the_tokenizer_joins_pairs(any_processor)
     assert inputs["enhanced_token_type_ids"][0][kept].tolist() == pair["token_type_ids"]
 
 
-def test_no_captions_no_enhanced_text(processor):
+def test_without_captions_the_enhanced_text_is_absent(processor):
     for caption in (None, "", "  "):
         assert not [name for name in processor(**POST, caption=caption) if name.startswith("enhanced")]
     without = build(use_caption=False)(**POST, caption="two men")
     assert same(without, processor(**POST))
 
 
-def test_words_and_characters_are_one_path(any_processor):
+def test_words_and_characters_give_the_same_tokens(any_processor):
     words = ["RT", "@user", ":", "A&amp;M", "🎉", "", "New", "York"]
     by_words = any_processor(text=[words], head=[(3, 4)], tail=[(6, 8)])
     text = " ".join(words)
@@ -123,8 +123,8 @@ def test_words_and_characters_are_one_path(any_processor):
 
 
 @pytest.mark.parametrize(("head", "tail"), [((0, 1), (4, 5)), ((2, 3), (2, 5)), ((4, 5), (0, 3)), ((1, 4), (2, 5))])
-def test_around_words_the_tokens_are_those_of_running_text(any_processor, head, tail):
-    """With RoBERTa a word after a space is another token than the word alone."""
+def test_words_get_the_same_tokens_as_running_text(any_processor, head, tail):
+    """RoBERTa has different tokens for a word with and without a preceding space."""
     words = ["JFK", "and", "Obama", "at", "Harvard"]
     ids = row_of(any_processor(text=[words], head=[head], tail=[tail]), 0)
     markers = marker_ids(any_processor)
@@ -152,7 +152,7 @@ def test_special_tokens_in_a_post_are_ordinary_text(any_processor, literal):
 def posts(draw):
     alphabet = st.characters(codec="utf-8") | st.sampled_from(" ab<s>/é🎉ء\u0301\u200d")
     text = draw(st.text(alphabet, min_size=1, max_size=60))
-    # Spans that begin and end where a reader sees a character begin and end.
+    # Spans of whole grapheme clusters.
     seen = [span for span in characters(text) if is_visible(text[slice(*span)])]
     assume(seen)
     spans = []
@@ -165,7 +165,7 @@ def posts(draw):
 @pytest.mark.parametrize("kind", TOKENIZERS)
 @given(batch=st.lists(posts(), min_size=1, max_size=4), max_length=st.sampled_from([None, 12, 20]))
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_whatever_the_text(processors_by_kind, kind, batch, max_length):
+def test_invariants_hold_for_any_text(processors_by_kind, kind, batch, max_length):
     processor = processors_by_kind[kind]
     texts, heads, tails, captions = map(list, zip(*batch))
     inputs = processor(text=texts, head=heads, tail=tails, caption=captions, max_length=max_length)
@@ -176,18 +176,18 @@ def test_whatever_the_text(processors_by_kind, kind, batch, max_length):
         enhanced = row_of(inputs, i, enhanced=True) if "enhanced_input_ids" in inputs else row
         assert enhanced[: len(row)] == row
         assert len(enhanced) <= limit
-        # The markers are there once, in the order of the spans.
+        # Each marker occurs once, in the order of the spans.
         segments, order = cut_at_markers(text, head, tail)
         assert [token for token in row if token in markers.values()] == [markers[marker] for marker in order]
         for entity in ("head", "tail"):
             assert row[inputs[f"{entity}_index"][i]] == markers[f"<{entity}>"]
-        # Between them stands what the tokenizer makes of the text between them.
+        # The tokens between two markers are those of the text between them.
         frame = processor._texts.frame
         whole = [token for segment in processor._texts(segments) for token in segment]
         inner = row[len(frame.prefix) : len(row) - len(frame.suffix)]
         kept = [token for token in inner if token not in markers.values()]
         assert kept == whole if len(whole) + len(markers) + frame.single <= limit else is_subsequence(kept, whole)
-        # What else is in the batch makes no difference.
+        # The other rows of the batch have no effect.
         alone = processor(text=text, head=head, tail=tail, caption=caption, max_length=max_length)
         assert row_of(alone, 0) == row
         assert row_of(alone, 0, enhanced="enhanced_input_ids" in alone) == enhanced
@@ -202,7 +202,7 @@ def is_subsequence(part, whole):
     "text",
     ["🎉", "👩\u200d👩\u200d👧", "e\u0301", "مرحبا يا عالم", "\u202eabc", " a\x00", "A&amp;M", "ན\u0f0d", "नमस्ते"],
 )
-def test_odd_texts_work(any_processor, text):
+def test_unusual_texts_are_accepted(any_processor, text):
     first = next(end for start, end in characters(text) if is_visible(text[start:end]))
     inputs = any_processor(text=text, head=(0, len(text)), tail=(0, first), caption=text)
     ids = row_of(inputs, 0)
@@ -210,8 +210,8 @@ def test_odd_texts_work(any_processor, text):
 
 
 @pytest.mark.parametrize("around", [" ", "\n", "\u200b", "\ufeff ", "\u200e"])
-def test_markers_hug_what_can_be_seen(any_processor, around):
-    """In training as in prediction, whatever of the blanks around an entity its span takes in."""
+def test_markers_enclose_visible_characters_only(any_processor, around):
+    """In training and prediction, whether or not the span includes the surrounding white space."""
     text = f"Ann{around}Bob{around}x"
     narrow, start = (3 + len(around), 6 + len(around)), 3
     inputs = any_processor(text=text, head=(0, 3), tail=narrow)
@@ -219,7 +219,7 @@ def test_markers_hug_what_can_be_seen(any_processor, around):
         assert same(any_processor(text=text, head=(0, 3 + len(around)), tail=tail), inputs)
 
 
-def test_blanks_inside_of_words_stay_outside_of_markers(any_processor):
+def test_white_space_in_words_stays_outside_the_markers(any_processor):
     ids = row_of(any_processor(text=[["Ann ", "", "Bob"]], head=[(0, 2)], tail=[(1, 3)]), 0)
     assert ids == row_of(any_processor(text="Ann   Bob", head=(0, 3), tail=(6, 9)), 0)
 
@@ -236,20 +236,20 @@ def test_blanks_inside_of_words_stay_outside_of_markers(any_processor):
         (["a", " \u200d", "b"], (1, 2), "no visible character"),
     ],
 )
-def test_entities_that_nobody_can_see_or_that_cut_a_character_are_refused(processor, text, head, message):
+def test_invisible_entities_and_cut_characters_are_rejected(processor, text, head, message):
     tail = (2, 3) if isinstance(text, list) else (0, len(text))
     with pytest.raises(InvalidPost, match=message) as error:
         processor(text=[text], head=[head], tail=[tail])
     assert error.value.field == "head"
 
 
-def test_a_long_text_keeps_both_entities_and_loses_its_caption_first():
+def test_truncation_drops_the_caption_first_and_keeps_both_entities():
     processor = build(max_length=24)
     words = ["a", "b"] * 20
     words[10], words[14] = "Obama", "Harvard"
     inputs = processor(text=[words], head=[(10, 11)], tail=[(14, 15)], caption=["two men"])
     assert inputs["input_ids"].shape == (1, 24)
-    assert not [name for name in inputs if name.startswith("enhanced")]  # no room: T_e is T
+    assert not [name for name in inputs if name.startswith("enhanced")]  # no room for the caption: T_e equals T
     assert "<head> obama </head> b a b <tail> harvard </tail>" in processor.decode(inputs["input_ids"][0])
     words[14], words[35] = "a", "Harvard"
     text = processor.decode(processor(text=[words], head=[(10, 11)], tail=[(35, 36)])["input_ids"][0])
@@ -262,8 +262,8 @@ def test_a_long_text_keeps_both_entities_and_loses_its_caption_first():
 
 
 @pytest.fixture
-def said(caplog):
-    """The warnings of the processor, with those of earlier tests forgotten."""
+def logged_warnings(caplog):
+    """The warnings of the processor, with the record of earlier warnings cleared."""
     type(logger).warning_once.cache_clear()
     transformers.logging.enable_propagation()
     with caplog.at_level(logging.WARNING):
@@ -271,20 +271,23 @@ def said(caplog):
     transformers.logging.disable_propagation()
 
 
-def test_a_cut_is_never_silent(said):
+def test_truncation_causes_a_warning(logged_warnings):
     processor = build(max_length=12)
     processor(text="a b", head=(0, 1), tail=(2, 3), caption="a")
-    assert said.text == ""
+    assert logged_warnings.text == ""
     processor(text="a b", head=(0, 1), tail=(2, 3), caption="a " * 50)
-    assert "A text with its caption is longer than 12 tokens; the end of the caption was cut" in said.text
-    said.clear()
+    assert "A text with its caption is longer than 12 tokens; the end of the caption was cut" in logged_warnings.text
+    logged_warnings.clear()
     for _ in range(3):
         processor(text="a " * 50, head=(0, 1), tail=(2, 3))
-    assert said.text.count("A text is longer than 12 tokens; the tokens farthest from its entities were cut") == 1
+    assert (
+        logged_warnings.text.count("A text is longer than 12 tokens; the tokens farthest from its entities were cut")
+        == 1
+    )
 
 
 @pytest.mark.parametrize(("limit", "expected"), [(40, 40), (10**30, 512)])
-def test_the_length_is_the_tokenizers_where_it_has_one(limit, expected):
+def test_the_default_length_is_the_limit_of_the_tokenizer(limit, expected):
     processor = build()
     processor.tokenizer.model_max_length = limit
     assert processor(text="a " * 600, head=(0, 1), tail=(2, 3))["input_ids"].shape == (1, expected)
@@ -326,7 +329,7 @@ def test_each_file_is_opened_once(tmp_path, processor, monkeypatch):
     assert len(opened) == 1
 
 
-def test_no_images_no_pixels(processor):
+def test_without_images_the_pixel_values_are_absent(processor):
     for images in (None, [None]):
         inputs = processor(**batch_of(1, images=images, objects=[[]]))
         assert not {"pixel_values", "image_mask", "image_index"} & set(inputs)
@@ -340,11 +343,11 @@ def test_objects_without_a_whole_image(processor):
         processor(**POST, objects=[(0, 0, 5, 5)])
 
 
-def test_of_many_objects_the_first_are_taken():
+def test_only_the_first_objects_are_used():
     objects = [(0, 0, i + 1, 5) for i in range(5)]
-    two = build(num_objects=2)
-    assert same(two(**POST, images=RED, objects=objects), two(**POST, images=RED, objects=objects[:2]))
-    assert two(**POST, images=RED, objects=objects)["image_mask"].tolist() == [[1, 1, 1]]
+    processor = build(num_objects=2)
+    assert same(processor(**POST, images=RED, objects=objects), processor(**POST, images=RED, objects=objects[:2]))
+    assert processor(**POST, images=RED, objects=objects)["image_mask"].tolist() == [[1, 1, 1]]
     assert build(num_objects=0)(**POST, images=RED, objects=objects)["image_mask"].tolist() == [[1]]
 
 
@@ -380,7 +383,7 @@ def test_other_image_processors(kind, tmp_path):
     assert type(TGDIProcessor.from_pretrained(tmp_path).image_processor) is kind
 
 
-def test_pixels_of_unequal_size_are_refused():
+def test_pixels_of_unequal_size_are_rejected():
     ragged = CLIPImageProcessorPil(do_center_crop=False)
     with pytest.raises(
         ValueError, match=r"CLIPImageProcessorPil returned pixels of shape .* and .*`size` with `height`"
@@ -407,14 +410,14 @@ def test_options_of_one_call(processor):
 
 
 @pytest.mark.parametrize("option", [{"add_special_tokens": False}, {"typo": 1}, {"text_kwargs": {"stride": 2}}])
-def test_options_that_there_are_not(processor, option):
+def test_unknown_options_are_rejected(processor, option):
     with pytest.raises(TypeError, match="TGDIProcessor has no option (add_special_tokens|typo|stride)"):
         processor(**POST, **option)
 
 
-# transformers 5.23 saves BERTweet's merges in a form that it reads otherwise.
+# transformers 5.23 does not restore BERTweet's merges from the form in which it saves them.
 @pytest.mark.parametrize("kind", [*FAST, pytest.param("plain_python", marks=pytest.mark.xfail(strict=True))])
-def test_saving_and_loading(processors_by_kind, kind, tmp_path, said, recwarn):
+def test_saving_and_loading(processors_by_kind, kind, tmp_path, logged_warnings, recwarn):
     options = {"num_objects": 2, "use_caption": False, "max_length": 40, "max_image_pixels": 10_000}
     processor = TGDIProcessor(image_processor(), processors_by_kind[kind].tokenizer, **options)
     processor.save_pretrained(tmp_path / "one")
@@ -422,16 +425,16 @@ def test_saving_and_loading(processors_by_kind, kind, tmp_path, said, recwarn):
     assert {name: getattr(again, name) for name in options} == options
     assert same(processor(**POST, images=RED), again(**POST, images=RED))
     assert type(again.image_processor) is type(processor.image_processor)
-    assert not said.records
+    assert not logged_warnings.records
     assert not list(recwarn)
     again.save_pretrained(tmp_path / "two")
     for file in (tmp_path / "one").iterdir():
-        if file.name != "tokenizer_config.json":  # tells where it was loaded from
+        if file.name != "tokenizer_config.json":  # records the path that it was loaded from
             assert (tmp_path / "two" / file.name).read_bytes() == file.read_bytes()
     assert '"pil"' not in (tmp_path / "two" / "tokenizer_config.json").read_text(encoding="utf-8")
 
 
-def test_saving_keeps_the_options_alone(processor, tmp_path):
+def test_only_the_options_are_saved(processor, tmp_path):
     processor(**POST)
     assert set(processor.to_dict()) == {
         *("image_processor", "max_image_pixels", "max_length", "num_objects", "processor_class", "use_caption")
@@ -444,7 +447,7 @@ def test_copies_and_pickles(any_processor):
         assert same(other(**POST, images=RED, caption="<s> two men"), expected)
 
 
-def test_a_checkpoint_without_markers_is_refused(tmp_path):
+def test_a_checkpoint_without_markers_is_rejected(tmp_path):
     TOKENIZERS["wordpiece"]().save_pretrained(tmp_path)
     image_processor().save_pretrained(tmp_path)
     with pytest.raises(
@@ -464,8 +467,8 @@ def test_a_checkpoint_without_markers_is_refused(tmp_path):
         (RobertaConfig(max_position_embeddings=40, pad_token_id=1), 38),
     ],
 )
-def test_texts_are_cut_to_the_positions_of_the_encoder(tmp_path, config, positions):
-    TOKENIZERS["wordpiece"]().save_pretrained(tmp_path)  # whose tokenizer knows no limit
+def test_texts_are_truncated_to_the_position_limit_of_the_encoder(tmp_path, config, positions):
+    TOKENIZERS["wordpiece"]().save_pretrained(tmp_path)  # its tokenizer has no limit
     image_processor().save_pretrained(tmp_path)
     config.save_pretrained(tmp_path)
     processor = TGDIProcessor.from_text_vision_pretrained(tmp_path, tmp_path)
@@ -478,7 +481,7 @@ def test_texts_are_cut_to_the_positions_of_the_encoder(tmp_path, config, positio
     assert TGDIProcessor.from_text_vision_pretrained(tmp_path, tmp_path).max_length is None
 
 
-def test_rows_go_by_the_names_that_they_are_given(processor):
+def test_errors_use_the_given_row_names(processor):
     options = dict(text=["a b", "a b"], tail=[(2, 3)] * 2, row_names=["line 7", "line 9"])
     with pytest.raises(ValueError, match="^line 9: the span of `head`"):
         processor(**options, head=[(0, 1), (0, 9)])
@@ -488,7 +491,7 @@ def test_rows_go_by_the_names_that_they_are_given(processor):
         processor(text="a b", head=(0, 9), tail=(2, 3), row_names="line 7")
 
 
-def test_one_post_of_words_has_to_be_a_batch(processor):
+def test_a_single_post_in_words_must_be_passed_as_a_batch(processor):
     with pytest.raises(ValueError, match=r"text=\[words\], head=\[span\]"):
         processor(text=["Ann", "meets", "Bob"], head=(0, 1), tail=(2, 3))
     assert processor(text=[["Ann", "meets", "Bob"]], head=[(0, 1)], tail=[(2, 3)])["input_ids"].shape[0] == 1
@@ -512,7 +515,7 @@ def test_markers_that_are_ordinary_tokens_become_special():
     assert ids.count(before["<head>"]) == 1
 
 
-def test_the_tokenizer_is_left_as_it_was(any_processor):
+def test_the_tokenizer_is_not_modified(any_processor):
     tokenizer = any_processor.tokenizer
     before = tokenizer("JFK <s> [SEP]")["input_ids"]
     any_processor(**POST)
@@ -520,7 +523,7 @@ def test_the_tokenizer_is_left_as_it_was(any_processor):
     assert tokenizer("JFK <s> [SEP]")["input_ids"] == before
 
 
-def test_tokens_added_later_count():
+def test_tokens_added_later_are_recognized():
     processor = build()
     processor(text="a xyzzy", head=(0, 1), tail=(2, 7))
     processor.tokenizer.add_tokens(["xyzzy"])
@@ -541,7 +544,7 @@ def test_threads_do_not_disturb_each_other(any_processor):
         for _ in range(50):
             if not torch.equal(any_processor(**post)["input_ids"], expected):
                 wrong.append(1)
-            any_processor.tokenizer(post["text"])  # the user's own calls in between
+            any_processor.tokenizer(post["text"])  # calls by the user in between
 
     threads = [threading.Thread(target=work) for _ in range(4)]
     for thread in threads:
@@ -583,19 +586,19 @@ def test_threads_do_not_disturb_each_other(any_processor):
         ({"images": RED, "objects": [(0, 0, float("nan"), 5)]}, "row 0, object 0: the box.*not four finite numbers"),
     ],
 )
-def test_input_that_can_not_be_right_is_refused(processor, change, message):
+def test_invalid_inputs_are_rejected(processor, change, message):
     with pytest.raises(ValueError, match=message):
         processor(**{**POST, **change})
 
 
 @pytest.mark.parametrize("options", [{"max_length": 7}, {"num_objects": -1}])
-def test_options_that_can_not_be_right_are_refused(options):
+def test_invalid_options_are_rejected(options):
     (name, value), *_ = options.items()
     with pytest.raises(ValueError, match=f"`{name}` is {value}"):
         build(**options)
 
 
-def test_torchvision_is_not_needed(tmp_path):
+def test_torchvision_is_not_required(tmp_path):
     build().save_pretrained(tmp_path)
     code = (
         "import sys; sys.modules['torchvision'] = None\n"
@@ -607,7 +610,7 @@ def test_torchvision_is_not_needed(tmp_path):
     assert run.stderr == ""
 
 
-# The corpus itself
+# The MNRE corpus
 
 needs_mnre = pytest.mark.skipif(
     not (MNRE / "txt/ours_train.txt").is_file(), reason=f"no MNRE in {MNRE}; TGDI_MNRE can name its folder"
@@ -638,8 +641,8 @@ def test_every_row_of_mnre(processors_by_kind, kind):
 
 
 @needs_mnre
-def test_entities_of_mnre_stay_as_they_are():
-    """Nothing of ordinary posts is trimmed or refused, so that checkpoints answer as ever."""
+def test_entities_of_mnre_are_unchanged():
+    """No entity is trimmed or rejected, so results of existing checkpoints do not change."""
     files = [MNRE / f"txt/ours_{split}.txt" for split in ("train", "val")]
     rows = [ast.literal_eval(line) for file in files for line in file.read_text(encoding="utf-8").splitlines()]
     for row in rows:

@@ -23,7 +23,7 @@ def tokenizer(request):
 
 
 @pytest.mark.parametrize("text", ["JFK and Obama", "naïve 🎉 A&amp;M", " two  men ", "", "é مرحبا"])
-def test_ordinary_text_is_tokenized_as_ever(tokenizer, text):
+def test_ordinary_text_is_tokenized_as_by_the_tokenizer(tokenizer, text):
     assert TextTokenizer(tokenizer)([text]) == [tokenizer(text, add_special_tokens=False)["input_ids"]]
 
 
@@ -53,7 +53,7 @@ def test_added_tokens_that_are_not_special_keep_their_ids():
     assert tokenizer.convert_tokens_to_ids("@USER") in texts(["a@USER"])[0]
 
 
-def test_the_tokenizer_itself_stays_as_it_is(tokenizer):
+def test_the_given_tokenizer_is_not_modified(tokenizer):
     if tokenizer.is_fast:
         tokenizer.backend_tokenizer.enable_truncation(5)
         tokenizer.backend_tokenizer.enable_padding(length=9)
@@ -75,7 +75,7 @@ def test_vocabularies_that_merge_special_tokens():
     assert TextTokenizer(fast)(["<s> a ? <head>"])[0][:4] == [2, 5, 6, 0]
 
 
-def test_copies_and_pickles_work_alike(tokenizer):
+def test_copies_and_pickles_give_the_same_tokens(tokenizer):
     texts = TextTokenizer(tokenizer)
     expected = texts(["JFK <s> and"])
     assert copy.deepcopy(texts)(["JFK <s> and"]) == expected
@@ -102,16 +102,16 @@ def test_the_frame_is_that_of_the_tokenizer(kind, frame):
     assert [*found.prefix, *a, *found.suffix, *found.middle, *b, *found.end] == second
 
 
-def test_segments_are_left_to_models_that_have_them():
+def test_segment_ids_are_zero_for_models_without_segments():
     tokenizer = TOKENIZERS["wordpiece"]()  # DistilBERT's tokenizer has BERT's template and no segments
     tokenizer.add_special_tokens({"extra_special_tokens": list(ENTITY_MARKERS)})
     tokenizer.model_input_names = ["input_ids", "attention_mask"]
     assert TextTokenizer(tokenizer).frame.second_type == 0
 
 
-def test_tokenizers_that_join_texts_otherwise_are_refused():
+def test_unsupported_templates_are_rejected():
     tokenizer = byte_level()
-    tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(  # XLNet's way
+    tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(  # as in XLNet
         single="$A </s>", pair="$A $B </s>", special_tokens=[("</s>", 2)]
     )
     with pytest.raises(ValueError, match="the same special tokens in both"):

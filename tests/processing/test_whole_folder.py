@@ -18,7 +18,7 @@ def fail(*args, **kwargs):
 
 @pytest.mark.parametrize("part", ["model", "processor", "tokenizer"])
 @pytest.mark.parametrize("before", [None, {}, {"config.json": "{}", "notes.txt": "mine"}], ids=["new", "empty", "full"])
-def test_a_failure_leaves_everything_as_it_was(part, before, pipe, tmp_path, monkeypatch):
+def test_a_failed_save_leaves_the_folder_unchanged(part, before, pipe, tmp_path, monkeypatch):
     folder = tmp_path / "runs" / "mine"
     for name, text in (before or {}).items():
         folder.mkdir(parents=True, exist_ok=True)
@@ -35,7 +35,7 @@ def test_a_failure_leaves_everything_as_it_was(part, before, pipe, tmp_path, mon
     assert not list(tmp_path.rglob(".saving*"))
 
 
-def test_a_pipeline_replaces_what_it_had_written_and_nothing_else(pipe, tmp_path):
+def test_saving_again_replaces_only_the_files_of_the_checkpoint(pipe, tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
     (tmp_path / "runs").mkdir()
     (tmp_path / "runs" / "model.safetensors").write_text("another one's")
@@ -53,7 +53,7 @@ def test_a_pipeline_replaces_what_it_had_written_and_nothing_else(pipe, tmp_path
 
 
 @pytest.mark.parametrize("name", ["new", "deep/er/new", "link"])
-def test_where_a_folder_may_be(name, pipe, tmp_path, monkeypatch):
+def test_saving_to_new_nested_and_linked_folders(name, pipe, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "there").mkdir()
     (tmp_path / "link").symlink_to("there")
@@ -64,8 +64,8 @@ def test_where_a_folder_may_be(name, pipe, tmp_path, monkeypatch):
     pipeline(TASK, model=name)
 
 
-def test_the_parent_of_a_folder_that_exists_is_not_touched(tmp_path):
-    """It may be read-only, or on another file system, as that of a volume's mount point is."""
+def test_the_parent_of_an_existing_folder_is_not_modified(tmp_path):
+    """It may be read-only or on another file system, as for the mount point of a volume."""
     folder = tmp_path / "volume"
     folder.mkdir()
     with whole_folder(folder) as new:
@@ -73,7 +73,7 @@ def test_the_parent_of_a_folder_that_exists_is_not_touched(tmp_path):
         assert [path.name for path in tmp_path.iterdir()] == ["volume"]
 
 
-def test_a_file_is_no_folder(pipe, tmp_path):
+def test_a_file_is_rejected_as_a_folder(pipe, tmp_path):
     (tmp_path / "model").write_text("x")
     with pytest.raises(NotADirectoryError, match=r"model is a file; expected a folder"):
         pipe.save_pretrained(tmp_path / "model")
@@ -82,10 +82,12 @@ def test_a_file_is_no_folder(pipe, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
 
-def test_the_configuration_comes_last(tmp_path):
+def test_the_configuration_is_written_last(tmp_path):
     (tmp_path / "config.json").write_text("old")
-    (tmp_path / "a").mkdir()  # in the way of a file
+    (tmp_path / "a").mkdir()  # blocks a file of the same name
     with pytest.raises(OSError), whole_folder(tmp_path) as new:  # noqa: PT012
         (new / "config.json").write_text("new")
         (new / "a").write_text("new")
-    assert [path.name for path in tmp_path.iterdir()] == ["a"]  # nothing takes it for a checkpoint
+    assert [path.name for path in tmp_path.iterdir()] == [
+        "a"
+    ]  # without a configuration it cannot be loaded as a checkpoint
