@@ -12,6 +12,9 @@ from .output_selection import selected_layers
 # The layers of these encoders attend to the keys and values that their cache returns, which is how TGDI injects its
 # prefixes. Any other encoder would silently ignore the prefixes, so the list is closed.
 TEXT_MODEL_TYPES = ("bert", "roberta", "xlm-roberta", "camembert", "electra")
+# The scores of Eq. 8: V Hₛᵀ, as in the paper; divided by √d, like attention scores; or the cosines of V and Hₛ times a
+# learned scale, as in CLIP.
+SIMILARITY_FUNCTIONS = ("dot", "scaled_dot", "cosine")
 # Configuration fields of vision encoders whose hidden states do not hold every patch in its place, and the reason.
 UNSUPPORTED_VISION_FIELDS = {
     "mask_ratio": "masks and shuffles patches at random",
@@ -121,6 +124,15 @@ def check_mechanisms(config) -> None:
         raise ValueError(
             f"`fusion_lambda` is {config.fusion_lambda}; expected the weight of f_3 in Eq. 14, from 0 to 1."
         )
+    if config.text_dropout is not None and not 0 <= config.text_dropout < 1:
+        raise ValueError(f"`text_dropout` is {config.text_dropout}; expected 0 ≤ dropout < 1, or None.")
+    if config.similarity_function not in SIMILARITY_FUNCTIONS:
+        raise ValueError(
+            f"`similarity_function` is {config.similarity_function!r}; expected one of "
+            f"{', '.join(map(repr, SIMILARITY_FUNCTIONS))}."
+        )
+    if not 0 < config.initial_gate < 1:
+        raise ValueError(f"`initial_gate` is {config.initial_gate}; expected a number between 0 and 1, exclusive.")
     weight = config.matching_loss_weight
     if not 0 <= weight < inf or (weight and not config.use_matching_gate):
         raise ValueError(
@@ -134,10 +146,10 @@ def check_mechanisms(config) -> None:
             f"`branch_consistency_weight` is {weight}; expected 0 or more, and 0 without two branches "
             "(`use_text_oriented_interaction=False` or `use_result_fusion=False`)."
         )
-    if config.gate_visual_prompts and not (config.use_matching_gate and config.use_cross_modal_interaction):
+    if config.gate_visual_prompts and not (config.use_matching_gate and config.use_visual_prompts):
         raise ValueError(
             "`gate_visual_prompts=True` requires the gate and the prompts: `use_matching_gate=True` and "
-            "`use_cross_modal_interaction=True`."
+            "`use_visual_prompts=True`."
         )
     if config.prompt_grid < 1:
         raise ValueError(f"`prompt_grid` is {config.prompt_grid}; expected 1 or more.")

@@ -8,6 +8,7 @@ from huggingface_hub.dataclasses import strict
 
 from .checkpoint_names import auto_map, custom_pipelines
 from .configuration_checks import check_mechanisms
+from .configuration_presets import preset_fields
 from .relation_configuration import RelationConfig
 
 ENTITY_MARKERS = ("<head>", "</head>", "<tail>", "</tail>")
@@ -33,25 +34,30 @@ class TGDIConfig(RelationConfig):
             The weight λ of the text-oriented states in Eq. 14.
         classifier_dropout (`float`, *optional*, defaults to 0.01):
             Dropout before the classifier; the encoders have their own.
+        text_dropout (`float`, *optional*):
+            Dropout of the text encoder and of the text-oriented layers, in hidden states and attention weights. By
+            default as in `text_config`.
         toi_num_layers (`int`, *optional*, defaults to 2):
-            The number of text-oriented layers (Eq. 12-13).
+            The number of text-oriented layers (Eq. 12-13). `None` stands for all layers of the text encoder.
         toi_share_text_encoder (`bool`, *optional*, defaults to `True`):
             Whether the text-oriented layers are the top `toi_num_layers` layers of the text encoder itself, or
             separate layers that are initialised from them.
         self_attention_residual (`bool`, *optional*, defaults to `True`):
             Whether the self-attention of Eq. 7 has a residual connection and layer normalisation, like attention in a
             transformer. `False` is the literal formula.
-        use_cross_modal_interaction (`bool`, *optional*, defaults to `True`):
-            `False` ("w/o CMI") removes the visual prompts from Eq. 6.
+        use_visual_prompts (`bool`, *optional*, defaults to `True`):
+            `False` ("w/o visual prompts", not an ablation of the paper) removes the visual prompts from Eq. 6.
         use_matching_gate (`bool`, *optional*, defaults to `True`):
             `False` ("w/o TMMG") sets the gate of Eq. 10 to one.
         use_text_oriented_interaction (`bool`, *optional*, defaults to `True`):
             `False` ("w/o TOI") classifies the gated states f_2 of Eq. 11.
         use_result_fusion (`bool`, *optional*, defaults to `True`):
-            `False` ("w/o R") classifies the text-oriented states f_3 of Eq. 13 alone.
-        scale_similarity (`bool`, *optional*, defaults to `False`):
-            Whether the scores of Eq. 8 are divided by the square root of the width, like attention scores. `False` is
-            the literal formula.
+            `False` ("w/o R" and "w/o CMI") classifies the text-oriented states f_3 of Eq. 13 alone.
+        similarity_function (`str`, *optional*, defaults to `"dot"`):
+            The scores of Eq. 8: `"dot"`, the literal formula; `"scaled_dot"`, divided by the square root of the width,
+            like attention scores; or `"cosine"`, multiplied by a learned scale, as in CLIP.
+        initial_gate (`float`, *optional*, defaults to 0.5):
+            The value of the gate of Eq. 10 before training, as the bias of the last layer of M.
         gate_visual_prompts (`bool`, *optional*, defaults to `False`):
             Whether the gate of Eq. 10 also weighs the values of the visual prompts in Eq. 6. In the paper (`False`) it
             weighs f_1 in Eq. 11 only, and Eq. 14 adds the ungated f_1.
@@ -110,6 +116,7 @@ class TGDIConfig(RelationConfig):
     keys_to_ignore_at_inference: ClassVar[list[str]] = [
         "matching_gate",
         "similarity",
+        "patch_token_cosine",
         "vision_gates",
         "entity_states",
         "cross_modal_last_hidden_state",
@@ -133,17 +140,40 @@ class TGDIConfig(RelationConfig):
 
     prompt_grid: int = 1
     fusion_lambda: float | int = 0.5
-    toi_num_layers: int = 2
+    text_dropout: float | int | None = None
+    toi_num_layers: int | None = 2
     toi_share_text_encoder: bool = True
     self_attention_residual: bool = True
-    use_cross_modal_interaction: bool = True
+    use_visual_prompts: bool = True
     use_matching_gate: bool = True
     use_text_oriented_interaction: bool = True
     use_result_fusion: bool = True
-    scale_similarity: bool = False
+    similarity_function: str = "dot"
+    initial_gate: float = 0.5
     gate_visual_prompts: bool = False
     matching_loss_weight: float | int = 0.0
     branch_consistency_weight: float | int = 0.0
+
+    def __post_init__(self, **kwargs):
+        super().__post_init__(**kwargs)
+        if self.toi_num_layers is None:
+            self.toi_num_layers = self.text_config.num_hidden_layers
+        if self.text_dropout is not None:
+            self.text_config.hidden_dropout_prob = self.text_config.attention_probs_dropout_prob = self.text_dropout
+
+    @classmethod
+    def from_preset(cls, preset: str, **fields: Any) -> "TGDIConfig":
+        r"""
+        A configuration from a named set of fields.
+
+        Args:
+            preset (`str`): `"default"`, or `"paper"`, which follows the formulas of the paper to the letter.
+            fields: Further fields; they override those of the preset.
+
+        Raises:
+            ValueError: An unknown preset, or as for the constructor.
+        """
+        return cls(**{**preset_fields(preset), **fields})
 
     @classmethod
     def from_dict(cls, config_dict: dict[str, Any], **kwargs):
@@ -154,6 +184,8 @@ class TGDIConfig(RelationConfig):
         if "custom_pipelines" in config_dict:
             pipelines = custom_pipelines(cls._is_remote(), config_dict["custom_pipelines"])
             config_dict = {**config_dict, "custom_pipelines": pipelines}
+        if "scale_similarity" in config_dict:
+            config_dict = _with_current_names(config_dict)
         return super().from_dict(config_dict, **kwargs)
 
     @classmethod
@@ -194,7 +226,16 @@ class TGDIConfig(RelationConfig):
     @property
     def uses_vision(self) -> bool:
         """Whether any mechanism reads the images; otherwise the model has no vision encoder."""
-        return self.use_cross_modal_interaction or self.use_matching_gate
+        return self.use_visual_prompts or self.use_matching_gate
+
+
+def _with_current_names(saved: dict[str, Any]) -> dict[str, Any]:
+    """Translates the fields of a configuration file that was saved before they were renamed."""
+    current = dict(saved)
+    current["similarity_function"] = "scaled_dot" if current.pop("scale_similarity") else "dot"
+    if "use_cross_modal_interaction" in current:
+        current["use_visual_prompts"] = current.pop("use_cross_modal_interaction")
+    return current
 
 
 __all__ = ["TGDIConfig"]

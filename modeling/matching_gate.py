@@ -1,13 +1,18 @@
 """Text Modulated Matching Gate: weighs the cross-modal states by the match of image and text (Eq. 7-11)."""
 
+from math import log
 from typing import NamedTuple
 
 import torch
 from torch import nn
+from transformers import initialization as init
 from transformers.activations import ACT2FN
 
 from .devices import on_device_of
 from .tgdi_inputs import Images
+
+INITIAL_LOGIT_SCALE = log(1 / 0.07)  # CLIP's
+MAX_LOGIT_SCALE = log(100)  # likewise; larger ones are unstable
 
 
 def matching_loss(own: torch.Tensor, other: torch.Tensor, images: Images) -> torch.Tensor:
@@ -63,16 +68,39 @@ class TextSelfAttention(nn.Module):
         return attended if self.norm is None else self.norm(text + attended)
 
 
-class MatchingGateOutput(NamedTuple):
+class GateProjection(nn.Linear):
     r"""
+    The last layer of M in Eq. 10.
+
     Args:
-        gate (`torch.Tensor`): m, `(B, d)`; one for posts without an image.
-        similarity (`torch.Tensor`): A, `(B, S n, L)`. Each row sums to one over the tokens, or to zero where the slot
-            is empty.
+        width (`int`): d.
+        initial_gate (`float`): The gate before training, which the initial bias sets.
     """
 
-    gate: torch.Tensor
-    similarity: torch.Tensor
+    def __init__(self, width: int, initial_gate: float):
+        super().__init__(width, width)
+        self.initial_bias = log(initial_gate / (1 - initial_gate))
+
+    def init_weights(self) -> None:
+        """Completes the initialisation of `PreTrainedModel`, which sets every bias to zero."""
+        init.constant_(self.bias, self.initial_bias)
+
+
+class MatchingGateOutput(NamedTuple):
+    r"""
+    The fields are `None` if the gate is switched off; without images, all but the gate.
+
+    Args:
+        gate (`torch.Tensor`, *optional*): m, `(B, d)`; one for posts without an image.
+        similarity (`torch.Tensor`, *optional*): A, `(B, S n, L)`. Each row sums to one over the tokens, or to zero
+            where the slot is empty.
+        cosine (`torch.Tensor`, *optional*): The cosine of each row of V and each row of H_s, `(B, S n, L)`, in
+            [-1, 1]; zero where the slot or the token is empty. Unlike A, comparable between posts.
+    """
+
+    gate: torch.Tensor | None = None
+    similarity: torch.Tensor | None = None
+    cosine: torch.Tensor | None = None
 
 
 class MatchingGate(nn.Module):
@@ -86,10 +114,16 @@ class MatchingGate(nn.Module):
     def __init__(self, config):
         super().__init__()
         d, d_v = config.text_config.hidden_size, config.vision_config.hidden_size
-        self.scale = d**-0.5 if config.scale_similarity else 1.0
+        self.similarity_function = config.similarity_function
         self.norm = nn.LayerNorm(d_v)
         self.projection = nn.Linear(d_v, d)
-        self.mlp = nn.Sequential(nn.Linear(3 * d, d), ACT2FN["gelu"], nn.Linear(d, d))
+        self.logit_scale = nn.Parameter(torch.empty(())) if self.similarity_function == "cosine" else None
+        self.mlp = nn.Sequential(nn.Linear(3 * d, d), ACT2FN["gelu"], GateProjection(d, config.initial_gate))
+
+    def init_weights(self) -> None:
+        """Completes the initialisation of `PreTrainedModel`, which does not know the scale of the cosines."""
+        if self.logit_scale is not None:
+            init.constant_(self.logit_scale, INITIAL_LOGIT_SCALE)
 
     def forward(self, images: Images, text: torch.Tensor, mask: torch.Tensor) -> MatchingGateOutput:
         r"""
@@ -104,11 +138,21 @@ class MatchingGate(nn.Module):
         patches = self.projection(self.norm(images.patches))  # (N, n, d)
         exists = images.mask.repeat_interleave(patches.shape[1], dim=1).unsqueeze(-1).to(patches.dtype)  # (B, S n, 1)
         patches = patches[images.index].flatten(1, 2)  # V: (B, S n, d)
-        scores = self.scale * (patches @ text.transpose(1, 2))  # (B, S n, L)
-        scores = scores.masked_fill(~mask.bool()[:, None, :], torch.finfo(scores.dtype).min)
+        products = patches @ text.transpose(1, 2)  # (B, S n, L)
+        lengths = patches.norm(dim=-1, keepdim=True) * text.norm(dim=-1).unsqueeze(1)  # (B, S n, L)
+        cosine = products / lengths.clamp(min=torch.finfo(products.dtype).tiny)
+        absent = ~mask.bool()[:, None, :]
+        scores = self._scores(products, cosine).masked_fill(absent, torch.finfo(products.dtype).min)
         similarity = scores.softmax(dim=-1) * exists  # Eq. 8
         context = similarity @ text  # Eq. 9: C', (B, S n, d)
         parts = torch.cat([patches, context, patches * context], dim=-1)  # (B, S n, 3 d)
         mean = (parts * exists).sum(dim=1) / exists.sum(dim=1).clamp(min=1)  # over existing patches
         gate = torch.sigmoid(self.mlp(mean))  # Eq. 10
-        return MatchingGateOutput(torch.where(images.mask.any(dim=1, keepdim=True), gate, 1.0), similarity)
+        gate = torch.where(images.mask.any(dim=1, keepdim=True), gate, 1.0)
+        return MatchingGateOutput(gate, similarity, cosine.masked_fill(absent, 0.0) * exists)
+
+    def _scores(self, products: torch.Tensor, cosine: torch.Tensor) -> torch.Tensor:
+        """What the softmax of Eq. 8 is taken of."""
+        if self.logit_scale is not None:
+            return self.logit_scale.clamp(max=MAX_LOGIT_SCALE).exp() * cosine
+        return products * self.projection.out_features**-0.5 if self.similarity_function == "scaled_dot" else products

@@ -16,7 +16,7 @@ from .devices import on_device_of
 from .forward_arguments import reject_unknown_arguments
 from .input_checks import check_entities, read_text
 from .inverse_relations import fold_inverses
-from .matching_gate import MatchingGate, TextSelfAttention, matching_loss
+from .matching_gate import MatchingGate, MatchingGateOutput, TextSelfAttention, matching_loss
 from .output_selection import OutputOptions, output_options
 from .prefix_attention import PrefixCache
 from .pretrained_towers import as_text_encoder, as_vision_tower
@@ -49,7 +49,7 @@ class TGDIModel(TGDIPreTrainedModel):
         self.text_encoder = as_text_encoder(AutoModel.from_config(config.text_config))
         if config.uses_vision:
             self.vision_tower = as_vision_tower(AutoModel.from_config(config.vision_config))
-        if config.use_cross_modal_interaction:
+        if config.use_visual_prompts:
             self.visual_prompts = VisualPrompts(config)
         if config.use_matching_gate or config.use_text_oriented_interaction:
             self.self_attention = TextSelfAttention(config)
@@ -164,7 +164,7 @@ class TGDIModel(TGDIPreTrainedModel):
             assert self.self_attention is not None
             plain = self._encode(text, outputs=outputs if single_pass else None)  # H: (B, L, d)
             h_s = self.self_attention(plain.last_hidden_state, text.mask)  # Eq. 7
-        gate, similarity = self._matching_gate(images, h_s, text.mask)  # Eq. 8-10: Text Modulated Matching Gate
+        gate, similarity, cosine = self._matching_gate(images, h_s, text.mask)  # Eq. 8-10: Text Modulated Matching Gate
         if self.config.gate_visual_prompts and prefix is not None and gate is not None:
             prefix.weigh_values(gate)
         # Eq. 4, 6: Cross-Modal Interaction
@@ -182,6 +182,7 @@ class TGDIModel(TGDIPreTrainedModel):
             entity_states=entity_states,
             matching_gate=gate,
             similarity=similarity,
+            patch_token_cosine=cosine,
             vision_gates=vision_gates,
             matching_loss=mismatch,
             cross_modal_last_hidden_state=f_1,
@@ -227,12 +228,12 @@ class TGDIModel(TGDIPreTrainedModel):
             return None, None
         return self.visual_prompts(images)
 
-    def _matching_gate(self, images, h_s, mask) -> tuple[torch.Tensor | None, torch.Tensor | None]:
+    def _matching_gate(self, images, h_s, mask) -> MatchingGateOutput:
         if self.matching_gate is None:
-            return None, None
+            return MatchingGateOutput()
         if images is None:
             shape = (mask.shape[0], self.config.text_config.hidden_size)
-            return torch.ones(shape, dtype=self.dtype, device=mask.device), None
+            return MatchingGateOutput(torch.ones(shape, dtype=self.dtype, device=mask.device))
         return self.matching_gate(images, h_s, mask)
 
     def _matching_loss(self, gate, images, h_s, mask) -> torch.Tensor | None:
@@ -335,6 +336,7 @@ class TGDIForRelationExtraction(TGDIPreTrainedModel):
             logits=scores if directed is None else fold_inverses(directed, self.num_labels, self.config.none_label),
             matching_gate=outputs.matching_gate,
             similarity=outputs.similarity,
+            patch_token_cosine=outputs.patch_token_cosine,
             vision_gates=outputs.vision_gates,
             cross_modal_hidden_states=outputs.cross_modal_hidden_states,
             cross_modal_attentions=outputs.cross_modal_attentions,

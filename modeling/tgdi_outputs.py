@@ -19,6 +19,9 @@ class TGDIModelOutput(ModelOutput):
             m of Eq. 10, in [0, 1]; one for posts without an image. Absent if the gate is switched off.
         similarity (`torch.Tensor` of shape `(B, N, L)`, *optional*):
             A of Eq. 8, patch × token, images in order and patches row by row. Absent if no post has an image.
+        patch_token_cosine (`torch.Tensor` of shape `(B, N, L)`, *optional*):
+            The cosine of each patch V and each token H_s of Eq. 8, in [-1, 1]; zero at empty slots and padding. Rows of
+            A sum to one whether the image fits or not; cosines can be compared between posts.
         vision_gates (`torch.Tensor` of shape `(B, S, layers, c)`, *optional*):
             g of Eq. 3, the weight of each of c vision layers in each text layer. Absent if no post has an image.
         matching_loss (`torch.Tensor` of shape `()`, *optional*):
@@ -41,6 +44,7 @@ class TGDIModelOutput(ModelOutput):
     entity_states: torch.Tensor | None = None
     matching_gate: torch.Tensor | None = None
     similarity: torch.Tensor | None = None
+    patch_token_cosine: torch.Tensor | None = None
     vision_gates: torch.Tensor | None = None
     matching_loss: torch.Tensor | None = None
     cross_modal_last_hidden_state: torch.Tensor | None = None
@@ -64,6 +68,7 @@ class TGDIRelationExtractionOutput(ModelOutput):
             Scores of the relations before the softmax of Eq. 15.
         matching_gate (`torch.Tensor` of shape `(B, d)`, *optional*): As in `TGDIModelOutput`.
         similarity (`torch.Tensor` of shape `(B, N, L)`, *optional*): As in `TGDIModelOutput`.
+        patch_token_cosine (`torch.Tensor` of shape `(B, N, L)`, *optional*): As in `TGDIModelOutput`.
         vision_gates (`torch.Tensor` of shape `(B, S, layers, c)`, *optional*): As in `TGDIModelOutput`.
         cross_modal_hidden_states (`tuple` of `torch.Tensor`, *optional*): As in `TGDIModelOutput`.
         cross_modal_attentions (`tuple` of `torch.Tensor`, *optional*): As in `TGDIModelOutput`.
@@ -78,6 +83,7 @@ class TGDIRelationExtractionOutput(ModelOutput):
     logits: torch.Tensor | None = None
     matching_gate: torch.Tensor | None = None
     similarity: torch.Tensor | None = None
+    patch_token_cosine: torch.Tensor | None = None
     vision_gates: torch.Tensor | None = None
     cross_modal_hidden_states: tuple[torch.Tensor | None, ...] | None = None
     cross_modal_attentions: tuple[torch.Tensor, ...] | None = None

@@ -7,6 +7,8 @@ from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from .attention_support import check_attn_implementation, check_implementation_of
+from .configuration_presets import preset_fields
+from .matching_gate import GateProjection, MatchingGate
 from .pretrained_towers import as_dtype, as_text_encoder, as_vision_tower, check_tower_options, load_towers
 from .recording_hooks import install_recording_hooks, register_recorders, without_recording_hooks
 from .relation_configuration import RelationConfig
@@ -44,6 +46,11 @@ class TGDIPreTrainedModel(PreTrainedModel):
         check_attn_implementation(attn_implementation)
         super().set_attn_implementation(attn_implementation, *args, **kwargs)
 
+    def _init_weights(self, module: nn.Module) -> None:
+        super()._init_weights(module)
+        if isinstance(module, MatchingGate | GateProjection):
+            module.init_weights()
+
     @classmethod
     def from_text_vision_pretrained(
         cls,
@@ -53,6 +60,8 @@ class TGDIPreTrainedModel(PreTrainedModel):
         text_kwargs: dict[str, Any] | None = None,
         vision_kwargs: dict[str, Any] | None = None,
         dtype: torch.dtype | str = torch.float32,
+        preset: str = "default",
+        freeze_vision: bool = True,
         **config_kwargs,
     ):
         r"""
@@ -68,6 +77,9 @@ class TGDIPreTrainedModel(PreTrainedModel):
                 `revision`, `token`, `cache_dir`, `local_files_only`, ... The configuration records the commits that
                 were loaded (`text_revision`, `vision_revision`).
             dtype (`torch.dtype` or `str`, *optional*, defaults to `torch.float32`): Dtype of all weights.
+            preset (`str`, *optional*, defaults to `"default"`): See `TGDIConfig.from_preset`.
+            freeze_vision (`bool`, *optional*, defaults to `True`): Whether the vision encoder keeps its weights, see
+                `freeze_vision_encoder`. A model that is loaded later is not frozen.
             config_kwargs: Fields of `TGDIConfig` (`num_labels`, `id2label`, `fusion_lambda`, ...), and
                 `attn_implementation`.
 
@@ -78,11 +90,11 @@ class TGDIPreTrainedModel(PreTrainedModel):
         dtype = as_dtype(dtype)
         towers = load_towers(text_name_or_path, vision_name_or_path, text_kwargs, vision_kwargs, dtype)
         config = cls.config_class(
+            **{**preset_fields(preset), **config_kwargs},
             text_config=towers.text_encoder.config.to_dict(),
             vision_config=towers.vision_tower.config.to_dict(),
             text_revision=towers.text_revision,
             vision_revision=towers.vision_revision,
-            **config_kwargs,
         )
         model = cls(config).to(dtype)  # type: ignore[arg-type]  # transformers wraps `nn.Module.to` without its types
         body: Any = model.base_model
@@ -92,6 +104,8 @@ class TGDIPreTrainedModel(PreTrainedModel):
         if config.use_text_oriented_interaction:
             body.text_oriented.init_from(towers.text_encoder)
         model.resize_to_tokenizer(tokenizer)
+        if freeze_vision:
+            model.freeze_vision_encoder()
         return model.eval()
 
     def save_pretrained(self, save_directory, *args, **kwargs):

@@ -41,7 +41,7 @@ MODELS = {
     "TGDI, matching loss": {"matching_loss_weight": 1.0},
     "TGDI, matching loss, gated prompts": {"matching_loss_weight": 1.0, "gate_visual_prompts": True},
     "TGDI, gated prompts": {"gate_visual_prompts": True},
-    "TGDI, scaled similarity": {"scale_similarity": True},
+    "TGDI, scaled similarity": {"similarity_function": "scaled_dot"},
 }
 ROWS = {"train": 4500, "validation": 450, "test": 900}
 RESULTS = Path(__file__).parent / "results"

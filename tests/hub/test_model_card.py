@@ -82,7 +82,7 @@ def test_folders_are_no_base_models(model, name):
 def test_an_unused_encoder_is_no_base_model(model):
     model.config.text_config._name_or_path = "bert-base-uncased"
     model.config.vision_config._name_or_path = "openai/clip-vit-base-patch32"
-    model.config.use_cross_modal_interaction = model.config.use_matching_gate = False
+    model.config.use_visual_prompts = model.config.use_matching_gate = False
     assert model_card(model, "me/tiny").data.base_model == ["bert-base-uncased"]
 
 

@@ -21,7 +21,7 @@ VISUAL_PARTS = ("vision_tower", "visual_prompts", "matching_gate")
 VARIANTS = {
     "default": {},
     "no text-oriented interaction": {"use_text_oriented_interaction": False},
-    "no prompts": {"use_cross_modal_interaction": False},
+    "no prompts": {"use_visual_prompts": False},
     "no gate": {"use_matching_gate": False},
     "all losses": {"matching_loss_weight": 1.0, "branch_consistency_weight": 1.0, "gate_visual_prompts": True},
     "grid": {"prompt_grid": 2, "toi_share_text_encoder": False},
@@ -90,7 +90,7 @@ def test_evaluation_and_text_models_need_no_blank_image(two_processes):
     assert model(**TEXT_ONLY).similarity is None
     with torch.no_grad():
         assert model.train()(**TEXT_ONLY).similarity is None
-    blind = tiny_model(use_cross_modal_interaction=False, use_matching_gate=False).train()
+    blind = tiny_model(use_visual_prompts=False, use_matching_gate=False).train()
     assert all(gradient is not None for gradient in gradients(blind, TEXT_ONLY).values())
 
 

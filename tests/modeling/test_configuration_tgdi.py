@@ -2,6 +2,8 @@ import copy
 import json
 
 import pytest
+import torch
+from huggingface_hub.errors import StrictDataclassClassValidationError
 
 from tgdi_hf import TGDIConfig, TGDIForRelationExtraction
 from tgdi_hf.modeling.configuration_tgdi import ENTITY_MARKERS
@@ -98,6 +100,31 @@ def test_changes_in_loading_are_validated(change, tmp_path):
     with pytest.raises(Exception, match=f"`?{next(iter(change))}`?"):
         TGDIConfig.from_pretrained(tmp_path, **change)
     assert TGDIConfig.from_pretrained(tmp_path, fusion_lambda=0.25, return_unused_kwargs=True)[0].fusion_lambda == 0.25
+
+
+def test_configurations_saved_before_fields_were_renamed(tmp_path):
+    tiny_config(similarity_function="cosine").save_pretrained(tmp_path)
+    file = tmp_path / "config.json"
+    saved = json.loads(file.read_text())
+    for name in ("similarity_function", "initial_gate", "use_visual_prompts"):
+        del saved[name]
+    for scaled, function in ((False, "dot"), (True, "scaled_dot")):
+        earlier = {**saved, "scale_similarity": scaled, "use_cross_modal_interaction": False}
+        file.write_text(json.dumps(earlier))
+        config = TGDIConfig.from_pretrained(tmp_path)
+        assert (config.similarity_function, config.use_visual_prompts) == (function, False)
+        assert not hasattr(config, "scale_similarity")
+
+
+def test_dropout_of_the_text_encoder_reaches_every_layer(tmp_path):
+    model = tiny_model(text_dropout=0.25, toi_share_text_encoder=False)
+    model.save_pretrained(tmp_path)
+    for each in (model, TGDIForRelationExtraction.from_pretrained(tmp_path)):
+        for body in (each.tgdi.text_encoder, each.tgdi.text_oriented):
+            found = {module.p for module in body.modules() if isinstance(module, torch.nn.Dropout)}
+            assert found == {0.25}
+    with pytest.raises(StrictDataclassClassValidationError, match="`text_dropout` is 1.5"):
+        tiny_config(text_dropout=1.5)
 
 
 def test_both_label_maps_change_in_loading(tmp_path):

@@ -17,7 +17,7 @@ VARIANTS = [
     (
         "xlm-roberta",
         "siglip_vision_model",
-        {"use_cross_modal_interaction": False, "direction_balanced": True, "inverse_labels": 2},
+        {"use_visual_prompts": False, "direction_balanced": True, "inverse_labels": 2},
     ),
 ]
 FORMS = ["pixels", "features", "shared images", "no images", "no captions", "no masks"]

@@ -3,6 +3,8 @@ import pytest
 import torch
 from huggingface_hub.errors import StrictDataclassClassValidationError
 
+from tgdi_hf import TGDIForRelationExtraction
+from tgdi_hf.modeling.configuration_checks import SIMILARITY_FUNCTIONS
 from tgdi_hf.modeling.matching_gate import MatchingGate, TextSelfAttention, matching_loss
 from tgdi_hf.modeling.tgdi_inputs import Images
 
@@ -31,31 +33,82 @@ def test_self_attention_is_equation_7(residual):
         np.testing.assert_allclose(got[row], expected, atol=1e-5)
 
 
-@pytest.mark.parametrize("scaled", [False, True])
-def test_gate_is_equations_8_to_10(scaled):
+@pytest.mark.parametrize("function", SIMILARITY_FUNCTIONS)
+def test_gate_is_equations_8_to_10(function):
     torch.manual_seed(0)
-    module = MatchingGate(tiny_config(scale_similarity=scaled))
+    module = MatchingGate(tiny_config(similarity_function=function))
+    if function == "cosine":
+        module.logit_scale.data.fill_(np.log(5))
     patches, text = torch.randn(2, 4, 24), torch.randn(3, 5, 32)
     mask = torch.tensor([[1, 1, 1, 1, 1], [1, 1, 1, 0, 0], [1, 1, 1, 1, 0]])
     index = torch.tensor([[0, 1], [1, 0], [0, 0]])
     exists = torch.tensor([[True, True], [True, False], [False, False]])
-    gate, similarity = module(Images(patches[:, None], patches, index, exists), text, mask)
-    gate, similarity = gate.detach().numpy(), similarity.detach().numpy()
+    found = module(Images(patches[:, None], patches, index, exists), text, mask)
+    gate, similarity, cosine = (of.detach().numpy() for of in found)
 
     x = patches.double().numpy()
     x = (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + 1e-5)
     projected = linear(x, module.projection)
     for row, (images, length) in enumerate((([0, 1], 5), ([1], 3))):
         v, h = np.concatenate([projected[i] for i in images]), text[row, :length].double().numpy()
-        a = softmax(v @ h.T / (np.sqrt(32) if scaled else 1))  # Eq. 8
+        cosines = (v / np.linalg.norm(v, axis=1, keepdims=True)) @ (h / np.linalg.norm(h, axis=1, keepdims=True)).T
+        a = softmax({"dot": v @ h.T, "scaled_dot": v @ h.T / np.sqrt(32), "cosine": 5 * cosines}[function])  # Eq. 8
         c = a @ h  # Eq. 9
         m = np.concatenate([v, c, v * c], axis=1).mean(0)
         m = 1 / (1 + np.exp(-linear(gelu(linear(m, module.mlp[0])), module.mlp[2])))  # Eq. 10
         np.testing.assert_allclose(gate[row], m, atol=1e-5)
         np.testing.assert_allclose(similarity[row, : len(v), :length], a, atol=1e-5)
-        assert (similarity[row, len(v) :] == 0).all()
-        assert (similarity[row, :, length:] == 0).all()
+        np.testing.assert_allclose(cosine[row, : len(v), :length], cosines, atol=1e-5)
+        for of in (similarity, cosine):
+            assert (of[row, len(v) :] == 0).all()
+            assert (of[row, :, length:] == 0).all()
     assert (gate[2] == 1).all()  # no image: the states pass unchanged
+
+
+@pytest.mark.parametrize("function", SIMILARITY_FUNCTIONS)
+def test_a_fresh_gate_has_its_initial_value_and_survives_saving(function, tmp_path):
+    torch.manual_seed(0)
+    model = TGDIForRelationExtraction(tiny_config(similarity_function=function, initial_gate=0.9))
+    gate = model(**tiny_inputs()).matching_gate
+    with_image = gate[(gate != 1).any(dim=1)]
+    assert len(with_image)
+    torch.testing.assert_close(with_image, torch.full_like(with_image, 0.9), atol=0.01, rtol=0)
+    scale = model.tgdi.matching_gate.logit_scale
+    assert (scale is None) == (function != "cosine")
+    if scale is not None:
+        assert scale.item() == pytest.approx(np.log(1 / 0.07))
+        scale.data.fill_(1.5)
+    model.save_pretrained(tmp_path)
+    loaded = TGDIForRelationExtraction.from_pretrained(tmp_path)
+    torch.testing.assert_close(loaded(**tiny_inputs()).logits, model.eval()(**tiny_inputs()).logits)
+    if scale is not None:
+        assert loaded.tgdi.matching_gate.logit_scale.item() == 1.5
+
+
+def test_weights_without_a_gate_get_a_fresh_one(tmp_path):
+    TGDIForRelationExtraction(tiny_config(use_matching_gate=False)).save_pretrained(tmp_path)
+    options = {"use_matching_gate": True, "similarity_function": "cosine", "initial_gate": 0.8}
+    gate = TGDIForRelationExtraction.from_pretrained(tmp_path, **options).tgdi.matching_gate
+    torch.testing.assert_close(gate.mlp[-1].bias, torch.full((32,), np.log(4.0), dtype=torch.float32))
+    assert gate.logit_scale.item() == pytest.approx(np.log(1 / 0.07))
+
+
+def test_the_scale_of_the_cosines_is_bounded():
+    module = MatchingGate(tiny_config(similarity_function="cosine"))
+    module.logit_scale.data.fill_(50.0)
+    torch.testing.assert_close(module._scores(None, torch.tensor([0.5])), torch.tensor([50.0]))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"similarity_function": "euclidean"}, "expected one of 'dot', 'scaled_dot', 'cosine'"),
+        ({"initial_gate": 1.0}, "`initial_gate` is 1.0; expected a number between 0 and 1"),
+    ],
+)
+def test_invalid_options_of_the_gate(options, message):
+    with pytest.raises(StrictDataclassClassValidationError, match=message):
+        tiny_config(**options)
 
 
 def test_matching_loss_compares_with_the_preceding_post():
@@ -126,7 +179,7 @@ def test_a_closed_gate_removes_the_prompts_from_the_values():
     torch.testing.assert_close(model(**bare).logits, paper(**bare).logits)
 
 
-@pytest.mark.parametrize("option", ["use_matching_gate", "use_cross_modal_interaction"])
+@pytest.mark.parametrize("option", ["use_matching_gate", "use_visual_prompts"])
 def test_gated_prompts_require_a_gate_and_prompts(option):
     with pytest.raises(StrictDataclassClassValidationError, match="`gate_visual_prompts=True` requires"):
         tiny_config(gate_visual_prompts=True, **{option: False})

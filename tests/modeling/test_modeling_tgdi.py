@@ -40,10 +40,10 @@ def test_every_pair_of_encoders_runs_and_trains(text, vision, inputs):
 @pytest.mark.parametrize(
     "options",
     [
-        {"use_cross_modal_interaction": False},
+        {"use_visual_prompts": False},
         {"use_matching_gate": False},
         {"use_text_oriented_interaction": False},
-        {"use_cross_modal_interaction": False, "use_matching_gate": False, "use_text_oriented_interaction": False},
+        {"use_visual_prompts": False, "use_matching_gate": False, "use_text_oriented_interaction": False},
         {"toi_num_layers": 3},
         {"toi_share_text_encoder": False},
         {"self_attention_residual": False},
@@ -71,7 +71,7 @@ def test_an_image_changes_the_logits_unless_it_is_masked(model, inputs):
 
 def test_prompts_and_gate_each_let_the_image_change_the_logits(inputs):
     other = {**inputs, "pixel_values": inputs["pixel_values"].flip(0)}
-    for options in ({"use_matching_gate": False}, {"use_cross_modal_interaction": False}):
+    for options in ({"use_matching_gate": False}, {"use_visual_prompts": False}):
         model = tiny_model(**options)
         assert (logits(model, **inputs)[:3] - logits(model, **other)[:3]).abs().max() > 1e-3, options
 
@@ -169,7 +169,7 @@ def test_each_switch_removes_its_mechanism(inputs):
     no_gate = variant(use_matching_gate=False, use_text_oriented_interaction=False)
     torch.testing.assert_close(no_gate.entity_states, pick(f_1))
     assert no_gate.matching_gate is None
-    no_prompts = variant(use_cross_modal_interaction=False)
+    no_prompts = variant(use_visual_prompts=False)
     plain = full.tgdi.text_encoder(
         inputs["enhanced_input_ids"], inputs["enhanced_attention_mask"], inputs["enhanced_token_type_ids"]
     ).last_hidden_state
@@ -178,7 +178,7 @@ def test_each_switch_removes_its_mechanism(inputs):
 
 
 def test_a_model_that_reads_no_images_has_no_vision_tower(inputs):
-    model = tiny_model(use_cross_modal_interaction=False, use_matching_gate=False)
+    model = tiny_model(use_visual_prompts=False, use_matching_gate=False)
     assert model.tgdi.vision_tower is None
     text_only = {name: value for name, value in inputs.items() if name not in VISUAL}
     assert torch.equal(logits(model, **inputs), logits(model, **text_only))

@@ -244,7 +244,7 @@ def test_text_only_models_are_supported(processor, image):
         text_config=tiny_text_config(processor.tokenizer),
         vision_config=tiny_vision_config(),
         num_labels=3,
-        use_cross_modal_interaction=False,
+        use_visual_prompts=False,
         use_matching_gate=False,
         use_text_oriented_interaction=False,
     )
@@ -553,7 +553,7 @@ def listed_in_one_order():
         text_config=tiny_text_config(tokenizer, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0),
         vision_config=tiny_vision_config(),
         id2label={0: "None", 1: "/per/per/peer"},
-        use_cross_modal_interaction=False,
+        use_visual_prompts=False,
         use_matching_gate=False,
         use_text_oriented_interaction=False,
     )

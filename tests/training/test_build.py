@@ -1,5 +1,6 @@
 import pytest
 
+from tgdi_hf import TGDIForRelationExtraction
 from tgdi_hf.training.build import build_model
 
 
@@ -12,3 +13,22 @@ def test_direction_balanced_models_have_inverse_relations_by_default(encoders):
     assert build_model(names, *encoders)[0].config.inverse_labels == 0
     with pytest.raises(ValueError, match="Which relations are symmetric"):
         build_model(["None", "friend of"], "missing", "missing", direction_balanced=True)
+
+
+def test_presets(encoders):
+    names = ["None", "/per/per/peer"]
+    model, _ = build_model(names, *encoders, preset="paper", initial_gate=0.75)
+    assert model.config.toi_num_layers == model.config.text_config.num_hidden_layers
+    assert model.config.initial_gate == 0.75
+    assert model.tgdi.text_encoder.config.hidden_dropout_prob == 0.01
+    with pytest.raises(ValueError, match="Unknown preset 'papre'"):
+        build_model(names, *encoders, preset="papre")
+
+
+def test_the_vision_encoder_is_frozen_unless_asked_for(encoders):
+    names = ["None", "/per/per/peer"]
+    model, processor = build_model(names, *encoders)
+    direct = TGDIForRelationExtraction.from_text_vision_pretrained(*encoders, processor.tokenizer, num_labels=2)
+    trained, _ = build_model(names, *encoders, freeze_vision=False)
+    for found, frozen in ((model, True), (direct, True), (trained, False)):
+        assert {parameter.requires_grad for parameter in found.tgdi.vision_tower.parameters()} == {not frozen}

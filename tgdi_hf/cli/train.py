@@ -40,6 +40,9 @@ def train(
     ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Rows per device and step.")] = 16,
     seed: int = 0,
+    preset: Annotated[
+        str, typer.Option(help="'default', or 'paper': every formula of the paper to the letter; see TGDIConfig.")
+    ] = "default",
     caption: Annotated[bool, typer.Option(help="Append captions to the text.")] = True,
     freeze_vision: Annotated[bool, typer.Option(help="Freeze the vision encoder.")] = True,
     both_orders: Annotated[
@@ -110,6 +113,7 @@ def train(
         local_files_only=local_files_only,
         model_options={
             "use_caption": caption,
+            "preset": preset,
             "freeze_vision": freeze_vision,
             "direction_balanced": both_orders,
             **({} if chosen == "auto" else {"negative_label": chosen}),

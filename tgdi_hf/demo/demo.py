@@ -21,7 +21,7 @@ from .tiny_model import tiny_tgdi
 # The paper's ablations combined: a text classifier over the entity markers, without captions.
 TEXT_ONLY = {
     "use_caption": False,
-    "use_cross_modal_interaction": False,
+    "use_visual_prompts": False,
     "use_matching_gate": False,
     "use_text_oriented_interaction": False,
 }

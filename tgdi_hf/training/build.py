@@ -42,6 +42,7 @@ def build_model(
     vision_model: str,
     *,
     use_caption: bool = True,
+    preset: str = "default",
     freeze_vision: bool = True,
     max_length: int | None = None,
     text_revision: str | None = None,
@@ -59,6 +60,7 @@ def build_model(
         text_model: Text encoder, a name on the Hub or a folder.
         vision_model: Vision encoder with its image processor, a name on the Hub or a folder.
         use_caption: Whether the processor appends captions to the text.
+        preset: See `TGDIConfig.from_preset`.
         freeze_vision: Whether the vision encoder keeps its weights.
         max_length: Maximum length of text and caption together, in tokens; by default the limit of the tokenizer.
         text_revision: Branch, tag or commit of the text encoder on the Hub. Weights, configuration and tokenizer come
@@ -67,8 +69,8 @@ def build_model(
         token: See `hub_access`.
         cache_dir: See `hub_access`.
         local_files_only: See `hub_access`.
-        config: Fields of `TGDIConfig`. With `direction_balanced` the model also learns the inverses of relations
-            (`inverse_labels`), unless that is set to 0.
+        config: Fields of `TGDIConfig`; they override the preset. With `direction_balanced` the model also learns the
+            inverses of relations (`inverse_labels`), unless that is set to 0.
 
     Raises:
         ValueError: No label is called `"None"`, but the name of one usually means the same: set `negative_label`.
@@ -94,8 +96,8 @@ def build_model(
         id2label=dict(enumerate(names)),
         label2id={name: i for i, name in enumerate(names)},
         **loading,
+        preset=preset,
+        freeze_vision=freeze_vision,
         **config,
     )
-    if freeze_vision:
-        model.freeze_vision_encoder()
     return model, processor

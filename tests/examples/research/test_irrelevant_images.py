@@ -62,7 +62,7 @@ def test_tables_have_mean_and_deviation_over_seeds(tmp_path):
     (tmp_path / "TGDI-0-1.json").write_text(json.dumps({**result, "epochs": 3}))
     with pytest.raises(ValueError, match="cannot average runs with different epochs: 5 and 3"):
         collect(tmp_path)
-    (tmp_path / "TGDI-0-1.json").write_text(json.dumps({**result, "options": {"scale_similarity": True}}))
+    (tmp_path / "TGDI-0-1.json").write_text(json.dumps({**result, "options": {"similarity_function": "scaled_dot"}}))
     with pytest.raises(ValueError, match="TGDI: cannot average runs with different options"):
         collect(tmp_path)
 
