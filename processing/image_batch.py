@@ -63,13 +63,18 @@ class ImageBatch:
         Returns:
             The key of the image, for `add_box`, and the number of the image in the batch.
         """
+        key = self.add_source(source, where, field)
+        return key, self._number(key, None, where)
+
+    def add_source(self, source: Any, where: str, field: str = "image") -> Hashable:
+        """As `add`, for an image of which only boxes are wanted; returns its key."""
         if id(source) not in self._keys:  # the pairs of a post share one image, whose bytes are hashed once
             with blaming(field):
                 self._keys[id(source)] = image_key(source, where), source
         key = self._keys[id(source)][0]
         if key not in self._images:
             self._images[key] = _ImageEntry(source, where, field)
-        return key, self._number(key, None, where)
+        return key
 
     def add_box(self, key: Hashable, box: Any, where: str) -> int:
         r"""

@@ -21,26 +21,34 @@ class ImageRow(NamedTuple):
     name: str
 
 
-def collect_images(rows: Sequence[ImageRow], num_objects: int) -> tuple[ImageBatch, list[list[int]]]:
+def collect_images(
+    rows: Sequence[ImageRow], num_objects: int, use_image: bool = True
+) -> tuple[ImageBatch, list[list[int]]]:
     r"""
     Collects the distinct images of a batch.
 
     Args:
         rows: The rows of the batch.
         num_objects: The largest number of objects per row; of more, the first ones are taken.
+        use_image: Whether whole images are collected; otherwise they are only a source of boxes.
 
     Returns:
-        The images; and for each row the numbers of its image (`EMPTY_SLOT` if it has none) and of its objects.
+        The images; and for each row the numbers of its image (`EMPTY_SLOT` if it has none, or without `use_image`) and
+        of its objects.
 
     Raises:
         InvalidPost: An image or an object has an invalid type, or a box has no image.
     """
     batch = ImageBatch()
-    return batch, [_slots(batch, row, num_objects) for row in rows]
+    return batch, [_slots(batch, row, num_objects, use_image) for row in rows]
 
 
-def _slots(batch: ImageBatch, row: ImageRow, num_objects: int) -> list[int]:
-    key, number = (None, EMPTY_SLOT) if row.image is None else batch.add(row.image, f"{row.name}, image")
+def _slots(batch: ImageBatch, row: ImageRow, num_objects: int, use_image: bool) -> list[int]:
+    key, number = None, EMPTY_SLOT
+    if row.image is not None and use_image:
+        key, number = batch.add(row.image, f"{row.name}, image")
+    elif row.image is not None and num_objects:
+        key = batch.add_source(row.image, f"{row.name}, image")
     slots, objects = [number], row.objects
     if objects is None:
         return slots

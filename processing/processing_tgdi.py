@@ -68,6 +68,9 @@ class TGDIProcessor(PortableProcessor):
             The largest number m of objects per post; of more, the first ones are taken.
         use_caption (`bool`, *optional*, defaults to `True`):
             Whether captions are used; with `False` ("w/o caption"), T_e equals T.
+        use_image (`bool`, *optional*, defaults to `True`):
+            Whether the whole image is used; with `False` only its objects are, and with `num_objects=0` no image is
+            opened.
         max_length (`int`, *optional*):
             The longest text with its caption, in tokens; by default the tokenizer's limit, or 512, and with
             `from_text_vision_pretrained` at most the number of positions of the text encoder.
@@ -102,12 +105,14 @@ class TGDIProcessor(PortableProcessor):
         use_caption: bool = True,
         max_length: int | None = None,
         max_image_pixels: int = MAX_IMAGE_PIXELS,
+        use_image: bool = True,
     ):
         super().__init__(image_processor, tokenizer)
         self.num_objects = num_objects
         self.use_caption = use_caption
         self.max_length = max_length
         self.max_image_pixels = max_image_pixels
+        self.use_image = use_image
         self._check_options()
         # A marker that is an ordinary token of the vocabulary becomes a special token, with the same id.
         missing = [marker for marker in ENTITY_MARKERS if marker not in tokenizer.all_special_tokens]
@@ -120,6 +125,7 @@ class TGDIProcessor(PortableProcessor):
         """Runs in every call, since attributes can be set at any time."""
         self.num_objects = whole_number("num_objects", self.num_objects, 0, "objects per post")
         self.use_caption = switch("use_caption", self.use_caption)
+        self.use_image = switch("use_image", self.use_image)
         self.max_length = optional_whole_number("max_length", self.max_length, 1, "tokens")
         self.max_image_pixels = whole_number("max_image_pixels", self.max_image_pixels, 1, "pixels")
 
@@ -140,7 +146,7 @@ class TGDIProcessor(PortableProcessor):
             vision_name_or_path (`str`): The checkpoint of the vision encoder.
             text_kwargs, vision_kwargs (`dict`, *optional*): Options for loading from either checkpoint (`revision`,
                 `token`, `cache_dir`, `local_files_only`, …), as in the model's method of the same name.
-            options: `num_objects`, `use_caption`, `max_length`, `max_image_pixels`.
+            options: `num_objects`, `use_caption`, `use_image`, `max_length`, `max_image_pixels`.
 
         Raises:
             ValueError: `max_length` exceeds the number of positions of the text encoder.
@@ -283,10 +289,10 @@ class TGDIProcessor(PortableProcessor):
               followed by the caption; absent if no post has a caption;
             - `head_index`, `tail_index` `(B,)`: the positions of the opening markers, the same in T and T_e;
             - `pixel_values` `(B, 1 + num_objects, 3, H, W)` and `image_mask` `(B, 1 + num_objects)`: the image and its
-              objects, zeros in empty slots; absent if no post has an image or object. With `share_images`,
-              `pixel_values` is `(N, 3, H, W)`, and `image_index` and `image_mask` are `(B, 1 + s)`, where s is the
-              largest number of objects of any post. `vision_features` replaces `pixel_values` by `vision_features`,
-              with `(tokens, d_v)` in place of `(3, H, W)`.
+              objects, zeros in empty slots (without `use_image` also in the first); absent if no post has an image or
+              object. With `share_images`, `pixel_values` is `(N, 3, H, W)`, and `image_index` and `image_mask` are
+              `(B, 1 + s)`, where s is the largest number of objects of any post. `vision_features` replaces
+              `pixel_values` by `vision_features`, with `(tokens, d_v)` in place of `(3, H, W)`.
 
         Raises:
             InvalidPost: A post is invalid; the message names the row and the problem, `field` the key of the post.
@@ -323,7 +329,8 @@ class TGDIProcessor(PortableProcessor):
         )
         if truncated is not None:
             truncated[:] = encoded.truncated
-        batch, slots = collect_images([ImageRow(*row) for row in zip(images, objects, names)], self.num_objects)
+        image_rows = [ImageRow(*row) for row in zip(images, objects, names)]
+        batch, slots = collect_images(image_rows, self.num_objects, self.use_image)
         data = dict(encoded.inputs)
         if len(batch):
             if vision_features is not None:

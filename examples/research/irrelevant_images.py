@@ -53,7 +53,7 @@ def tiny_hvpnet(corpus, **options):
     model, processor = tiny_tgdi(corpus, **options)
     of = model.config
     config = BaselineConfig(
-        text_config=of.text_config.to_dict(), vision_config=of.vision_config.to_dict(), num_objects=0,
+        text_config=of.text_config.to_dict(), vision_config=of.vision_config.to_dict(), num_objects=0, use_caption=True,
         id2label=of.id2label, label2id=of.label2id,
     )  # fmt: skip
     return HVPNeTForRelationExtraction(config), processor

@@ -36,7 +36,9 @@ for folder in sys.argv[1:]:
 
 def baseline(model_class, text, vision):
     torch.manual_seed(0)
-    config = BaselineConfig(text_config=TEXT_CONFIGS[text].to_dict(), vision_config=vision.to_dict(), num_labels=5)
+    config = BaselineConfig(
+        text_config=TEXT_CONFIGS[text].to_dict(), vision_config=vision.to_dict(), num_labels=5, use_caption=True
+    )
     return model_class(config).eval()
 
 

@@ -21,6 +21,14 @@ def test_slots_are_numbers_of_distinct_images():
     assert len(batch) == 3
 
 
+def test_images_are_only_sources_of_boxes_without_use_image():
+    rows = [ImageRow(RED, [(0, 0, 5, 5), BLUE], "row 0"), ImageRow(RED, [(0, 0, 5, 5)], "row 1"), ImageRow(RED, [], "")]
+    batch, slots = collect_images(rows, num_objects=2, use_image=False)
+    assert slots == [[EMPTY_SLOT, 0, 1], [EMPTY_SLOT, 0], [EMPTY_SLOT]]
+    assert [part.box for part in batch] == [(0, 0, 5, 5), None]
+    assert len(collect_images(rows, num_objects=0, use_image=False)[0]) == 0
+
+
 def test_empty_slots_are_masked_zeros():
     slots = [[0, 2], [EMPTY_SLOT], [EMPTY_SLOT, 1]]
     arranged = arrange("values", VALUES, slots, num_objects=2, share_images=False)

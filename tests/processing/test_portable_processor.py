@@ -93,6 +93,7 @@ def test_what_differs_has_another_hash(processor):
     others = {
         "num_objects": build(num_objects=2),
         "use_caption": build(use_caption=False),
+        "use_image": build(use_image=False),
         "max_length": build(max_length=40),
         "max_image_pixels": build(max_image_pixels=100),
         "vocabulary": build("byte_level"),

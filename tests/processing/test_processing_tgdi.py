@@ -113,6 +113,21 @@ def test_without_captions_the_enhanced_text_is_absent(processor):
     assert same(without, processor(**POST))
 
 
+def test_without_images_no_file_is_opened(processor):
+    missing = {**POST, "images": "missing.jpg"}
+    assert same(build(use_image=False, num_objects=0)(**missing, objects=[(0, 0, 5, 5)]), processor(**POST))
+    with pytest.raises(InvalidPost, match="missing.jpg"):
+        processor(**missing)
+
+
+def test_without_the_whole_image_objects_keep_their_slots(processor):
+    parts = {"images": RED, "objects": [(0, 0, 5, 5), (1, 1, 9, 9)]}
+    inputs = build(use_image=False)(**POST, **parts)
+    assert inputs["image_mask"].tolist() == [[0, 1, 1, 0]]
+    assert torch.equal(inputs["pixel_values"][0, 1:], processor(**POST, **parts)["pixel_values"][0, 1:])
+    assert not inputs["pixel_values"][0, 0].any()
+
+
 def test_words_and_characters_give_the_same_tokens(any_processor):
     words = ["RT", "@user", ":", "A&amp;M", "🎉", "", "New", "York"]
     by_words = any_processor(text=[words], head=[(3, 4)], tail=[(6, 8)])
@@ -418,7 +433,7 @@ def test_unknown_options_are_rejected(processor, option):
 # transformers 5.23 does not restore BERTweet's merges from the form in which it saves them.
 @pytest.mark.parametrize("kind", [*FAST, pytest.param("plain_python", marks=pytest.mark.xfail(strict=True))])
 def test_saving_and_loading(processors_by_kind, kind, tmp_path, logged_warnings, recwarn):
-    options = {"num_objects": 2, "use_caption": False, "max_length": 40, "max_image_pixels": 10_000}
+    options = {"num_objects": 2, "use_caption": False, "max_length": 40, "max_image_pixels": 10_000, "use_image": False}
     processor = TGDIProcessor(image_processor(), processors_by_kind[kind].tokenizer, **options)
     processor.save_pretrained(tmp_path / "one")
     again = TGDIProcessor.from_pretrained(tmp_path / "one")
@@ -437,7 +452,8 @@ def test_saving_and_loading(processors_by_kind, kind, tmp_path, logged_warnings,
 def test_only_the_options_are_saved(processor, tmp_path):
     processor(**POST)
     assert set(processor.to_dict()) == {
-        *("image_processor", "max_image_pixels", "max_length", "num_objects", "processor_class", "use_caption")
+        *("image_processor", "max_image_pixels", "max_length", "num_objects", "processor_class", "use_caption"),
+        "use_image",
     }
 
 

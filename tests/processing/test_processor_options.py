@@ -17,6 +17,7 @@ WRONG = [
     *[("num_objects", value) for value in (1.5, 2.0, -1, True, "3", None, NAN, [3])],
     *[("max_image_pixels", value) for value in (-1, 0, 1e6, False, "100", None, NAN, float("inf"))],
     *[("use_caption", value) for value in ("no", "false", 0, 1, None, NAN, [])],
+    *[("use_image", value) for value in ("no", 1, None)],
     *[("max_length", value) for value in (True, False, 12.5, 64.0, "64", 0, -5, NAN, [64])],
 ]
 

@@ -40,16 +40,16 @@ from .mkgformer import MKGformerForRelationExtraction
 from .mtb import MTBForRelationExtraction
 from .visual_bert import VisualBERTForRelationExtraction
 
-# Class, whether the baseline reads captions, and configuration options.
-BASELINES: dict[str, tuple[type[PreTrainedModel], bool, dict[str, Any]]] = {
-    "cnn": (ConvolutionForRelationExtraction, False, {}),
-    "pcnn": (ConvolutionForRelationExtraction, False, {"piecewise": True}),
-    "mtb": (MTBForRelationExtraction, False, {"use_vision": False}),
-    "mtb-caption": (MTBForRelationExtraction, True, {"use_vision": False}),
-    "visualbert": (VisualBERTForRelationExtraction, False, {}),
-    "hvpnet": (HVPNeTForRelationExtraction, False, {}),
-    "ifaformer": (IFAformerForRelationExtraction, False, {}),
-    "mkgformer": (MKGformerForRelationExtraction, False, {}),
+# Class and configuration options.
+BASELINES: dict[str, tuple[type[PreTrainedModel], dict[str, Any]]] = {
+    "cnn": (ConvolutionForRelationExtraction, {}),
+    "pcnn": (ConvolutionForRelationExtraction, {"piecewise": True}),
+    "mtb": (MTBForRelationExtraction, {"use_vision": False}),
+    "mtb-caption": (MTBForRelationExtraction, {"use_vision": False, "use_caption": True}),
+    "visualbert": (VisualBERTForRelationExtraction, {}),
+    "hvpnet": (HVPNeTForRelationExtraction, {}),
+    "ifaformer": (IFAformerForRelationExtraction, {}),
+    "mkgformer": (MKGformerForRelationExtraction, {}),
 }
 
 
@@ -63,7 +63,8 @@ def build_baseline(
     **config: Any,
 ) -> tuple[PreTrainedModel, TGDIProcessor]:
     r"""
-    Builds a baseline ready for fine-tuning, and its processor. Set the seed first.
+    Builds a baseline ready for fine-tuning, and a processor that returns what the baseline reads and nothing else. Set
+    the seed first.
 
     Args:
         name: One of `BASELINES`.
@@ -74,29 +75,41 @@ def build_baseline(
         config: Fields of the baseline's configuration.
 
     Raises:
-        ValueError: An unknown baseline, or a convolution without texts.
+        ValueError: An unknown baseline, a convolution without texts, or `num_objects` for a baseline that reads none.
     """
     if name not in BASELINES:
         raise ValueError(f"Unknown baseline {name!r}; expected one of {', '.join(BASELINES)}.")
-    model_class, use_caption, options = BASELINES[name]
+    model_class, options = BASELINES[name]
+    options = {**options, **config}
     labels = {"id2label": dict(enumerate(names)), "label2id": {label: i for i, label in enumerate(names)}}
     if model_class is ConvolutionForRelationExtraction:
         if texts is None:
             raise ValueError(f"{name!r} builds its vocabulary from the training texts: pass `texts`.")
         image_processor = AutoImageProcessor.from_pretrained(vision_model, backend="pil")
-        processor = TGDIProcessor(image_processor, word_tokenizer(texts), num_objects=0, use_caption=False)
+        processor = TGDIProcessor(
+            image_processor, word_tokenizer(texts), num_objects=0, use_caption=False, use_image=False
+        )
         vocabulary = len(processor.tokenizer)
         if glove is not None:
             options = {**options, "word_size": model_class.glove_width(glove)}
-        model = model_class(ConvolutionConfig(vocab_size=vocabulary, **labels, **{**options, **config}))
+        model = model_class(ConvolutionConfig(vocab_size=vocabulary, **labels, **options))
         if glove is not None:
             model.load_glove(glove, processor.tokenizer)
         return model, processor
+    uses_vision = options.get("use_vision", True)
+    if not (uses_vision and model_class.reads_objects):
+        if options.get("num_objects"):
+            raise ValueError(f"{name!r} reads no objects, but `num_objects` is {options['num_objects']}; omit it.")
+        options["num_objects"] = 0
     processor = TGDIProcessor.from_text_vision_pretrained(
-        text_model, vision_model, use_caption=use_caption, num_objects=config.get("num_objects", 3)
+        text_model,
+        vision_model,
+        use_caption=options.get("use_caption", False),
+        use_image=uses_vision and model_class.reads_image,
+        num_objects=options.get("num_objects", 3),
     )
     model = model_class.from_text_vision_pretrained(
-        text_model, vision_model, tokenizer=processor.tokenizer, **labels, **{**options, **config}
+        text_model, vision_model, tokenizer=processor.tokenizer, **labels, **options
     )
     model.freeze_vision_encoder()
     return model, processor

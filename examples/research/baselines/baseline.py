@@ -1,8 +1,7 @@
 """What all baselines share: the inputs of `TGDIProcessor`, the classifier on two entity markers, saving and loading."""
 
-from collections.abc import Callable
 from math import inf
-from typing import Any, ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 from huggingface_hub.dataclasses import strict
@@ -14,13 +13,14 @@ from tgdi_hf.modeling.blank_images import blank_image, trains_with_other_process
 from tgdi_hf.modeling.branch_consistency import branch_divergence
 from tgdi_hf.modeling.classification_loss import classification_loss, share_of_step
 from tgdi_hf.modeling.devices import on_device_of
-from tgdi_hf.modeling.forward_arguments import reject_unknown_arguments
 from tgdi_hf.modeling.inverse_relations import fold_inverses
 from tgdi_hf.modeling.pretrained_towers import as_text_encoder, as_vision_tower, load_tower
 from tgdi_hf.modeling.relation_configuration import RelationConfig
 from tgdi_hf.modeling.result_fusion import at_markers
 from tgdi_hf.modeling.tgdi_outputs import TGDIRelationExtractionOutput
 from tgdi_hf.modeling.tgdi_pretrained_model import TGDIPreTrainedModel
+
+from .unread_inputs import refuse_caption, refuse_foreign_arguments, refuse_unread_images
 
 
 @strict
@@ -32,6 +32,8 @@ class BaselineConfig(RelationConfig):
     Args:
         use_vision (`bool`, *optional*, defaults to `True`):
             Whether the baseline reads images.
+        use_caption (`bool`, *optional*, defaults to `False`):
+            Whether the baseline reads the caption after the text.
         num_fusion_layers (`int`, *optional*, defaults to 3):
             MKGformer-style baseline: the number of top layers that fuse text and image.
         r_drop_weight (`float`, *optional*, defaults to 0.0):
@@ -46,6 +48,7 @@ class BaselineConfig(RelationConfig):
     extra_loss_fields: ClassVar[tuple[str, ...]] = ("r_drop_weight", "inverse_labels")
 
     use_vision: bool = True
+    use_caption: bool = False
     num_fusion_layers: int = 3
     r_drop_weight: float | int = 0.0
 
@@ -91,16 +94,6 @@ def level_widths(vision_config) -> list[int]:
     return [vision_config.hidden_size] * (vision_config.num_hidden_layers + 1)
 
 
-def refuse_foreign_arguments(forward: Callable, kwargs: dict[str, Any]) -> None:
-    """Rejects unknown arguments; explains why a baseline cannot use `vision_features`."""
-    if kwargs.get("vision_features") is not None:
-        raise ValueError(
-            f"{forward.__qualname__} got `vision_features`; no baseline reads them, and without images it would be a "
-            "text model. Pass `pixel_values`, and leave `vision_features` out of the collator."
-        )
-    reject_unknown_arguments(forward, kwargs)
-
-
 def as_tower(tower: nn.Module) -> nn.Module:
     """A vision encoder without its pooling head; a ResNet is returned unchanged."""
     return tower if tower.config.model_type == "resnet" else as_vision_tower(tower)
@@ -109,14 +102,22 @@ def as_tower(tower: nn.Module) -> nn.Module:
 class Baseline(TGDIPreTrainedModel):
     r"""
     A text encoder, optionally a vision encoder, and the classifier of MTB: dropout and a linear layer over the states
-    at the opening markers of head and tail. Subclasses implement `encode`, the fusion of text and images.
+    at the opening markers of head and tail. Subclasses implement `encode`, the fusion of text and images, or override
+    `entities`, and `classifier_width` if the classifier reads another width. What a subclass does not read is refused.
 
     Args:
         config (`BaselineConfig`): Configuration of the model.
+
+    Attributes:
+        reads_image (`bool`): Whether the baseline reads whole images, if `use_vision`.
+        reads_objects (`bool`): Whether it reads objects, if `use_vision`.
+        reads_resnet (`bool`): Whether the vision encoder may be a ResNet.
     """
 
     config_class = BaselineConfig
     base_model_prefix = "model"
+    reads_image = True
+    reads_objects = True
     reads_resnet = False
     _no_split_modules = [
         "AlignedLayers",
@@ -133,10 +134,17 @@ class Baseline(TGDIPreTrainedModel):
                 f"{type(self).__name__} reads the patches of a vision transformer; `vision_config` is a ResNet. Name "
                 "one such as openai/clip-vit-base-patch32."
             )
+        if config.uses_vision and not (self.reads_image or self.reads_objects):
+            raise ValueError(f"{type(self).__name__} reads no images; configure it with `use_vision=False`.")
         self.text_encoder = self.make_text_encoder(config)
         self.vision_tower = as_tower(AutoModel.from_config(config.vision_config)) if config.uses_vision else None
         self.dropout = nn.Dropout(config.classifier_dropout)
-        self.classifier = nn.Linear(2 * config.text_config.hidden_size, config.num_labels + config.inverse_labels)
+        self.classifier = nn.Linear(self.classifier_width, config.num_labels + config.inverse_labels)
+
+    @property
+    def classifier_width(self) -> int:
+        """The width of what `entities` returns."""
+        return 2 * self.config.text_config.hidden_size
 
     def make_text_encoder(self, config: BaselineConfig) -> nn.Module:
         return as_text_encoder(AutoModel.from_config(config.text_config))
@@ -185,14 +193,21 @@ class Baseline(TGDIPreTrainedModel):
         **kwargs,
     ) -> TGDIRelationExtractionOutput:
         r"""
-        The arguments are those of `TGDIForRelationExtraction`. If there are captions, they are read with the text.
+        The arguments are those of `TGDIForRelationExtraction`. With `use_caption` captions are read with the text.
 
         Raises:
             TypeError: An unknown argument.
-            ValueError: `vision_features`, or an `image_mask` or `image_index` without `pixel_values`.
+            ValueError: Inputs that the baseline does not read (`vision_features`, captions, whole images or objects),
+                or an `image_mask` or `image_index` without `pixel_values`.
         """
         refuse_foreign_arguments(self.forward, kwargs)
-        if enhanced_input_ids is not None:
+        name, sees = type(self).__name__, self.config.uses_vision
+        refuse_unread_images(
+            name, pixel_values, image_mask, image_index, sees and self.reads_image, sees and self.reads_objects
+        )
+        if not self.config.use_caption:
+            refuse_caption(name, enhanced_input_ids)
+        elif enhanced_input_ids is not None:
             input_ids, attention_mask = enhanced_input_ids, enhanced_attention_mask
             token_type_ids = enhanced_token_type_ids
         images = self.levels(pixel_values, image_mask, image_index)
@@ -209,7 +224,7 @@ class Baseline(TGDIPreTrainedModel):
         return outputs
 
     def entities(self, ids, mask, types, images, head_index, tail_index) -> torch.Tensor:
-        """The states of the opening markers of head and tail, side by side: `(B, 2 d)`."""
+        """What the classifier reads, `(B, classifier_width)`: the states of the opening markers, side by side."""
         return at_markers(self.encode(ids, mask, types, images), head_index, tail_index)
 
     def classify(self, entities, labels, num_items_in_batch) -> TGDIRelationExtractionOutput:

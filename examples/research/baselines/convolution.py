@@ -15,7 +15,7 @@ from transformers.loss.loss_utils import fixed_cross_entropy
 from transformers.modeling_outputs import SequenceClassifierOutput
 from transformers.utils import can_return_tuple
 
-from .baseline import refuse_foreign_arguments
+from .unread_inputs import refuse_caption, refuse_foreign_arguments, refuse_unread_images
 
 
 def word_tokenizer(texts: Iterable[str], min_count: int = 2) -> PreTrainedTokenizerFast:
@@ -62,10 +62,12 @@ class ConvolutionConfig(PreTrainedConfig):
 
 
 class ConvolutionForRelationExtraction(PreTrainedModel):
-    """CNN, or PCNN with `piecewise`. It reads the text alone and ignores the processor's other outputs."""
+    """CNN, or PCNN with `piecewise`. It reads the text alone, without caption."""
 
     config: ConvolutionConfig
     main_input_name = "input_ids"
+    reads_image = False
+    reads_objects = False
 
     def __init__(self, config: ConvolutionConfig):
         super().__init__(config)
@@ -141,13 +143,16 @@ class ConvolutionForRelationExtraction(PreTrainedModel):
             head_index, tail_index (`torch.LongTensor`): `(B,)`, the opening markers.
             labels (`torch.LongTensor`, *optional*): `(B,)`.
 
-        The other inputs of `TGDIForRelationExtraction` are ignored.
+        Words have no types, so that `token_type_ids` has no effect.
 
         Raises:
             TypeError: An unknown argument.
-            ValueError: `vision_features`.
+            ValueError: `vision_features`, images or captions, which are not read.
         """
         refuse_foreign_arguments(self.forward, kwargs)
+        name = type(self).__name__
+        refuse_unread_images(name, pixel_values, image_mask, image_index, reads_image=False, reads_objects=False)
+        refuse_caption(name, enhanced_input_ids)
         places = torch.arange(input_ids.shape[1], device=input_ids.device).expand_as(input_ids)  # (B, L)
         features = [self.words(input_ids)]
         for embedding, index in zip(self.positions, (head_index, tail_index)):

@@ -6,7 +6,10 @@ from .baseline import Baseline
 
 
 class MTBForRelationExtraction(Baseline):
-    """The text, with the caption if the processor adds it; no images (`use_vision=False`)."""
+    """The text, with `use_caption` also the caption; no images (`use_vision=False`)."""
+
+    reads_image = False
+    reads_objects = False
 
     def __init__(self, config):
         super().__init__(config)

@@ -38,13 +38,26 @@ RESNET = ResNetConfig(embedding_size=8, hidden_sizes=[8, 12, 16, 24], depths=[1,
 def make(model_class, vision="clip_vision_model", **options):
     torch.manual_seed(0)
     vision = RESNET if vision == "resnet" else VISION_CONFIGS[vision]
-    options = {"num_labels": 5, "classifier_dropout": 0.0, "num_fusion_layers": 2, **options}
+    options = {"num_labels": 5, "classifier_dropout": 0.0, "num_fusion_layers": 2, "use_caption": True, **options}
     config = BaselineConfig(text_config=TEXT_CONFIGS["bert"].to_dict(), vision_config=vision.to_dict(), **options)
     model = model_class(config)
     for name, parameter in model.named_parameters():
         if parameter.dim() > 1 and not name.startswith("vision_tower"):
             torch.nn.init.normal_(parameter, std=0.15)
     return model.eval()
+
+
+def inputs_for(model, **options):
+    """`tiny_inputs`, without those that the model refuses."""
+    inputs = tiny_inputs(**options)
+    if not getattr(model.config, "use_caption", False):
+        inputs = {name: value for name, value in inputs.items() if not name.startswith("enhanced_")}
+    sees = getattr(model.config, "use_vision", False)
+    if "image_mask" in inputs and not (sees and model.reads_image):
+        inputs["image_mask"][:, 0] = 0
+    if "image_mask" in inputs and not (sees and model.reads_objects):
+        inputs["image_mask"][:, 1:] = 0
+    return inputs
 
 
 def make_convolution(**options):
@@ -67,7 +80,7 @@ def make_convolution(**options):
 def test_shapes_gradients_and_saving(model, tmp_path):
     model = model()
     labels = torch.tensor([0, 1, 2, 4])
-    outputs = model(**tiny_inputs(), labels=labels)
+    outputs = model(**inputs_for(model), labels=labels)
     assert outputs.logits.shape == (4, 5)
     assert torch.allclose(outputs.loss, torch.nn.functional.cross_entropy(outputs.logits, labels))
     outputs.loss.backward()
@@ -79,7 +92,7 @@ def test_shapes_gradients_and_saving(model, tmp_path):
     assert [n for n, p in names.items() if not p.grad.any() and not any(f in n for f in flat)] == []
     model.save_pretrained(tmp_path)
     again = type(model).from_pretrained(tmp_path).eval()
-    assert torch.equal(again(**tiny_inputs()).logits, outputs.logits)
+    assert torch.equal(again(**inputs_for(model)).logits, outputs.logits)
 
 
 @pytest.mark.parametrize("model_class", VISUAL)
@@ -188,12 +201,17 @@ def test_options_of_tgdi_are_refused():
 def test_mkgformer_projects_narrow_embeddings():
     text = {**TEXT_CONFIGS["electra"].to_dict(), "embedding_size": 8}
     config = BaselineConfig(text_config=text, vision_config=VISION_CONFIGS["vit"].to_dict(), num_fusion_layers=1)
-    assert MKGformerForRelationExtraction(config).eval()(**tiny_inputs()).logits.isfinite().all()
+    model = MKGformerForRelationExtraction(config).eval()
+    assert model(**inputs_for(model)).logits.isfinite().all()
 
 
 def test_unknown_names_and_unfit_encoders_are_refused():
     with pytest.raises(ValueError, match="Unknown baseline 'umt'; expected one of cnn, pcnn, mtb"):
         build_baseline("umt", ["None", "a"], "text", "vision")
+    with pytest.raises(ValueError, match="'mtb' reads no objects, but `num_objects` is 3; omit it"):
+        build_baseline("mtb", ["None", "a"], "text", "vision", num_objects=3)
+    with pytest.raises(ValueError, match="MTBForRelationExtraction reads no images; configure it with `use_vision=F"):
+        make(MTBForRelationExtraction)
     with pytest.raises(ValueError, match="pass `texts`"):
         build_baseline("cnn", ["None", "a"], "text", "vision")
     roberta, vit = TEXT_CONFIGS["roberta"].to_dict(), VISION_CONFIGS["vit"].to_dict()
@@ -207,6 +225,9 @@ def test_every_baseline_trains_with_the_shared_tools(name, encoders, corpus, tmp
     options = {} if "cnn" in name else {"num_fusion_layers": 2}
     model, processor = build_baseline(name, names, *encoders, texts=corpus["train"]["text"], **options)
     assert isinstance(processor, TGDIProcessor) and processor.use_caption == (name == "mtb-caption")
+    sees = getattr(model.config, "use_vision", False)
+    assert processor.use_image == (sees and model.reads_image)
+    assert processor.num_objects == getattr(model.config, "num_objects", 0)
     if "cnn" not in name:
         trained = AutoModel.from_pretrained(encoders[0]).state_dict()
         key = "encoder.layer.2.output.dense.weight"
@@ -224,7 +245,7 @@ def test_every_baseline_trains_with_the_shared_tools(name, encoders, corpus, tmp
 
 
 def test_r_drop_adds_the_divergence_of_two_passes():
-    inputs, labels = tiny_inputs(), torch.tensor([0, 1, 2, -100])
+    inputs, labels = tiny_inputs(images=False), torch.tensor([0, 1, 2, -100])
     model = make(MTBForRelationExtraction, use_vision=False, r_drop_weight=3.0)
     passes = []
     model.text_encoder.register_forward_hook(lambda *args: passes.append(1))
@@ -255,7 +276,7 @@ EVERY = [
 @pytest.mark.parametrize("model", EVERY)
 def test_unused_arguments_are_refused(model):
     model = model()
-    inputs = tiny_inputs()
+    inputs = inputs_for(model)
     logits = model(**inputs).logits
     features = {name: value for name, value in inputs.items() if name != "pixel_values"}
     with pytest.raises(ValueError, match=r"got `vision_features`; no baseline reads them.*Pass `pixel_values`"):
@@ -278,6 +299,29 @@ def test_unused_arguments_are_refused(model):
     torch.testing.assert_close(loss, torch.nn.functional.cross_entropy(logits, labels) / 2)
 
 
+@pytest.mark.parametrize("model", EVERY)
+def test_captions_are_refused_unless_configured(model):
+    model = model()
+    inputs = {**tiny_inputs(), **inputs_for(model)}
+    if not isinstance(model, ConvolutionForRelationExtraction):
+        with_caption = model(**inputs).logits
+        model.config.use_caption = False
+        assert not torch.equal(model(**inputs_for(model)).logits, with_caption)
+    with pytest.raises(ValueError, match=f"{type(model).__name__} got `enhanced_input_ids`.*`use_caption=False`"):
+        model(**inputs)
+
+
+@pytest.mark.parametrize("model", [EVERY[0], EVERY[-1]])
+def test_text_models_refuse_images(model):
+    model, images = model(), tiny_inputs()
+    inputs = inputs_for(model)  # with pixels that no post uses
+    assert torch.equal(model(**inputs).logits, model(**inputs_for(model, images=False)).logits)
+    shared = {"pixel_values": images["pixel_values"][:, 0], "image_index": torch.zeros(4, 1, dtype=torch.long)}
+    for given in ({"image_mask": images["image_mask"]}, {"image_mask": None}, {**shared, "image_mask": None}):
+        with pytest.raises(ValueError, match=r"got images, but reads none.*`use_image=False` and `num_objects=0`"):
+            model(**{**inputs, **given})
+
+
 @pytest.mark.parametrize("model_class", VISUAL)
 def test_images_without_mask_all_count(model_class):
     model, inputs = make(model_class), tiny_inputs()
@@ -294,15 +338,18 @@ def test_images_without_mask_all_count(model_class):
 def test_traced_baseline_accepts_any_batch_size(model_class):
     model = make(model_class, use_vision=model_class in VISUAL)
 
+    def inputs_of(batch, length=9):
+        return tiny_inputs(batch=batch, length=length, images=model_class in VISUAL)
+
     class Positional(torch.nn.Module):
         def __init__(self):
             super().__init__()
             self.model = model
 
         def forward(self, *tensors):
-            return self.model(**dict(zip(tiny_inputs(), tensors)))[0]
+            return self.model(**dict(zip(inputs_of(1), tensors)))[0]
 
-    traced = torch.jit.trace(Positional(), tuple(tiny_inputs(batch=1).values()), check_trace=False)
+    traced = torch.jit.trace(Positional(), tuple(inputs_of(1).values()), check_trace=False)
     for batch, length in ((1, 9), (4, 9), (3, 12)):
-        inputs = tiny_inputs(batch=batch, length=length)
+        inputs = inputs_of(batch, length)
         torch.testing.assert_close(traced(*inputs.values()), model(**inputs).logits, atol=1e-5, rtol=0)
