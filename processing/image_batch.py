@@ -13,20 +13,28 @@ from .pillow import Image
 
 
 class ImagePart(NamedTuple):
-    """A box on an image, or the whole image if `box` is `None`; equal for equal parts of equal images."""
+    r"""
+    A box on an image, or the whole image if `box` is `None`; equal for equal parts of equal images.
+
+    Args:
+        key: Identifies the image.
+        box: `(x0, y0, x1, y1)` in pixels of the upright image.
+        squash: Whether the part is squashed to the encoder's size, see `Squashed`.
+    """
 
     key: Hashable
     box: Box | None
+    squash: bool = False
 
 
 @dataclass
 class _ImageEntry:
-    """An image of the batch, and for each wanted box (`None` for the whole image) its number and name in messages."""
+    """An image of the batch, and for each wanted part its number and name in messages."""
 
     source: Any
     where: str
     field: str
-    boxes: dict[Box | None, tuple[int, str]] = dataclass_field(default_factory=dict)
+    parts: dict[ImagePart, tuple[int, str]] = dataclass_field(default_factory=dict)
 
 
 class ImageBatch:
@@ -51,7 +59,7 @@ class ImageBatch:
         """The part of each number."""
         return iter(self._parts)
 
-    def add(self, source: Any, where: str, field: str = "image") -> tuple[Hashable, int]:
+    def add(self, source: Any, where: str, field: str = "image", squash: bool = False) -> tuple[Hashable, int]:
         r"""
         Args:
             source: A PIL image; a path; the bytes of a file; an array of shape (height, width), (height, width,
@@ -59,12 +67,13 @@ class ImageBatch:
                 or `path`, as `datasets` stores images.
             where: Names the image in messages.
             field: The key of the post that contains it.
+            squash: See `ImagePart`.
 
         Returns:
             The key of the image, for `add_box`, and the number of the image in the batch.
         """
         key = self.add_source(source, where, field)
-        return key, self._number(key, None, where)
+        return key, self._number(ImagePart(key, None, squash), where)
 
     def add_source(self, source: Any, where: str, field: str = "image") -> Hashable:
         """As `add`, for an image of which only boxes are wanted; returns its key."""
@@ -76,18 +85,19 @@ class ImageBatch:
             self._images[key] = _ImageEntry(source, where, field)
         return key
 
-    def add_box(self, key: Hashable, box: Any, where: str) -> int:
+    def add_box(self, key: Hashable, box: Any, where: str, squash: bool = False) -> int:
         r"""
         Args:
             key: The key of the image, from `add`.
             box: `(x0, y0, x1, y1)` in pixels of the upright image; it is clipped to the image.
             where: Names the object in messages.
+            squash: See `ImagePart`.
 
         Returns:
             The number of the crop in the batch.
         """
         with blaming("objects"):
-            return self._number(key, as_box(box, where), where)
+            return self._number(ImagePart(key, as_box(box, where), squash), where)
 
     def open(
         self, max_pixels: int = MAX_IMAGE_PIXELS, known: Container = ()
@@ -103,26 +113,26 @@ class ImageBatch:
         Raises:
             InvalidPost: The content is not an image, is damaged or too large, or a box lies outside the image.
         """
-        for key, entry in self._images.items():
-            wanted = {box: where for box, (_, where) in entry.boxes.items() if (key, box) not in known}
+        for entry in self._images.values():
+            wanted = {part: where for part, (_, where) in entry.parts.items() if part not in known}
             if not wanted:
                 continue
             with blaming(entry.field):
                 image = open_image(entry.source, entry.where, max_pixels)
             images = []
-            for box, where in wanted.items():
-                with blaming(entry.field if box is None else "objects"):
-                    images.append(crop(image, box, where))
-            yield [ImagePart(key, box) for box in wanted], images
+            for part, where in wanted.items():
+                with blaming(entry.field if part.box is None else "objects"):
+                    images.append(crop(image, part.box, where))
+            yield [*wanted], images
 
-    def sources(self) -> Iterator[tuple[Any, str, dict[Box | None, int]]]:
+    def sources(self) -> Iterator[tuple[Any, str, dict[ImagePart, int]]]:
         """For each image its source, its name in messages, and the numbers of its wanted parts."""
         for entry in self._images.values():
-            yield entry.source, entry.where, {box: number for box, (number, _) in entry.boxes.items()}
+            yield entry.source, entry.where, {part: number for part, (number, _) in entry.parts.items()}
 
-    def _number(self, key: Hashable, box: Box | None, where: str) -> int:
-        boxes = self._images[key].boxes
-        if box not in boxes:
-            boxes[box] = (len(self._parts), where)
-            self._parts.append(ImagePart(key, box))
-        return boxes[box][0]
+    def _number(self, part: ImagePart, where: str) -> int:
+        parts = self._images[part.key].parts
+        if part not in parts:
+            parts[part] = (len(self._parts), where)
+            self._parts.append(part)
+        return parts[part][0]

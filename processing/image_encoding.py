@@ -8,6 +8,7 @@ import torch
 
 from .image_batch import ImageBatch, ImagePart
 from .image_boxes import Box, is_box
+from .image_resizing import NOT_SQUASHED, SQUASH, Squashed, encoder_pixels
 from .invalid_post import InvalidPost
 
 EMPTY_SLOT = -1
@@ -22,7 +23,7 @@ class ImageRow(NamedTuple):
 
 
 def collect_images(
-    rows: Sequence[ImageRow], num_objects: int, use_image: bool = True
+    rows: Sequence[ImageRow], num_objects: int, use_image: bool = True, squashed: Squashed = NOT_SQUASHED
 ) -> tuple[ImageBatch, list[list[int]]]:
     r"""
     Collects the distinct images of a batch.
@@ -31,6 +32,8 @@ def collect_images(
         rows: The rows of the batch.
         num_objects: The largest number of objects per row; of more, the first ones are taken.
         use_image: Whether whole images are collected; otherwise they are only a source of boxes.
+        squashed: Whether images and objects are squashed. An image that is also an object of another row is encoded
+            twice if it is resized in two ways.
 
     Returns:
         The images; and for each row the numbers of its image (`EMPTY_SLOT` if it has none, or without `use_image`) and
@@ -40,13 +43,13 @@ def collect_images(
         InvalidPost: An image or an object has an invalid type, or a box has no image.
     """
     batch = ImageBatch()
-    return batch, [_slots(batch, row, num_objects, use_image) for row in rows]
+    return batch, [_slots(batch, row, num_objects, use_image, squashed) for row in rows]
 
 
-def _slots(batch: ImageBatch, row: ImageRow, num_objects: int, use_image: bool) -> list[int]:
+def _slots(batch: ImageBatch, row: ImageRow, num_objects: int, use_image: bool, squashed: Squashed) -> list[int]:
     key, number = None, EMPTY_SLOT
     if row.image is not None and use_image:
-        key, number = batch.add(row.image, f"{row.name}, image")
+        key, number = batch.add(row.image, f"{row.name}, image", squash=squashed.image)
     elif row.image is not None and num_objects:
         key = batch.add_source(row.image, f"{row.name}, image")
     slots, objects = [number], row.objects
@@ -57,9 +60,9 @@ def _slots(batch: ImageBatch, row: ImageRow, num_objects: int, use_image: bool) 
     for i, part in enumerate(list(objects)[:num_objects]):
         where = f"{row.name}, object {i}"
         if not is_box(part):
-            slots.append(batch.add(part, where, "objects")[1])
+            slots.append(batch.add(part, where, "objects", squashed.objects)[1])
         elif key is not None:
-            slots.append(batch.add_box(key, part, where))
+            slots.append(batch.add_box(key, part, where, squashed.objects))
         else:
             raise InvalidPost(
                 f"{where} is a box, {list(part)}, but the post has no image. Give the post an `image` (`images` of the "
@@ -93,28 +96,30 @@ def pixel_values(
         InvalidPost: An image cannot be read, or a box lies outside of it.
         ValueError: The image processor returns arrays of different shapes.
     """
-    options = {**options, "return_tensors": None}
     known = {} if known is None else known
     for parts, images in batch.open(max_pixels, known):
-        known.update(zip(parts, map(np.asarray, image_processor(images, **options)["pixel_values"])))
+        for squash in {part.squash for part in parts}:
+            alike = {part: image for part, image in zip(parts, images) if part.squash == squash}
+            known.update(zip(alike, encoder_pixels(image_processor, [*alike.values()], squash, options)))
     pixels = [known[part] for part in batch]
     shapes = {array.shape for array in pixels}
     if len(shapes) > 1 or any(len(shape) != 3 for shape in shapes):
         found = " and ".join(map(str, sorted(shapes)))
         raise ValueError(
             f"The {type(image_processor).__name__} returned pixels of shape {found}; expected (3, height, width), the "
-            "same for all images. Give it a `size` with `height` and `width`, or enable cropping."
+            "same for all images. Give it a `size` with `height` and `width`, enable cropping, or set `image_resize` "
+            f"and `object_resize` of the processor to '{SQUASH}'."
         )
     return np.stack(pixels)
 
 
 def precomputed_features(
-    batch: ImageBatch, vision_features: Callable[[Any, Box | None, str], np.ndarray]
+    batch: ImageBatch, vision_features: Callable[[Any, Box | None, str, bool], np.ndarray]
 ) -> np.ndarray:
     """The vision features `(N, tokens, d_v)` of all parts of a batch, looked up instead of computed from pixels."""
     rows: dict[int, np.ndarray] = {}
     for source, where, parts in batch.sources():
-        rows.update((number, vision_features(source, box, where)) for box, number in parts.items())
+        rows.update((number, vision_features(source, part.box, where, part.squash)) for part, number in parts.items())
     return np.stack([rows[number] for number in range(len(batch))])
 
 

@@ -16,6 +16,7 @@ from .image_batch import ImagePart
 from .image_boxes import Box
 from .image_encoding import ImageRow, arrange, collect_images, pixel_values, precomputed_features
 from .image_opening import MAX_IMAGE_PIXELS
+from .image_resizing import LEGACY_RESIZE, checked_resizes, squashed_parts
 from .loading_options import processor_options
 from .portable_processor import PortableProcessor
 from .post_columns import column, text_column
@@ -30,7 +31,7 @@ from .processor_options import (
 )
 from .text_encoding import TextRow, encode_texts
 from .text_limits import default_limit, position_limit
-from .text_tokenizer import TextTokenizer
+from .text_tokenizer import TextTokenizer, check_markers
 
 _HUB_OPTIONS = ("revision", "token", "cache_dir", "local_files_only")
 
@@ -76,6 +77,12 @@ class TGDIProcessor(PortableProcessor):
             `from_text_vision_pretrained` at most the number of positions of the text encoder.
         max_image_pixels (`int`, *optional*, defaults to 89,478,485):
             Images with more pixels are rejected before they are decoded.
+        image_resize (`str`, *optional*, defaults to `"crop"`):
+            How whole images are resized: `"crop"`, as the image processor does, for CLIP by scaling the shorter side
+            and cropping the centre; or `"squash"`, to the same size without cropping or keeping the aspect ratio.
+        object_resize (`str`, *optional*):
+            How objects are resized, likewise; by default `"squash"`, or `"crop"` if the image processor has no size to
+            squash to.
 
     Two processors of one checkpoint have the same pickle, before and after use, so that `datasets.map` finds the cached
     result of a function that holds one.
@@ -106,6 +113,8 @@ class TGDIProcessor(PortableProcessor):
         max_length: int | None = None,
         max_image_pixels: int = MAX_IMAGE_PIXELS,
         use_image: bool = True,
+        image_resize: str | None = None,
+        object_resize: str | None = None,
     ):
         super().__init__(image_processor, tokenizer)
         self.num_objects = num_objects
@@ -113,6 +122,8 @@ class TGDIProcessor(PortableProcessor):
         self.max_length = max_length
         self.max_image_pixels = max_image_pixels
         self.use_image = use_image
+        self.image_resize = image_resize
+        self.object_resize = object_resize
         self._check_options()
         # A marker that is an ordinary token of the vocabulary becomes a special token, with the same id.
         missing = [marker for marker in ENTITY_MARKERS if marker not in tokenizer.all_special_tokens]
@@ -128,6 +139,8 @@ class TGDIProcessor(PortableProcessor):
         self.use_image = switch("use_image", self.use_image)
         self.max_length = optional_whole_number("max_length", self.max_length, 1, "tokens")
         self.max_image_pixels = whole_number("max_image_pixels", self.max_image_pixels, 1, "pixels")
+        resizes = checked_resizes(self.image_processor, self.image_resize, self.object_resize)
+        self.image_resize, self.object_resize = resizes
 
     @classmethod
     def from_text_vision_pretrained(
@@ -146,7 +159,8 @@ class TGDIProcessor(PortableProcessor):
             vision_name_or_path (`str`): The checkpoint of the vision encoder.
             text_kwargs, vision_kwargs (`dict`, *optional*): Options for loading from either checkpoint (`revision`,
                 `token`, `cache_dir`, `local_files_only`, …), as in the model's method of the same name.
-            options: `num_objects`, `use_caption`, `use_image`, `max_length`, `max_image_pixels`.
+            options: `num_objects`, `use_caption`, `use_image`, `max_length`, `max_image_pixels`, `image_resize`,
+                `object_resize`.
 
         Raises:
             ValueError: `max_length` exceeds the number of positions of the text encoder.
@@ -173,7 +187,8 @@ class TGDIProcessor(PortableProcessor):
     ):
         r"""
         Loads a saved processor; its image processor uses PIL unless another `backend` is passed. Options of a model
-        (`dtype`, `device_map`, `quantization_config`, …) are ignored.
+        (`dtype`, `device_map`, `quantization_config`, …) are ignored. A processor that was saved without `image_resize`
+        and `object_resize` keeps the `"crop"` of that time for both.
 
         Raises:
             ValueError: The saved tokenizer lacks the entity markers, so the model has no embeddings for them.
@@ -194,6 +209,11 @@ class TGDIProcessor(PortableProcessor):
                 "`processor.push_to_hub(name)` or `Trainer(processing_class=processor)`. `pipe.save_pretrained`, "
                 "`pipe.push_to_hub` and `tgdi_hf.push_to_hub` save both."
             ) from error
+
+    @classmethod
+    def from_args_and_dict(cls, args, processor_dict, **kwargs):
+        """Restores a saved processor; see `from_pretrained`."""
+        return super().from_args_and_dict(args, {**LEGACY_RESIZE, **processor_dict}, **kwargs)
 
     def save_pretrained(self, save_directory, push_to_hub: bool = False, **kwargs):
         r"""
@@ -225,15 +245,7 @@ class TGDIProcessor(PortableProcessor):
         tokenizer = super()._load_tokenizer_from_pretrained(*args, **own)
         for option in ("is_local", "local_files_only"):  # of this load, and no part of what is saved again
             tokenizer.init_kwargs.pop(option, None)
-        unknown = (None, tokenizer.unk_token_id)
-        missing = [marker for marker in ENTITY_MARKERS if tokenizer.convert_tokens_to_ids(marker) in unknown]
-        if missing:
-            raise ValueError(
-                f"The tokenizer saved in {tokenizer.name_or_path} lacks the entity markers {', '.join(missing)}, so "
-                "the model beside it has no embeddings for them. For a new model build the processor anew, with "
-                "`TGDIProcessor.from_text_vision_pretrained`, and pass its tokenizer to the model's method of that "
-                "name."
-            )
+        check_markers(tokenizer)
         return tokenizer
 
     def __call__(
@@ -246,7 +258,7 @@ class TGDIProcessor(PortableProcessor):
         caption=None,
         share_images: bool | None = None,
         row_names: str | Sequence[str] | None = None,
-        vision_features: Callable[[Any, Box | None, str], np.ndarray] | None = None,
+        vision_features: Callable[[Any, Box | None, str, bool], np.ndarray] | None = None,
         known_pixels: dict[ImagePart, np.ndarray] | None = None,
         truncated: list[list[str]] | None = None,
         **kwargs: Unpack[TGDIProcessorKwargs],
@@ -269,8 +281,8 @@ class TGDIProcessor(PortableProcessor):
             row_names (`list[str]`, *optional*):
                 The name of each post in messages (a line of a file, an id); "row 0", "row 1", … by default.
             vision_features (*optional*):
-                Looks up the precomputed features of an image, or of a box on it, so that no image is opened; for
-                example `tgdi_hf.preparation.vision_features.VisionFeatures`.
+                Looks up the precomputed features of an image, or of a box on it, squashed or not, so that no image is
+                opened; for example `tgdi_hf.preparation.vision_features.VisionFeatures`.
             known_pixels (*optional*):
                 A cache of the pixel values of images and boxes, for several calls with the same options: a batch with
                 an invalid post can be encoded again without it, and no image is decoded twice.
@@ -329,8 +341,9 @@ class TGDIProcessor(PortableProcessor):
         )
         if truncated is not None:
             truncated[:] = encoded.truncated
+        squashed = squashed_parts(self.image_processor, self.image_resize, self.object_resize, options.image_options)
         image_rows = [ImageRow(*row) for row in zip(images, objects, names)]
-        batch, slots = collect_images(image_rows, self.num_objects, self.use_image)
+        batch, slots = collect_images(image_rows, self.num_objects, self.use_image, squashed)
         data = dict(encoded.inputs)
         if len(batch):
             if vision_features is not None:

@@ -123,3 +123,16 @@ def _without_special_tokens(backend: Any) -> Any:
         ]
     state["truncation"] = state["padding"] = None
     return type(backend).from_str(json.dumps(state))
+
+
+def check_markers(tokenizer) -> None:
+    """Raises `ValueError` if a saved tokenizer lacks the entity markers."""
+    unknown = (None, tokenizer.unk_token_id)
+    missing = [marker for marker in ENTITY_MARKERS if tokenizer.convert_tokens_to_ids(marker) in unknown]
+    if missing:
+        raise ValueError(
+            f"The tokenizer saved in {tokenizer.name_or_path} lacks the entity markers {', '.join(missing)}, so "
+            "the model beside it has no embeddings for them. For a new model build the processor anew, with "
+            "`TGDIProcessor.from_text_vision_pretrained`, and pass its tokenizer to the model's method of that "
+            "name."
+        )

@@ -5,8 +5,9 @@ from datasets import Image as ImageFeature
 from PIL import Image
 
 from tgdi_hf import TGDICollator, undecoded
-from tgdi_hf.preparation.image_parts import cut_parts, find_image_parts, images_only, missing_parts
+from tgdi_hf.preparation.image_parts import Part, cut_parts, find_image_parts, images_only, missing_parts
 from tgdi_hf.preparation.vision_feature_store import FeatureKey
+from tgdi_hf.processing.image_resizing import Squashed
 
 from .vision_helpers import TEXT, compute
 
@@ -30,14 +31,14 @@ def test_a_box_that_cannot_be_cut_out_is_skipped_alone(frozen, processor, images
 def test_the_parts_of_each_distinct_image_are_found_once(images, tmp_path):
     rows = {split: images_only(rows) for split, rows in images.items()}
     parts = find_image_parts(rows, num_objects=3)
-    assert [(found.row, found.place, list(found.boxes)) for found in parts.values()] == [
+    assert [(found.row, found.place, list(found.parts)) for found in parts.values()] == [
         (0, None, ["", "0,0,50,41", "10,10,90,70"]),
         (1, None, [""]),
     ]
-    assert [list(found.boxes) for found in find_image_parts(rows, num_objects=1).values()] == [["", "0,0,50,41"], [""]]
+    assert [list(found.parts) for found in find_image_parts(rows, num_objects=1).values()] == [["", "0,0,50,41"], [""]]
     first, second = parts
     known = {FeatureKey(first, ""), FeatureKey(first, "10,10,90,70"), FeatureKey(second, "")}
-    assert [(image, list(found.boxes)) for image, found in missing_parts(parts, known).items()] == [
+    assert [(image, list(found.parts)) for image, found in missing_parts(parts, known).items()] == [
         (first, ["0,0,50,41"])
     ]
 
@@ -52,5 +53,18 @@ def test_crops_are_images_of_their_own_and_missing_files_are_left_out(images, tm
     parts = find_image_parts(dataset, num_objects=3)
     assert [(found.row, found.place) for found in parts.values()] == [(0, None), (0, 0)]
     for image, found in parts.items():
-        ((key, pixels),) = cut_parts(image, found, dataset, np.asarray, max_pixels=10**6)
+        ((key, pixels),) = cut_parts(image, found, dataset, lambda part, squash: np.asarray(part), 10**6)
         assert key == FeatureKey(image, "") and pixels.shape == (80, 100, 3)
+
+
+def test_squashed_parts_are_parts_of_their_own(images):
+    """An image may also be an object of another post, and is then encoded in both ways."""
+    path = undecoded(images["train"])[0]["image"]["path"]
+    rows = [{**TEXT, "image": path, "objects": None}, {**TEXT, "image": None, "objects": [path]}]
+    dataset = {"train": images_only(Dataset.from_list(rows))}
+    (parts,) = find_image_parts(dataset, 3, Squashed(image=False, objects=True)).values()
+    assert parts.parts == {"": Part(None, False), "squash": Part(None, True)}
+    cut = cut_parts("digest", parts, dataset, lambda part, squash: np.array(squash), 10**6)
+    assert [(key.part, bool(pixels)) for key, pixels in cut] == [("", False), ("squash", True)]
+    (parts,) = find_image_parts(dataset, 3).values()
+    assert parts.parts == {"": Part(None, False)}

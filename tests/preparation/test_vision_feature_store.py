@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from tgdi_hf import TGDICollator, undecoded
-from tgdi_hf.preparation.vision_feature_store import FeatureKey, VisionFeatures, VisionFeatureWriter, box_key
+from tgdi_hf.preparation.vision_feature_store import FeatureKey, VisionFeatures, VisionFeatureWriter, part_key
 
 from .vision_helpers import compute, differences
 
@@ -33,9 +33,11 @@ def test_dataloader_workers_map_the_file_themselves(frozen, processor, images, t
     assert len(pickle.dumps(features)) < 10_000
 
 
-def test_boxes_are_identified_by_the_pixels_that_they_cover():
-    assert box_key(None) == ""
-    assert box_key((0.2, 1.0, 5.1, 6.0)) == box_key((0.9, 1.5, 6.0, 5.5)) == "0,1,6,6"
+def test_parts_are_identified_by_the_pixels_that_they_cover_and_how_they_are_resized():
+    assert part_key(None) == ""
+    assert part_key((0.2, 1.0, 5.1, 6.0)) == part_key((0.9, 1.5, 6.0, 5.5)) == "0,1,6,6"
+    assert part_key((0.2, 1.0, 5.1, 6.0), squash=True) == "0,1,6,6,squash"
+    assert part_key(None, squash=True) == "squash"
 
 
 def test_values_outside_the_range_of_the_dtype_are_refused(tmp_path):

@@ -5,11 +5,12 @@ import torch
 from datasets import Dataset, DatasetDict
 from datasets import Image as ImageFeature
 from PIL import Image
-from transformers import set_seed
+from transformers import CLIPImageProcessorPil, set_seed
 
-from tgdi_hf import TGDICollator, undecoded
+from tgdi_hf import TGDICollator, TGDIProcessor, undecoded
 from tgdi_hf.demo.tiny_model import tiny_tgdi
 from tgdi_hf.preparation.vision_feature_store import VisionFeatures
+from tgdi_hf.preparation.vision_features import compute_vision_features
 from tgdi_hf.training.fine_tuning import fine_tune
 from tgdi_hf.training.recipe import training_arguments
 from tgdi_hf.training.trainer import make_trainer
@@ -78,6 +79,28 @@ def test_only_missing_features_are_computed(frozen, processor, images, tmp_path,
     compute(frozen, processor, images, tmp_path / "features")
     assert calls == [1]
     assert "0 to compute" in capsys.readouterr().err.splitlines()[-1]
+
+
+@pytest.mark.parametrize("resizes", [("crop", "squash"), ("squash", "squash"), ("squash", "crop")])
+def test_features_are_those_of_the_cropped_or_squashed_images(frozen, processor, images, tmp_path, resizes):
+    cropping = CLIPImageProcessorPil(size={"shortest_edge": 64}, crop_size={"height": 64, "width": 64})
+    processor = TGDIProcessor(cropping, processor.tokenizer, 3, image_resize="crop", object_resize="crop")
+    frozen.config.num_objects = 3
+    features = compute(frozen, processor, images, tmp_path / "features")
+    assert len(features) == 4 and differences(frozen, processor, images, features) < 1e-5
+    # With other options, features of the old ones are not used, and the lacking ones are added.
+    processor.image_resize, processor.object_resize = resizes
+    with pytest.raises(ValueError, match="has no features of this image.*, squashed"):
+        differences(frozen, processor, images, features)
+    added = compute(frozen, processor, images, tmp_path / "features")
+    assert len(added) == 4 + 2 * resizes.count("squash")
+    assert differences(frozen, processor, images, added) < 1e-5
+
+
+def test_options_of_resizing_are_checked(frozen, processor, images, tmp_path):
+    tower, image_processor = frozen.tgdi.vision_tower, processor.image_processor
+    with pytest.raises(ValueError, match="`image_resize` is 'fit'; expected 'crop' or 'squash'"):
+        compute_vision_features(tower, image_processor, images, tmp_path / "features", image_resize="fit")
 
 
 def test_unsupported_inputs_are_refused(model, processor, images, tmp_path, caplog):

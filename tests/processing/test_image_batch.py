@@ -3,7 +3,7 @@ import pytest
 import torch
 from PIL import Image
 
-from tgdi_hf.processing.image_batch import ImageBatch
+from tgdi_hf.processing.image_batch import ImageBatch, ImagePart
 from tgdi_hf.processing.image_boxes import MAX_SIDE_RATIO
 
 RED, BLUE, WHITE = (255, 0, 0), (0, 0, 255), (255, 255, 255)
@@ -68,9 +68,24 @@ def test_equal_images_and_boxes_are_stored_once(tmp_path, monkeypatch):
     assert set(images) == set(batch)
     assert images[[*batch][len(groups) + 1]].size == (4, 5)
     assert [*batch.open(known=images)] == []
-    del images[key, (0, 0, 4, 5)]
+    removed = ImagePart(key, (0, 0, 4, 5))
+    del images[removed]
     ((parts, (part,)),) = batch.open(known=images)
-    assert parts == [(key, (0, 0, 4, 5))] and part.size == (4, 5)
+    assert parts == [removed] and part.size == (4, 5)
+
+
+def test_a_part_that_is_resized_in_two_ways_is_stored_twice():
+    batch, image = ImageBatch(), Image.fromarray(noise())
+    key, number = batch.add(image, "")
+    assert batch.add(image, "", squash=True) == (key, 1) and number == 0
+    assert [batch.add_box(key, (0, 0, 4, 4), "", squash) for squash in (False, True, False)] == [2, 3, 2]
+    assert [(part.box, part.squash) for part in batch] == [
+        (None, False), (None, True), ((0, 0, 4, 4), False), ((0, 0, 4, 4), True)
+    ]  # fmt: skip
+    ((parts, images),) = batch.open()
+    assert parts == [*batch] and [image.size for image in images] == [(8, 6), (8, 6), (4, 4), (4, 4)]
+    ((source, _, numbers),) = batch.sources()
+    assert source is image and numbers == {part: i for i, part in enumerate(parts)}
 
 
 def test_a_reused_object_id_does_not_identify_an_image():

@@ -1,6 +1,7 @@
 import ast
 import copy
 import io
+import json
 import logging
 import os
 import pickle
@@ -398,6 +399,101 @@ def test_other_image_processors(kind, tmp_path):
     assert type(TGDIProcessor.from_pretrained(tmp_path).image_processor) is kind
 
 
+# Cropping and squashing
+
+
+def clip_processor(**options):
+    image_processor = CLIPImageProcessorPil(size={"shortest_edge": 16}, crop_size={"height": 16, "width": 16})
+    return TGDIProcessor(image_processor, TOKENIZERS["wordpiece"](), **options)
+
+
+def cropped_and_squashed(image):
+    image_processor = clip_processor().image_processor
+    size = {"height": 16, "width": 16}
+    cropped = image_processor([image])["pixel_values"][0]
+    squashed = image_processor([image], do_center_crop=False, size=size)["pixel_values"][0]
+    return cropped, squashed
+
+
+WIDE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (20, 80, 3), dtype=np.uint8))
+BOX = (10, 0, 50, 10)
+
+
+@pytest.mark.parametrize("image_resize", ["crop", "squash", None])
+@pytest.mark.parametrize("object_resize", ["crop", "squash", None])
+@pytest.mark.parametrize("share_images", [False, True])
+def test_images_and_objects_are_cropped_or_squashed(image_resize, object_resize, share_images):
+    """Objects are boxes or images of their own, even images that are also the whole image of a post."""
+    processor = clip_processor(image_resize=image_resize, object_resize=object_resize)
+    inputs = processor(**batch_of(1, images=[WIDE], objects=[[BOX, WIDE]]), share_images=share_images)
+    pixels, index = inputs["pixel_values"], [0, 1, 2]
+    pixels, index = (pixels, inputs["image_index"][0]) if share_images else (pixels[0], index)
+    whole, box = cropped_and_squashed(WIDE), cropped_and_squashed(WIDE.crop(BOX))
+    image_way, object_way = image_resize == "squash", object_resize != "crop"
+    expected = whole[image_way], box[object_way], whole[object_way]
+    for i, values in zip(index, expected):
+        assert np.array_equal(pixels[i], values)
+    if share_images:
+        assert len(pixels) == (2 if image_way == object_way else 3)
+
+
+def test_an_image_processor_that_squashes_shares_all_images(processor):
+    squashed = TGDIProcessor(image_processor(), processor.tokenizer, image_resize="squash", object_resize="crop")
+    post = batch_of(1, images=[WIDE], objects=[[WIDE]])
+    assert len(squashed(**post, share_images=True)["pixel_values"]) == 1
+    assert same(squashed(**post), processor(**post))
+
+
+def test_known_pixels_are_those_of_the_current_options():
+    processor, known = clip_processor(), {}
+    processor(**POST, images=WIDE, known_pixels=known)
+    processor.image_resize = "squash"
+    assert same(processor(**POST, images=WIDE, known_pixels=known), processor(**POST, images=WIDE))
+    processor.object_resize = "fit"
+    with pytest.raises(ValueError, match="`object_resize` is 'fit'; expected 'crop' or 'squash'"):
+        processor(**POST)
+
+
+def test_options_of_one_call_apply_to_squashed_images():
+    options = {"size": {"shortest_edge": 8}, "crop_size": {"height": 8, "width": 6}, "do_rescale": False}
+    inputs = clip_processor(image_resize="squash")(**POST, images=WIDE, do_normalize=False, **options)
+    expected = np.asarray(WIDE.resize((6, 8), Image.Resampling.BICUBIC)).transpose(2, 0, 1)
+    assert np.array_equal(inputs["pixel_values"][0, 0], expected)
+    square = WIDE.resize((16, 16))
+    inputs = clip_processor(image_resize="squash")(**POST, images=square, objects=[square], do_resize=False)
+    assert np.array_equal(inputs["pixel_values"][0, 1], cropped_and_squashed(square)[0])
+
+
+def test_a_processor_saved_without_the_options_crops_images_and_objects(tmp_path):
+    clip_processor().save_pretrained(tmp_path)
+    file = tmp_path / "processor_config.json"
+    file.write_text(
+        """{
+          "image_processor": {
+            "crop_size": {"height": 16, "width": 16}, "do_center_crop": true, "do_convert_rgb": true,
+            "do_normalize": true, "do_rescale": true, "do_resize": true,
+            "image_mean": [0.48145466, 0.4578275, 0.40821073], "image_processor_type": "CLIPImageProcessor",
+            "image_std": [0.26862954, 0.26130258, 0.27577711], "resample": 3, "rescale_factor": 0.00392156862745098,
+            "size": {"shortest_edge": 16}
+          },
+          "max_image_pixels": 89478485, "max_length": null, "num_objects": 3, "processor_class": "TGDIProcessor",
+          "use_caption": true
+        }"""
+    )
+    old = TGDIProcessor.from_pretrained(tmp_path)
+    assert (old.image_resize, old.object_resize) == ("crop", "crop")
+    pixels = old(**POST, images=WIDE, objects=[BOX])["pixel_values"][0]
+    assert np.array_equal(pixels[0], cropped_and_squashed(WIDE)[0])
+    assert np.array_equal(pixels[1], cropped_and_squashed(WIDE.crop(BOX))[0])
+    changed = TGDIProcessor.from_pretrained(tmp_path, object_resize="squash")
+    assert (changed.image_resize, changed.object_resize) == ("crop", "squash")
+    old.save_pretrained(tmp_path / "again")
+    assert json.loads((tmp_path / "again" / "processor_config.json").read_text())["object_resize"] == "crop"
+    file.write_text(file.read_text().replace('"use_caption"', '"image_resize": "fit", "use_caption"'))
+    with pytest.raises(ValueError, match=r"`image_resize` is 'fit'; .* or from processor_config\.json in "):
+        TGDIProcessor.from_pretrained(tmp_path)
+
+
 def test_pixels_of_unequal_size_are_rejected():
     ragged = CLIPImageProcessorPil(do_center_crop=False)
     with pytest.raises(
@@ -434,6 +530,7 @@ def test_unknown_options_are_rejected(processor, option):
 @pytest.mark.parametrize("kind", [*FAST, pytest.param("plain_python", marks=pytest.mark.xfail(strict=True))])
 def test_saving_and_loading(processors_by_kind, kind, tmp_path, logged_warnings, recwarn):
     options = {"num_objects": 2, "use_caption": False, "max_length": 40, "max_image_pixels": 10_000, "use_image": False}
+    options |= {"image_resize": "squash", "object_resize": "crop"}
     processor = TGDIProcessor(image_processor(), processors_by_kind[kind].tokenizer, **options)
     processor.save_pretrained(tmp_path / "one")
     again = TGDIProcessor.from_pretrained(tmp_path / "one")
@@ -452,7 +549,8 @@ def test_saving_and_loading(processors_by_kind, kind, tmp_path, logged_warnings,
 def test_only_the_options_are_saved(processor, tmp_path):
     processor(**POST)
     assert set(processor.to_dict()) == {
-        *("image_processor", "max_image_pixels", "max_length", "num_objects", "processor_class", "use_caption"),
+        *("image_processor", "image_resize", "max_image_pixels", "max_length", "num_objects", "object_resize"),
+        *("processor_class", "use_caption"),
         "use_image",
     }
 
@@ -607,10 +705,12 @@ def test_invalid_inputs_are_rejected(processor, change, message):
         processor(**{**POST, **change})
 
 
-@pytest.mark.parametrize("options", [{"max_length": 7}, {"num_objects": -1}])
+@pytest.mark.parametrize(
+    "options", [{"max_length": 7}, {"num_objects": -1}, {"image_resize": "fit"}, {"object_resize": "fit"}]
+)
 def test_invalid_options_are_rejected(options):
     (name, value), *_ = options.items()
-    with pytest.raises(ValueError, match=f"`{name}` is {value}"):
+    with pytest.raises(ValueError, match=f"`{name}` is {value!r}"):
         build(**options)
 
 

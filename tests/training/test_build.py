@@ -32,3 +32,17 @@ def test_the_vision_encoder_is_frozen_unless_asked_for(encoders):
     trained, _ = build_model(names, *encoders, freeze_vision=False)
     for found, frozen in ((model, True), (direct, True), (trained, False)):
         assert {parameter.requires_grad for parameter in found.tgdi.vision_tower.parameters()} == {not frozen}
+
+
+def test_images_and_objects_are_resized_as_requested(encoders):
+    names = ["None", "/per/per/peer"]
+    processor = build_model(names, *encoders)[1]
+    assert (processor.image_resize, processor.object_resize) == ("crop", "squash")
+    processor = build_model(names, *encoders, image_resize="squash", object_resize="crop")[1]
+    assert (processor.image_resize, processor.object_resize) == ("squash", "crop")
+    processor = build_model(names, *encoders, preset="paper")[1]
+    assert (processor.image_resize, processor.object_resize) == ("squash", "squash")
+    processor = build_model(names, *encoders, preset="paper", image_resize="crop")[1]
+    assert (processor.image_resize, processor.object_resize) == ("crop", "squash")
+    with pytest.raises(ValueError, match="`image_resize` is 'fit'; expected 'crop' or 'squash'"):
+        build_model(names, *encoders, image_resize="fit")

@@ -15,6 +15,13 @@ class RepeatedMention(StrEnum):
     all = "all"
 
 
+class Resize(StrEnum):
+    """Ways to resize images to the encoder's size, see `TGDIProcessor`."""
+
+    crop = "crop"
+    squash = "squash"
+
+
 Checkpoint = Annotated[str, typer.Argument(help="Fine-tuned model: a folder, or a name on the Hub.")]
 Data = Annotated[
     Path,
@@ -72,6 +79,14 @@ Truncation = Annotated[
 BatchSize = Annotated[int, typer.Option(min=1, help="Posts per batch.")]
 Workers = Annotated[int, typer.Option(min=1, help="Threads that load images.")]
 BF16 = Annotated[bool, typer.Option("--bf16", help="Compute in bfloat16.")]
+ImageResize = Annotated[
+    Resize | None,
+    typer.Option(
+        help="Resize images as the image processor does (CLIP: crop the centre), or squash them to its size.",
+        show_default="crop",
+    ),
+]
+ObjectResize = Annotated[Resize | None, typer.Option(help="The same for objects.", show_default="squash")]
 FeaturesDtype = Annotated[str, typer.Option(help="Data type of stored vision features: float32, float16 or bfloat16.")]
 Revision = Annotated[
     str | None, typer.Option(help="Branch, tag or commit of the model on the Hub.", show_default="main")
@@ -82,3 +97,9 @@ CacheDir = Annotated[
 LocalFilesOnly = Annotated[
     bool, typer.Option("--local-files-only", help="Use cached models only; do not connect to the Hub.")
 ]
+
+
+def resizes(image_resize: Resize | None, object_resize: Resize | None) -> dict[str, str]:
+    """The options that are set, as keyword arguments."""
+    options = {"image_resize": image_resize, "object_resize": object_resize}
+    return {name: resize.value for name, resize in options.items() if resize is not None}

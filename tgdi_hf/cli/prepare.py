@@ -5,7 +5,19 @@ from typing import Annotated, Any
 
 import typer
 
-from .options import BF16, Ambiguous, CacheDir, FeaturesDtype, LocalFilesOnly, RepeatedMention, Revision, Workers
+from .options import (
+    BF16,
+    Ambiguous,
+    CacheDir,
+    FeaturesDtype,
+    ImageResize,
+    LocalFilesOnly,
+    ObjectResize,
+    RepeatedMention,
+    Revision,
+    Workers,
+    resizes,
+)
 
 
 def prepare(
@@ -49,6 +61,8 @@ def prepare(
         str | None, typer.Option(help="Also store the features of this frozen vision encoder.", show_default="none")
     ] = None,
     vision_revision: Revision = None,
+    image_resize: ImageResize = None,
+    object_resize: ObjectResize = None,
     cache_dir: CacheDir = None,
     local_files_only: LocalFilesOnly = False,
     features_dtype: FeaturesDtype = "float16",
@@ -75,6 +89,12 @@ def prepare(
     _check_revision("captioner", captioner, captioner_revision)
     _check_revision("grounder", grounder, grounder_revision)
     _check_revision("vision-model", vision_model, vision_revision)
+    resize_options = resizes(image_resize, object_resize)
+    if resize_options and vision_model is None:
+        raise typer.BadParameter(
+            "--image-resize and --object-resize require --vision-model: posts are stored with their whole images.",
+            param_hint=f"--{next(iter(resize_options)).replace('_', '-')}",
+        )
     if spacy is not None:
         require("spacy", "spacy", "--spacy")
     state, dtype = process_state(), torch.bfloat16 if bf16 else torch.float32
@@ -109,9 +129,12 @@ def prepare(
     next_step = f"tgdi train {output} RUN"
     if vision_model is not None:
         features = output / "vision_features"
-        compute_encoder_features(vision_model, done.dataset, features, features_dtype, revision=vision_revision, **hub)
+        compute_encoder_features(
+            vision_model, done.dataset, features, features_dtype, revision=vision_revision, **resize_options, **hub
+        )
         next_step += f" --vision-model {vision_model} --vision-features {features}"
         next_step += f" --vision-revision {vision_revision}" if vision_revision else ""
+        next_step += "".join(f" --{name.replace('_', '-')} {value}" for name, value in resize_options.items())
     typer.echo(f"Wrote the prepared posts to {output}; to train on them: {next_step}")
 
 

@@ -13,13 +13,16 @@ from .options import (
     Control,
     Data,
     FeaturesDtype,
+    ImageResize,
     LocalFilesOnly,
     Negative,
     NoNegative,
+    ObjectResize,
     Objects,
     Revision,
     Share,
     Strict,
+    resizes,
 )
 
 
@@ -45,6 +48,8 @@ def train(
     ] = "default",
     caption: Annotated[bool, typer.Option(help="Append captions to the text.")] = True,
     freeze_vision: Annotated[bool, typer.Option(help="Freeze the vision encoder.")] = True,
+    image_resize: ImageResize = None,
+    object_resize: ObjectResize = None,
     both_orders: Annotated[
         bool,
         typer.Option(
@@ -115,6 +120,7 @@ def train(
             "use_caption": caption,
             "preset": preset,
             "freeze_vision": freeze_vision,
+            **resizes(image_resize, object_resize),
             "direction_balanced": both_orders,
             **({} if chosen == "auto" else {"negative_label": chosen}),
             **({"symmetric_relations": [name for name in symmetric if name != "none"]} if symmetric else {}),

@@ -1,10 +1,10 @@
-"""The distinct images of a dataset and the boxes to cut out of each, so that every part is encoded once."""
+"""The distinct images of a dataset and the parts to cut out of each, so that every part is encoded once."""
 
 import logging
 from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from datasets import Dataset
@@ -12,11 +12,23 @@ from PIL import Image
 
 from ..data.dataset_columns import undecoded
 from ..data.image_identity import digest_of
-from ..processing.image_boxes import crop, is_box
+from ..processing.image_boxes import Box, crop, is_box
 from ..processing.image_opening import open_image
-from .vision_feature_store import Box, FeatureKey, box_key
+from ..processing.image_resizing import NOT_SQUASHED, Squashed
+from .vision_feature_store import FeatureKey, part_key
 
 logger = logging.getLogger(__name__)
+
+
+class Part(NamedTuple):
+    r"""
+    Args:
+        box: `(x0, y0, x1, y1)` in pixels; `None` for the whole image.
+        squash: Whether the part is squashed to the encoder's size, see `Squashed`.
+    """
+
+    box: Box | None
+    squash: bool = False
 
 
 @dataclass
@@ -27,13 +39,13 @@ class ImageParts:
     Args:
         split, row: The first post with this image.
         place: Index of the image among the objects of the post; `None` for the image of the post.
-        boxes: Boxes in pixels by `box_key`; `None` for the whole image.
+        parts: The parts by `part_key`.
     """
 
     split: str
     row: int
     place: int | None
-    boxes: dict[str, Box | None]
+    parts: dict[str, Part]
 
 
 def images_only(rows: Dataset) -> Dataset:
@@ -42,11 +54,14 @@ def images_only(rows: Dataset) -> Dataset:
     return rows.select_columns([name for name in ("image", "objects") if name in rows.column_names])
 
 
-def find_image_parts(dataset: Mapping[str, Dataset], num_objects: int) -> dict[str, ImageParts]:
+def find_image_parts(
+    dataset: Mapping[str, Dataset], num_objects: int, squashed: Squashed = NOT_SQUASHED
+) -> dict[str, ImageParts]:
     r"""
     Args:
         dataset: Splits from `images_only`.
         num_objects: Number of objects per post; further objects are ignored.
+        squashed: Whether images and objects are squashed.
 
     Returns:
         The parts of each distinct image, by the digest of its file. Missing files are left out: reading a post with
@@ -55,7 +70,7 @@ def find_image_parts(dataset: Mapping[str, Dataset], num_objects: int) -> dict[s
     found: dict[str, ImageParts] = {}
     digests: dict[str, str | None] = {}
 
-    def add(source: Any, split: str, row: int, place: int | None, box: Box | None = None) -> None:
+    def add(source: Any, split: str, row: int, place: int | None, part: Part) -> None:
         if isinstance(source, str):
             source = {"path": source, "bytes": None}
         path = source.get("path") if source.get("bytes") is None else None
@@ -63,18 +78,18 @@ def find_image_parts(dataset: Mapping[str, Dataset], num_objects: int) -> dict[s
             digests[path] = digest_of(path) if Path(path).is_file() else None
         digest = digests[path] if path is not None else digest_of(source["bytes"])
         if digest is not None:
-            found.setdefault(digest, ImageParts(split, row, place, {})).boxes[box_key(box)] = box
+            found.setdefault(digest, ImageParts(split, row, place, {})).parts[part_key(*part)] = part
 
     for split, rows in dataset.items():
         for number, row in enumerate(rows):
             image = row.get("image")
             if image is not None:
-                add(image, split, number, None)
-            for place, part in enumerate((row.get("objects") or [])[:num_objects]):
-                if not is_box(part):
-                    add(part, split, number, place)
+                add(image, split, number, None, Part(None, squashed.image))
+            for place, value in enumerate((row.get("objects") or [])[:num_objects]):
+                if not is_box(value):
+                    add(value, split, number, place, Part(None, squashed.objects))
                 elif image is not None:
-                    add(image, split, number, None, tuple(part))
+                    add(image, split, number, None, Part(tuple(value), squashed.objects))
     return found
 
 
@@ -82,9 +97,9 @@ def missing_parts(parts: Mapping[str, ImageParts], known: Container[FeatureKey])
     """The images with parts that have no features yet, reduced to these parts."""
     missing = {}
     for image, of_image in parts.items():
-        boxes = {key: box for key, box in of_image.boxes.items() if FeatureKey(image, key) not in known}
-        if boxes:
-            missing[image] = replace(of_image, boxes=boxes)
+        lacking = {key: part for key, part in of_image.parts.items() if FeatureKey(image, key) not in known}
+        if lacking:
+            missing[image] = replace(of_image, parts=lacking)
     return missing
 
 
@@ -92,7 +107,7 @@ def cut_parts(
     image: str,
     parts: ImageParts,
     dataset: Mapping[str, Dataset],
-    transform: Callable[[Image.Image], np.ndarray],
+    transform: Callable[[Image.Image, bool], np.ndarray],
     max_pixels: int,
 ) -> list[tuple[FeatureKey, np.ndarray]]:
     r"""
@@ -103,7 +118,7 @@ def cut_parts(
         image: The digest of the image file.
         parts: See `ImageParts`.
         dataset: Splits from `images_only`.
-        transform: Maps a part to the pixel values of the encoder, `(3, H, W)`.
+        transform: Maps a part, squashed or not, to the pixel values of the encoder, `(3, H, W)`.
         max_pixels: An image with more pixels is refused before it is decoded.
 
     Returns:
@@ -118,9 +133,9 @@ def cut_parts(
         logger.warning("No vision features: %s", error)
         return []
     found = []
-    for key, box in parts.boxes.items():
+    for key, part in parts.parts.items():
         try:
-            found.append((FeatureKey(image, key), transform(crop(pil_image, box, where))))
+            found.append((FeatureKey(image, key), transform(crop(pil_image, part.box, where), part.squash)))
         except ValueError as error:
             logger.warning("No vision features: %s", error)
     return found

@@ -17,13 +17,12 @@ import numpy as np
 import torch
 
 from ..data.image_identity import digest_of
+from ..processing.image_boxes import Box
+from ..processing.image_resizing import SQUASH
 from .vision_fingerprint import check_fingerprint
 
 META, ROWS, INDEX = "features.json", "features.bin", "index.sqlite"
 DTYPES = ("float32", "float16", "bfloat16")
-
-# `(x0, y0, x1, y1)` in pixels.
-Box = tuple[float, float, float, float]
 
 
 class FeatureKey(NamedTuple):
@@ -32,19 +31,21 @@ class FeatureKey(NamedTuple):
 
     Args:
         image: Digest of the image file.
-        box: From `box_key`.
+        part: From `part_key`.
     """
 
     image: str
-    box: str
+    part: str
 
 
-def box_key(box: Box | None) -> str:
-    """Names the pixels that a box covers, `"x0,y0,x1,y1"`; `""` stands for the whole image."""
-    if box is None:
-        return ""
-    x0, y0, x1, y1 = box
-    return f"{math.floor(x0)},{math.floor(y0)},{math.ceil(x1)},{math.ceil(y1)}"
+def part_key(box: Box | None, squash: bool = False) -> str:
+    """Names the pixels that a box covers, and how they are resized: `"x0,y0,x1,y1"` or `"x0,y0,x1,y1,squash"`; without
+    the box for the whole image, so that an image that is not squashed is `""`."""
+    corners: list[int] = []
+    if box is not None:
+        x0, y0, x1, y1 = box
+        corners = [math.floor(x0), math.floor(y0), math.ceil(x1), math.ceil(y1)]
+    return ",".join([*map(str, corners), *([SQUASH] if squash else [])])
 
 
 class VisionFeatures:
@@ -83,12 +84,13 @@ class VisionFeatures:
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_rows": None, "_last": None}  # a dataloader worker maps the file itself
 
-    def __call__(self, source: Any, box: Box | None, where: str) -> np.ndarray:
+    def __call__(self, source: Any, box: Box | None, where: str, squash: bool = False) -> np.ndarray:
         r"""
         Args:
             source: The image: a path, or a mapping with `bytes` or `path`.
             box: A box in the image; `None` for the whole image.
             where: Names the image in error messages.
+            squash: Whether the image or box was squashed, see `TGDIProcessor`.
 
         Returns:
             `np.ndarray`: `(tokens, d_v)`; bfloat16 is returned as float32, because NumPy has no bfloat16.
@@ -98,10 +100,11 @@ class VisionFeatures:
         """
         if self._last is None or self._last[0] is not source:  # the boxes of an image are read one after the other
             self._last = source, _digest(source, where)
-        slot = self.slots.get(FeatureKey(self._last[1], box_key(box)))
+        slot = self.slots.get(FeatureKey(self._last[1], part_key(box, squash)))
         if slot is None:
+            part = f"{'' if box is None else f' and box {box}'}{', squashed' if squash else ''}"
             raise ValueError(
-                f"{where}: {self.folder} has no features of this image{'' if box is None else f' and box {box}'}. "
+                f"{where}: {self.folder} has no features of this image{part}. "
                 "Compute them with `compute_vision_features` for all data that you train or evaluate on; it logs a "
                 "warning for each image that it cannot use."
             )

@@ -18,6 +18,7 @@ from ..modeling.modeling_tgdi import TGDIForRelationExtraction
 from ..modeling.pretrained_towers import as_vision_tower, load_tower
 from ..modeling.visual_prompts import vision_features
 from ..processing.image_opening import MAX_IMAGE_PIXELS
+from ..processing.image_resizing import checked_resizes, encoder_pixels, squashed_parts
 from ..processing.prefetch import prefetch
 from ..processing.processing_tgdi import TGDIProcessor
 from .image_parts import ImageParts, cut_parts, find_image_parts, images_only, missing_parts
@@ -40,6 +41,8 @@ def compute_vision_features(
     batch_size: int = 32,
     num_workers: int = 2,
     max_image_pixels: int = MAX_IMAGE_PIXELS,
+    image_resize: str | None = None,
+    object_resize: str | None = None,
     progress: bool = True,
 ) -> VisionFeatures:
     r"""
@@ -60,11 +63,14 @@ def compute_vision_features(
         batch_size: Number of images per forward pass of the encoder.
         num_workers: Number of threads that open and resize images.
         max_image_pixels: An image with more pixels is refused before it is decoded.
+        image_resize: As in the processor of the model. A folder can hold features of both kinds, under separate keys.
+        object_resize: As in the processor of the model.
         progress: Show a progress bar.
 
     Raises:
         ValueError: The folder has features with another fingerprint or dtype, the encoder is not frozen, or `dtype`
             is not supported.
+        InvalidOption: `image_resize` or `object_resize` has another value than those of `TGDIProcessor`.
     """
     if dtype not in DTYPES:
         raise ValueError(f"`dtype` is {dtype!r}; expected one of {', '.join(DTYPES)}.")
@@ -73,9 +79,10 @@ def compute_vision_features(
     if isinstance(dataset, Dataset):
         dataset = {"": dataset}
     images = {split: images_only(rows) for split, rows in dataset.items()}
+    squashed = squashed_parts(image_processor, *checked_resizes(image_processor, image_resize, object_resize))
 
-    def transform(image: Image.Image) -> np.ndarray:
-        return np.asarray(image_processor([image])["pixel_values"][0])
+    def transform(image: Image.Image, squash: bool = False) -> np.ndarray:
+        return encoder_pixels(image_processor, [image], squash)[0]
 
     def cut(batch: list[tuple[str, ImageParts]]) -> list[list[Crop]]:
         return [cut_parts(*image, images, transform, max_image_pixels) for image in batch]
@@ -87,9 +94,9 @@ def compute_vision_features(
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / "lock"):
         writer = VisionFeatureWriter(folder, fingerprint_of(tower, image_processor, prompt_grid), dtype)
-        missing = missing_parts(find_image_parts(images, num_objects), writer.keys)
+        missing = missing_parts(find_image_parts(images, num_objects, squashed), writer.keys)
         blank = transform(Image.new("RGB", (64, 64)))
-        writer.reserve(sum(len(parts.boxes) for parts in missing.values()), encode([blank])[0].shape)
+        writer.reserve(sum(len(image.parts) for image in missing.values()), encode([blank])[0].shape)
         if progress:
             print(f"vision features in {folder}: {writer.describe()}", file=sys.stderr)
         todo = list(missing.items())
@@ -131,6 +138,8 @@ def compute_model_features(
         num_objects=processor.num_objects,
         dtype=dtype,
         max_image_pixels=processor.max_image_pixels,
+        image_resize=processor.image_resize,
+        object_resize=processor.object_resize,
     )
 
 
@@ -140,6 +149,8 @@ def compute_encoder_features(
     folder: str | Path,
     dtype: str = "float16",
     *,
+    image_resize: str | None = None,
+    object_resize: str | None = None,
     revision: str | None = None,
     token: str | bool | None = None,
     cache_dir: str | Path | None = None,
@@ -150,7 +161,7 @@ def compute_encoder_features(
 
     Args:
         vision_model: Name on the Hub, or a folder.
-        dataset, folder, dtype: See `compute_vision_features`.
+        dataset, folder, dtype, image_resize, object_resize: See `compute_vision_features`.
         revision, token, cache_dir, local_files_only: See `hub_access`.
     """
     hub, _ = hub_access(vision_model, revision, token, cache_dir, local_files_only)
@@ -160,4 +171,5 @@ def compute_encoder_features(
     image_processor = AutoImageProcessor.from_pretrained(
         vision_model, backend="pil", **{"trust_remote_code": False, **hub}
     )
-    return compute_vision_features(tower, image_processor, dataset, folder, dtype=dtype)
+    resizes = {"image_resize": image_resize, "object_resize": object_resize}
+    return compute_vision_features(tower, image_processor, dataset, folder, dtype=dtype, **resizes)

@@ -8,6 +8,7 @@ from ..checkpoints import hub_access
 from ..data.entity_order import count_inverses
 from ..modeling.modeling_tgdi import TGDIForRelationExtraction
 from ..modeling.negative_label import AUTO, MULTI_LABEL, NEGATIVE, find_negative
+from ..processing.image_resizing import SQUASH
 from ..processing.processing_tgdi import TGDIProcessor
 
 
@@ -45,6 +46,8 @@ def build_model(
     preset: str = "default",
     freeze_vision: bool = True,
     max_length: int | None = None,
+    image_resize: str | None = None,
+    object_resize: str | None = None,
     text_revision: str | None = None,
     vision_revision: str | None = None,
     token: str | bool | None = None,
@@ -63,6 +66,9 @@ def build_model(
         preset: See `TGDIConfig.from_preset`.
         freeze_vision: Whether the vision encoder keeps its weights.
         max_length: Maximum length of text and caption together, in tokens; by default the limit of the tokenizer.
+        image_resize: How whole images are resized, `"crop"` or `"squash"`, see `TGDIProcessor`; with the preset `"paper"`
+            squashed by default.
+        object_resize: How objects are resized, likewise.
         text_revision: Branch, tag or commit of the text encoder on the Hub. Weights, configuration and tokenizer come
             from the same commit, which the configuration of the model records.
         vision_revision: Branch, tag or commit of the vision encoder and its image processor on the Hub, likewise.
@@ -76,6 +82,8 @@ def build_model(
         ValueError: No label is called `"None"`, but the name of one usually means the same: set `negative_label`.
     """
     config = with_label_fields(names, config)
+    if preset == "paper":  # which rescales all images to 224 × 224
+        image_resize, object_resize = (SQUASH if way is None else way for way in (image_resize, object_resize))
     hub: dict[str, Any] = {"token": token, "cache_dir": cache_dir, "local_files_only": local_files_only}
     loading: dict[str, Any] = {
         "text_kwargs": hub_access(text_model, text_revision, **hub)[0],
@@ -88,6 +96,8 @@ def build_model(
         num_objects=config.get("num_objects", 3),
         use_caption=use_caption,
         max_length=max_length,
+        image_resize=image_resize,
+        object_resize=object_resize,
     )
     model = TGDIForRelationExtraction.from_text_vision_pretrained(
         text_model,

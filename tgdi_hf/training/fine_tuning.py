@@ -49,7 +49,8 @@ def fine_tune(
         fusion_learning_rate: See `make_trainer`.
         vision_features: Folder for the features of the frozen vision encoder, which are computed once and trained from.
         features_dtype: Data type of these features, see `compute_vision_features`.
-        model_options: Passed to `build_model`: fields of `TGDIConfig`, `use_caption`, `freeze_vision`, `max_length`.
+        model_options: Passed to `build_model`: fields of `TGDIConfig`, `use_caption`, `freeze_vision`, `max_length`,
+            `image_resize`, `object_resize`.
         control: See `make_trainer`.
         share: See `make_trainer`.
         text_revision: Branch, tag or commit of the text encoder on the Hub. `run.json` records the commit, and a run is
