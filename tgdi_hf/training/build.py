@@ -66,8 +66,8 @@ def build_model(
         preset: See `TGDIConfig.from_preset`.
         freeze_vision: Whether the vision encoder keeps its weights.
         max_length: Maximum length of text and caption together, in tokens; by default the limit of the tokenizer.
-        image_resize: How whole images are resized, `"crop"` or `"squash"`, see `TGDIProcessor`; with the preset `"paper"`
-            squashed by default.
+        image_resize: How whole images are resized, `"crop"` or `"squash"`, see `TGDIProcessor`. The preset `"paper"`
+            squashes them by default.
         object_resize: How objects are resized, likewise.
         text_revision: Branch, tag or commit of the text encoder on the Hub. Weights, configuration and tokenizer come
             from the same commit, which the configuration of the model records.
