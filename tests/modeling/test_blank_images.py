@@ -9,6 +9,7 @@ import pytest
 import torch
 from transformers import CLIPVisionConfig
 
+from examples.research.baselines import MKGformerForRelationExtraction
 from tgdi_hf.modeling.blank_images import blank_image, trains_with_other_processes
 
 from ..examples.research.test_baselines import VISUAL
@@ -129,7 +130,7 @@ import torch
 from torch import distributed
 from torch.nn.parallel import DistributedDataParallel
 from tests.modeling.conftest import tiny_inputs, tiny_model
-from tests.examples.research.test_baselines import HVPNeTForRelationExtraction, make
+from tests.examples.research.test_baselines import HVPNeTForRelationExtraction, MKGformerForRelationExtraction, make
 
 folder, rank = sys.argv[1], int(sys.argv[2])
 labels = torch.tensor([0, 1, 2, 3])
@@ -141,6 +142,7 @@ for name, make_model, frozen, checkpointing in (
     ("frozen", tiny_model, True, True),
     ("own layers", lambda: tiny_model(toi_share_text_encoder=False, matching_loss_weight=1.0), False, True),
     ("baseline", lambda: make(HVPNeTForRelationExtraction), True, True),
+    ("trained vision", lambda: make(MKGformerForRelationExtraction), False, True),
 ):
     model = make_model().train()
     if frozen:
@@ -174,8 +176,10 @@ def test_two_processes_do_not_wait_for_each_other(tmp_path):
             process.kill()
     # The gradients of both processes are the mean of those that each would compute alone.
     options = {"own layers": {"toi_share_text_encoder": False, "matching_loss_weight": 1.0}}
-    for name in ("plain", "checkpointed", "frozen", "own layers"):
-        model = tiny_model(**options.get(name, {})).train()
+    for name in ("plain", "checkpointed", "frozen", "own layers", "trained vision"):
+        joint = name == "trained vision"
+        model = make_baseline(MKGformerForRelationExtraction) if joint else tiny_model(**options.get(name, {}))
+        model.train()
         if name == "frozen":
             model.freeze_vision_encoder()
         with_images, without = (gradients(model, tiny_inputs(seed=1, images=images)) for images in (True, False))

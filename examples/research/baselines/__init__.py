@@ -9,16 +9,19 @@ Baselines that share the processor, `Trainer` and metric of `tgdi_hf`, written f
 | `mtb-caption` | the same, with the caption after the text | |
 | `visualbert` | images as tokens after the text | 58.30 |
 | `hvpnet` | hierarchical visual prefix with dynamic gates | 81.85 |
-| `ifaformer` | text layers that attend to the patches at their depth | 81.67 |
-| `mkgformer` | correlation-aware fusion in the top layers | 81.95 |
+| `ifaformer` | two transformers whose layers attend to each other's keys and values | 81.67 |
+| `mkgformer` | joint top layers: prefix-guided interaction and correlation-aware fusion | 81.95 |
 
 The F1 scores are quoted from the TGDI paper, with the authors' features, epochs and encoders. Those of the last three
 systems were most likely obtained with object crops whose number leaks the label; see the documentation of the leak.
 
-Deviations from the papers: all baselines share TGDI's entity markers, classifier and frozen vision encoder, so that
-the fusion alone differs. `hvpnet`: ResNet or ViT layers, one linear map for the prefixes. `ifaformer`: one text
-encoder whose layers attend to the patches at their depth; the image does not attend to the text. `mkgformer`: only the
-last layer of the vision encoder, with new attention layers instead of its top ones. `cnn`, `pcnn`: entity markers in
+Deviations from the papers: all baselines share TGDI's entity markers, classifier and, except `ifaformer` and
+`mkgformer`, frozen vision encoder, so that the fusion alone differs. `hvpnet`: ResNet or ViT layers, one linear map for
+the prefixes. `ifaformer`, `mkgformer`: the vision encoder's own layers read the text and are trained, as in the papers;
+each image and object is a sequence of its own with the pretrained positions, where the papers' code concatenates small
+crops, and padding of the text is masked; encoders of different widths are joined by linear maps. `ifaformer`: of
+encoders of different depths, layers at the same relative depth are joined; the released code's visual keys in place of
+values, and 1 added to visual scores, are not copied. `cnn`, `pcnn`: entity markers in
 the text, random word vectors unless a GloVe file is given. `visualbert`: one token per image, no pre-training on
 images. `mtb`: without pre-training on entity links.
 
@@ -111,7 +114,8 @@ def build_baseline(
     model = model_class.from_text_vision_pretrained(
         text_model, vision_model, tokenizer=processor.tokenizer, **labels, **options
     )
-    model.freeze_vision_encoder()
+    if not model.trains_vision:
+        model.freeze_vision_encoder()
     return model, processor
 
 

@@ -34,8 +34,9 @@ class BaselineConfig(RelationConfig):
             Whether the baseline reads images.
         use_caption (`bool`, *optional*, defaults to `False`):
             Whether the baseline reads the caption after the text.
-        num_fusion_layers (`int`, *optional*, defaults to 3):
-            MKGformer-style baseline: the number of top layers that fuse text and image.
+        num_fusion_layers (`int`, *optional*):
+            MKGformer: the number of layers at the top of both encoders that run jointly. `None` stands for the paper's
+            4, or fewer with shallower encoders.
         r_drop_weight (`float`, *optional*, defaults to 0.0):
             Weight of the divergence between two forward passes of a training batch with different dropout masks
             (R-Drop, Liang et al., NeurIPS 2021).
@@ -49,7 +50,7 @@ class BaselineConfig(RelationConfig):
 
     use_vision: bool = True
     use_caption: bool = False
-    num_fusion_layers: int = 3
+    num_fusion_layers: int | None = None
     r_drop_weight: float | int = 0.0
 
     def validate_architecture(self):
@@ -112,6 +113,7 @@ class Baseline(TGDIPreTrainedModel):
         reads_image (`bool`): Whether the baseline reads whole images, if `use_vision`.
         reads_objects (`bool`): Whether it reads objects, if `use_vision`.
         reads_resnet (`bool`): Whether the vision encoder may be a ResNet.
+        trains_vision (`bool`): Whether `build_baseline` leaves the vision encoder trainable.
     """
 
     config_class = BaselineConfig
@@ -119,10 +121,10 @@ class Baseline(TGDIPreTrainedModel):
     reads_image = True
     reads_objects = True
     reads_resnet = False
+    trains_vision = False
     _no_split_modules = [
-        "AlignedLayers",
         "CorrelationAwareFusion",
-        "PrefixGuidedInteraction",
+        "KeyValueProjection",
         "PrefixProjection",
         "VisualPyramid",
     ]

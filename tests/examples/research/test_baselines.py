@@ -87,7 +87,7 @@ def test_shapes_gradients_and_saving(model, tmp_path):
     unused = ("mask_token", "vision_tower.pooler", "embeddings.cls_token")
     # A bias of keys shifts all scores of a query alike; the others, and every weight, have a gradient that is not zero.
     flat = ("key.bias", "k_proj.bias", "in_proj_bias", "position_embeddings", "token_type_embeddings", "positions.")
-    names = {n: p for n, p in model.named_parameters() if not any(u in n for u in unused)}
+    names = {n: p for n, p in model.named_parameters() if p.requires_grad and not any(u in n for u in unused)}
     assert [n for n, p in names.items() if p.grad is None] == []
     assert [n for n, p in names.items() if not p.grad.any() and not any(f in n for f in flat)] == []
     model.save_pretrained(tmp_path)
@@ -186,9 +186,6 @@ def test_options_of_tgdi_are_refused():
     for name in ("fusion_lambda", "branch_consistency_weight"):
         with pytest.raises(ValueError, match=f"BaselineConfig has no field '{name}'"):
             make(MTBForRelationExtraction, **{name: 0.1})
-    for layers in (0, -1, 7):
-        with pytest.raises(ValueError, match=f"`num_fusion_layers` is {layers}; expected 1 to"):
-            make(MKGformerForRelationExtraction, num_fusion_layers=layers)
     for model_class in (
         VisualBERTForRelationExtraction,
         IFAformerForRelationExtraction,
@@ -196,13 +193,6 @@ def test_options_of_tgdi_are_refused():
     ):
         with pytest.raises(ValueError, match="reads the patches of a vision transformer; `vision_config` is a ResNet"):
             make(model_class, "resnet")
-
-
-def test_mkgformer_projects_narrow_embeddings():
-    text = {**TEXT_CONFIGS["electra"].to_dict(), "embedding_size": 8}
-    config = BaselineConfig(text_config=text, vision_config=VISION_CONFIGS["vit"].to_dict(), num_fusion_layers=1)
-    model = MKGformerForRelationExtraction(config).eval()
-    assert model(**inputs_for(model)).logits.isfinite().all()
 
 
 def test_unknown_names_and_unfit_encoders_are_refused():
