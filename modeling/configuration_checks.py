@@ -178,8 +178,8 @@ def check_problem_type(config) -> None:
             raise ValueError(f"`{name}` requires mutually exclusive labels; omit it for a multi-label model.")
     if config.none_label is not None:
         raise ValueError(
-            f"{config.negative_label!r} is a label of a multi-label model, which expresses no relation by predicting "
-            "no label: remove it from `id2label`; rows without a relation have no label."
+            f"{config.id2label[config.none_label]!r} is a label of a multi-label model, which expresses no relation by "
+            "predicting no label: remove it from `id2label`; rows without a relation have no label."
         )
 
 

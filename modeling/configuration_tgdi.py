@@ -69,7 +69,8 @@ class TGDIConfig(RelationConfig):
             no such loss (0).
         negative_label (`str`, *optional*, defaults to `"None"`):
             The label for "no relation", which precision, recall, F1, triples and `drop_none` exclude. `None` declares
-            that every label is a relation. The default has no effect on a model without a label `"None"`.
+            that every label is a relation. The default also finds MNRE-1's `"none"`, and has no effect on a model
+            without either label.
         problem_type (`str`, *optional*):
             `"multi_label_classification"`: an entity pair may have any number of relations; the loss is binary
             cross-entropy, and no label stands for "no relation". Otherwise (`"single_label_classification"` or `None`)

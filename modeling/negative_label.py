@@ -7,7 +7,8 @@ from transformers.utils import logging
 
 logger = logging.get_logger(__name__)
 
-NEGATIVE = "None"  # the negative label of MNRE
+NEGATIVE = "None"  # the negative label of MNRE-2
+_MNRE_1_SPELLING = "none"
 AUTO = "auto"
 MULTI_LABEL = "multi_label_classification"
 # Names of the negative label in other data sets, in lower case without punctuation.
@@ -25,6 +26,12 @@ def likely_negatives(names: Sequence[str]) -> list[str]:
     return [name for name in names if bare[name] in _USUAL_NAMES or not name.strip()]
 
 
+def as_spelled(negative: str | None, names: Sequence[str]) -> str | None:
+    """`negative` in the spelling of the labels: `"None"` is `"none"` where only the latter, MNRE-1's, is a label."""
+    is_mnre_1 = negative == NEGATIVE and NEGATIVE not in names and _MNRE_1_SPELLING in names
+    return _MNRE_1_SPELLING if is_mnre_1 else negative
+
+
 def find_negative(names: Sequence[str], chosen: str | None = AUTO) -> str | None:
     r"""
     Determines the label for "no relation", which is excluded from precision, recall and F1, from triples, and from the
@@ -33,23 +40,25 @@ def find_negative(names: Sequence[str], chosen: str | None = AUTO) -> str | None
     Args:
         names (`list[str]`): The labels.
         chosen (`str`, *optional*, defaults to `"auto"`): The negative label; `None` if every label is a relation;
-            `"auto"` for `"None"` if that is a label.
+            `"auto"` for `"None"` or, in MNRE-1's spelling, `"none"` if that is a label.
 
     Returns:
         `str` or `None`: The negative label, or `None` if every label is a relation.
 
     Raises:
-        ValueError: `chosen` is not a label; or, with `"auto"`, no label is `"None"`, but the name of one usually has
-            the same meaning.
+        ValueError: `chosen` is not a label; or, with `"auto"`, no label is `"None"` or `"none"`, but the name of one
+            usually has the same meaning.
     """
     names = list(names)
     if chosen == AUTO and AUTO not in names:
-        if NEGATIVE in names:
-            _check_twins(names)
-            return NEGATIVE
+        negative = as_spelled(NEGATIVE, names)
+        if negative in names:
+            _check_twins(names, negative)
+            return negative
         if likely := likely_negatives(names):
             raise ValueError(undeclared_negative(likely, names))
         return None
+    chosen = as_spelled(chosen, names)
     if chosen is not None and chosen not in names:
         hint = f" Did you mean {likely[0]!r}?" if (likely := likely_negatives(names)) else ""
         raise ValueError(
@@ -60,17 +69,17 @@ def find_negative(names: Sequence[str], chosen: str | None = AUTO) -> str | None
     return chosen
 
 
-def _check_twins(names: Sequence[str]) -> None:
-    """Rejects labels that differ from `"None"` in case and spaces only, and warns of others with the same meaning."""
-    twins = [name for name in names if name != NEGATIVE and name.strip().lower() == NEGATIVE.lower()]
+def _check_twins(names: Sequence[str], negative: str) -> None:
+    """Rejects labels that differ from `negative` in case and spaces only, and warns of others with the same meaning."""
+    twins = [name for name in names if name != negative and name.strip().lower() == negative.lower()]
     if twins:
         raise ValueError(
-            f"The labels {NEGATIVE!r} and {twins[0]!r} are different labels; only the first stands for no relation. "
+            f"The labels {negative!r} and {twins[0]!r} are different labels; only the first stands for no relation. "
             "Use one spelling in the data."
         )
-    if others := [name for name in likely_negatives(names) if name != NEGATIVE]:
+    if others := [name for name in likely_negatives(names) if name != negative]:
         logger.warning_once(
-            f"{NEGATIVE!r} stands for no relation; {', '.join(map(repr, others))} is treated as a relation."
+            f"{negative!r} stands for no relation; {', '.join(map(repr, others))} is treated as a relation."
         )
 
 
@@ -91,7 +100,7 @@ def negative_of(config, names: Sequence[str], chosen: str | None = AUTO) -> str 
                 "no label."
             )
         return None
-    declared = getattr(config, "negative_label", NEGATIVE)
+    declared = as_spelled(getattr(config, "negative_label", NEGATIVE), names)
     if chosen == AUTO and (declared is None or declared in names):
         return declared
     return find_negative(names, chosen)

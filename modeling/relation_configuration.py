@@ -25,7 +25,7 @@ from .configuration_checks import (
     check_vision_encoder,
 )
 from .decision_thresholds import checked_thresholds
-from .negative_label import AUTO, MULTI_LABEL, NEGATIVE, negative_of
+from .negative_label import AUTO, MULTI_LABEL, NEGATIVE, as_spelled, negative_of
 
 # Fields that describe the labels of a model and lose their meaning when another set of labels replaces them.
 LABEL_FIELDS = (
@@ -166,7 +166,8 @@ class RelationConfig(PreTrainedConfig):
     @property
     def none_label(self) -> int | None:
         """The id of `negative_label`, or `None` if it is not a label."""
-        return next((i for i, name in self.id2label.items() if name == self.negative_label), None)
+        negative = as_spelled(self.negative_label, list(self.id2label.values()))
+        return next((i for i, name in self.id2label.items() if name == negative), None)
 
     def find_negative(self, chosen: str | None = AUTO) -> str | None:
         """The label for "no relation", or `None` if every label is a relation; see `negative_of`."""

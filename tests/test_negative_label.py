@@ -47,7 +47,7 @@ def undeclared(renamed, tmp_path):
     return tmp_path / "run"
 
 
-@pytest.mark.parametrize("name", ["no_relation", "NA", "Other", "none"])
+@pytest.mark.parametrize("name", ["no_relation", "NA", "Other", "NONE"])
 def test_training_requires_the_negative_label_first(corpus, encoders, name, tmp_path):
     named = called(corpus, name)
     names = named["train"].features["label"].names

@@ -56,3 +56,30 @@ def write_split(folder, split="train", posts=POSTS, images=("a.jpg", "b.jpg")):
         write_image(folder / f"img_vg/{short}/crops/{name}", size=(4, 4), color="blue")
     torch.save(CROPS, folder / f"txt/mre_{short_of_crops}_dict.pth")
     (folder / f"txt/phrase_text_{short}.json").write_text(json.dumps(PHRASES))
+
+
+# In the format of MNRE-1: its spelling of the label for no relation, and a relation that MNRE-2 lacks.
+MNRE_1_POSTS = [
+    post(relation="none"),
+    post(tail=(2, 3), relation="/per/per/colleague"),
+    post(head=(2, 3), relation="/per/org/member_of"),
+    post("Paris France", head=(1, 2), tail=(0, 1), image="b.jpg", relation="/loc/loc/contain"),
+    post("Ann meets Bob", tail=(2, 3), image="missing.jpg", relation="/per/per/peer"),
+    post("Ann meets Bob in Rome", tail=(4, 5), image="b.jpg", relation="none"),
+]
+MNRE_1_RELATIONS = [
+    "none",
+    "/loc/loc/contain",
+    "/per/org/member_of",
+    "/per/per/colleague",
+    "/per/per/peer",
+]
+
+
+def write_mnre_1(folder, posts=MNRE_1_POSTS, splits=("train", "val"), images="img_org/{}"):
+    """The layout of the repository of MNRE-1: text without a file of relations, captions, relevance or crops."""
+    for split in splits:
+        write_lines(folder / f"mnre_txt/mnre_org_{split}.txt", posts)
+        for name in ("a.jpg", "b.jpg"):
+            write_image(folder / images.format(split) / name)
+    return folder

@@ -12,6 +12,8 @@ def test_the_negative_label_comes_first():
     named = with_class_labels(splits("relation", "b", "no_relation", "a"), "no_relation")
     assert named["train"].features["label"].names == ["no_relation", "a", "b"]
     assert named["train"]["label"][:] == [2, 0, 1]
+    mnre_1 = with_class_labels(splits("relation", "b", "none", "a"))
+    assert mnre_1["train"].features["label"].names == ["none", "a", "b"]
     by_alphabet = with_class_labels(splits("label", "b", "no_relation", "a"), None)
     assert by_alphabet["train"].features["label"].names == ["a", "b", "no_relation"]
 

@@ -1,3 +1,4 @@
+import json
 import logging
 import os
 import time
@@ -10,7 +11,7 @@ from PIL import Image as PILImage
 from tgdi_hf import RELATIONS, load_mnre
 from tgdi_hf.data.mnre_files import CorpusError
 
-from .mnre_folder import POSTS, post, write_image, write_lines
+from .mnre_folder import MNRE_1_POSTS, MNRE_1_RELATIONS, POSTS, post, write_image, write_lines, write_mnre_1
 
 
 def test_a_row_has_the_values_of_its_line(folder):
@@ -137,7 +138,10 @@ def test_a_file_without_a_valid_row_is_refused_and_its_lines_reported(folder):
 
 
 def test_a_folder_without_a_corpus_is_refused_with_the_expected_files(tmp_path):
-    expected = r"not an MNRE corpus.* txt/ours_train\.txt, txt/ours_val\.txt, txt/ours_test\.txt not found\.$"
+    expected = (
+        r"not an MNRE corpus: txt/ours_train\.txt, txt/ours_val\.txt, txt/ours_test\.txt; nor .*"
+        r"mnre_txt/mnre_org_train\.txt, .* not found\.$"
+    )
     with pytest.raises(CorpusError, match=expected):
         load_mnre(tmp_path)
     with pytest.raises(CorpusError, match="no such folder; expected an MNRE corpus"):
@@ -151,7 +155,7 @@ def test_a_neighbouring_folder_is_suggested(folder_of_splits, wrong):
 
 
 def test_a_requested_but_absent_split_is_refused(folder):
-    with pytest.raises(CorpusError, match=r"txt/ours_val\.txt not found\.$"):
+    with pytest.raises(CorpusError, match=r"lacks requested splits: txt/ours_val\.txt not found\.$"):
         load_mnre(folder, splits=["train", "validation"])
 
 
@@ -164,6 +168,77 @@ def test_an_unknown_split_is_refused(folder, splits, found):
 def test_unknown_objects_are_refused(folder):
     with pytest.raises(ValueError, match="`objects` is 'all'; expected 'none' or 'published'"):
         load_mnre(folder, objects="all")
+
+
+def test_mnre_1_is_read_with_the_relations_of_its_training_rows(tmp_path):
+    corpus = load_mnre(write_mnre_1(tmp_path))
+    assert list(corpus) == ["train", "validation"]
+    for split, rows in corpus.items():
+        assert rows.features["label"].names == MNRE_1_RELATIONS
+        assert rows["label"][:] == [0, 3, 2, 1, 4, 0]
+        assert rows["id"][0] == f"{split}-0"
+        assert rows["caption"] == rows["relevance"] == [None] * 6
+    assert corpus["train"][0]["image"].size == (8, 6)
+    assert corpus["train"][4]["image"] is None
+
+
+def test_label_ids_do_not_depend_on_the_loaded_splits(tmp_path):
+    write_mnre_1(tmp_path)
+    write_lines(tmp_path / "mnre_txt/mnre_org_val.txt", [post(relation="/per/org/member_of")])
+    rows = load_mnre(tmp_path, splits="validation")["validation"]
+    assert (rows.features["label"].names, rows["label"][:]) == (MNRE_1_RELATIONS, [2])
+
+
+@pytest.mark.parametrize("place", [".", "mnre_txt"])
+def test_a_file_of_relations_comes_before_the_training_rows(tmp_path, place):
+    names = ["/per/per/relative", *reversed(MNRE_1_RELATIONS)]
+    write_mnre_1(tmp_path)
+    (tmp_path / place / "mnre_rel2id.json").write_text(json.dumps({name: i for i, name in enumerate(names)}))
+    rows = load_mnre(tmp_path)["train"]
+    assert (rows.features["label"].names, rows["label"][:2]) == (names, [5, 2])
+
+
+def test_a_corpus_in_the_layout_of_mnre_2_may_list_relations_of_its_own(folder):
+    names = ["/misc/loc/near", "/per/org/member_of", "/per/per/alumi", "None", "/org/loc/locate_at"]
+    (folder / "ours_rel2id.json").write_text(json.dumps({name: i for i, name in enumerate(names)}))
+    rows = load_mnre(folder)["train"]
+    assert (rows.features["label"].names, rows["label"][:]) == (names, [1, 2, 3, 4])
+    with pytest.raises(CorpusError, match="`objects='published'` is for MNRE-2"):
+        load_mnre(folder, objects="published")
+
+
+@pytest.mark.parametrize("strict", [True, False])
+def test_a_relation_without_a_training_row_is_unknown(tmp_path, strict):
+    write_mnre_1(tmp_path)
+    file = write_lines(tmp_path / "mnre_txt/mnre_org_val.txt", [post(relation="none"), post(relation="/per/per/peers")])
+    errors = []
+    expected = (
+        r"line 2: unknown relation '/per/per/peers', did you mean '/per/per/peer'\?; expected one of the 5 relations "
+        rf"of the rows in {tmp_path / 'mnre_txt/mnre_org_train.txt'} \(or list all .* rel2id\.json\)"
+    )
+    if strict:
+        with pytest.raises(CorpusError, match=expected):
+            load_mnre(tmp_path)
+    else:
+        assert len(load_mnre(tmp_path, strict=False, errors=errors)["validation"]) == 1
+        assert [(error.file, error.line) for error in errors] == [(str(file), 2)]
+
+
+def test_relations_are_listed_or_in_training_rows(tmp_path):
+    write_mnre_1(tmp_path, splits=("val",))
+    with pytest.raises(
+        CorpusError, match=r"neither in rel2id\.json nor in training rows .*mnre_org_train\.txt is miss"
+    ):
+        load_mnre(tmp_path)
+
+
+def test_an_invalid_line_of_mnre_1_is_reported_once(tmp_path):
+    write_mnre_1(tmp_path, posts=[*MNRE_1_POSTS, "x"], splits=("train",))
+    with pytest.raises(CorpusError, match=r"mnre_org_train\.txt, line 7: expected a dict in Python or JSON syntax"):
+        load_mnre(tmp_path)
+    errors = []
+    assert len(load_mnre(tmp_path, strict=False, errors=errors)["train"]) == 6
+    assert [error.line for error in errors] == [7]
 
 
 REAL = Path(os.environ.get("TGDI_MNRE", Path(__file__).resolve().parents[3] / "shared" / "mnre"))

@@ -99,3 +99,5 @@ def test_malformed_phrases_are_refused(folder, content):
 
 def test_listed_crops_are_counted_whether_or_not_their_files_exist(folder):
     assert listed_crops(folder, "train") == {"train-0": 3, "train-1": 3, "train-2": 1, "train-3": 4}
+    with pytest.raises(CorpusError, match="not an MNRE corpus; expected one with published crops"):
+        listed_crops(folder / "img_org", "train")

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tgdi_hf import RELATIONS, load_mnre
-from tgdi_hf.data.mnre_files import CorpusError
+from tgdi_hf import load_mnre
+from tgdi_hf.data.mnre_files import CorpusError, read_relations
 
 from .mnre_folder import POSTS, post, write_lines
 
@@ -57,9 +57,10 @@ BAD_POSTS = {
     "span before the start": (post(t={"pos": [-2, 1]}), r"`pos` of `t` is \[-2, 1\], outside the 5 words"),
     "unknown relation": (
         post(relation="/per/per/alumni"),
-        "unknown relation '/per/per/alumni', did you mean '/per/per/alumi'?",
+        "unknown relation '/per/per/alumni', did you mean '/per/per/alumi'.; expected one of the 23 relations of MNRE",
     ),
-    "relation is a list": (post(relation=["None"]), r"unknown relation \['None'\]"),
+    "relation is a list": (post(relation=["None"]), r"`relation` is \['None'\]; expected the name of a relation"),
+    "relation is blank": (post(relation=" "), "`relation` is ' '; expected the name of a relation"),
 }
 
 
@@ -121,21 +122,29 @@ def test_corpus_error_survives_pickling():
     assert (str(error), error.file, error.line, error.reason) == ("a/b.txt, line 3: wrong.", "a/b.txt", 3, "wrong.")
 
 
-IDS = {name: i for i, name in enumerate(RELATIONS)}
+IDS = {"none": 1, "/per/per/colleague": 0, "/per/per/peer": 2}
+
+
+def test_relations_follow_their_ids(tmp_path):
+    (tmp_path / "rel2id.json").write_text(json.dumps(IDS))
+    assert read_relations(tmp_path / "rel2id.json") == ("/per/per/colleague", "none", "/per/per/peer")
 
 
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (json.dumps({**IDS, "None": 22, "/misc/loc/held_on": 0}), "'None' is 22, not 0"),
-        (json.dumps({**IDS, "/per/per/alumni": 23}), "'/per/per/alumni' is unknown, did you mean '/per/per/alumi'?"),
-        (json.dumps({name: i for name, i in IDS.items() if i != 7}), "'/per/per/alumi' is missing"),
-        (json.dumps(list(RELATIONS)), r"expected a JSON object from relations to ids, found \['None'"),
-        ("{'None': 0}", "expected a JSON object from relations to ids"),
+        (json.dumps({**IDS, "none": 3}), "to ids from 0 to 2; 'none' is 3"),
+        (json.dumps({**IDS, "none": "1"}), "to ids from 0 to 2; 'none' is '1'"),
+        (json.dumps({**IDS, "none": True}), "to ids from 0 to 2; 'none' is True"),
+        (json.dumps({**IDS, "none": 2}), "one id per relation; 'none' and '/per/per/peer' are both 2"),
+        (json.dumps({**IDS, " ": 3}), "found the relation ' '"),
+        (json.dumps(list(IDS)), r"found \['none'"),
+        ("{}", r"found \{\}"),
+        ("{'none': 0}", r"relations to ids \(Expecting property name"),
     ],
 )
 @pytest.mark.parametrize("strict", [True, False])
-def test_other_relation_ids_are_refused(folder, content, reason, strict):
+def test_malformed_relation_ids_are_refused(folder, content, reason, strict):
     (folder / "ours_rel2id.json").write_text(content)
-    with pytest.raises(CorpusError, match=rf"ours_rel2id\.json: .*{reason}"):
+    with pytest.raises(CorpusError, match=rf"ours_rel2id\.json: expected a JSON object from.* {reason}"):
         load_mnre(folder, strict=strict)

@@ -1,9 +1,7 @@
-from pathlib import Path
-
 from datasets import ClassLabel, List, Value
 
 from tgdi_hf import RELATIONS, load_mnre
-from tgdi_hf.data.mnre_schema import FEATURES, text_file
+from tgdi_hf.data.mnre_schema import FEATURES, features_of
 from tgdi_hf.modeling.negative_label import NEGATIVE
 
 
@@ -19,5 +17,7 @@ def test_a_loaded_split_has_the_features_of_the_schema(folder):
     assert features["head"] == List(Value("int32"), length=2)
 
 
-def test_the_validation_split_is_called_val_in_its_file():
-    assert text_file(Path("mnre"), "validation") == Path("mnre/txt/ours_val.txt")
+def test_the_label_has_the_relations_of_the_corpus():
+    features = features_of(["none", "/per/per/colleague"])
+    assert features["label"] == ClassLabel(names=["none", "/per/per/colleague"])
+    assert {**features, "label": FEATURES["label"]} == FEATURES

@@ -1,12 +1,12 @@
 import pytest
 
 from tgdi_hf import TGDIConfig, TGDIForRelationExtraction
-from tgdi_hf.modeling.negative_label import find_negative, likely_negatives, negative_of
+from tgdi_hf.modeling.negative_label import as_spelled, find_negative, likely_negatives, negative_of
 
 from .conftest import tiny_config
 
 USUAL = [
-    *("no_relation", "NA", "Other", "none", "no relation", "N/A", "NIL", "null", "No-Relation", "unrelated", "others"),
+    *("no_relation", "NA", "Other", "NONE", "no relation", "N/A", "NIL", "null", "No-Relation", "unrelated", "others"),
     *("Other(e1,e2)", "no-rel(e2,e1)", "UNKNOWN", "无关系", "NoRel", "False", "", "NOTA", "none of the above"),
     *("negative", "Background"),
 ]
@@ -34,8 +34,11 @@ def test_relation_names_are_not_mistaken_for_the_negative_label(name):
     assert find_negative(["works_for", name]) is None
 
 
-def test_the_label_none_is_the_negative_label():
+def test_the_label_none_is_the_negative_label_in_the_spelling_of_either_mnre():
     assert find_negative(["a", "None", "NA"]) == "None"
+    assert find_negative(["a", "none", "NA"]) == find_negative(["a", "none"], "None") == "none"
+    assert as_spelled("NA", ["none"]) == "NA"
+    assert as_spelled(None, ["none"]) is None
     with pytest.raises(ValueError, match="'no', which is not a label; the labels are a, NA. Did you mean 'NA'"):
         find_negative(["a", "NA"], "no")
 
@@ -44,6 +47,9 @@ def test_the_label_none_is_the_negative_label():
 def test_two_spellings_of_none_are_rejected(twin):
     with pytest.raises(ValueError, match=f"The labels 'None' and '{twin}' are different labels"):
         find_negative(["None", twin, "a"])
+    if twin != "none":
+        with pytest.raises(ValueError, match=f"The labels 'none' and '{twin}' are different labels"):
+            find_negative([twin, "none"])
 
 
 def test_the_configuration_declares_the_negative_label():
@@ -52,6 +58,8 @@ def test_the_configuration_declares_the_negative_label():
     assert config.find_negative(None) is None
     every = tiny_config(**labels("works_for", "no_relation", negative_label=None))
     assert every.find_negative() is None and every.none_label is None
+    mnre_1 = tiny_config(**labels("/per/per/colleague", "none"))
+    assert mnre_1.find_negative() == "none" and mnre_1.none_label == 1
     undeclared = tiny_config(**labels("works_for", "no_relation"))
     with pytest.raises(ValueError, match="'no_relation' may stand for no relation"):
         undeclared.find_negative()
@@ -73,6 +81,7 @@ def test_configurations_without_the_field_use_the_labels_of_the_data():
         pass
 
     assert negative_of(Config(), ["None", "a"]) == "None"
+    assert negative_of(Config(), ["none", "a"]) == "none"
     with pytest.raises(ValueError, match="may stand for no relation"):
         negative_of(Config(), ["NA", "a"])
 
@@ -98,8 +107,9 @@ def test_a_multi_label_model_has_no_negative_label():
 def test_options_of_another_problem_type_are_rejected(options, message):
     with pytest.raises(Exception, match=message):
         tiny_config(**labels("a", "b"), **options)
-    with pytest.raises(Exception, match="predicting no label"):
-        tiny_config(**labels("a", "None"), problem_type="multi_label_classification")
+    for name in ("None", "none"):
+        with pytest.raises(Exception, match=f"'{name}' is a label of a multi-label model.*predicting no label"):
+            tiny_config(**labels("a", name), problem_type="multi_label_classification")
 
 
 @pytest.mark.parametrize(("name", "value"), [("problem_type", "regression"), ("decision_thresholds", [2.0] * 5)])

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from datasets import ClassLabel, Dataset, concatenate_datasets
 
-from ..modeling.negative_label import NEGATIVE
+from ..modeling.negative_label import NEGATIVE, as_spelled
 from ..processing.entity_order import symmetric_relations
 from .dataset_columns import spans_of, texts_of
 
@@ -40,7 +40,7 @@ def swapped_labels(
             and a label is not spelled like MNRE's.
     """
     none = _id_of_negative(names, negative)
-    other = [name for name in names if name != negative and not _MNRE_NAME.fullmatch(name)]
+    other = [name for name in names if name != names[none] and not _MNRE_NAME.fullmatch(name)]
     if symmetric is None and other:
         raise ValueError(
             f"Which relations are symmetric? {other[0]!r} is not spelled like MNRE's. Pass the symmetric ones as "
@@ -61,6 +61,7 @@ def swapped_labels(
 
 
 def _id_of_negative(names: Sequence[str], negative: str | None) -> int:
+    negative = as_spelled(negative, names)
     if negative is None or negative not in names:
         raise ValueError(
             f"No label is called {negative!r}, and a swapped pair needs a label that stands for no relation; the "

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from datasets import ClassLabel, Dataset, DatasetDict, List
 
-from ..modeling.negative_label import AUTO, NEGATIVE, find_negative
+from ..modeling.negative_label import AUTO, NEGATIVE, as_spelled, find_negative
 
 LABEL_COLUMNS = ("label", "relation", "labels", "relations")
 
@@ -56,9 +56,15 @@ def with_class_labels(dataset: DatasetDict, negative: str | None = AUTO) -> Data
         return dataset
     names = {name for rows in dataset.values() for name in rows.unique("label")}
     _check_names(names, column)
-    first = NEGATIVE if negative == AUTO else find_negative(sorted(names), negative)
-    in_order = sorted(names, key=lambda name: (name != first, name))
-    return dataset.cast_column("label", ClassLabel(names=in_order))
+    return dataset.cast_column("label", ClassLabel(names=in_label_order(names, negative)))
+
+
+def in_label_order(names: Iterable[str], negative: str | None = AUTO) -> list[str]:
+    """Sorts labels by their names, after the one that stands for no relation."""
+    ordered = sorted(names)
+    # With "auto", which other label may stand for no relation is asked when a model is built.
+    first = as_spelled(NEGATIVE, ordered) if negative == AUTO else find_negative(ordered, negative)
+    return sorted(ordered, key=lambda name: name != first)
 
 
 def _with_label_lists(dataset: DatasetDict, column: str, negative: str | None) -> DatasetDict:

@@ -10,6 +10,7 @@ from .csv_rows import check_csv
 from .json_lines_cache import as_json_lines
 from .labels import with_class_labels
 from .mnre import load_mnre
+from .mnre_layout import has_text_folder
 from .post_folders import find_splits, with_images_below
 from .row_reader import BUILDERS, format_of, open_binary
 
@@ -39,7 +40,7 @@ def read_table(path: str | Path, objects: str = "none", cache_dir: str | Path | 
         return _load_splits(saved)
     if (path / "state.json").is_file():
         return DatasetDict(train=load_from_disk(str(path)))
-    if (path / "txt").is_dir():
+    if has_text_folder(path):
         return load_mnre(path, objects=objects)
     files = {"train": [path]} if path.is_file() else find_splits(path)
     builders = {BUILDERS.get(format_of(file)) for shards in files.values() for file in shards}
@@ -102,7 +103,7 @@ def load_data(path: str | Path, objects: str = "none", strict: bool = True, nega
     """
     path = Path(path)
     saved = _saved_splits(path)
-    if saved is None and not (path / "txt").exists() and (path.is_file() or find_splits(path)):
+    if saved is None and not has_text_folder(path) and (path.is_file() or find_splits(path)):
         raise ValueError(
             f"{path} has posts that are not prepared; training and evaluation need prepared posts: tgdi prepare {path} "
             "PREPARED (with --captioner none --grounder none it only checks the posts and finds their images)."

@@ -3,7 +3,7 @@
 import json
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import torch
 
 from ..modeling.negative_label import NEGATIVE
 from .mnre_files import CorpusError, brief, is_text, lines_of
-from .mnre_schema import RELATIONS, SPLITS, text_file
+from .mnre_layout import crops_file, find_layout, text_file
 
 
 def read_crops(file: Path, rows: int) -> dict[int, list[str]]:
@@ -99,14 +99,18 @@ def listed_crops(folder: str | Path, split: str) -> dict[str, int]:
         The number of crops by the `id` of the row.
     """
     folder = Path(folder).expanduser().absolute()
-    file = folder / "txt" / f"mre_{SPLITS[split][1]}_dict.pth"
-    crops = read_crops(file, len(lines_of(text_file(folder, split))))
+    layout = find_layout(folder)
+    if layout is None:
+        raise CorpusError(folder, None, "not an MNRE corpus; expected one with published crops.")
+    crops = read_crops(crops_file(folder, layout, split), len(lines_of(text_file(folder, layout, split))))
     return {f"{split}-{index}": len(names) for index, names in crops.items()}
 
 
-def describe_leak(split: str, rows: Mapping[int, Mapping[str, Any]], crops: Mapping[int, list[str]]) -> str:
+def describe_leak(
+    split: str, rows: Mapping[int, Mapping[str, Any]], crops: Mapping[int, list[str]], relations: Sequence[str]
+) -> str:
     """The share of rows for which the number of listed crops tells `NEGATIVE` from the relations, in words."""
-    label = RELATIONS.index(NEGATIVE)
+    label = relations.index(NEGATIVE)
     frequency = Counter((len(crops[index]), row["label"] == label) for index, row in rows.items())
     correct = sum(max(frequency[count, False], frequency[count, True]) for count in {count for count, _ in frequency})
     num_negative = sum(rows_of_kind for (_, is_negative), rows_of_kind in frequency.items() if is_negative)

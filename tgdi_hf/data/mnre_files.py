@@ -5,11 +5,9 @@ import difflib
 import json
 import math
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any, TypeVar
-
-from .mnre_schema import RELATIONS
 
 T = TypeVar("T")
 
@@ -36,25 +34,24 @@ class CorpusError(ValueError):
 Report = Callable[[CorpusError], None]
 
 
-def check_relations(file: Path) -> None:
-    """Refuses an `ours_rel2id.json` whose ids differ from those of `RELATIONS`: rows would get wrong labels."""
-    if not file.is_file():
-        return
+def read_relations(file: Path) -> tuple[str, ...]:
+    """The relations in a JSON object from relations to ids, in the order of their ids, which are 0 to L - 1."""
+    expected = "expected a JSON object from relations to ids"
     try:
         ids = json.loads(file.read_bytes())
     except ValueError as error:
-        raise CorpusError(file, None, f"expected a JSON object from relations to ids ({error}).") from None
-    if not isinstance(ids, dict):
-        raise CorpusError(file, None, f"expected a JSON object from relations to ids, found {brief(ids)}.")
-    expected = {name: i for i, name in enumerate(RELATIONS)}
-    wrong = [f"{name!r} is unknown{_nearest(name)}" for name in ids if name not in expected]
-    wrong += [
-        f"{name!r} is {ids[name]!r}, not {i}" if name in ids else f"{name!r} is missing"
-        for name, i in expected.items()
-        if ids.get(name) != i
-    ]
-    if wrong:
-        raise CorpusError(file, None, f"expected the {len(RELATIONS)} relations of MNRE with their ids; {wrong[0]}.")
+        raise CorpusError(file, None, f"{expected} ({error}).") from None
+    if not isinstance(ids, dict) or not ids:
+        raise CorpusError(file, None, f"{expected}, found {brief(ids)}.")
+    by_id: dict[int, str] = {}
+    for name, i in ids.items():
+        if type(i) is not int or not 0 <= i < len(ids):
+            raise CorpusError(file, None, f"{expected} from 0 to {len(ids) - 1}; {name!r} is {brief(i)}.")
+        if not is_text(name) or not name.strip():
+            raise CorpusError(file, None, f"{expected}, found the relation {name!r}.")
+        if by_id.setdefault(i, name) != name:
+            raise CorpusError(file, None, f"{expected}, one id per relation; {by_id[i]!r} and {name!r} are both {i}.")
+    return tuple(by_id[i] for i in range(len(by_id)))
 
 
 def lines_of(file: Path) -> list[bytes]:
@@ -94,7 +91,16 @@ def _parse_dict(line: str, keys: tuple[str, ...]) -> dict[str, Any]:
     return record
 
 
-def parse_post(line: str) -> dict[str, Any]:
+def parse_post(line: str, relations: Collection[str] | None = None, listed_in: str = "") -> dict[str, Any]:
+    r"""
+    Args:
+        line: A dict in Python or JSON syntax.
+        relations: The relations of the corpus; any name by default.
+        listed_in: Where these are listed, for the message about another one.
+
+    Raises:
+        ValueError: The line is not a dict with words, two spans, an image name and a relation.
+    """
     record = _parse_dict(line, ("token", "h", "t", "img_id", "relation"))
     words, relation = record["token"], record["relation"]
     if not isinstance(words, list) or not words or not all(map(is_text, words)):
@@ -103,8 +109,14 @@ def parse_post(line: str) -> dict[str, Any]:
         raise ValueError(f"`img_id` is {brief(record['img_id'])}; expected the file name of an image.")
     for key in ("h", "t"):
         _check_span(key, record[key], len(words))
-    if relation not in RELATIONS:
-        raise ValueError(f"unknown relation {brief(relation)}{_nearest(relation)}; expected one of MNRE's 23.")
+    if not is_text(relation) or not relation.strip():
+        raise ValueError(f"`relation` is {brief(relation)}; expected the name of a relation.")
+    if relations is not None and relation not in relations:
+        near = difflib.get_close_matches(relation, relations, n=1)
+        hint = f", did you mean {near[0]!r}?" if near else ""
+        raise ValueError(
+            f"unknown relation {brief(relation)}{hint}; expected one of the {len(relations)} relations of {listed_in}."
+        )
     return record
 
 
@@ -166,11 +178,6 @@ def is_text(value: Any) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def _nearest(name: Any) -> str:
-    near = difflib.get_close_matches(str(name), RELATIONS, n=1)
-    return f", did you mean {near[0]!r}?" if near else ""
 
 
 def brief(value: Any) -> str:

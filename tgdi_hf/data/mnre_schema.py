@@ -1,6 +1,6 @@
 """The relations and splits of MNRE, and the columns of the dataset that it is loaded into."""
 
-from pathlib import Path
+from collections.abc import Sequence
 
 from datasets import ClassLabel, Features, Image, List, Value
 
@@ -32,25 +32,26 @@ RELATIONS = (
     "/misc/loc/held_on",
 )
 
-FEATURES = Features(
-    {
-        "id": Value("string"),
-        "words": List(Value("string")),
-        "head": List(Value("int32"), length=2),
-        "tail": List(Value("int32"), length=2),
-        "image": Image(),
-        "image_id": Value("string"),
-        "objects": List(Image()),
-        "caption": Value("string"),
-        "relevance": Value("float32"),
-        "label": ClassLabel(names=list(RELATIONS)),
-    }
-)
+
+def features_of(relations: Sequence[str]) -> Features:
+    """The columns of a corpus with these relations, in the order of their ids."""
+    return Features(
+        {
+            "id": Value("string"),
+            "words": List(Value("string")),
+            "head": List(Value("int32"), length=2),
+            "tail": List(Value("int32"), length=2),
+            "image": Image(),
+            "image_id": Value("string"),
+            "objects": List(Image()),
+            "caption": Value("string"),
+            "relevance": Value("float32"),
+            "label": ClassLabel(names=list(relations)),
+        }
+    )
+
+
+FEATURES = features_of(RELATIONS)
 
 # The name of each split in the names of its files: of text and images, and of the lists of published crops.
 SPLITS = {"train": ("train", "train"), "validation": ("val", "dev"), "test": ("test", "test")}
-
-
-def text_file(folder: Path, split: str) -> Path:
-    """The file with the posts of a split."""
-    return folder / "txt" / f"ours_{SPLITS[split][0]}.txt"

@@ -12,7 +12,7 @@ from transformers import EvalPrediction
 from ..data.mnre_schema import RELATIONS
 from ..modeling.negative_label import NEGATIVE
 from .gathered_predictions import logits_and_labels
-from .relation_scores import as_ids, check_names, multi_label_scores, relation_scores
+from .relation_scores import as_ids, checked_negative, multi_label_scores, relation_scores
 
 
 class MNREMetric(evaluate.Metric):
@@ -214,7 +214,7 @@ def make_compute_metrics(
     >>> trainer = Trainer(..., compute_metrics=make_compute_metrics(dataset["train"].features["label"].names))
     ```
     """
-    check_names(names, negative if thresholds is None else None)
+    checked_negative(names, negative if thresholds is None else None)
     return TrainerMetrics(names=tuple(names), negative=negative, per_relation=per_relation, thresholds=thresholds)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..data.mnre_schema import RELATIONS
-from ..modeling.negative_label import NEGATIVE, likely_negatives
+from ..modeling.negative_label import NEGATIVE, as_spelled, likely_negatives
 from .score_counts import precision_recall_f1
 
 
@@ -28,8 +28,8 @@ def relation_scores(
         predictions: `(rows,)` ids, indices into `names`.
         references: `(rows,)` ids, indices into `names`.
         names: The relations in the order of their ids.
-        negative: Name of the label that stands for no relation. `None` (as opposed to `"None"`) means that every label
-            is a relation and counts.
+        negative: Name of the label that stands for no relation; the default also finds MNRE-1's spelling, `"none"`.
+            `None` (as opposed to `"None"`) means that every label is a relation and counts.
 
     Returns:
         `accuracy` over all rows, `precision`, `recall` and `f1`, floats from 0 to 1, and `per_relation`: a mapping from
@@ -54,7 +54,7 @@ def relation_scores(
         )
     if not len(true_ids):
         raise ValueError("Nothing to score: expected at least one row, found none.")
-    check_names(names, negative)
+    negative = checked_negative(names, negative)
     for argument, ids in (("predictions", predicted_ids), ("references", true_ids)):
         strays = np.flatnonzero((ids < 0) | (ids >= len(names)))
         if len(strays):
@@ -138,17 +138,21 @@ def as_ids(argument: str, values: ArrayLike | None) -> np.ndarray:
     return ids.astype(np.int64)
 
 
-def check_names(names: Sequence[str], negative: str | None) -> None:
+def checked_negative(names: Sequence[str], negative: str | None) -> str | None:
     r"""
+    `negative` as the labels spell it.
+
     Raises:
         ValueError: A name occurs twice, or no label is called `negative`.
     """
     if len(set(names)) != len(names):
         twice = sorted({name for name in names if list(names).count(name) > 1})
         raise ValueError(f"`names` has {twice} more than once; expected distinct relations.")
+    negative = as_spelled(negative, names)
     if negative is not None and negative not in names:
         hint = f" (here probably {likely[0]!r})" if (likely := likely_negatives(names)) else ""
         raise ValueError(
             f"No label is called {negative!r}, so it cannot be left out of F1; found {list(names)}. Pass the name of "
             f"the label that stands for no relation{hint} as `negative`, or None if every label is a relation."
         )
+    return negative

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from ..modeling.negative_label import NEGATIVE
+from ..modeling.negative_label import NEGATIVE, as_spelled
 from .bootstrap import ROUNDS, percentile_interval, resampled_sums
 from .calibration import calibration
 from .relation_scores import relation_scores
@@ -59,6 +59,7 @@ def report_of(
           `None`, and groups of fewer than 30 rows have no intervals;
         - `calibration`: see `calibration`.
     """
+    negative = as_spelled(negative, names)
     none = None if negative is None else list(names).index(negative)
     predictions = probabilities.argmax(axis=1)
     scores = relation_scores(predictions, labels, names, negative)
