@@ -1,4 +1,4 @@
-# Each target installs what it requires into $(VENV). Only python3 (3.11 or newer) and a package registry have to be there.
+# Each target installs what it requires into $(VENV). The only requirements are python3 (3.11 or newer) and a package registry.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin

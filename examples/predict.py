@@ -10,10 +10,10 @@ from tgdi_hf import TGDIForRelationExtraction, TGDIProcessor, predict
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("checkpoint")
 parser.add_argument("--text", required=True)
-parser.add_argument("--head", required=True, help="as it stands in the text, once; or a span, '[0, 3]'")
+parser.add_argument("--head", required=True, help="a name that occurs once in the text, or a span such as '[0, 3]'")
 parser.add_argument("--tail", required=True)
 parser.add_argument("--image", help="path of the post's image")
-parser.add_argument("--caption", help="what an image captioner says of it")
+parser.add_argument("--caption", help="caption of the image, from an image captioner")
 parser.add_argument("--top-k", type=int, default=3)
 
 

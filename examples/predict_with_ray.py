@@ -26,14 +26,14 @@ parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.R
 parser.add_argument("checkpoint")
 parser.add_argument("posts", help="a Parquet file or a folder of them")
 parser.add_argument("output", help="a folder for Parquet files")
-parser.add_argument("--batch-size", type=int, default=16, help="posts a batch")
-parser.add_argument("--batches", type=int, default=8, help="in a block, which is what a task works on")
+parser.add_argument("--batch-size", type=int, default=16, help="posts per batch")
+parser.add_argument("--batches", type=int, default=8, help="batches per block, the unit of work of a task")
 parser.add_argument("--actors", type=int, default=1, help="copies of the model")
-parser.add_argument("--gpus", type=float, default=0, help="for each copy")
+parser.add_argument("--gpus", type=float, default=0, help="GPUs per copy")
 
 
 class Read:
-    """Opens images and makes tensors: one row goes out for a batch of posts."""
+    """Opens images and builds tensors; the output has one row per batch of posts."""
 
     def __init__(self, checkpoint: str):
         self.reader = PostReader(TGDIProcessor.from_pretrained(checkpoint))

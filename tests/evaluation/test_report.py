@@ -95,7 +95,7 @@ def test_the_sign_of_the_comparison_is_that_of_the_first_model(corpus, checkpoin
         assert (found["mcnemar"][only[0]], found["mcnemar"][only[1]]) == (related, 0)
         text = report_as_markdown(report)
         assert f"F1 minus that of {tmp_path / 'other'}: {100 * sign:+.1f} points" in text
-        assert f"right where the other is wrong {related if sign == 1 else 0} rows" in text
+        assert f"only this model classifies correctly {related if sign == 1 else 0}," in text
 
 
 def test_models_with_different_relations_are_compared(corpus, checkpoint, processor, tmp_path):

@@ -41,4 +41,4 @@ def test_a_report_without_conditions_begins_with_its_table():
 def test_a_comparison_is_the_first_model_minus_the_other():
     text = comparison_text(COMPARISON)
     assert text.startswith("F1 minus that of runs/other: -1.2 points (-2.0 to +0.1)")
-    assert "right where the other is wrong 7 rows, the other way round 4" in text
+    assert "rows that only this model classifies correctly 7, only the other 4" in text

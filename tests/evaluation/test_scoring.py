@@ -21,5 +21,5 @@ def test_evaluate_matches_relations_by_name(corpus, checkpoint):
     again = evaluate(checkpoint, others, **quick)
     assert {k: v for k, v in again.items() if "f1" in k} == {k: v for k, v in expected.items() if "f1" in k}
     strange = rows.remove_columns("label").add_column("label", [0] * len(rows), feature=ClassLabel(names=["friend"]))
-    with pytest.raises(ValueError, match="the relation 'friend', which the model in .* does not know"):
+    with pytest.raises(ValueError, match="the relation 'friend', which is not a label of the model in "):
         evaluate(checkpoint, strange, **quick)

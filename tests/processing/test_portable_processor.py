@@ -36,7 +36,7 @@ def folder(request, tmp_path):
     return tmp_path / "checkpoint"
 
 
-def test_loads_of_one_checkpoint_have_one_hash(folder, tmp_path, monkeypatch):
+def test_processors_of_one_checkpoint_have_equal_hashes(folder, tmp_path, monkeypatch):
     processor = TGDIProcessor.from_pretrained(folder)
     expected = Hasher.hash(processor)
     others = {"again": TGDIProcessor.from_pretrained(str(folder))}
@@ -67,7 +67,7 @@ def use(processor, folder):
     repr(processor)
 
 
-def test_use_leaves_the_hash_as_it_is(folder, tmp_path):
+def test_use_does_not_change_the_hash(folder, tmp_path):
     used, unused = TGDIProcessor.from_pretrained(folder), TGDIProcessor.from_pretrained(folder)
     collate = TGDICollator(used)
     before = Hasher.hash(used), Hasher.hash(collate)
@@ -81,7 +81,7 @@ def test_use_leaves_the_hash_as_it_is(folder, tmp_path):
         assert Hasher.hash(make(used)) == Hasher.hash(make(unused))
 
 
-def test_use_of_one_that_was_never_saved_leaves_its_hash_as_it_is(tmp_path):
+def test_use_does_not_change_the_hash_of_an_unsaved_processor(tmp_path):
     for kind in TOKENIZERS:
         processor = build(kind)
         before = Hasher.hash(processor)
@@ -89,7 +89,7 @@ def test_use_of_one_that_was_never_saved_leaves_its_hash_as_it_is(tmp_path):
         assert Hasher.hash(processor) == before, kind
 
 
-def test_what_differs_has_another_hash(processor):
+def test_different_processors_have_different_hashes(processor):
     others = {
         "num_objects": build(num_objects=2),
         "use_caption": build(use_caption=False),
@@ -113,8 +113,8 @@ def test_what_differs_has_another_hash(processor):
     assert hashes[0] == Hasher.hash(processor)
 
 
-def test_two_processes_agree(tmp_path):
-    """Strings have another hash in every process, and sets another order."""
+def test_hashes_are_equal_in_all_processes(tmp_path):
+    """The hashes of strings and the order of sets differ between processes."""
     build().save_pretrained(tmp_path / "wordpiece")
     build("sentence_piece").save_pretrained(tmp_path / "sentence_piece")
     code = """
@@ -148,7 +148,7 @@ for name in ("wordpiece", "sentence_piece"):
     assert len(set(found[0].split())) == 8
 
 
-def test_map_meets_its_cache(folder, tmp_path):
+def test_map_reuses_its_cache(folder, tmp_path):
     Dataset.from_list(ROWS).save_to_disk(tmp_path / "data")
 
     def mapped(how):
@@ -177,20 +177,20 @@ def test_pickles_give_the_same_tensors(folder):
     assert processor.tokenizer.backend_tokenizer.padding is None  # of the last call, which did not pad
 
 
-def test_a_pickle_can_be_saved(folder, tmp_path):
+def test_an_unpickled_processor_can_be_saved(folder, tmp_path):
     pickle.loads(pickle.dumps(TGDIProcessor.from_pretrained(folder))).save_pretrained(tmp_path / "again")
     again = TGDIProcessor.from_pretrained(tmp_path / "again")
     assert Hasher.hash(again) == Hasher.hash(TGDIProcessor.from_pretrained(folder))
 
 
-def test_a_copy_shares_and_a_deep_copy_does_not(processor):
+def test_a_copy_shares_its_tokenizer_and_a_deep_copy_does_not(processor):
     assert copy.copy(processor).tokenizer is processor.tokenizer
     deep = copy.deepcopy(processor)
     deep.tokenizer.add_tokens(["xyzzy"])
     assert len(deep.tokenizer) == len(processor.tokenizer) + 1
 
 
-def test_a_spawned_process_can_use_it(processor):
+def test_a_spawned_process_can_use_a_processor(processor):
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         found = pool.apply(encode_in_another_process, [pickle.dumps(processor)])
     assert found == processor(**POST)["input_ids"].tolist()

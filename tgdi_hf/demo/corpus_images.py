@@ -7,7 +7,7 @@ from PIL import Image as PILImage
 from PIL import ImageDraw
 
 from .corpus_drawings import PROPS, SYMBOL_PAINTERS, Box, Brush, colour, person
-from .corpus_plan import Post
+from .corpus_plan import PlannedPost
 
 # The symbol per relation, and per entity types for posts whose text leaves the label open and whose label is None.
 SYMBOLS = {
@@ -36,7 +36,7 @@ CAPTIONS = (
 )
 
 
-def scene_of(post: Post, rng: random.Random) -> str | None:
+def scene_of(post: PlannedPost, rng: random.Random) -> str | None:
     """The name of the symbol in the image of a post; `None` without image."""
     if post.relevance is None:
         return None

@@ -12,7 +12,7 @@ Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
-class Post:
+class PlannedPost:
     r"""
     Args:
         types: Entity types of head and tail, such as `"per/loc"`.
@@ -30,7 +30,7 @@ class Post:
 
 
 class ImageKind(NamedTuple):
-    """The fields of a `Post` that describe its image."""
+    """The fields of a `PlannedPost` that describe its image."""
 
     relevance: float | None
     misleading: bool
@@ -38,7 +38,7 @@ class ImageKind(NamedTuple):
 
 def plan(
     rows: int, rng: random.Random, needs_image: float, irrelevant: float, missing: float, misleading: float
-) -> list[Post]:
+) -> list[PlannedPost]:
     """
     Plans the posts of a split, in random order.
 
@@ -58,11 +58,11 @@ def plan(
     plain_labels = sample_evenly([*PLAIN] + ["None"] * (len(PLAIN) // 2), rows - num_ambiguous, rng)
     none_types = iter(sample_evenly([*PLAIN_NONE], plain_labels.count("None"), rng))
     posts = [
-        Post(next(none_types) if label == "None" else relation_types(label), label, False, *image)
+        PlannedPost(next(none_types) if label == "None" else relation_types(label), label, False, *image)
         for label, image in zip(plain_labels, images, strict=True)
     ]
     readings = [(types, label) for types in AMBIGUOUS for label in labels_of(types)]
-    posts += [Post(types, label, True) for types, label in sample_evenly(readings, num_ambiguous, rng)]
+    posts += [PlannedPost(types, label, True) for types, label in sample_evenly(readings, num_ambiguous, rng)]
     rng.shuffle(posts)
     return posts
 

@@ -4,7 +4,7 @@ import random
 import re
 from typing import Any
 
-from .corpus_plan import Post
+from .corpus_plan import PlannedPost
 from .corpus_schema import SPLITS
 from .corpus_templates import AMBIGUOUS, PLAIN, PLAIN_NONE
 
@@ -52,7 +52,7 @@ def sample_hashtag(rng: random.Random, length: int) -> str:
     return ("#" + "".join(rng.sample(SYLLABLES, length)))[:length]
 
 
-def write_text(rng: random.Random, split: int, post: Post) -> dict[str, Any]:
+def write_text(rng: random.Random, split: int, post: PlannedPost) -> dict[str, Any]:
     """Writes a post: the columns `text`, `head`, `tail` and `template`."""
     if post.needs_image:
         family, templates = f"open {post.types}", AMBIGUOUS[post.types]

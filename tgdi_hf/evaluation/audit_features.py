@@ -1,4 +1,4 @@
-"""What can be known of a row without reading its text or looking at its pixels, as numbers."""
+"""Numeric features of a row that depend on neither the words of its text nor the pixels of its image."""
 
 import io
 import re
@@ -21,9 +21,9 @@ IMAGE_FEATURES = ("there is an image", "width", "height", "format", "bytes of th
 
 def features_of(dataset: Dataset, extra: Mapping[str, Sequence[float]] | None = None) -> dict[str, np.ndarray]:
     r"""
-    Everything that can be known of rows without reading a word or looking at an image, as numbers; -1 is missing.
+    Numeric features of rows that depend on neither words nor pixels; a missing value is -1.
 
-    - Entities: whether the head comes first (their position and length are left out: they depend on the words).
+    - Entities: whether the head comes first (their position and length are left out: both depend on the words).
     - Text and caption: length in characters and words.
     - Image: whether one exists; width, height, format and size of its file; the number of rows with the same image; the
       length of its name, the digits in it, and its pattern: the name without its numbers, numbered by frequency.

@@ -39,8 +39,9 @@ def load_for_evaluation(
         Model, processor, the names of the relations in the order of their ids, and the dataset with these ids.
 
     Raises:
-        ValueError: A revision of a local folder; the checkpoint is not a TGDI model; the data has a relation that the
-            model does not know; or one of model and data is multi-label and the other is not. See also `negative_of`.
+        ValueError: A revision of a local folder; the checkpoint is not a TGDI model; the data has a relation that is
+            not a label of the model; or one of model and data is multi-label and the other is not. See also
+            `negative_of`.
     """
     check_revision(checkpoint, revision)
     at: dict[str, Any] = {} if revision is None else {"revision": revision}
@@ -73,14 +74,14 @@ def with_label_ids(dataset: Dataset, names: Sequence[str], checkpoint: str | Pat
         checkpoint: Names the model in errors.
 
     Raises:
-        ValueError: The data has a relation that the model does not know.
+        ValueError: The data has a relation that is not a label of the model.
     """
     given, several = label_names(dataset)
     unknown = [name for name in given if name not in names]
     if unknown:
         raise ValueError(
-            f"The data has the relation {unknown[0]!r}, which the model in {checkpoint} does not know; it knows "
-            f"{', '.join(names)}."
+            f"The data has the relation {unknown[0]!r}, which is not a label of the model in {checkpoint}; "
+            f"its labels are {', '.join(names)}."
         )
     if given == [*names]:
         return dataset
@@ -103,7 +104,8 @@ def prior_rows(
         checkpoint: Names the model in errors.
 
     Raises:
-        ValueError: The model was not trained on both orders, or the data has a relation that it does not know.
+        ValueError: The model was not trained on both orders, or the data has a relation that is not a label of
+            the model.
     """
     if not model.config.direction_balanced:
         raise ValueError(

@@ -38,7 +38,7 @@ def _conditions(report: Mapping[str, Any]) -> str:
             f"**under the control {scored['control']}, which changed {scored['changed']:,} of {report['rows']:,} rows**"
         )
     if scored["listed_order"]:
-        parts.append("with what the listed order of head and tail says in the split train")
+        parts.append("with the entity-order prior estimated from the train split")
     return ", ".join(parts) + "."
 
 
@@ -62,15 +62,15 @@ def _relation_table(title: str, relations: Mapping[str, Any]) -> list[str]:
 
 def _direction_lines(direction: Mapping[str, Any]) -> list[str]:
     lines = [
-        f"Rows without relation that are given a relation: {percent(direction['listed'])} % as listed, "
+        f"Share of rows without a relation for which one is predicted: {percent(direction['listed'])} % as listed, "
         f"{percent(direction['swapped'])} % with head and tail swapped."
     ]
     if direction.get("order_unknown"):
         unknown = {name: percent(value) for name, value in direction["order_unknown"].items()}
         lines.append(
-            "Where the model has to find out which entity is the head, as for all pairs of a post: precision "
+            "With the order of head and tail unknown, as when all pairs of a post are scored: precision "
             f"{unknown['precision']}, recall {unknown['recall']}, F1 {unknown['f1']}, and "
-            f"{unknown['unrelated_given']} % of the rows without relation are given a relation."
+            f"{unknown['unrelated_given']} % of the rows without a relation for which one is predicted."
         )
     return lines
 
@@ -81,7 +81,7 @@ def comparison_text(comparison: Mapping[str, Any]) -> str:
     low, high = (100 * bound for bound in f1["interval"])
     return (
         f"F1 minus that of {comparison['with']}: {100 * f1['difference']:+.1f} points ({low:+.1f} to {high:+.1f}), "
-        f"paired bootstrap over posts p = {f1['p']:.3f}; right where the other is wrong {test['only_two']} rows, the "
-        f"other way round {test['only_one']}, McNemar (as if rows were independent) p = {test['p']:.3f}. This "
-        "compares two checkpoints; whether two ways of training differ, only several seeds of each can say."
+        f"paired bootstrap over posts p = {f1['p']:.3f}; rows that only this model classifies correctly "
+        f"{test['only_two']}, only the other {test['only_one']}, McNemar (rows taken as independent) p = "
+        f"{test['p']:.3f}. This compares two checkpoints; a comparison of two ways of training needs several seeds."
     )

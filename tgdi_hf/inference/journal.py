@@ -1,4 +1,4 @@
-"""The journal of a run that writes a file: which rows are written already, and from what."""
+"""The journal of a run that writes a file: its inputs and settings, and the number of rows written so far."""
 
 import json
 import os

@@ -23,7 +23,7 @@ def with_label_fields(names: Sequence[str], config: Mapping[str, Any], multi_lab
         multi_label: Whether a row may have several labels.
 
     Raises:
-        ValueError: It is undecided which label stands for no relation, see `find_negative`.
+        ValueError: The label for no relation cannot be determined, see `find_negative`.
     """
     fields = {**({"problem_type": MULTI_LABEL} if multi_label else {}), **config}
     if fields.get("problem_type") == MULTI_LABEL:
@@ -56,7 +56,7 @@ def build_model(
     **config: Any,
 ) -> tuple[TGDIForRelationExtraction, TGDIProcessor]:
     r"""
-    A model ready for fine-tuning, from two pretrained encoders, and its processor.
+    Builds a model for fine-tuning, and its processor, from two pretrained encoders.
 
     Args:
         names: The relations in the order of their ids.
@@ -79,7 +79,7 @@ def build_model(
             inverses of relations (`inverse_labels`), unless that is set to 0.
 
     Raises:
-        ValueError: No label is called `"None"`, but the name of one usually means the same: set `negative_label`.
+        ValueError: The label for no relation cannot be determined: set `negative_label`.
     """
     config = with_label_fields(names, config)
     if preset == "paper":  # which rescales all images to 224 × 224

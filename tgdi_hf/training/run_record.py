@@ -19,7 +19,7 @@ MODEL_COLUMNS = ("text", "words", "head", "tail", "caption", "image", "objects",
 
 def claim(folder: str | Path, identity: Mapping[str, Any]) -> None:
     r"""
-    Writes the identity of a run to `run.json` in its output folder, before it leaves checkpoints there.
+    Writes the identity of a run to `run.json` in its output folder, before the run writes checkpoints there.
 
     Args:
         folder: The output folder.
@@ -67,7 +67,7 @@ def control_of(folder: str | Path) -> str | None:
 
 
 def digest_of_rows(dataset: Dataset) -> str:
-    """A digest of all that a model reads of rows. Images count by content or, if stored as paths, by file name."""
+    """A digest of the columns that a model reads. Images count by content or, if stored as paths, by file name."""
 
     def named(part: Any) -> Any:
         if not isinstance(part, Mapping):

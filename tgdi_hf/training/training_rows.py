@@ -1,4 +1,4 @@
-"""The rows that a `Trainer` is given: with both orders of each pair, perturbed, or with their lengths."""
+"""Prepares the rows of a `Trainer`: in both orders of each pair, perturbed, or with their numbers of tokens."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -15,7 +15,7 @@ from ..processing.processing_tgdi import TGDIProcessor
 
 def relation_names(dataset: Any, config: PreTrainedConfig) -> tuple[list[str], bool]:
     r"""
-    The relations that rows are labelled with.
+    The relations that label the rows.
 
     Args:
         dataset: A mapping of splits.
@@ -94,8 +94,8 @@ def in_trained_orders(rows: Any, config: PreTrainedConfig, names: Sequence[str],
 def ready_rows(
     rows: Any, processor: TGDIProcessor, arguments: TrainingArguments, control: str | None, share: float
 ) -> Any:
-    """Rows as `Trainer` reads them: with encoded images and perturbed or, for batches of similar length, with their
-    number of tokens."""
+    """Rows for `Trainer`, with images undecoded: perturbed or, for batches of similar length, with their numbers of
+    tokens."""
     if control is not None:
         return PerturbedDataset(rows, control, share, arguments.seed)
     rows, column = undecoded(rows), arguments.length_column_name

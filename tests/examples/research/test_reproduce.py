@@ -324,7 +324,7 @@ def test_comparison_of_two_runs(mnre_folder, tmp_path):
     assert related > 0
     found = compare(mnre_folder, tmp_path / "wrong.json", tmp_path / "right.json")
     assert found.startswith("right: F1 minus that of wrong: +100.0 points")
-    assert f"right where the other is wrong {related} rows, the other way round 0" in found
+    assert f"only this model classifies correctly {related}, only the other 0" in found
     (tmp_path / "right.json").write_text(json.dumps({**right, "labels": [1] * 4}))
     with pytest.raises(ValueError, match=r"right.json was scored on split 'validation' of data other"):
         compare(mnre_folder, tmp_path / "wrong.json", tmp_path / "right.json")
