@@ -163,10 +163,17 @@ class TGDIProcessor(PortableProcessor):
                 `object_resize`.
 
         Raises:
-            ValueError: `max_length` exceeds the number of positions of the text encoder.
+            ValueError: `max_length` exceeds the number of positions of the text encoder, or its checkpoint has no
+                tokenizer.
         """
         text_kwargs, vision_kwargs = text_kwargs or {}, vision_kwargs or {}
         tokenizer = AutoTokenizer.from_pretrained(text_name_or_path, **{"trust_remote_code": False, **text_kwargs})
+        # transformers builds a tokenizer without vocabulary for a checkpoint without the files of one.
+        if set(tokenizer.get_vocab()) <= set(tokenizer.all_special_tokens):
+            raise ValueError(
+                f"{text_name_or_path} has no vocabulary, only special tokens: the files of its tokenizer are missing. "
+                "Save the tokenizer that the text encoder was trained with in the same folder."
+            )
         hub = {name: text_kwargs[name] for name in _HUB_OPTIONS if name in text_kwargs}
         positions = position_limit(AutoConfig.from_pretrained(text_name_or_path, trust_remote_code=False, **hub))
         max_length = optional_whole_number("max_length", options.get("max_length"), 1, "tokens")
