@@ -54,7 +54,7 @@ def tiny_hvpnet(corpus, **options):
     of = model.config
     config = BaselineConfig(
         text_config=of.text_config.to_dict(), vision_config=of.vision_config.to_dict(), num_objects=0, use_caption=True,
-        id2label=of.id2label, label2id=of.label2id,
+        id2label=of.id2label, label2id=of.label2id, prefix_size=of.text_config.hidden_size,
     )  # fmt: skip
     return HVPNeTForRelationExtraction(config), processor
 

@@ -7,7 +7,7 @@ Baselines that share the processor, `Trainer` and metric of `tgdi_hf`, written f
 | `pcnn` | the same, with piecewise maxima before, between and after the entities | 55.49 |
 | `mtb` | BERT with entity markers | 60.86 |
 | `mtb-caption` | the same, with the caption after the text | |
-| `visualbert` | images as tokens after the text | 58.30 |
+| `visualbert` | patches as tokens after the text, in one encoder | 58.30 |
 | `hvpnet` | hierarchical visual prefix with dynamic gates | 81.85 |
 | `ifaformer` | two transformers whose layers attend to each other's keys and values | 81.67 |
 | `mkgformer` | joint top layers: prefix-guided interaction and correlation-aware fusion | 81.95 |
@@ -16,19 +16,22 @@ The F1 scores are quoted from the TGDI paper, with the authors' features, epochs
 systems were most likely obtained with object crops whose number leaks the label; see the documentation of the leak.
 
 Deviations from the papers: all baselines share TGDI's entity markers, classifier and, except `ifaformer` and
-`mkgformer`, frozen vision encoder, so that the fusion alone differs. `hvpnet`: ResNet or ViT layers, one linear map for
-the prefixes. `ifaformer`, `mkgformer`: the vision encoder's own layers read the text and are trained, as in the papers;
-each image and object is a sequence of its own with the pretrained positions, where the papers' code concatenates small
-crops, and padding of the text is masked; encoders of different widths are joined by linear maps. `ifaformer`: of
-encoders of different depths, layers at the same relative depth are joined; the released code's visual keys in place of
-values, and 1 added to visual scores, are not copied. `cnn`, `pcnn`: entity markers in
-the text, random word vectors unless a GloVe file is given. `visualbert`: one token per image, no pre-training on
-images. `mtb`: without pre-training on entity links.
+`mkgformer`, frozen vision encoder, so that the fusion alone differs. `hvpnet`: as released, but with slots without
+image masked, without its mixing of positions and heads, and optionally with four layers of a vision transformer in
+place of a ResNet's stages. `ifaformer`, `mkgformer`: the vision encoder's own layers read the text and are trained, as
+in the papers; each image and object is a sequence of its own with the pretrained positions, where the papers' code
+concatenates small crops, and padding of the text is masked; encoders of different widths are joined by linear maps.
+`ifaformer`: of encoders of different depths, layers at the same relative depth are joined; the released code's visual
+keys in place of values, and 1 added to visual scores, are not copied. `cnn`, `pcnn`: entity markers in the text;
+vocabulary and vectors of a GloVe file if one is given, else random vectors for the words that occur twice in training
+(`word_vectors` of the configuration says which). `visualbert`: patches in place of detected regions; no pre-training on
+images unless the text model is a VisualBERT checkpoint. `mtb`: without pre-training on entity links.
 
 UMT (63.46), UMGF (65.29), MEGA (66.41), BERT + SG (62.80) and BERT + SG + Att (63.64) require scene graphs or
 pre-training on named entities, and are not included.
 """
 
+from pathlib import Path
 from typing import Any
 
 from transformers import AutoImageProcessor, PreTrainedModel
@@ -36,7 +39,14 @@ from transformers import AutoImageProcessor, PreTrainedModel
 from tgdi_hf import TGDIProcessor
 
 from .baseline import Baseline, BaselineConfig
-from .convolution import ConvolutionConfig, ConvolutionForRelationExtraction, word_tokenizer
+from .convolution import (
+    ConvolutionConfig,
+    ConvolutionForRelationExtraction,
+    frequent_words,
+    is_word,
+    word_tokenizer,
+)
+from .glove import read_glove
 from .hvpnet import HVPNeTForRelationExtraction
 from .ifaformer import IFAformerForRelationExtraction
 from .mkgformer import MKGformerForRelationExtraction
@@ -73,12 +83,14 @@ def build_baseline(
         name: One of `BASELINES`.
         names: The relations, in the order of their ids.
         text_model, vision_model: The pretrained encoders; convolutions use only the image processor.
-        texts: Training texts, the source of a convolution's vocabulary.
-        glove: Text file of word vectors for a convolution; sets its `word_size`.
+        texts: Training texts. Without `glove`, the words that occur twice in them are a convolution's vocabulary.
+        glove: Text file of word vectors: the vocabulary and the initial vectors of a convolution, which are random
+            without it. Sets the configuration's `word_size` and `word_vectors`.
         config: Fields of the baseline's configuration.
 
     Raises:
-        ValueError: An unknown baseline, a convolution without texts, or `num_objects` for a baseline that reads none.
+        ValueError: An unknown baseline, inputs that the baseline does not read (`num_objects`, `glove`), a convolution
+            without texts and word vectors, or a bad file of vectors.
     """
     if name not in BASELINES:
         raise ValueError(f"Unknown baseline {name!r}; expected one of {', '.join(BASELINES)}.")
@@ -86,19 +98,22 @@ def build_baseline(
     options = {**options, **config}
     labels = {"id2label": dict(enumerate(names)), "label2id": {label: i for i, label in enumerate(names)}}
     if model_class is ConvolutionForRelationExtraction:
-        if texts is None:
-            raise ValueError(f"{name!r} builds its vocabulary from the training texts: pass `texts`.")
+        if glove is None and texts is None:
+            raise ValueError(
+                f"{name!r} takes its vocabulary from word vectors or training texts: pass `glove` or `texts`."
+            )
+        vectors = None if glove is None else read_glove(glove, is_word)
+        tokenizer = word_tokenizer(frequent_words(texts) if vectors is None else vectors.words)
         image_processor = AutoImageProcessor.from_pretrained(vision_model, backend="pil")
-        processor = TGDIProcessor(
-            image_processor, word_tokenizer(texts), num_objects=0, use_caption=False, use_image=False
-        )
-        vocabulary = len(processor.tokenizer)
-        if glove is not None:
-            options = {**options, "word_size": model_class.glove_width(glove)}
-        model = model_class(ConvolutionConfig(vocab_size=vocabulary, **labels, **options))
-        if glove is not None:
-            model.load_glove(glove, processor.tokenizer)
+        processor = TGDIProcessor(image_processor, tokenizer, num_objects=0, use_caption=False, use_image=False)
+        if vectors is not None:
+            options = {"word_size": vectors.vectors.shape[1], "word_vectors": Path(glove).name, **options}
+        model = model_class(ConvolutionConfig(vocab_size=len(tokenizer), **labels, **options))
+        if vectors is not None:
+            model.set_word_vectors(vectors, tokenizer)
         return model, processor
+    if glove is not None:
+        raise ValueError(f"{name!r} starts from the word embeddings of its text model; omit `glove`.")
     uses_vision = options.get("use_vision", True)
     if not (uses_vision and model_class.reads_objects):
         if options.get("num_objects"):
@@ -131,5 +146,4 @@ __all__ = [
     "MTBForRelationExtraction",
     "VisualBERTForRelationExtraction",
     "build_baseline",
-    "word_tokenizer",
 ]

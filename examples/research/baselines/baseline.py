@@ -1,12 +1,12 @@
 """What all baselines share: the inputs of `TGDIProcessor`, the classifier on two entity markers, saving and loading."""
 
 from math import inf
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from huggingface_hub.dataclasses import strict
 from torch import nn
-from transformers import AutoModel
+from transformers import AutoModel, PreTrainedModel
 from transformers.utils import can_return_tuple
 
 from tgdi_hf.modeling.blank_images import blank_image, trains_with_other_processes
@@ -37,6 +37,8 @@ class BaselineConfig(RelationConfig):
         num_fusion_layers (`int`, *optional*):
             MKGformer: the number of layers at the top of both encoders that run jointly. `None` stands for the paper's
             4, or fewer with shallower encoders.
+        prefix_size (`int`, *optional*, defaults to 800):
+            HVPNeT: the hidden units between the vision encoder's levels and the visual prefix.
         r_drop_weight (`float`, *optional*, defaults to 0.0):
             Weight of the divergence between two forward passes of a training batch with different dropout masks
             (R-Drop, Liang et al., NeurIPS 2021).
@@ -51,12 +53,15 @@ class BaselineConfig(RelationConfig):
     use_vision: bool = True
     use_caption: bool = False
     num_fusion_layers: int | None = None
+    prefix_size: int = 800
     r_drop_weight: float | int = 0.0
 
     def validate_architecture(self):
         """Part of `@strict`-powered validation."""
         if not 0 <= self.r_drop_weight < inf:
             raise ValueError(f"`r_drop_weight` is {self.r_drop_weight}; expected 0 or more, and finite.")
+        if self.prefix_size < 1:
+            raise ValueError(f"`prefix_size` is {self.prefix_size}; expected 1 or more.")
         if self.r_drop_weight and self.thresholds is not None:
             raise ValueError("`r_drop_weight` requires mutually exclusive labels; omit it for a multi-label model.")
         if self.vision_config.model_type != "resnet":  # which has no patches
@@ -157,18 +162,23 @@ class Baseline(TGDIPreTrainedModel):
         text_encoder = load_tower(text_name_or_path, "text", dtype=torch.float32)
         vision_tower = load_tower(vision_name_or_path, "vision", dtype=torch.float32)
         config = cls.config_class(
-            text_config=text_encoder.config.to_dict(), vision_config=vision_tower.config.to_dict(), **config_kwargs
+            text_config=cls.text_config_of(text_encoder), vision_config=vision_tower.config.to_dict(), **config_kwargs
         )
         model = cls(config)
-        found = model.text_encoder.load_state_dict(as_text_encoder(text_encoder).state_dict(), strict=False)
-        # Weights that VisualBERT has beyond BERT keep their random initialisation.
-        lost = [name for name in found.missing_keys if "visual" not in name] + found.unexpected_keys
-        if lost:
-            raise ValueError(f"The weights of {text_name_or_path} do not fit {cls.__name__}: {', '.join(lost)}.")
+        model.load_text_encoder(as_text_encoder(text_encoder))
         if config.uses_vision:
             model.vision_tower.load_state_dict(as_tower(vision_tower).state_dict())
         model.resize_to_tokenizer(tokenizer)
         return model.eval()
+
+    @classmethod
+    def text_config_of(cls, encoder: PreTrainedModel) -> dict[str, Any]:
+        """The `text_config` of a model that starts from this text encoder."""
+        return encoder.config.to_dict()
+
+    def load_text_encoder(self, encoder: PreTrainedModel) -> None:
+        """Copies the weights of a pretrained text encoder."""
+        self.text_encoder.load_state_dict(encoder.state_dict())
 
     def encode(
         self, ids: torch.Tensor, mask: torch.Tensor, types: torch.Tensor | None, images: VisualLevels | None

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Iterable
-from pathlib import Path
 
 import torch
 from huggingface_hub.dataclasses import strict
@@ -15,18 +14,34 @@ from transformers.loss.loss_utils import fixed_cross_entropy
 from transformers.modeling_outputs import SequenceClassifierOutput
 from transformers.utils import can_return_tuple
 
+from .glove import WordVectors
 from .unread_inputs import refuse_caption, refuse_foreign_arguments, refuse_unread_images
 
+NORMALIZER, SPLITTER = normalizers.BertNormalizer(lowercase=True), pre_tokenizers.BertPreTokenizer()
 
-def word_tokenizer(texts: Iterable[str], min_count: int = 2) -> PreTrainedTokenizerFast:
-    """A lower-case word tokenizer; its vocabulary is the words that occur at least `min_count` times in the texts."""
-    normalizer, splitter = normalizers.BertNormalizer(lowercase=True), pre_tokenizers.BertPreTokenizer()
-    counts = Counter(word for text in texts for word, _ in splitter.pre_tokenize_str(normalizer.normalize_str(text)))
-    frequent = sorted(word for word, count in counts.items() if count >= min_count)
+
+def words_of(text: str) -> list[str]:
+    """The words into which `word_tokenizer` splits a text: lower case, without accents, punctuation apart."""
+    return [word for word, _ in SPLITTER.pre_tokenize_str(NORMALIZER.normalize_str(text))]
+
+
+def is_word(text: str) -> bool:
+    """Whether `word_tokenizer` can produce this word."""
+    return words_of(text) == [text]
+
+
+def frequent_words(texts: Iterable[str], min_count: int = 2) -> list[str]:
+    """The words that occur at least `min_count` times in the texts, in alphabetical order."""
+    counts = Counter(word for text in texts for word in words_of(text))
+    return sorted(word for word, count in counts.items() if count >= min_count)
+
+
+def word_tokenizer(words: Iterable[str]) -> PreTrainedTokenizerFast:
+    """A lower-case tokenizer with this vocabulary, after the special tokens; other words become `[UNK]`."""
     special = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
-    vocabulary = {word: i for i, word in enumerate([*special.values(), *frequent])}
+    vocabulary = {word: i for i, word in enumerate([*special.values(), *words])}
     tokenizer = Tokenizer(WordLevel(vocabulary, unk_token="[UNK]"))
-    tokenizer.normalizer, tokenizer.pre_tokenizer = normalizer, splitter
+    tokenizer.normalizer, tokenizer.pre_tokenizer = NORMALIZER, SPLITTER
     tokenizer.post_processor = TemplateProcessing(
         single="[CLS] $A [SEP]",
         pair="[CLS] $A [SEP] $B:1 [SEP]:1",
@@ -43,6 +58,8 @@ class ConvolutionConfig(PreTrainedConfig):
         vocab_size (`int`): Size of the vocabulary, entity markers included.
         piecewise (`bool`, *optional*, defaults to `False`):
             PCNN: max-pools each filter before, between and after the entities, instead of over the whole text.
+        word_vectors (`str`, *optional*):
+            Name of the file with the initial word vectors; `None` for random ones. A record, which loads nothing.
         word_size, position_size, num_filters, window (`int`): Sizes; the defaults are those of the papers.
         max_distance (`int`, *optional*, defaults to 60): Relative positions are clipped to this distance in tokens.
         classifier_dropout (`float`, *optional*, defaults to 0.5): Dropout before the classifier.
@@ -52,6 +69,7 @@ class ConvolutionConfig(PreTrainedConfig):
 
     vocab_size: int = 0
     piecewise: bool = False
+    word_vectors: str | None = None
     word_size: int = 50
     position_size: int = 5
     num_filters: int = 230
@@ -82,42 +100,23 @@ class ConvolutionForRelationExtraction(PreTrainedModel):
         self.classifier = nn.Linear(pieces * config.num_filters, config.num_labels)
         self.post_init()
 
-    def load_glove(self, path: str | Path, tokenizer: PreTrainedTokenizerFast) -> int:
+    @torch.no_grad()
+    def set_word_vectors(self, vectors: WordVectors, tokenizer: PreTrainedTokenizerFast) -> None:
         r"""
-        Loads word vectors from a GloVe text file: one word and `word_size` numbers per line.
+        Starts the embeddings of words from vectors. Special tokens and entity markers keep their random ones.
 
-        Returns:
-            The number of vocabulary words with a vector.
+        Args:
+            vectors: From `read_glove`.
+            tokenizer: The model's tokenizer, whose vocabulary has all these words.
 
         Raises:
-            ValueError: A line has another width or a non-number (the message names file and line), or no word of the
-                vocabulary is in the file.
+            ValueError: Vectors of another width than `word_size`.
         """
-        vocabulary, found = tokenizer.get_vocab(), 0
-        with Path(path).open(encoding="utf-8") as lines:
-            for number, line in enumerate(lines, start=1):
-                word, *values = line.rstrip().rsplit(" ", self.config.word_size)
-                if len(values) != self.config.word_size:
-                    raise ValueError(
-                        f"{path}, line {number}: expected a word and {self.config.word_size} numbers, found "
-                        f"{len(values)}; `word_size` must match the file."
-                    )
-                if word in vocabulary:
-                    try:
-                        vector = torch.tensor([float(value) for value in values])
-                    except ValueError as error:
-                        raise ValueError(f"{path}, line {number}: {error}.") from None
-                    self.words.weight.data[vocabulary[word]] = vector
-                    found += 1
-        if not found:
-            raise ValueError(f"{path} has none of the {len(vocabulary)} words; expected lower-case words.")
-        return found
-
-    @staticmethod
-    def glove_width(path: str | Path) -> int:
-        """Vector size of a GloVe text file, from its first line."""
-        with Path(path).open(encoding="utf-8") as lines:
-            return len(lines.readline().split()) - 1
+        width = vectors.vectors.shape[1]
+        if width != self.config.word_size:
+            raise ValueError(f"`word_size` is {self.config.word_size}; the word vectors have {width} numbers.")
+        vocabulary = tokenizer.get_vocab()
+        self.words.weight[[vocabulary[word] for word in vectors.words]] = vectors.vectors
 
     @can_return_tuple
     def forward(

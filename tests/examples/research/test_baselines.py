@@ -16,7 +16,6 @@ from examples.research.baselines import (
     MTBForRelationExtraction,
     VisualBERTForRelationExtraction,
     build_baseline,
-    word_tokenizer,
 )
 from tgdi_hf import TGDIProcessor
 from tgdi_hf.demo.demo import TEXT_ONLY
@@ -128,54 +127,6 @@ def test_mtb_equals_tgdi_without_its_mechanisms():
     assert torch.allclose(mtb(**inputs).logits, tgdi(**inputs).logits, atol=1e-6)
 
 
-def test_convolution_of_a_hand_worked_text():
-    model = make_convolution(piecewise=True)
-    parts = [torch.arange(model.config.num_filters)[None, :, None] * 0.0 + v for v in (1.0, 3.0, 2.0, 5.0, 4.0, 9.0)]
-    model.convolution = torch.nn.Identity()
-    model.convolution.forward = lambda features: torch.cat(parts, dim=-1)  # six places, the last of them padding
-    seen = []
-    model.classifier.register_forward_pre_hook(lambda module, args: seen.append(args[0]))
-    mask = torch.tensor([[1, 1, 1, 1, 1, 0]])
-    model(torch.zeros(1, 6, dtype=torch.long), mask, torch.tensor([3]), torch.tensor([1]))
-    # Up to the first entity 1 and 3, up to the second 2 and 5, behind it 4 (9 is padding): the greatest of each.
-    assert torch.allclose(seen[0][0, ::4], torch.tensor([3.0, 5.0, 4.0]).tanh())
-
-
-@pytest.mark.parametrize("piecewise", [False, True])
-def test_convolution_ignores_padding(piecewise):
-    model = make_convolution(piecewise=piecewise)
-    inputs = {name: tiny_inputs()[name] for name in ("input_ids", "attention_mask", "head_index", "tail_index")}
-    longer = {**inputs, **{name: torch.nn.functional.pad(inputs[name], (0, 5)) for name in list(inputs)[:2]}}
-    torch.testing.assert_close(model(**longer).logits, model(**inputs).logits)
-
-
-def test_words_of_a_glove_file(tmp_path):
-    tokenizer = word_tokenizer(["the cat sat", "the cat ran", "Cat"])
-    assert {"the", "cat"} <= tokenizer.get_vocab().keys() and "sat" not in tokenizer.get_vocab()
-    assert tokenizer("The dog")["input_ids"] == tokenizer.convert_tokens_to_ids(["[CLS]", "the", "[UNK]", "[SEP]"])
-    model = make_convolution()
-    (tmp_path / "glove.txt").write_text("cat 1 2 3 4 5 6\ndog 1 1 1 1 1 1\n. . . 0 0 0 0 0 1\n")
-    assert model.load_glove(tmp_path / "glove.txt", tokenizer) == 1
-    assert model.words.weight[tokenizer.get_vocab()["cat"]].tolist() == [1, 2, 3, 4, 5, 6]
-    (tmp_path / "glove.txt").write_text("cat 1 2 3 4 5 6\ncat 1 2\n")
-    with pytest.raises(ValueError, match=r"glove.txt, line 2: expected a word and 6 numbers, found 2"):
-        model.load_glove(tmp_path / "glove.txt", tokenizer)
-
-
-def test_unusable_glove_files_are_refused(tmp_path):
-    model, tokenizer = make_convolution(), word_tokenizer(["the cat", "the cat"])
-    glove = tmp_path / "glove.txt"
-    glove.write_text("cat 1 2 3 4 5 6 \n")  # some files end their lines so
-    assert model.load_glove(glove, tokenizer) == 1
-    glove.write_text("cat 1 2 3 four 5 6\n")
-    with pytest.raises(ValueError, match=r"glove.txt, line 1: .*four"):
-        model.load_glove(glove, tokenizer)
-    glove.write_text("Cat 1 2 3 4 5 6\n")
-    with pytest.raises(ValueError, match=r"glove.txt has none of the \d+ words"):
-        model.load_glove(glove, tokenizer)
-    assert model.glove_width(glove) == 6
-
-
 def test_options_of_tgdi_are_refused():
     for options, message in (
         ({"r_drop_weight": -1.0}, "`r_drop_weight` is -1.0; expected 0 or more"),
@@ -202,7 +153,9 @@ def test_unknown_names_and_unfit_encoders_are_refused():
         build_baseline("mtb", ["None", "a"], "text", "vision", num_objects=3)
     with pytest.raises(ValueError, match="MTBForRelationExtraction reads no images; configure it with `use_vision=F"):
         make(MTBForRelationExtraction)
-    with pytest.raises(ValueError, match="pass `texts`"):
+    with pytest.raises(ValueError, match="'mtb' starts from the word embeddings of its text model; omit `glove`"):
+        build_baseline("mtb", ["None", "a"], "text", "vision", glove="glove.txt")
+    with pytest.raises(ValueError, match="pass `glove` or `texts`"):
         build_baseline("cnn", ["None", "a"], "text", "vision")
     roberta, vit = TEXT_CONFIGS["roberta"].to_dict(), VISION_CONFIGS["vit"].to_dict()
     with pytest.raises(ValueError, match="`text_config` is of type 'roberta'"):
