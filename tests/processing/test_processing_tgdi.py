@@ -595,6 +595,13 @@ def test_texts_are_truncated_to_the_position_limit_of_the_encoder(tmp_path, conf
     assert TGDIProcessor.from_text_vision_pretrained(tmp_path, tmp_path).max_length is None
 
 
+def test_a_checkpoint_without_tokenizer_is_refused(tmp_path):
+    image_processor().save_pretrained(tmp_path)
+    BertConfig().save_pretrained(tmp_path)  # of which transformers makes a tokenizer of five special tokens
+    with pytest.raises(ValueError, match="has no vocabulary, only special tokens: the files of its tokenizer are miss"):
+        TGDIProcessor.from_text_vision_pretrained(tmp_path, tmp_path)
+
+
 def test_errors_use_the_given_row_names(processor):
     options = dict(text=["a b", "a b"], tail=[(2, 3)] * 2, row_names=["line 7", "line 9"])
     with pytest.raises(ValueError, match="^line 9: the span of `head`"):
