@@ -28,12 +28,13 @@ class EvidenceBuilder:
             winner: The id of the most likely label.
 
         Returns:
-            `matching_gate`, `similarity`, `tokens`, `regions` and `branches`.
+            `matching_gate`, `similarity`, `cosine`, `tokens`, `regions` and `branches`.
         """
         states, gate = batch.states[row], batch.gate(row)
         evidence: dict[str, Any] = {
             "matching_gate": None if gate is None else gate_summary(gate),
             "similarity": None,
+            "cosine": None,
             "tokens": [],
             "regions": [],
             "branches": None,
@@ -47,22 +48,30 @@ class EvidenceBuilder:
         return evidence
 
     def _regions(self, batch: ScoredBatch, row: int, states: RowStates) -> dict[str, Any]:
-        """The similarity of image patches and tokens, as maps and summarized by token and by image."""
-        assert batch.image_mask is not None and batch.image_size is not None and states.similarity is not None
+        """Similarity and cosine of image patches and tokens, as maps and summarized by token and by image."""
+        assert batch.image_mask is not None and batch.image_size is not None
+        assert states.similarity is not None and states.cosine is not None
         patch = self.config.vision_config.patch_size
         height, width = batch.image_size
         exists = batch.image_mask[row].bool()
-        maps = similarity_maps(states.similarity, exists, len(states.ids), (height // patch, width // patch))
-        means = maps.mean(dim=(1, 2))  # (images, tokens)
+        grid, count = (height // patch, width // patch), len(states.ids)
+        # Half precision rounds some cosines to more than 1.
+        scores = (states.similarity, states.cosine.clamp(-1, 1))
+        maps, cosines = (patch_maps(one, exists, count, grid) for one in scores)
+        means, mean_cosines = (one.mean(dim=(1, 2)) for one in (maps, cosines))  # (images, tokens)
         head, tail = (means[:, start:end].sum(dim=1).tolist() for start, end in self._mentions(states.ids))
+        special = self._special(states.ids)
+        of_text = mean_cosines[:, ~torch.tensor(special)].mean(dim=1).tolist()
         names = ["image", *(f"object {i}" for i in range(len(exists) - 1))]
         names = [name for name, there in zip(names, exists.tolist()) if there]
+        columns = zip(self._texts(states.ids), special, means[0].tolist(), mean_cosines[0].tolist())
         return {
             "similarity": maps.numpy(),
-            "tokens": [
-                {"text": text, "similarity": mean} for text, mean in zip(self._texts(states.ids), means[0].tolist())
+            "cosine": cosines.numpy(),
+            "tokens": [dict(zip(("text", "special", "similarity", "cosine"), column)) for column in columns],
+            "regions": [
+                dict(zip(("region", "head", "tail", "cosine"), region)) for region in zip(names, head, tail, of_text)
             ],
-            "regions": [{"region": name, "head": one, "tail": two} for name, one, two in zip(names, head, tail)],
         }
 
     def label_weights(self, directed: torch.Tensor | None) -> torch.Tensor:
@@ -90,6 +99,12 @@ class EvidenceBuilder:
         head_start, head_end, tail_start, tail_end = map(ids.index, markers)
         return [(head_start + 1, head_end), (tail_start + 1, tail_end)]
 
+    def _special(self, ids: list[int]) -> list[bool]:
+        """For each token whether it is an entity marker or a token that frames the text, rather than part of it."""
+        markers = self.tokenizer.convert_tokens_to_ids(ENTITY_MARKERS)
+        special = {*markers, *self.tokenizer.all_special_ids} - {self.tokenizer.unk_token_id}
+        return [token in special for token in ids]
+
     def _texts(self, ids: list[int]) -> list[str]:
         tokens = self.tokenizer.convert_ids_to_tokens(ids)
         return [self.tokenizer.convert_tokens_to_string([token]).strip() or token for token in tokens]
@@ -107,18 +122,18 @@ def gate_summary(gate: torch.Tensor) -> dict[str, Any]:
     return {"mean": gate.mean().item(), "std": gate.std().item(), "quantiles": quantiles.tolist()}
 
 
-def similarity_maps(similarity: torch.Tensor, exists: torch.Tensor, tokens: int, grid: tuple[int, int]) -> torch.Tensor:
+def patch_maps(scores: torch.Tensor, exists: torch.Tensor, tokens: int, grid: tuple[int, int]) -> torch.Tensor:
     r"""
     Args:
-        similarity (`torch.Tensor`): A of Eq. 8 for one row, `(S n, L)`.
+        scores (`torch.Tensor`): A of Eq. 8, or the cosines of patches and tokens, for one row: `(S n, L)`.
         exists (`torch.Tensor`): `(S,)`, true for the slots that contain an image.
         tokens: The number of tokens of the row, without padding.
         grid: The number of rows and columns of patches per image.
 
     Returns:
-        `torch.Tensor`: `(images, rows, columns, tokens)`; the shares of the tokens sum to one for each patch.
+        `torch.Tensor`: `(images, rows, columns, tokens)`; the shares of the tokens in A sum to one for each patch.
     """
-    return similarity[:, :tokens].unflatten(0, (-1, *grid))[exists]
+    return scores[:, :tokens].unflatten(0, (-1, *grid))[exists]
 
 
 def branch_shares(

@@ -147,8 +147,11 @@ class MultimodalRelationExtractionPipeline(Pipeline):
             `evidence` adds a mapping to each result, computed for head and tail in the order of the result:
             - `matching_gate`: `mean`, `std`, `quantiles` of Eq. 10; `None` without image;
             - `similarity`: A of Eq. 8, an array of shape (images, rows, columns, tokens), the image first, then its
-              objects; `tokens`: the `text` of each token, and its mean `similarity` over the image; `regions`: the mean
-              share of the tokens of `head` and `tail` in each image;
+              objects, in [0, 1]; `cosine`: the cosines of the same patches and tokens, in [-1, 1], which unlike A can
+              be compared between posts; both `None` without image;
+            - `tokens`: the `text` of each token, whether it is `special` (an entity marker, or a token that frames the
+              text), and its mean `similarity` and `cosine` over the image; `regions`: per image, the mean share of
+              the tokens of `head` and `tail`, and the mean `cosine` of its patches and all tokens but special ones;
             - `branches`: the shares of the two interaction branches in the winning relation, see `branch_shares`;
             - `text_only`: `relation` and `score` without image and caption, by the same rules and for the same order
               of head and tail.

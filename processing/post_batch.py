@@ -68,9 +68,9 @@ class PostBatch:
             self.posts, None if inputs is None else {name: value.to(device) for name, value in inputs.items()}
         )
 
-    def first_image(self, row: int) -> torch.Tensor | None:
-        """The pixel values `(3, H, W)` of a row's image, or of its first object if it has no image; `None` without."""
-        if self.inputs is None or "pixel_values" not in self.inputs or not self.inputs["image_mask"][row].any():
-            return None
-        slot = int(self.inputs["image_mask"][row].argmax())
-        return self.inputs["pixel_values"][int(self.inputs["image_index"][row, slot])]
+    def images(self, row: int) -> dict[int, torch.Tensor]:
+        """The pixel values `(3, H, W)` in each slot of a row that contains an image: 0 its image, then its objects."""
+        if self.inputs is None or "pixel_values" not in self.inputs:
+            return {}
+        slots = self.inputs["image_mask"][row].nonzero().flatten().tolist()
+        return {slot: self.inputs["pixel_values"][self.inputs["image_index"][row, slot]] for slot in slots}

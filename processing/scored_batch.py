@@ -27,12 +27,14 @@ class RowStates:
             inverse labels.
         branches: The states of both interaction branches; `None` if the model does not fuse them.
         similarity (`torch.Tensor`, *optional*): A of Eq. 8, `(S n, L)`.
+        cosine (`torch.Tensor`, *optional*): The cosines of patches and tokens, `(S n, L)`.
     """
 
     ids: list[int]
     directed: torch.Tensor | None = None
     branches: FusedStates | None = None
     similarity: torch.Tensor | None = None
+    cosine: torch.Tensor | None = None
 
     def to(self, device: torch.device) -> "RowStates":
         """The same states on a device."""
@@ -41,6 +43,7 @@ class RowStates:
             _moved(self.directed, device),
             None if self.branches is None else FusedStates(*(state.to(device) for state in self.branches)),
             _moved(self.similarity, device),
+            _moved(self.cosine, device),
         )
 
 
@@ -102,13 +105,15 @@ def row_states(inputs: Mapping[str, torch.Tensor], outputs: Any, fuses_branches:
     if outputs.text_oriented_hidden_states is not None and fuses_branches:
         f_3 = outputs.text_oriented_hidden_states[-1][rows, markers].flatten(1).float()
     directed = None if outputs.directed_logits is None else outputs.directed_logits.float()
-    similarity = None if outputs.similarity is None else outputs.similarity.float()
+    maps = (outputs.similarity, outputs.patch_token_cosine)
+    similarity, cosine = (None if one is None else one.float() for one in maps)
     return [
         RowStates(
             ids=inputs["input_ids"][i][inputs["attention_mask"][i].bool()].tolist(),
             directed=None if directed is None else directed[i],
             branches=None if f_3 is None else FusedStates(f_1[i], f_3[i]),
             similarity=None if similarity is None else similarity[i],
+            cosine=None if cosine is None else cosine[i],
         )
         for i in range(len(markers))
     ]

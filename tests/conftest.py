@@ -55,6 +55,14 @@ def pipe(model, processor):
 
 
 @pytest.fixture
+def pipe_with_objects(model, processor):
+    """A pipeline whose model reads three objects besides the image."""
+    processor = copy.copy(processor)
+    model.config.num_objects = processor.num_objects = 3
+    return MultimodalRelationExtractionPipeline(model=model, processor=processor)
+
+
+@pytest.fixture
 def image():
     return Image.fromarray(np.random.default_rng(0).integers(0, 255, (40, 60, 3), dtype=np.uint8))
 

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 import typer
 from datasets import load_from_disk
+from PIL import Image
 from transformers import BertModel, ViTModel
 from typer.testing import CliRunner
 
@@ -347,6 +348,30 @@ def test_a_revision_of_the_model_reaches_the_hub(command, corpus, tmp_path, monk
     corpus.save_to_disk("data")
     result = invoke(*command, "--revision", "v1")
     assert result.exit_code == 1 and "asked for revision v1" in str(result.exception)
+
+
+EXPLAIN = ("--text", "Ann meets Bob", "--head", "Ann", "--tail", "Bob")
+
+
+def test_explain_shows_image_and_objects(pipe_with_objects, image, tmp_path):
+    pytest.importorskip("matplotlib")
+    pipe_with_objects.save_pretrained(tmp_path / "run")
+    image.save(tmp_path / "post.png")
+    parts = ("--image", tmp_path / "post.png", "--object", "[0, 0, 30, 20]", "--object", tmp_path / "post.png")
+    output = run("explain", tmp_path / "run", tmp_path / "why.png", *EXPLAIN, *parts, "--word", "meets")
+    assert output.strip().endswith(f"; figure in {tmp_path / 'why.png'}")
+    width, height = Image.open(tmp_path / "why.png").size
+    assert (width, height) == (150 * 3 * 5, 150 * 3.1 * 4)  # three images with four heat maps each, and the scores
+
+
+def test_explain_says_that_there_is_no_image(checkpoint, tmp_path):
+    pytest.importorskip("matplotlib")
+    output = run("explain", checkpoint, tmp_path / "why.png", *EXPLAIN)
+    assert output.strip().endswith("why.png. The post has no image, so there are no heat maps.")
+    result = invoke("explain", checkpoint, tmp_path / "why.png", *EXPLAIN, "--word", "meets")
+    assert "'meets' cannot be looked for: The post has no image" in str(result.exception)
+    result = invoke("explain", checkpoint, tmp_path / "why.png", *EXPLAIN, "--object", "[0, 0,")
+    assert result.exit_code == 2 and "expected a box" in result.stderr.lower()
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-8", "latin-1"])

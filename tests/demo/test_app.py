@@ -40,30 +40,36 @@ def test_two_entities(app, pipe, image):
     assert message == pairs == ""
     assert f"<b>{result['relation']}</b>" in answer and f'value="{result["score"]:.4f}"' in answer
     assert f'value="{result["gate"]:.4f}" aria-label="matching gate"' in influence
-    assert choice.value == "head: Ann" and [*seen][:2] == ["head: Ann", "tail: Bob"]
-    assert heat.visible
-    # Every token has a map, drawn when it is chosen.
+    assert choice.value == "whole text" and [*seen][:3] == ["whole text", "head: Ann", "tail: Bob"]
+    assert heat.visible and heat.value.count("<img") == 2 and "cosine of image patches and text" in heat.value
+    assert 'alt="image, heat map of whole text: cosine from ' in heat.value
+    # Every token of the text has a map, drawn when it is chosen; markers have none.
     token = [*seen][4]
-    assert (
-        app.draw_heat_map(token, seen).visible
-        and app.draw_heat_map("nothing", seen).visible is False
-        and not app.draw_heat_map(None, None).visible
-    )
+    assert not any("<" in name or "[" in name for name in seen)
+    assert f"image, {token}</figcaption>" in app.draw_heat_maps(token, seen).value
+    assert app.draw_heat_maps("nothing", seen).visible is app.draw_heat_maps(None, None).visible is False
+
+
+def test_the_objects_that_a_grounder_finds_have_maps(app, pipe_with_objects, image):
+    pipe_with_objects.reader.grounder = lambda images, queries: [[{"box": (0, 0, 32, 32)}]]
+    *_, heat, _, seen = app.show(pipe_with_objects, "Ann meets Bob", "Ann", "Bob", image, None)
+    assert heat.value.count("<img") == 4 and "outlined: object 0" in heat.value
+    assert [one.name for one, _ in seen["tail: Bob"]] == ["image", "object 0"]
 
 
 def test_without_an_image(app, pipe):
     _, _, influence, choice, heat, _, seen = app.show(pipe, "Ann meets Bob", "Ann", "[10, 13]", None, "")
-    assert "No image was used." in influence
+    assert "The post has no image, so there are no heat maps." in influence
     assert not choice.visible and not heat.visible and seen == {}
 
 
 def test_the_page_reports_unused_images_and_truncation(app, pipe, image):
-    """A model without gate looks at images all the same."""
+    """A model without gate uses images without heat maps."""
     pipe.model.config.use_matching_gate = False
     pipe.model.tgdi.matching_gate = None
-    for shown, said in ((image, False), (None, True)):
-        influence = app.show(pipe, "Ann meets Bob", "Ann", "Bob", shown, None)[2]
-        assert ("No image was used." in influence) is said
+    for given, said in ((image, "The model has no matching gate"), (None, "The post has no image")):
+        influence = app.show(pipe, "Ann meets Bob", "Ann", "Bob", given, None)[2]
+        assert said in influence
     cut = app.show(pipe, "Ann meets Bob" + " again" * 400, "Ann", "Bob", None, None)[2]
     assert "exceeds the model's maximum length" in cut and "exceeds the model's maximum length" not in influence
 

@@ -84,8 +84,9 @@ def test_all_pairs_and_evidence(handler):
         handler, {"inputs": post, "parameters": {"evidence": True, "drop_none": False, "pairs": "independent"}}
     )
     assert len(answer["pairs"]) == 3
-    similarity = answer["pairs"][0]["evidence"]["similarity"]
-    assert (len(similarity), len(similarity[0]), len(similarity[0][0])) == (1, 8, 8)
+    for name in ("similarity", "cosine"):
+        maps = answer["pairs"][0]["evidence"][name]
+        assert (len(maps), len(maps[0]), len(maps[0][0])) == (1, 8, 8)
 
 
 def test_evidence_of_a_multi_label_model_without_a_relation(corpus, tmp_path):

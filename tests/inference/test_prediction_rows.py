@@ -1,4 +1,4 @@
-from tgdi_hf.inference.prediction_rows import TABLE_COLUMNS, as_table, with_entity_names, without_similarity
+from tgdi_hf.inference.prediction_rows import TABLE_COLUMNS, as_table, with_entity_names, without_maps
 
 HEAD, TAIL = {"text": "Ann", "start": 0, "end": 3}, {"text": "Bob", "start": 10, "end": 13}
 PREDICTION = {"relation": "friend of", "score": 0.5, "head": HEAD, "tail": TAIL}
@@ -21,9 +21,9 @@ def test_only_formats_with_columns_get_the_texts_of_entities():
     assert with_entity_names(several, ".csv") == several
 
 
-def test_the_similarity_is_removed_from_all_evidence():
+def test_maps_are_removed_from_all_evidence():
     def evidence():
-        return {"similarity": [[0.5]], "gate": 0.5}
+        return {"similarity": [[0.5]], "cosine": [[0.5]], "gate": 0.5}
 
-    prediction = without_similarity({"evidence": evidence(), "pairs": [{"evidence": evidence()}, {}]})
+    prediction = without_maps({"evidence": evidence(), "pairs": [{"evidence": evidence()}, {}]})
     assert prediction == {"evidence": {"gate": 0.5}, "pairs": [{"evidence": {"gate": 0.5}}, {}]}

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from tgdi_hf.processing.evidence import branch_shares, gate_summary, similarity_maps
+from tgdi_hf.processing.evidence import branch_shares, gate_summary, patch_maps
 
 
 def test_the_gate_is_summarized_over_its_channels():
@@ -11,9 +11,9 @@ def test_the_gate_is_summarized_over_its_channels():
     assert summary["quantiles"] == [0.0, 0.25, 0.5, 0.75, 1.0]
 
 
-def test_similarity_maps_omit_empty_slots_and_padding():
-    similarity = torch.arange(2 * 6 * 4.0).view(12, 4)  # two slots of 2 x 3 patches, four tokens
-    maps = similarity_maps(similarity, torch.tensor([False, True]), tokens=3, grid=(2, 3))
+def test_patch_maps_omit_empty_slots_and_padding():
+    scores = torch.arange(2 * 6 * 4.0).view(12, 4)  # two slots of 2 x 3 patches, four tokens
+    maps = patch_maps(scores, torch.tensor([False, True]), tokens=3, grid=(2, 3))
     assert maps.shape == (1, 2, 3, 3)
     assert maps[0, 1, 2].tolist() == [44, 45, 46]  # the last patch, without the padding
 

@@ -207,6 +207,13 @@ def test_evidence_of_an_image(pipe, image, processor):
     assert evidence["similarity"].shape == (3, 8, 8, len(evidence["tokens"]))
     assert evidence["similarity"].sum(-1) == pytest.approx(np.ones((3, 8, 8)), abs=1e-5)
     assert sum(token["similarity"] for token in evidence["tokens"]) == pytest.approx(1, abs=1e-5)
+    assert evidence["cosine"].shape == evidence["similarity"].shape and np.abs(evidence["cosine"]).max() <= 1
+    means = evidence["cosine"].mean(axis=(1, 2))  # (images, tokens)
+    assert [token["cosine"] for token in evidence["tokens"]] == pytest.approx(means[0], abs=1e-6)
+    special = [token["text"] for token in evidence["tokens"] if token["special"]]
+    assert special == ["[CLS]", "<head>", "</head>", "<tail>", "</tail>", "[SEP]"]
+    of_text = [i for i, token in enumerate(evidence["tokens"]) if not token["special"]]
+    assert [region["cosine"] for region in evidence["regions"]] == pytest.approx(means[:, of_text].mean(1), abs=1e-6)
     assert [region["region"] for region in evidence["regions"]] == ["image", "object 0", "object 1"]
     texts = [token["text"] for token in evidence["tokens"]]
     mention = evidence["tokens"][texts.index("<tail>") + 1 : texts.index("</tail>")]
@@ -231,7 +238,7 @@ def test_text_only_evidence_follows_the_same_rules_as_the_result(pipe, post):
 
 def test_evidence_without_an_image(pipe, corpus):
     evidence = pipe(POST, evidence=True)["evidence"]
-    assert evidence["matching_gate"] is evidence["similarity"] is None
+    assert evidence["matching_gate"] is evidence["similarity"] is evidence["cosine"] is None
     assert evidence["tokens"] == evidence["regions"] == []
     # The same in a batch with images.
     mixed = pipe([POST, *corpus["test"].select(range(6))], evidence=True, batch_size=7)

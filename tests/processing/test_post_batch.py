@@ -1,4 +1,3 @@
-import copy
 import pickle
 
 import pytest
@@ -13,29 +12,22 @@ RED, BLUE = Image.new("RGB", (20, 10), "red"), Image.new("RGB", (20, 10), "blue"
 
 @pytest.fixture
 def processor(_tiny):
-    """The processor of the model, with room for objects, instead of the one of the other tests in this folder."""
-    processor = copy.copy(_tiny[1])
-    processor.num_objects = 3
-    return processor
+    """The processor of the model instead of the one of the other tests in this folder."""
+    return _tiny[1]
 
 
-@pytest.fixture
-def model(_tiny):
-    model = copy.deepcopy(_tiny[0])
-    model.config.num_objects = 3
-    return model
-
-
-def test_the_first_image_is_that_of_the_post_or_its_first_object(pipe):
-    posts = [{**POST, "image": BLUE}, POST, {**POST, "image": RED}, {**POST, "objects": [BLUE]}]
+def test_the_images_of_a_row_by_slot(pipe_with_objects):
+    pipe = pipe_with_objects
+    posts = [{**POST, "image": BLUE}, POST, {**POST, "image": RED, "objects": [BLUE]}, {**POST, "objects": [BLUE]}]
     batch = pipe.read(enumerate(posts))
     blue, red = (pipe.processor.image_processor(image, return_tensors="pt")["pixel_values"][0] for image in (BLUE, RED))
-    assert torch.equal(batch.first_image(0), blue)
-    assert batch.first_image(1) is None
-    assert torch.equal(batch.first_image(2), red)
-    assert torch.equal(batch.first_image(3), blue)
-    assert pipe.read([(0, POST)]).first_image(0) is None
-    assert PostBatch([], None).first_image(0) is None
+    expected = [{0: blue}, {}, {0: red, 1: blue}, {1: blue}]
+    for row, images in enumerate(expected):
+        found = batch.images(row)
+        assert [*found] == [*images]
+        assert all(torch.equal(found[slot], images[slot]) for slot in images)
+    assert pipe.read([(0, POST)]).images(0) == {}
+    assert PostBatch([], None).images(0) == {}
 
 
 def test_a_batch_read_in_another_process_gives_the_same_results(pipe):

@@ -6,7 +6,8 @@ META = torch.device("meta")
 
 
 def test_all_tensors_of_a_batch_move():
-    states = RowStates([1, 2], torch.zeros(3), FusedStates(torch.zeros(4), torch.zeros(4)), torch.zeros(5, 2))
+    branches = FusedStates(torch.zeros(4), torch.zeros(4))
+    states = RowStates([1, 2], torch.zeros(3), branches, torch.zeros(5, 2), torch.zeros(5, 2))
     batch = ScoredBatch(
         [],
         probabilities=torch.zeros(1, 3),
@@ -18,7 +19,8 @@ def test_all_tensors_of_a_batch_move():
     )
     moved = batch.to(META)
     tensors = [moved.probabilities, moved.text_only, moved.gates, moved.image_mask]
-    tensors += [moved.states[0].directed, *moved.states[0].branches, moved.states[0].similarity]
+    tensors += [moved.states[0].directed, *moved.states[0].branches]
+    tensors += [moved.states[0].similarity, moved.states[0].cosine]
     assert {tensor.device for tensor in tensors} == {META}
     assert (moved.image_size, moved.states[0].ids) == ((8, 8), [1, 2])
     assert batch.probabilities.device.type == "cpu"

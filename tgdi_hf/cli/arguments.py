@@ -42,6 +42,16 @@ def number_or_name(text: str) -> str | float:
         return text
 
 
+def object_of(text: str) -> list[float] | str:
+    """Converts a value of `--object`: a box as a JSON list, or the path of an image."""
+    if not text.lstrip().startswith("["):
+        return text
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        raise typer.BadParameter(f"Expected a box '[x0, y0, x1, y1]'; found {text!r}.", param_hint="--object") from None
+
+
 def check_share(control: str | None, share: float) -> None:
     """Refuses `--share` without `--control`."""
     if control is None and share != 1:

@@ -102,15 +102,12 @@ def evaluate(
     if output is not None:
         output.write_text(json.dumps({**metrics, "scored": scored}, indent=2, sort_keys=True) + "\n")
     if report is not None:
-        from functools import partial
-
-        from ..evaluation.error_page import write_errors
         from ..evaluation.report_files import write_report
-        from ..inference.explanation import explain
+        from ..inference.error_page import write_errors
 
         write_report({**contents, "scored": scored}, report)
         errors = errors_of(answers, rows if perturbed is None else perturbed)
         total = count_errors(answers)
-        explain_post = partial(explain, load_pipeline(checkpoint, bf16, chosen, revision))
-        count = write_errors(errors, explain_post, report / "errors.html", total=total)
+        pipe = load_pipeline(checkpoint, bf16, chosen, revision)
+        count = write_errors(errors, pipe, report / "errors.html", total=total)
         typer.echo(f"Wrote report.json, report.md and errors.html ({count} of {total} errors) to {report}")

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+import numpy as np
 
-from ..inference.explanation import NO_RELATION, explain, format_relation
-from ..inference.heat_map import heat_map
+from ..inference.explanation import NO_RELATION, ExplainedImage, explain, format_relation, missing_maps
+from ..inference.explanation_html import COLOUR_BAR, STYLE, panels_html
 from ..processing.invalid_post import InvalidPost
 from ..processing.pipeline_tgdi import MultimodalRelationExtractionPipeline
 from .corpus import generate_rows
@@ -27,10 +28,14 @@ CSS = """
 .answer { font-size: 1.25em; overflow-wrap: anywhere }
 footer { display: none !important }
 """
+CSS += STYLE
 # Limits of a request, which occupies the model while it runs.
 MOST_CHARACTERS, MOST_ENTITIES = 10_000, 16
 # Posts that need their image, out of which the examples are selected.
 CANDIDATES = 12
+PANEL_SIZE = 280  # longer side of an image in pixels; two fit beside each other
+# The images of a post with their heat maps, by the words that the maps are of.
+Maps = dict[str, list[tuple[ExplainedImage, np.ndarray]]]
 PLACEHOLDER = "Write a post or choose an example; the prediction appears here."
 
 
@@ -76,15 +81,8 @@ def build_app(pipe: MultimodalRelationExtractionPipeline, title: str, examples: 
                 message = gr.HTML(elem_classes="message", elem_id="message")
                 answer = gr.HTML(PLACEHOLDER, elem_id="answer")
                 influence = gr.HTML(elem_id="influence")
-                word = gr.Dropdown(label="Where in the image is", visible=False, elem_id="word")
-                heat = gr.Image(
-                    label="Heat map",
-                    visible=False,
-                    interactive=False,
-                    height=300,
-                    buttons=["fullscreen", "download"],
-                    elem_id="heat",
-                )
+                word = gr.Dropdown(label="Where in the images is", visible=False, elem_id="word")
+                heat = gr.HTML(visible=False, elem_id="heat")
                 pairs = gr.HTML(elem_id="pairs")
         seen = gr.State()
         outputs = [message, answer, influence, word, heat, pairs, seen]
@@ -94,7 +92,7 @@ def build_app(pipe: MultimodalRelationExtractionPipeline, title: str, examples: 
             box.submit(lambda *values: show(pipe, *values), one, outputs, api_visibility="private")
         many = [text, entities, image, caption]
         all_pairs.click(lambda *values: show_pairs(pipe, *values), many, outputs, api_name="pairs")
-        word.change(draw_heat_map, [word, seen], heat, api_visibility="private")
+        word.change(draw_heat_maps, [word, seen], heat, api_visibility="private")
         gr.Examples(
             [[post["text"], post["head"], post["tail"], post.get("image"), post.get("caption")] for post in examples],
             inputs=one,
@@ -122,21 +120,27 @@ def show(pipe, text: str, head: str, tail: str, image: str | None, caption: str 
         result, images = explain(pipe, post)
     except InvalidPost as error:
         return _show_error(error)
-    similarity, words, shown = result["evidence"]["similarity"], {}, gr.Image(visible=False)
-    if similarity is not None:
-        tokens = [token["text"] for token in result["evidence"]["tokens"]]
-        maps = dict(images[1:])  # of head and tail
-        words = {
-            **maps,
-            **{f"{i}: {token}": (images[0][1], similarity[0][:, :, i]) for i, token in enumerate(tokens)},
-        }
-        shown = gr.Image(next(iter(maps.values())), visible=True)
-    choice = gr.Dropdown(list(words), value=next(iter(words), None), visible=bool(words))
-    uses_image = post["image"] is not None and pipe.model.config.uses_vision
-    notes = [] if uses_image else ["No image was used."]
+    maps = _maps_by_words(images, result["evidence"]["tokens"])
+    first = next(iter(maps), None)
+    choice = gr.Dropdown(list(maps), value=first, visible=bool(maps))
+    missing = missing_maps(pipe, images)
+    notes = [] if missing is None else [missing]
     if _is_truncated(pipe.processor, text, result):
         notes.append("The post exceeds the model's maximum length and was truncated around the two entities.")
-    return ["", _answer(result), _influence(result, notes), choice, shown, "", words]
+    return ["", _answer(result), _influence(result, notes), choice, draw_heat_maps(first, maps), "", maps]
+
+
+def _maps_by_words(images: list[ExplainedImage], tokens: list[dict[str, Any]]) -> Maps:
+    """The heat maps of all images for the whole text, for head and tail, and for each token of the text."""
+    maps: Maps = {}
+    for image in images:
+        for title, cosine in image.maps.items():
+            maps.setdefault(title, []).append((image, cosine))
+    for i, token in enumerate(tokens):
+        if not token["special"]:
+            found = [(image, image.cosine[:, :, i]) for image in images if image.cosine is not None]
+            maps[f"{i}: {token['text']}"] = found
+    return maps
 
 
 def _check_size(**texts: str | None) -> None:
@@ -188,16 +192,20 @@ def show_pairs(pipe, text: str, entities: str, image: str | None, caption: str |
         f"<b>{html.escape(one['relation'] or NO_RELATION)}</b></div>{_meter(one['score'] or 0, one['relation'] or '')}"
         for one in pairs
     )
-    hidden = [gr.Dropdown([], value=None, visible=False), gr.Image(visible=False)]
+    hidden = [gr.Dropdown([], value=None, visible=False), gr.HTML(visible=False)]
     return ["", "", "", *hidden, f"<div class=share>{rows}</div>", {}]
 
 
-def draw_heat_map(word: str | None, words: dict[str, Any] | None) -> gr.Image:
-    """Draws the heat map of a word; tokens have an (image, similarity) pair, head and tail a finished map."""
-    source = None if word is None else (words or {}).get(word)
-    if source is None:
-        return gr.Image(visible=False)
-    return gr.Image(heat_map(*source) if isinstance(source, tuple) else source, visible=True)
+def draw_heat_maps(words: str | None, maps: Maps | None) -> gr.HTML:
+    """Draws the images with their heat maps of the chosen words."""
+    if not words or not maps or words not in maps:
+        return gr.HTML(visible=False)
+    panels = [
+        panel
+        for image, cosine in maps[words]
+        for panel in (image.seen(PANEL_SIZE), image.map(words, cosine, PANEL_SIZE))
+    ]
+    return gr.HTML(panels_html(panels) + COLOUR_BAR, visible=True)
 
 
 def example_posts(pipe: MultimodalRelationExtractionPipeline, folder: str) -> list[dict[str, Any]]:
@@ -256,7 +264,7 @@ def _show_error(error: InvalidPost) -> list[Any]:
     # Removes the number of the only post, and the field, which the page shows in bold.
     text = str(error).removeprefix("post 0").lstrip(":, ").removeprefix(error.field).lstrip(":, ")
     text = html.escape(text)
-    hidden = [gr.Dropdown([], value=None, visible=False), gr.Image(visible=False)]
+    hidden = [gr.Dropdown([], value=None, visible=False), gr.HTML(visible=False)]
     return [f"<div role=alert><b>{field}</b>: {text}</div>", "", "", *hidden, "", {}]
 
 

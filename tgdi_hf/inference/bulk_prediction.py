@@ -12,7 +12,7 @@ from ..data.row_writer import RowWriter
 from ..file_locks import sole_writer
 from ..processing.invalid_post import InvalidPost
 from .journal import Journal, Progress, input_identity
-from .prediction_rows import COLUMNS, ERROR_COLUMNS, with_entity_names, without_similarity
+from .prediction_rows import COLUMNS, ERROR_COLUMNS, with_entity_names, without_maps
 
 ROWS_BETWEEN_SAVES = 1024
 
@@ -102,7 +102,7 @@ def predict_file(
             predictions = progress(predictions, start.rows)
         chunk = -(-rows_between_saves // batch_size) * batch_size
         try:
-            end = _write(map(without_similarity, predictions), chunk, start, journal, good_rows, bad_rows)
+            end = _write(map(without_maps, predictions), chunk, start, journal, good_rows, bad_rows)
         except InvalidPost:  # with `strict`: the corrected file will be another input, so nothing can be resumed
             journal.end()
             for writer in (bad_rows, good_rows):

@@ -1,17 +1,19 @@
-"""The figure of an explanation: images, relation scores, and the influence of the image."""
+"""The figure of an explanation: images with heat maps, relation scores, and the influence of the images."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..extras import require
-from .explanation import format_relation
+from .explanation import ExplainedImage, Panel, format_relation
+from .heat_map import BAR_COLOURS, SCALE_LABEL
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure, SubFigure
 
 
 def check_figure(path: Path) -> None:
@@ -25,13 +27,14 @@ def check_figure(path: Path) -> None:
         )
 
 
-def figure(result: Mapping[str, Any], images: Sequence[tuple[str, Any]]) -> "Figure":
+def figure(result: Mapping[str, Any], images: Sequence[ExplainedImage]) -> "Figure":
     r"""
-    Draws the output of `explain`: the images above, relation scores and the influence of the image below.
+    Draws the output of `explain`: a row per image with its heat maps above, relation scores and the influence of the
+    images below.
 
     Args:
         result: The pipeline's result with evidence.
-        images: Pairs of a title and an image; may be empty.
+        images: The images of the post; may be empty.
 
     Returns:
         `matplotlib.figure.Figure`.
@@ -42,8 +45,10 @@ def figure(result: Mapping[str, Any], images: Sequence[tuple[str, Any]]) -> "Fig
     require("matplotlib", "viz", "Drawing a figure")
     from matplotlib.figure import Figure
 
-    drawn = Figure(figsize=(3 * max(len(images), 3), 6.2 if images else 3.2), layout="constrained")
-    above, below = drawn.subfigures(2, 1, squeeze=False, height_ratios=[1, 1])[:, 0] if images else (None, drawn)
+    rows = [[image.seen(), *map(image.map, image.maps)] for image in images]
+    columns, height = max(map(len, rows), default=0), 3.1 * len(rows)
+    drawn = Figure(figsize=(3 * max(columns, 3), height + 3.1), layout="constrained")
+    above, below = drawn.subfigures(2, 1, squeeze=False, height_ratios=[height, 3.1])[:, 0] if rows else (None, drawn)
     relations, influence = below.subplots(1, 2, width_ratios=[2, 1])
     names = [one["relation"] for one in result["relations"]][::-1]
     bars = relations.barh(names, [one["score"] for one in result["relations"]][::-1], color="#3b6ea5")
@@ -53,11 +58,24 @@ def figure(result: Mapping[str, Any], images: Sequence[tuple[str, Any]]) -> "Fig
     relations.set_xlabel(f"text alone: {format_relation(text_only)}")
     _draw_influence(influence, result)
     if above is not None:
-        for axes, (title, image) in zip(np.ravel(above.subplots(1, len(images))), images):
-            axes.imshow(np.asarray(image))
-            axes.set_title(title, fontsize=10)
-            axes.axis("off")
+        _draw_images(above, rows, columns)
     return drawn
+
+
+def _draw_images(part: "SubFigure", rows: Sequence[Sequence[Panel]], columns: int) -> None:
+    """A row of panels per image, with the colour bar of the heat maps if there are any."""
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import LinearSegmentedColormap, Normalize
+
+    grid = part.subplots(len(rows), columns, squeeze=False)
+    for axes, panel in zip(grid.flat, (panel for row in rows for panel in row)):
+        axes.imshow(np.asarray(panel.image))
+        axes.set_title(fill(panel.title, 36), fontsize=10)
+        axes.axis("off")
+    if columns > 1:
+        colours = LinearSegmentedColormap.from_list("cosine", np.array(BAR_COLOURS) / 255)
+        bar = part.colorbar(ScalarMappable(Normalize(-1, 1), colours), ax=grid, ticks=[-1, -0.5, 0, 0.5, 1], aspect=30)
+        bar.set_label(SCALE_LABEL)
 
 
 def _draw_influence(axes: "Axes", result: Mapping[str, Any]) -> None:

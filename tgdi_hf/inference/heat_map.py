@@ -1,53 +1,74 @@
-"""Images after preprocessing, and heat maps over them."""
+"""Heat maps: the cosine of image patches and text on one fixed scale, so that maps of different posts can be compared."""
+
+from collections.abc import Mapping
 
 import numpy as np
-import torch
-from PIL import Image
+from PIL import Image, ImageDraw
 
-from ..processing.processing_tgdi import TGDIProcessor
+# Blue for negative and orange for positive cosines: a pair that people with any colour vision tell apart.
+COLD, WARM = (33, 102, 172), (230, 85, 13)
+# Colours of the colour bar at -1, 0 and 1: those of a map over medium grey.
+BAR_COLOURS = ((76, 114, 152), (160, 160, 160), (184, 104, 65))
+SCALE_LABEL = "cosine of image patches and text"
 
-WARM = (230, 85, 13)  # a single hue of varying strength reads well in greyscale and with colour-vision deficiency
+# Left, top, right and bottom in fractions of the width and the height of an image.
+RelativeBox = tuple[float, float, float, float]
 
 
-def seen_image(processor: TGDIProcessor, pixel_values: torch.Tensor) -> Image.Image:
+def heat_map(image: Image.Image, cosine: np.ndarray, size: int = 448) -> Image.Image:
     r"""
-    Recovers an image after resizing and cropping, so that patch positions match the model's.
+    Colours an image by the cosine of each patch: grey at 0, orange at 1, blue at -1. The scale is the same for all
+    images, so a weak map looks weak.
 
     Args:
-        processor: The model's processor.
-        pixel_values (`torch.Tensor`): `(3, H, W)`, one image.
-
-    Returns:
-        An RGB image of H × W pixels.
-    """
-    image_processor = processor.image_processor
-    pixels = pixel_values.float().cpu()
-    if getattr(image_processor, "do_normalize", False):
-        mean, std = (torch.tensor(getattr(image_processor, name)) for name in ("image_mean", "image_std"))
-        pixels = pixels * std[:, None, None] + mean[:, None, None]
-    if getattr(image_processor, "do_rescale", True):
-        pixels = pixels * 255
-    return Image.fromarray(pixels.clamp(0, 255).round().byte().permute(1, 2, 0).numpy())
-
-
-def heat_map(image: Image.Image, weights: np.ndarray, size: int = 448) -> Image.Image:
-    r"""
-    Overlays weights on an image, from grey (low) to orange (high).
-
-    Args:
-        image: From `seen_image`.
-        weights (`np.ndarray`): `(rows, columns)`, not negative; scaled by the largest.
+        image: The image as the model saw it, see `ExplainedImage`.
+        cosine (`np.ndarray`): `(rows, columns)`, in [-1, 1].
         size: Longer side of the result, in pixels.
 
     Returns:
         An RGB image.
+
+    Raises:
+        ValueError: A value lies outside of [-1, 1].
     """
-    scale = size / max(image.size)
-    image = image.resize([round(side * scale) for side in image.size], Image.Resampling.BICUBIC)
-    relative = weights / max(float(weights.max()), np.finfo(np.float32).tiny)
-    mask = Image.fromarray((255 * relative).round().astype(np.uint8)).resize(image.size, Image.Resampling.BILINEAR)
-    strength = np.asarray(mask, dtype=np.float32)[..., None] / 255  # (height, width, 1)
+    if np.abs(cosine).max() > 1:
+        raise ValueError(f"The map has values from {cosine.min():.3g} to {cosine.max():.3g}; expected cosines.")
+    image = resized(image, size)
+    smooth = Image.fromarray(cosine.astype(np.float32)).resize(image.size, Image.Resampling.BILINEAR)
+    values = np.asarray(smooth)[..., None]  # (height, width, 1)
     grey = np.asarray(image.convert("L").convert("RGB"), dtype=np.float32) * 0.55 + 90
-    colour = np.asarray(image, dtype=np.float32)
-    glow = 0.45 * colour + 0.55 * np.array(WARM, dtype=np.float32)
-    return Image.fromarray((grey * (1 - strength) + glow * strength).clip(0, 255).astype(np.uint8))
+    hue = np.where(values < 0, np.array(COLD, dtype=np.float32), np.array(WARM, dtype=np.float32))
+    glow = 0.45 * np.asarray(image, dtype=np.float32) + 0.55 * hue
+    strength = np.abs(values)
+    return Image.fromarray((grey * (1 - strength) + glow * strength).clip(0, 255).round().astype(np.uint8))
+
+
+def resized(image: Image.Image, size: int) -> Image.Image:
+    """The image with a longer side of `size` pixels."""
+    scale = size / max(image.size)
+    return image.resize([max(round(side * scale), 1) for side in image.size], Image.Resampling.BICUBIC)
+
+
+def outline(image: Image.Image, boxes: Mapping[str, RelativeBox]) -> Image.Image:
+    r"""
+    Outlines boxes and writes their names into the upper left corners.
+
+    Args:
+        image: An RGB image.
+        boxes: Boxes by name.
+
+    Returns:
+        A copy of the image.
+    """
+    image = image.copy()
+    draw = ImageDraw.Draw(image)
+    width, height = image.width - 1, image.height - 1
+    for name, (left, top, right, bottom) in boxes.items():
+        corners = (round(left * width), round(top * height), round(right * width), round(bottom * height))
+        # White on black is visible on any image.
+        draw.rectangle(corners, outline="black", width=4)
+        draw.rectangle(corners, outline="white", width=2)
+        place = (corners[0] + 6, corners[1] + 4)
+        draw.rectangle(draw.textbbox(place, name), fill="black", outline="black", width=2)
+        draw.text(place, name, fill="white")
+    return image

@@ -9,7 +9,7 @@ from typing import Any, TextIO
 
 from ..data.post_stream import read_posts
 from .bulk_prediction import BulkPrediction
-from .prediction_rows import without_similarity
+from .prediction_rows import without_maps
 
 
 def print_predictions(pipe: Callable, posts: str | Path, strict: bool, **options: Any) -> BulkPrediction:
@@ -29,7 +29,7 @@ def print_predictions(pipe: Callable, posts: str | Path, strict: bool, **options
     """
     escaped = {stream: not is_utf8(stream) for stream in (sys.stdout, sys.stderr)}
     rows = bad = 0
-    for prediction in map(without_similarity, pipe(read_posts(posts, strict), strict=strict, **options)):
+    for prediction in map(without_maps, pipe(read_posts(posts, strict), strict=strict, **options)):
         stream = sys.stderr if "error" in prediction else sys.stdout
         text = json.dumps({"row": rows, **prediction}, ensure_ascii=escaped[stream])
         print(text.encode("utf-8", "backslashreplace").decode(), file=stream)

@@ -32,10 +32,11 @@ def as_table(predictions: Iterable[Mapping[str, Any]]) -> "pyarrow.Table":
     return table_of(predictions, TABLE_COLUMNS)
 
 
-def without_similarity(prediction: dict[str, Any]) -> dict[str, Any]:
-    """Removes the similarity of image patches and tokens from the evidence: thousands of numbers per pair."""
+def without_maps(prediction: dict[str, Any]) -> dict[str, Any]:
+    """Removes similarity and cosine of image patches and tokens from the evidence: thousands of numbers per pair."""
     for part in (prediction, *prediction.get("pairs", ())):
-        part.get("evidence", {}).pop("similarity", None)
+        for name in ("similarity", "cosine"):
+            part.get("evidence", {}).pop(name, None)
     return prediction
 
 
