@@ -13,7 +13,8 @@ from .heat_map import BAR_COLOURS, SCALE_LABEL
 _GRADIENT = ", ".join(f"rgb{colour}" for colour in BAR_COLOURS)
 STYLE = f"""
 .panels {{ display: flex; flex-wrap: wrap; gap: .5em }} .panels figure {{ margin: 0; max-width: 100% }}
-.panels img {{ max-width: 100%; vertical-align: bottom }} .panels figcaption {{ font-size: .8em; overflow-wrap: anywhere }}
+.panels img {{ max-width: 100%; vertical-align: bottom }}
+.panels figcaption {{ font-size: .8em; overflow-wrap: anywhere }}
 .cosine {{ display: flex; flex-wrap: wrap; align-items: center; gap: .5em; font-size: .8em }}
 .cosine span {{ width: 10em; height: 1em; background: linear-gradient(90deg, {_GRADIENT}) }}
 """

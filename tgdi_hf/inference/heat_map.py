@@ -1,4 +1,4 @@
-"""Heat maps: the cosine of image patches and text on one fixed scale, so that maps of different posts can be compared."""
+"""Heat maps of the cosine of image patches and text, on one scale so that maps of different posts can be compared."""
 
 from collections.abc import Mapping
 
