@@ -1,10 +1,8 @@
-from types import SimpleNamespace
-
 import numpy as np
-import pytest
 from PIL import Image
+from transformers import CLIPImageProcessorPil
 
-from tgdi_hf.inference.seen_images import image_of, relative_box, seen_box, seen_images
+from tgdi_hf.inference.seen_images import image_of, relative_box, seen_images
 
 POST = {"text": "Ann meets Bob", "head": "Ann", "tail": "Bob"}
 
@@ -40,26 +38,24 @@ def test_posts_without_a_whole_image(pipe_with_objects):
     assert seen(pipe_with_objects) == []
 
 
-def processor_of(**options):
-    return SimpleNamespace(**{"do_center_crop": True, "do_resize": True, **options})
-
-
-@pytest.mark.parametrize(
-    ("options", "box"),
-    [
-        # The middle square of 200 × 100 pixels.
-        ({"size": {"shortest_edge": 50}, "crop_size": {"height": 50, "width": 50}}, (50, 0, 150, 100)),
-        # The shorter side is scaled to 56, and the middle 42 × 42 of the result are 75 × 75 pixels of the image.
-        ({"size": {"shortest_edge": 56}, "crop_size": {"height": 42, "width": 42}}, (62.5, 12.5, 137.5, 87.5)),
-        # Squashed to 64 × 64, of which the middle 32 × 32 are left.
-        ({"size": {"height": 64, "width": 64}, "crop_size": {"height": 32, "width": 32}}, (50, 25, 150, 75)),
-        # Not resized, and padded at the upper and lower edge.
-        ({"do_resize": False, "crop_size": {"height": 120, "width": 120}}, (40, -10, 160, 110)),
-        ({"do_center_crop": False, "size": {"height": 64, "width": 64}}, (0, 0, 200, 100)),
-    ],
-)
-def test_the_part_that_the_encoder_sees(options, box):
-    assert seen_box(processor_of(**options), (200, 100)) == pytest.approx(box)
+def test_cropped_images_and_squashed_objects(pipe_with_objects):
+    """Of an image of 200 × 100 pixels the middle square is seen, of its objects everything."""
+    processor = pipe_with_objects.processor
+    side = {"height": 64, "width": 64}
+    processor.image_processor = CLIPImageProcessorPil(size={"shortest_edge": 64}, crop_size=side)
+    processor.image_resize, processor.object_resize = "crop", "squash"
+    image = Image.new("RGB", (200, 100), "red")
+    image.paste("blue", (50, 0, 75, 100))
+    boxes = [(0, 0, 40, 20), (25, 0, 75, 25)]
+    whole, apart, cut = seen(pipe_with_objects, image=image, objects=boxes)
+    assert [one.image.size for one in (whole, apart, cut)] == [(64, 64), (64, 32), (64, 32)]
+    assert whole.objects == {"object 1": (0, 0, 0.25, 0.25)}  # object 0 was cropped away, object 1 half
+    assert whole.image.getpixel((8, 32))[2] > 240 and whole.image.getpixel((24, 32))[0] > 240
+    assert cut.image.getpixel((8, 16))[0] > 240 and cut.image.getpixel((56, 16))[2] > 240
+    processor.image_resize = "squash"
+    whole, *_ = seen(pipe_with_objects, image=image, objects=boxes)
+    assert whole.image.size == (64, 32)
+    assert whole.objects == {"object 0": (0, 0, 0.2, 0.2), "object 1": (0.125, 0, 0.375, 0.25)}
 
 
 def test_objects_are_placed_in_what_the_encoder_sees():

@@ -1,6 +1,5 @@
 """The images of a post as the model saw them, after resizing and cropping, and the places of objects on them."""
 
-from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import torch
@@ -8,6 +7,7 @@ from PIL import Image
 
 from ..processing.image_boxes import Box, as_box, crop, is_box
 from ..processing.image_opening import open_image
+from ..processing.image_resizing import seen_box
 from ..processing.post_batch import PostBatch
 from .heat_map import RelativeBox
 
@@ -44,9 +44,9 @@ def seen_images(processor: Any, batch: PostBatch) -> list[SeenImage]:
     objects = [] if given.get("objects") is None else list(given["objects"])
     boxes: dict[str, Box] = {}
     for slot, pixels in batch.images(0).items():
-        image, name = whole, "image"
+        image, name, resize = whole, "image", processor.image_resize
         if slot:
-            part, name = objects[slot - 1], f"object {slot - 1}"
+            part, name, resize = objects[slot - 1], f"object {slot - 1}", processor.object_resize
             if is_box(part):
                 assert whole is not None  # the processor rejects a box without an image
                 boxes[name] = as_box(part, name)
@@ -54,20 +54,20 @@ def seen_images(processor: Any, batch: PostBatch) -> list[SeenImage]:
             else:
                 image = open_image(part, name, processor.max_image_pixels)
         assert image is not None
-        seen.append(SeenImage(name, _as_seen(processor.image_processor, pixels, image.size), {}))
+        frame = seen_box(processor.image_processor, image.size, resize)
+        seen.append(SeenImage(name, _undistorted(image_of(processor.image_processor, pixels), frame), {}))
     if whole is not None:
-        frame = seen_box(processor.image_processor, whole.size)
+        frame = seen_box(processor.image_processor, whole.size, processor.image_resize)
         places = {name: relative_box(box, frame) for name, box in boxes.items()}
         seen[0].objects.update((name, place) for name, place in places.items() if place is not None)
     return seen
 
 
-def _as_seen(image_processor: Any, pixels: torch.Tensor, size: tuple[int, int]) -> Image.Image:
-    """The image that became `pixels`, without the distortion of resizing it to a square."""
-    image = image_of(image_processor, pixels)
-    left, top, right, bottom = seen_box(image_processor, size)
-    scale = max(image.size) / max(right - left, bottom - top)
-    return image.resize((max(round((right - left) * scale), 1), max(round((bottom - top) * scale), 1)))
+def _undistorted(image: Image.Image, frame: Box) -> Image.Image:
+    """The image in the proportions of `frame`, the part of the original that it shows."""
+    width, height = frame[2] - frame[0], frame[3] - frame[1]
+    scale = max(image.size) / max(width, height)
+    return image.resize((max(round(width * scale), 1), max(round(height * scale), 1)))
 
 
 def image_of(image_processor: Any, pixels: torch.Tensor) -> Image.Image:
@@ -88,31 +88,6 @@ def image_of(image_processor: Any, pixels: torch.Tensor) -> Image.Image:
     if getattr(image_processor, "do_rescale", True):
         pixels = pixels * 255
     return Image.fromarray(pixels.clamp(0, 255).round().byte().permute(1, 2, 0).numpy())
-
-
-def seen_box(image_processor: Any, size: tuple[int, int]) -> Box:
-    r"""
-    Args:
-        image_processor: The image processor.
-        size: Width and height of an image.
-
-    Returns:
-        The part of the image that the vision encoder sees, in pixels of the image; larger than the image where the
-        image processor pads it.
-    """
-    width, height = size
-    if not getattr(image_processor, "do_center_crop", False):
-        return 0.0, 0.0, float(width), float(height)
-    shape: Mapping[str, int] = dict(image_processor.size) if getattr(image_processor, "do_resize", False) else {}
-    if shape.get("shortest_edge"):
-        scales = (min(size) / shape["shortest_edge"],) * 2
-    elif shape.get("height"):
-        scales = (width / shape["width"], height / shape["height"])
-    else:
-        scales = (1.0, 1.0)
-    cut = dict(image_processor.crop_size)
-    x, y = cut["width"] * scales[0] / 2, cut["height"] * scales[1] / 2
-    return width / 2 - x, height / 2 - y, width / 2 + x, height / 2 + y
 
 
 def relative_box(box: Box, frame: Box) -> RelativeBox | None:
