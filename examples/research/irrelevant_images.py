@@ -23,14 +23,17 @@ from filelock import FileLock, Timeout
 from torch.utils.data import DataLoader
 
 from examples.research.baselines import BaselineConfig, HVPNeTForRelationExtraction
-from examples.research.reproduce.collect import mean_and_deviation, refuse_unlike
+from examples.research.reproduce.collect import refuse_unlike
 from examples.research.reproduce.train import commit, versions, write
 from tgdi_hf import TGDICollator, make_corpus
 from tgdi_hf.data.dataset_columns import undecoded
 from tgdi_hf.data.image_identity import digest_of
 from tgdi_hf.demo.demo import TEXT_ONLY, fit
 from tgdi_hf.demo.tiny_model import tiny_tgdi
+from tgdi_hf.evaluation.markdown import table
+from tgdi_hf.evaluation.roc import area_under_roc
 from tgdi_hf.evaluation.score_counts import micro_scores, row_counts
+from tgdi_hf.evaluation.spread import deviation, mean_and_deviation
 
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 MODELS = {
@@ -75,12 +78,6 @@ def answers_of(model, processor, rows) -> tuple[np.ndarray, np.ndarray | None]:
         gate = getattr(outputs, "matching_gate", None)
         gates += [] if gate is None else [gate.mean(dim=-1)]
     return torch.cat(answers).numpy(), torch.cat(gates).numpy() if gates else None
-
-
-def area_under_roc(scores: np.ndarray, relevant: np.ndarray) -> float:
-    """Probability that a relevant image scores higher than an irrelevant one; ties count half."""
-    higher = scores[relevant][:, None] - scores[~relevant][None, :]
-    return float(((higher > 0) + 0.5 * (higher == 0)).mean())
 
 
 def run(name: str, seed: int, share: float, epochs: float, rows: dict[str, int] = ROWS) -> dict:
@@ -149,18 +146,18 @@ def sweep(train_share: float | None, test_share: float | None) -> list[tuple[flo
             for share in SHARES]  # fmt: skip
 
 
-def table(results: list[dict], score: str, train_share: float | None, test_share: float | None) -> str:
+def score_table(results: list[dict], score: str, train_share: float | None, test_share: float | None) -> str:
     """One row per model, one column per share."""
-    head = f"| irrelevant {'in training' if train_share is None else 'at test'} | "
-    head += " | ".join(f"{100 * share:.0f} %" for share in SHARES) + " | seeds |"
-    lines = [head, "|---" * (2 + len(SHARES)) + "|"]
+    header = [f"irrelevant {'in training' if train_share is None else 'at test'}"]
+    header += [*(f"{100 * share:.0f} %" for share in SHARES), "seeds"]
+    rows = []
     for name in MODELS:
         columns = [values_of(results, name, score, *shares) for shares in sweep(train_share, test_share)]
         if any(columns):
             counts = sorted({len(values) for values in columns if values})
             cells = [mean_and_deviation(values, digits=1) for values in columns]
-            lines.append(f"| {name} | {' | '.join(cells)} | {' to '.join(map(str, counts))} |")
-    return "\n".join(lines)
+            rows.append([name, *cells, " to ".join(map(str, counts))])
+    return "\n".join(table(header, rows))
 
 
 def collect(folder: Path) -> str:
@@ -169,7 +166,7 @@ def collect(folder: Path) -> str:
         refuse_unlike(str(folder), what, [result.get(what) for result in results])
     for name, options in MODELS.items():
         refuse_unlike(name, "options", [options, *(of.get("options") for of in results if of["model"] == name)])
-    parts = [f"{title}\n\n{table(results, *of)}" for title, *of in SECTIONS]
+    parts = [f"{title}\n\n{score_table(results, *of)}" for title, *of in SECTIONS]
     text = f"In percent, mean ± standard deviation over seeds; {len(results)} runs.\n\n" + "\n\n".join(parts) + "\n"
     (folder / "tables.md").write_text(text, encoding="utf-8")
     draw(results, folder / "figure.png")
@@ -188,7 +185,7 @@ def draw(results: list[dict], file: Path) -> None:
             points = [(100 * share, [100 * of for of in values]) for share, values in zip(SHARES, columns) if values]
             if points:
                 means = [statistics.mean(values) for _, values in points]
-                spread = [statistics.stdev(values) if len(values) > 1 else 0 for _, values in points]
+                spread = [deviation(values) for _, values in points]
                 axes.errorbar([share for share, _ in points], means, spread, label=name, marker="o", capsize=3)
         axes.set_title(title, fontsize=9)
         axes.set(xlabel="irrelevant at test, % of images of posts that need none", ylabel="F1")

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from .bootstrap import percentile_interval, resampled_sums, sample_weights
+from .roc import ranks_of, weighted_area
 from .score_counts import sum_by_group
 
 FOLDS = 5
@@ -46,7 +47,7 @@ def guess_labels(
         probabilities = _cross_validated(model, columns, target, folds)
         found = _gain(probabilities.argmax(axis=1) == target, majority == target, groups, seed)
         if len(np.unique(target)) == 2:
-            found["area"] = area_under_roc(probabilities[:, 1], target, groups, seed)
+            found["area"] = area_with_interval(probabilities[:, 1], target, groups, seed)
         return found
 
     alone = [{"feature": name, **scores(tree, table[:, [i]])} for i, name in enumerate(features)]
@@ -57,9 +58,9 @@ def guess_labels(
     }
 
 
-def area_under_roc(scores: np.ndarray, target: np.ndarray, groups: np.ndarray, seed: int) -> dict[str, float]:
+def area_with_interval(scores: np.ndarray, target: np.ndarray, groups: np.ndarray, seed: int) -> dict[str, float]:
     r"""
-    The area under the ROC curve: the probability that a row with label 1 has a higher score than one with label 0.
+    The area under the ROC curve with its 95 % interval, see `area_under_roc`.
 
     Args:
         scores: `(rows,)`.
@@ -68,19 +69,13 @@ def area_under_roc(scores: np.ndarray, target: np.ndarray, groups: np.ndarray, s
         seed: Seed of the bootstrap.
 
     Returns:
-        `value`, and the bounds `low` and `high` of its 95 % interval.
+        `value`, and the bounds `low` and `high` of the interval.
     """
-    places = np.unique(scores, return_inverse=True)[1]
-
-    def area(weights: np.ndarray) -> float:
-        ones, zeros = (np.bincount(places, weights * (target == label)) for label in (1, 0))
-        below = np.cumsum(zeros) - zeros / 2  # a tie counts half
-        return float(ones @ below / (ones.sum() * zeros.sum() or np.nan))
-
     chunks = sample_weights(groups.max() + 1, AREA_ROUNDS, seed)
-    samples = np.array([area(weights[groups]) for chunk in chunks for weights in chunk])
+    ranks = ranks_of(scores)
+    samples = np.array([weighted_area(ranks, target, weights[groups]) for chunk in chunks for weights in chunk])
     low, high = percentile_interval(samples[~np.isnan(samples)])  # the area of a sample with one label is undefined
-    return {"value": area(np.ones(len(target))), "low": low, "high": high}
+    return {"value": weighted_area(ranks, target, np.ones(len(target))), "low": low, "high": high}
 
 
 def _cross_validated(

@@ -5,12 +5,13 @@ import re
 from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from statistics import mean, stdev
+from statistics import mean
 from typing import Any
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from transformers import PreTrainedModel
 
+from ..evaluation.spread import mean_and_deviation
 from ..modeling.checkpoint_names import is_hub_name
 from ..modeling.negative_label import negative_of
 from ..processing.pipeline_tgdi import TASK
@@ -73,6 +74,7 @@ def model_card(
     if seeds is not None and len(seeds) != len(results):
         raise ValueError(f"Expected one seed per result; found {len(results)} results and {len(seeds)} seeds.")
     scores = [_scores(result) for result in results]
+    averages = {name: mean_and_deviation([row[name] for row in scores], digits=1) for name in SCORES}
     config: Any = model.config  # a TGDIConfig, possibly of remote code
     if base_models is None:
         encoders = [config.text_config, *([config.vision_config] if config.uses_vision else [])]
@@ -108,7 +110,7 @@ def model_card(
         negative=negative,
         direction_balanced=config.direction_balanced,
         versions=", ".join(f"{name} {number}" for name, number in recorded_versions().items()),
-        results={name: _spread([row[name] for row in scores]) for name in SCORES} if scores else None,
+        results=averages if scores else None,
         several=len(scores) > 1,
         per_relation=_per_relation(results, names) if results else [],
         dataset_name=dataset_name,
@@ -138,7 +140,7 @@ def _scores(result: Mapping[str, float]) -> dict[str, float]:
             f"The results lack {', '.join(f'eval_{name}' for name in missing)}; expected the output of `tgdi evaluate "
             "--output`."
         )
-    return {name: 100 * result[f"eval_{name}"] for name in SCORES}
+    return {name: result[f"eval_{name}"] for name in SCORES}
 
 
 def _scored(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -162,10 +164,6 @@ def _seed_text(seeds: Sequence[int] | None, count: int) -> str:
     return ("seed " if len(seeds) == 1 else "seeds ") + ", ".join(map(str, seeds))
 
 
-def _spread(values: Sequence[float]) -> str:
-    return f"{mean(values):.1f}" + (f" ± {stdev(values):.1f}" if len(values) > 1 else "")
-
-
 def _eval_results(
     scores: list[dict[str, float]], dataset: str, split: str, seeds: str, negative: str | None
 ) -> list[EvalResult]:
@@ -179,7 +177,7 @@ def _eval_results(
             dataset_split=split,
             metric_type=name,
             metric_name=f"{title} ({seeds})" if name == "accuracy" else f"{title}{without} ({seeds})",
-            metric_value=round(mean(row[name] for row in scores) / 100, 4),
+            metric_value=round(mean(row[name] for row in scores), 4),
         )
         for name, title in (SCORES.items() if scores else ())
     ]
@@ -191,7 +189,9 @@ def _per_relation(results: list[Mapping[str, float]], names: list[str]) -> list[
         scored = [result for result in results if f"eval_f1 {name}" in result]
         if scored:
             values = {
-                key: _spread([100 * row[f"eval_{key} {name}"] for row in scored]) for key in SCORES if key != "accuracy"
+                key: mean_and_deviation([row[f"eval_{key} {name}"] for row in scored], digits=1)
+                for key in SCORES
+                if key != "accuracy"
             }
             support = scored[0].get(f"eval_support {name}")
             rows.append({"name": name, "support": "" if support is None else int(support), **values})

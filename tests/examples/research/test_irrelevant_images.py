@@ -1,13 +1,11 @@
 import json
 import sys
 
-import numpy as np
 import pytest
 
 from examples.research.irrelevant_images import (
     MODELS,
     SHARES,
-    area_under_roc,
     collect,
     corpus_with,
     main,
@@ -20,13 +18,6 @@ from tgdi_hf.data.dataset_columns import undecoded
 from tgdi_hf.demo.tiny_model import tiny_tgdi
 
 ROWS = {"train": 64, "validation": 32, "test": 64}
-
-
-def test_auroc_is_the_share_of_ordered_pairs():
-    scores, relevant = np.array([0.9, 0.5, 0.5, 0.1]), np.array([True, True, False, False])
-    # 0.9 beats 0.5 and 0.1; 0.5 ties with 0.5 and beats 0.1.
-    assert area_under_roc(scores, relevant) == 3.5 / 4
-    assert area_under_roc(scores, ~relevant) == 0.5 / 4
 
 
 @pytest.mark.parametrize("share", SHARES)
@@ -57,7 +48,7 @@ def test_tables_have_mean_and_deviation_over_seeds(tmp_path):
     text = collect(tmp_path)
     # 80 and 90, 10 points lower at 100 %; standard deviation: square root of 50
     assert "| TGDI | 85.0 ± 7.1 | 82.5 ± 7.1 | 80.0 ± 7.1 | 77.5 ± 7.1 | 75.0 ± 7.1 | 2 |" in text
-    assert "| TGDI | 75.0 ± 0.0 |  |  |  |  | 2 |" in text
+    assert "| TGDI | 75.0 ± 0.0 | | | | | 2 |" in text
     assert (tmp_path / "figure.png").is_file()
     (tmp_path / "TGDI-0-1.json").write_text(json.dumps({**result, "epochs": 3}))
     with pytest.raises(ValueError, match="cannot average runs with different epochs: 5 and 3"):
