@@ -84,7 +84,8 @@ def probabilities_of(
     Returns:
         `(rows, L)`, or with `directed` `(rows, L + I)`.
     """
-    ignored = [name for name in model.config.keys_to_ignore_at_inference if name != "directed_logits" or not directed]
+    ignored = getattr(model.config, "keys_to_ignore_at_inference", [])
+    ignored = [name for name in ignored if name != "directed_logits" or not directed]
     with TemporaryDirectory() as scratch:
         logits = scoring_trainer(model, processor, scratch, names, **arguments).predict(rows, ignored).predictions
     logits = (logits[int(directed)] if isinstance(logits, tuple) else logits).astype(np.float64)

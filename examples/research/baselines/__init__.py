@@ -73,6 +73,7 @@ def build_baseline(
     vision_model: str,
     texts: list[str] | None = None,
     glove: str | None = None,
+    freeze_vision: bool = True,
     **config: Any,
 ) -> tuple[PreTrainedModel, TGDIProcessor]:
     r"""
@@ -86,6 +87,7 @@ def build_baseline(
         texts: Training texts. Without `glove`, the words that occur twice in them are a convolution's vocabulary.
         glove: Text file of word vectors: the vocabulary and the initial vectors of a convolution, which are random
             without it. Sets the configuration's `word_size` and `word_vectors`.
+        freeze_vision: Whether the vision encoder keeps its weights; not of baselines that train it, as their papers do.
         config: Fields of the baseline's configuration.
 
     Raises:
@@ -129,7 +131,7 @@ def build_baseline(
     model = model_class.from_text_vision_pretrained(
         text_model, vision_model, tokenizer=processor.tokenizer, **labels, **options
     )
-    if not model.trains_vision:
+    if freeze_vision and not model.trains_vision:
         model.freeze_vision_encoder()
     return model, processor
 

@@ -1,11 +1,18 @@
 """Runs the experiments of a table, collects the results, or compares two runs.
 
-    python -m examples.research.reproduce --results results run main path/to/mnre runs --seeds 0 1 2 --bf16
-    python -m examples.research.reproduce --results results collect main
+    python -m examples.research.reproduce --results results run table2 path/to/mnre runs --seeds 0 1 2 --bf16
+    python -m examples.research.reproduce --results results collect table2
     python -m examples.research.reproduce --results results compare path/to/mnre main/mtb-0 main/tgdi-0
 
-Finished runs are skipped, interrupted runs resume from their last epoch, and a run in progress in another process is
-left to that process: start one process per device. `--steps` instead of epochs is for smoke tests.
+The data may also be a prepared folder of posts, such as the embedded corpus:
+
+    python -m examples.research.reproduce corpus posts
+    python -m examples.research.reproduce --results results run table2 posts runs --train-vision --learning-rate 2e-3 \\
+        --epochs 5 --text-model posts/encoders/text --vision-model posts/encoders/vision
+
+All experiments of a seed run before those of the next. Finished runs are skipped, interrupted runs resume from their
+last epoch, and a run in progress in another process is left to that process: start one process per device. `--steps`
+instead of epochs is for smoke tests.
 """
 
 import argparse
@@ -19,11 +26,13 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from tgdi_hf.data.loading import load_data
+from tgdi_hf.demo.corpus_schema import SPLITS
 
 from .collect import collect, what_ran
 from .compare import compare
+from .corpus import write_corpus
 from .experiments import CONFIGS, Experiment, read_experiments
-from .train import digests_of, identity_of, run, write
+from .train import digests_of, identity_of, refuse_unfit_data, run, write
 
 RESULTS = Path(__file__).parents[1] / "results" / "mnre"
 logger = logging.getLogger("reproduce")
@@ -35,11 +44,11 @@ def parse() -> argparse.Namespace:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--results", type=Path, required=True, help="folder with one JSON file per run, and the tables")
+    parser.add_argument("--results", type=Path, help="folder with one JSON file per run, and the tables")
     commands = parser.add_subparsers(dest="command", required=True)
     running = commands.add_parser("run")
     running.add_argument("group", choices=sorted(path.name for path in CONFIGS.iterdir()))
-    running.add_argument("data", type=Path, help="an MNRE folder, or the output of `tgdi prepare`")
+    running.add_argument("data", type=Path, help="an MNRE folder, or prepared posts: of `tgdi prepare` or `corpus`")
     running.add_argument("runs", type=Path, help="folder for checkpoints of unfinished runs")
     running.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     running.add_argument("--only", nargs="+", help="names of experiments")
@@ -48,6 +57,7 @@ def parse() -> argparse.Namespace:
     running.add_argument("--glove", help="text file of word vectors for CNN and PCNN")
     running.add_argument("--objects", default="none", help="'published' for MNRE's crops, which leak the label")
     running.add_argument("--split", default="validation", help="the scored split; the epoch is selected on validation")
+    running.add_argument("--train-vision", action="store_true", help="train the vision encoder, too")
     running.add_argument("--bf16", action="store_true")
     running.add_argument("--epochs", type=float)
     running.add_argument("--learning-rate", type=float)
@@ -58,12 +68,23 @@ def parse() -> argparse.Namespace:
     comparing.add_argument("data", type=Path, help="the data both runs were scored on")
     comparing.add_argument("one", help="GROUP/NAME-SEED")
     comparing.add_argument("two", help="GROUP/NAME-SEED")
-    return parser.parse_args()
+    writing = commands.add_parser("corpus", help="write the embedded corpus, and tiny encoders for it, into a folder")
+    writing.add_argument("data", type=Path, help="the new folder")
+    writing.add_argument("--rows", type=int, nargs=3, metavar=("TRAIN", "VALIDATION", "TEST"))
+    writing.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args()
+    if args.command != "corpus" and args.results is None:
+        parser.error(f"{args.command} needs a folder for its results: pass --results before it.")
+    return args
 
 
 def main() -> None:
     args = parse()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    if args.command == "corpus":
+        written = write_corpus(args.data, dict(zip(SPLITS, args.rows)) if args.rows else None, args.seed)
+        print(f"{args.data}: {', '.join(f'{len(rows)} {split}' for split, rows in written.items())} posts")
+        return
     if args.command == "collect":
         print(collect(args.group, args.results))
         return
@@ -84,7 +105,9 @@ def main() -> None:
     if args.split not in dataset:
         raise SystemExit(f"{args.data} has no split {args.split!r}, only {', '.join(dataset)}.")
     how = {"text_model": args.text_model, "vision_model": args.vision_model, "glove": args.glove,
-           "objects": args.objects, "split": args.split}  # fmt: skip
+           "objects": args.objects, "split": args.split, "train_vision": args.train_vision}  # fmt: skip
+    for experiment in experiments:  # before the first run
+        refuse_unfit_data(experiment, dataset, args.data)
     digests = digests_of(dataset, args.split)
     for seed in args.seeds:
         for experiment in experiments:
@@ -112,7 +135,7 @@ def refuse_another(file: Path, experiment: Experiment, identity: dict[str, Any])
     """Exits if the existing run in a file differs from the requested one."""
     found = json.loads(file.read_text(encoding="utf-8"))
     found["experiment"] = what_ran(found["experiment"])
-    before = {"objects": "none", "data": identity["data"]}  # of runs that did not record it
+    before = {"objects": "none", "train_vision": False, "data": identity["data"]}  # of runs that did not record it
     for name, value in {"experiment": what_ran(asdict(experiment)), **identity}.items():
         there = found.get(name, before.get(name))
         if there != value:

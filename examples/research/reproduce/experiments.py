@@ -7,6 +7,9 @@ from typing import Any
 
 from tgdi_hf.data.perturbed import CONTROLS
 
+from .paper import TABLE_2
+from .rows import SAMPLINGS
+
 CONFIGS = Path(__file__).parent / "configs"
 
 
@@ -20,6 +23,8 @@ class Experiment:
         name: The name of its file.
         title: Its name in the table.
         model: `"tgdi"`, or one of `examples.research.baselines.BASELINES`.
+        preset: Of TGDI, the named set of configuration fields that `config` overrides, see `build_model`; by default
+            the defaults of `TGDIConfig`.
         arguments: Fields of `TrainingArguments` that override the shared recipe.
         use_caption: Whether the model reads captions.
         config: Fields of the model's configuration.
@@ -27,7 +32,8 @@ class Experiment:
         dropout: Overrides every dropout probability of the model in training.
         class_weights: Exponent p: a relation with n training rows has weight n^-p in the loss.
         both_orders: Whether to train on every entity pair in both orders, see `with_both_orders`.
-        share: Share of the training rows, drawn with the run's seed, stratified by relation.
+        share: Share of the training rows, drawn with the run's seed.
+        sampling: `"random"` as in the paper, or `"stratified"`: the share of each relation, and at least one row.
         crop_count: Whether every post gets blank images, one plus the number of its published crops (at most
             `num_objects`), see `rows.py`.
         control: Perturbation of the rows in training and scoring, see `PerturbedDataset`.
@@ -35,13 +41,14 @@ class Experiment:
         same_as: `GROUP/NAME` of an identical experiment under another title, so that it runs only once.
 
     Raises:
-        ValueError: A share out of range, or an unknown control.
+        ValueError: A share out of range, an unknown control or sampling, or a preset of a baseline.
     """
 
     group: str
     name: str
     title: str
     model: str = "tgdi"
+    preset: str | None = None
     arguments: dict[str, Any] = field(default_factory=dict)
     use_caption: bool = True
     config: dict[str, Any] = field(default_factory=dict)
@@ -50,6 +57,7 @@ class Experiment:
     class_weights: float = 0.0
     both_orders: bool = False
     share: float = 1.0
+    sampling: str = "random"
     crop_count: bool = False
     control: str | None = None
     control_share: float = 1.0
@@ -70,6 +78,16 @@ class Experiment:
                 f"{self.group}/{self.name}: unknown control {self.control!r}; expected one of {', '.join(CONTROLS)}."
             )
 
+        if self.sampling not in SAMPLINGS:
+            raise ValueError(
+                f"{self.group}/{self.name}: unknown sampling {self.sampling!r}; expected one of {', '.join(SAMPLINGS)}."
+            )
+        if self.preset is not None and self.model != "tgdi":
+            raise ValueError(
+                f"{self.group}/{self.name}: `preset` is {self.preset!r}, and only TGDI has presets; the model is "
+                f"{self.model!r}. Leave it out."
+            )
+
     @property
     def run(self) -> str:
         """File name of its runs, without the seed."""
@@ -78,7 +96,7 @@ class Experiment:
 
 def read_experiments(group: str, folder: Path = CONFIGS) -> list[Experiment]:
     r"""
-    The experiments of a group, sorted by file name.
+    The experiments of a group: the rows of the paper's Table 2 in its order, then the others by file name.
 
     Raises:
         ValueError: An unknown group, or an unknown key in a file.
@@ -96,4 +114,5 @@ def read_experiments(group: str, folder: Path = CONFIGS) -> list[Experiment]:
         if "same_as" in values:
             values = {**json.loads((folder / f"{values['same_as']}.json").read_text(encoding="utf-8")), **values}
         experiments.append(Experiment(group, file.stem, **values))
-    return experiments
+    order = list(TABLE_2)
+    return sorted(experiments, key=lambda one: order.index(one.name) if one.name in order else len(order))

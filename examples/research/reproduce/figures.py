@@ -1,21 +1,20 @@
-"""One figure per group: curves for sweeps, bars for comparisons."""
+"""One figure per group: curves for sweeps (the paper's Fig. 4), bars for comparisons (its Fig. 3)."""
 
 import statistics
 from pathlib import Path
 from typing import Any
 
+from tgdi_hf.evaluation.spread import deviation
+
 from .experiments import Experiment, read_experiments
 
 # Groups that sweep a parameter: its value per experiment, and the label of the axis.
 SWEEPS = {
-    "low_resource": (lambda experiment: 100 * experiment.share, "training rows, % of every relation"),
+    "low_resource": (lambda experiment: 100 * experiment.share, "training rows, %"),
+    "low_resource_stratified": (lambda experiment: 100 * experiment.share, "training rows, % of each relation"),
     "fusion_lambda": (lambda experiment: experiment.config["fusion_lambda"], "λ of Eq. 14"),
-    "objects": (lambda experiment: experiment.config["num_objects"], "objects a post, m"),
+    "objects": (lambda experiment: experiment.config["num_objects"], "objects per post, m"),
 }
-
-
-def spread(values: list[float]) -> float:
-    return statistics.stdev(values) if len(values) > 1 else 0.0
 
 
 def draw(group: str, found: dict[str, list[dict[str, Any]]], file: Path) -> None:
@@ -40,8 +39,8 @@ def curves(axes, group: str, experiments: list[Experiment], found: dict[str, lis
             for experiment in experiments
             if experiment.model == model
         )
-        means, spreads = ([of(values) for _, values in points] for of in (statistics.mean, spread))
-        axes.errorbar([x for x, _ in points], means, spreads, label=model, marker="o", capsize=3)
+        means, deviations = ([of(values) for _, values in points] for of in (statistics.mean, deviation))
+        axes.errorbar([x for x, _ in points], means, deviations, label=model, marker="o", capsize=3)
     axes.set(xlabel=label, ylabel=f"F1 on {found[experiments[0].name][0]['split']}, mean ± standard deviation")
     axes.legend()
 
@@ -51,7 +50,7 @@ def bars(axes, group: str, experiments: list[Experiment], found: dict[str, list[
     for shift, score, colour in ((-0.2, "accuracy", "#9ecae1"), (0.2, "f1", "#3b6ea5")):
         values = [[100 * result["scores"][score] for result in found[experiment.name]] for experiment in experiments]
         places = [i + shift for i in range(len(experiments))]
-        axes.barh(places, [statistics.mean(of) for of in values], 0.38, xerr=[spread(of) for of in values],
+        axes.barh(places, [statistics.mean(of) for of in values], 0.38, xerr=[deviation(of) for of in values],
                   label={"f1": "F1"}.get(score, score), color=colour, capsize=3)  # fmt: skip
     seeds = [len(found[experiment.name]) for experiment in experiments]
     names = [f"{experiment.title} ({count})" for experiment, count in zip(experiments, seeds)]

@@ -1,4 +1,4 @@
-"""Training rows of an experiment: a stratified share, or rows whose blank images encode only the number of crops."""
+"""Training rows of an experiment: a share of them, or rows whose blank images encode only the number of crops."""
 
 import io
 from collections import defaultdict
@@ -12,23 +12,31 @@ from tgdi_hf.data.dataset_columns import undecoded
 from tgdi_hf.data.mnre_crops import listed_crops
 from tgdi_hf.data.mnre_schema import FEATURES
 
+SAMPLINGS = ("random", "stratified")
 
-def stratified_share(labels: list[int], share: float, seed: int) -> list[int]:
+
+def sample_rows(labels: list[int], share: float, sampling: str, seed: int) -> list[int]:
     r"""
-    Indices of a stratified share of the rows, in order: of each label that share, rounded, and at least one row.
+    Indices of a share of the rows, in order.
 
     Args:
         labels: Labels of all rows.
         share: From 0 to 1.
+        sampling: `"random"`: that share, rounded, of all rows; a rare label may have none. `"stratified"`: that share,
+            rounded, of the rows of each label. Either draws at least one row.
         seed: Seed of the draw. With the same seed, a larger share contains a smaller one.
     """
     generator = np.random.default_rng(seed)
-    of_label = defaultdict(list)
-    for place, label in enumerate(labels):
-        of_label[label].append(place)
+    if sampling == "random":
+        groups: list = [range(len(labels))]
+    else:
+        of_label = defaultdict(list)
+        for place, label in enumerate(labels):
+            of_label[label].append(place)
+        groups = [of_label[label] for label in sorted(of_label)]
     chosen: list[int] = []
-    for label in sorted(of_label):
-        places = generator.permutation(of_label[label])
+    for group in groups:
+        places = generator.permutation(group)
         chosen += places[: max(1, round(share * len(places)))].tolist()
     return sorted(chosen)
 

@@ -33,8 +33,9 @@ from tgdi_hf.training.run_record import claim, digest_of_rows, last_checkpoint
 from tgdi_hf.training.trainer import make_trainer
 
 from .averaged import AveragedWeights
+from .corpus import MNRE, corpus_name
 from .experiments import Experiment
-from .rows import stratified_share, with_blank_crops
+from .rows import sample_rows, with_blank_crops
 
 # Shared by all runs, so that no system has more epochs or another learning rate. The learning rate suits small encoders
 # such as MiniLM; for BERT-base use `--learning-rate 3e-5`, as in the paper.
@@ -63,6 +64,7 @@ def run(
     glove: str | None = None,
     objects: str = "none",
     split: str = "validation",
+    train_vision: bool = False,
     **arguments: Any,
 ) -> dict[str, Any]:
     r"""
@@ -77,50 +79,57 @@ def run(
         glove: Word vectors for CNN and PCNN.
         objects: The `objects` argument that `dataset` was loaded with.
         split: The scored split.
+        train_vision: Whether the vision encoder is trained, too.
         arguments: Fields of `TrainingArguments` that override `RECIPE`; fields of the experiment override both.
 
     Returns:
         Scores, scores with `averaged` weights, scores per relation, F1 after each epoch and with shifted log-odds of
         `None`, direction (and, for models trained on both orders, the scores `as_listed`, see `with_order_prior`),
         predictions per row, and settings, versions and commit.
+
+    Raises:
+        ValueError: See `refuse_unfit_data`.
     """
     set_seed(seed)
     code = commit()  # before training, since files may change meanwhile
     names, digests = dataset["train"].features["label"].names, digests_of(dataset, split)
+    refuse_unfit_data(experiment, dataset, data)
     if experiment.crop_count:
         dataset = with_blank_crops(dataset, data, experiment.config.get("num_objects", 3))
-    places = stratified_share(dataset["train"]["label"][:], experiment.share, seed)
+    places = sample_rows(dataset["train"]["label"][:], experiment.share, experiment.sampling, seed)
     ids = dataset["train"].select(places)["id"][:]
     dataset = DatasetDict({**dataset, "train": dataset["train"].select(places)})
-    if experiment.group == "objects" and not any(dataset["train"]["objects"][:]):
-        raise ValueError(f"{experiment.title} needs objects, and no row of {data} has any: pass --objects.")
     is_convolution = experiment.model in CONVOLUTIONS
     if experiment.model in BASELINES:
-        texts = [" ".join(words) for words in dataset["train"]["words"]]
+        texts = texts_of(dataset["train"])
         options = {"glove": glove} if is_convolution else {"direction_balanced": experiment.both_orders}
         model, processor = build_baseline(
-            experiment.model, names, text_model, vision_model, texts, **options, **experiment.config
-        )
+            experiment.model, names, text_model, vision_model, texts, freeze_vision=not train_vision, **options,
+            **experiment.config,
+        )  # fmt: skip
     else:
+        options = {} if experiment.preset is None else {"preset": experiment.preset}
         model, processor = build_model(
-            names, text_model, vision_model, use_caption=experiment.use_caption,
-            direction_balanced=experiment.both_orders, **experiment.config,
+            names, text_model, vision_model, use_caption=experiment.use_caption, freeze_vision=not train_vision,
+            direction_balanced=experiment.both_orders, **options, **experiment.config,
         )  # fmt: skip
     model.config.direction_balanced = experiment.both_orders
-    identity = identity_of(experiment, digests, text_model, vision_model, glove, objects, split, arguments)
+    identity = identity_of(
+        experiment, digests, text_model, vision_model, glove, objects, split, arguments, train_vision
+    )
     recipe = identity["recipe"]
     claim(folder, {"experiment": asdict(experiment), "seed": seed, **identity})
     training = training_arguments(folder, seed=seed, report_to="none", **recipe)
     changes = {"control": experiment.control, "share": experiment.control_share}
     if experiment.dropout is not None:
         set_dropout(model, experiment.dropout)
-    weighed = None
+    class_weighted = None
     if experiment.class_weights:
-        weighed = weighed_loss(dataset["train"]["label"][:], len(names), experiment.class_weights)
+        class_weighted = class_weighted_loss(dataset["train"]["label"][:], len(names), experiment.class_weights)
     averaged = AveragedWeights()
     trainer = make_trainer(
         model, processor, dataset, training, experiment.fusion_learning_rate, **changes,
-        callbacks=[averaged], compute_loss_func=weighed,
+        callbacks=[averaged], compute_loss_func=class_weighted,
     )  # fmt: skip
     started = time.time()
     trainer.train(resume_from_checkpoint=last_checkpoint(folder))
@@ -148,6 +157,7 @@ def run(
     result = {
         "experiment": asdict(experiment),
         "seed": seed,
+        "corpus": corpus_name(data, names),
         "scores": scores_only(report),
         "averaged": scores_only(report_of(of_average, labels, names)),
         "macro_f1": report["macro_f1"],
@@ -169,6 +179,25 @@ def run(
     return result
 
 
+def refuse_unfit_data(experiment: Experiment, dataset: DatasetDict, data: Path) -> None:
+    r"""
+    Raises:
+        ValueError: The data lack what the experiment needs: objects, or MNRE's list of crops.
+    """
+    train = undecoded(dataset["train"])
+    corpus = corpus_name(data, train.features["label"].names)
+    if experiment.crop_count and corpus != MNRE:
+        raise ValueError(f"{experiment.title} counts the published crops of MNRE; {data} is {corpus}. Leave it out.")
+    model_class = BASELINES[experiment.model][0] if experiment.model in BASELINES else None
+    sees_objects_only = model_class is not None and model_class.reads_objects and not model_class.reads_image
+    needs_objects = experiment.group == "objects" or sees_objects_only
+    if needs_objects and not ("objects" in train.column_names and any(train["objects"][:])):
+        raise ValueError(
+            f"{experiment.title} needs objects, and no training row of {data} has any: detect them with tgdi prepare, "
+            "pass --objects for MNRE's crops, or leave the experiment out with --only."
+        )
+
+
 def identity_of(
     experiment: Experiment,
     digests: dict[str, str],
@@ -178,6 +207,7 @@ def identity_of(
     objects: str,
     split: str,
     arguments: dict[str, Any],
+    train_vision: bool = False,
 ) -> dict[str, Any]:
     """Settings, besides the seed, that identify a run; plain JSON."""
     is_convolution = experiment.model in CONVOLUTIONS
@@ -190,6 +220,7 @@ def identity_of(
         "encoders": [Path(text_model).name, Path(vision_model).name],
         "glove": Path(glove).name if glove and is_convolution else None,
         "objects": objects,
+        "train_vision": train_vision,
         "data": digests,
     }
 
@@ -215,7 +246,7 @@ def set_dropout(model: torch.nn.Module, probability: float) -> None:
             module.p = probability
 
 
-def weighed_loss(labels: Sequence[int], relations: int, power: float) -> Callable[..., torch.Tensor]:
+def class_weighted_loss(labels: Sequence[int], relations: int, power: float) -> Callable[..., torch.Tensor]:
     """Cross-entropy with weight n^-power for a relation with n rows, normalised to mean 1 over rows."""
     counts = np.bincount(labels, minlength=relations).clip(min=1)
     weights = torch.tensor(counts**-power * len(labels) / (counts ** (1 - power)).sum(), dtype=torch.float32)
