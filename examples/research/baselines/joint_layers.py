@@ -106,9 +106,6 @@ class KeyValueExchange(Cache):
         # (B, heads, P + L, d_h)
         return tuple(torch.cat([as_heads(x, states), states], dim=2) for x, states in zip(self.others, own))
 
-    def get_seq_length(self, layer_idx: int = 0) -> int:
-        return 0  # what the images add does not shift the positions of the text
-
 
 def as_heads(x: torch.Tensor, states: torch.Tensor) -> torch.Tensor:
     """`(B, P, d)` in the heads, dtype and device of `states`: `(B, heads, P, d_h)`."""
