@@ -14,7 +14,7 @@ from .paper import TABLE_2, TABLE_3
 
 SCORES = {"accuracy": "accuracy", "precision": "precision", "recall": "recall", "f1": "F1"}
 # Groups of experiments of the paper, and those of them with its Table 3.
-PAPER_GROUPS = ("main", "ablations", "table2", "table3")
+PAPER_GROUPS = ("main", "ablations", "table2", "table3", "own_recipe")
 CATEGORY_GROUPS = ("main", "ablations", "table3")
 
 Runs = list[dict[str, Any]]

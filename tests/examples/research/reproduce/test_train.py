@@ -6,7 +6,7 @@ import torch
 from datasets import DatasetDict
 
 from examples.research.baselines import HVPNeTForRelationExtraction
-from examples.research.reproduce.experiments import read_experiments
+from examples.research.reproduce.experiments import Experiment, read_experiments
 from examples.research.reproduce.train import (
     CONVOLUTION_RECIPE,
     class_weighted_loss,
@@ -60,6 +60,12 @@ def test_shifted_odds_of_none():
 def test_object_sweep_requires_objects(mnre_folder, encoders, tmp_path):
     (experiment,) = [one for one in read_experiments("objects") if one.name == "1"]
     with pytest.raises(ValueError, match="m = 1 needs objects, and no training row of .* has any: detect them"):
+        run(experiment, 0, load_mnre(mnre_folder), mnre_folder, tmp_path, *encoders)
+
+
+def test_unknown_model_is_refused(mnre_folder, encoders, tmp_path):
+    experiment = Experiment("table2", "hvpnett", "HVPNeT", model="hvpnett")
+    with pytest.raises(ValueError, match="Unknown baseline 'hvpnett'; expected one of cnn, pcnn"):
         run(experiment, 0, load_mnre(mnre_folder), mnre_folder, tmp_path, *encoders)
 
 
