@@ -53,7 +53,7 @@ class TGDIConfig(RelationConfig):
             `False` ("w/o TOI") classifies the gated states f_2 of Eq. 11.
         use_result_fusion (`bool`, *optional*, defaults to `True`):
             `False` ("w/o R" and "w/o CMI") classifies the text-oriented states f_3 of Eq. 13 alone.
-        similarity_function (`str`, *optional*, defaults to `"dot"`):
+        similarity_function (`str`, *optional*, defaults to `"cosine"`):
             The scores of Eq. 8: `"dot"`, the literal formula; `"scaled_dot"`, divided by the square root of the width,
             like attention scores; or `"cosine"`, multiplied by a learned scale, as in CLIP.
         initial_gate (`float`, *optional*, defaults to 0.5):
@@ -149,7 +149,7 @@ class TGDIConfig(RelationConfig):
     use_matching_gate: bool = True
     use_text_oriented_interaction: bool = True
     use_result_fusion: bool = True
-    similarity_function: str = "dot"
+    similarity_function: str = "cosine"
     initial_gate: float = 0.5
     gate_visual_prompts: bool = False
     matching_loss_weight: float | int = 0.0

@@ -113,7 +113,7 @@ def entropies(similarity: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
 
 @torch.inference_mode()
 def gate_statistics(model: PreTrainedModel, processor: TGDIProcessor, rows: Any) -> dict[str, float]:
-    """Mean entropy of the rows of A, and the gate's mean and its standard deviation over posts, for posts with image."""
+    """Mean entropy of the rows of A, and mean and standard deviation over posts of the gate, for posts with image."""
     model.eval()
     found, gates = [], []
     with_image = [place for place, missing in enumerate(rows["relevance"][:]) if missing is not None][:MEASURED_POSTS]

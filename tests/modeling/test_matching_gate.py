@@ -2,13 +2,14 @@ import numpy as np
 import pytest
 import torch
 from huggingface_hub.errors import StrictDataclassClassValidationError
+from transformers import BertConfig, ViTConfig
 
-from tgdi_hf import TGDIForRelationExtraction
+from tgdi_hf import TGDIConfig, TGDIForRelationExtraction
 from tgdi_hf.modeling.configuration_checks import SIMILARITY_FUNCTIONS
 from tgdi_hf.modeling.matching_gate import MatchingGate, TextSelfAttention, matching_loss
 from tgdi_hf.modeling.tgdi_inputs import Images
 
-from .conftest import tiny_config, tiny_inputs, tiny_model
+from .conftest import TEXT, VISION, tiny_config, tiny_inputs, tiny_model
 from .test_visual_prompts import gelu, linear
 
 
@@ -83,6 +84,23 @@ def test_a_fresh_gate_has_its_initial_value_and_survives_saving(function, tmp_pa
     torch.testing.assert_close(loaded(**tiny_inputs()).logits, model.eval()(**tiny_inputs()).logits)
     if scale is not None:
         assert loaded.tgdi.matching_gate.logit_scale.item() == 1.5
+
+
+@pytest.mark.parametrize("width", [64, 384, 768])
+def test_fresh_similarities_are_neither_flat_nor_saturated(width):
+    encoder = {"hidden_size": width, "num_hidden_layers": 1, "num_attention_heads": width // 32}
+    text = BertConfig(**{**TEXT, **encoder, "intermediate_size": width})
+    vision = ViTConfig(**{**VISION, **encoder, "intermediate_size": width})
+    torch.manual_seed(0)
+    config = TGDIConfig(text_config=text.to_dict(), vision_config=vision.to_dict(), toi_num_layers=1)
+    model = TGDIForRelationExtraction(config)
+    model.eval()
+    inputs = tiny_inputs()
+    similarity = model(**inputs).similarity
+    tokens = inputs["attention_mask"].sum(dim=1, keepdim=True)
+    entropy = -torch.special.xlogy(similarity, similarity).sum(dim=-1) / tokens.log()  # (B, N)
+    # Of the maximum, a row with equal weights; a row of an empty slot is zero.
+    assert 0.3 < entropy[similarity.sum(dim=-1) > 0].mean() < 0.99
 
 
 def test_weights_without_a_gate_get_a_fresh_one(tmp_path):

@@ -19,9 +19,8 @@ def test_entropies_are_relative_to_their_maximum():
     torch.testing.assert_close(entropies(similarity, mask), torch.tensor([1.0, 0.0, log(2) / log(3)]))
 
 
-@pytest.mark.parametrize("size", ["tiny", "wide"])
-def test_a_model_is_measured_before_and_after_training(size, tmp_path):
-    result = run(size, "cosine", 0.9, 0, 1, ("", ""), tmp_path, ROWS)
+def test_a_model_is_measured_before_and_after_training(tmp_path):
+    result = run("tiny", "cosine", 0.9, 0, 1, ("", ""), tmp_path, ROWS)
     assert 0 < result["before"]["entropy"] < 1
     assert result["before"]["gate"] == pytest.approx(0.9, abs=0.02)
     assert result["after"].keys() == result["before"].keys()
@@ -51,8 +50,8 @@ def test_the_table_has_one_row_per_scores_and_gate(tmp_path, monkeypatch, capsys
         result |= {"after": measured, "test": {"f1": 0.9, "f1_needs": 0.8, "f1_needs_not": 1.0}}
         (tmp_path / f"tiny-scaled-50-{seed}.json").write_text(json.dumps(result))
     # 50 and 70: standard deviation the square root of 200
-    expected = "| 64, two random layers | scaled | 0.5 | 2 | 60.00 ± 14.14 | 60.00 ± 14.14 | 50.00 ± 0.00 | 1.00 ± 0.00 |"
-    assert f"{expected} 90.00 ± 0.00 | 80.00 ± 0.00 | 100.00 ± 0.00 |" in collect(tmp_path)
+    expected = "| 64, two random layers | scaled | 0.5 | 2 | 60.00 ± 14.14 | 60.00 ± 14.14 | 50.00 ± 0.00 |"
+    assert f"{expected} 1.00 ± 0.00 | 90.00 ± 0.00 | 80.00 ± 0.00 | 100.00 ± 0.00 |" in collect(tmp_path)
     monkeypatch.setattr(sys, "argv", ["gate_width", "collect", "--results", str(tmp_path)])
     main()
     assert expected in capsys.readouterr().out
