@@ -124,7 +124,7 @@ def test_empty_input_is_reported(checkpoint, tmp_path, monkeypatch, command, out
     for posts, where in (("-", "standard input"), ("empty.jsonl", "empty.jsonl")):
         result = CliRunner().invoke(app, [command, str(checkpoint), posts, output], input="")
         assert result.exit_code == 0 and f"No posts found in {where}." in result.stderr
-        assert output != "-" or result.stdout == ""
+        assert "Wrote" not in result.output and (output != "-" or result.stdout == "")
 
 
 def test_scores_name_split_and_rows(checkpoint, corpus, tmp_path):

@@ -137,7 +137,7 @@ def test_invalid_input_is_a_message_and_leaves_no_partial_file(checkpoint, tmp_p
     with pytest.raises(ValueError, match="line 4"):
         main()
     printed = run(*command[1:-1])
-    assert "Wrote 3 posts to" in printed and "1 of 4 posts are invalid" in printed
+    assert "Wrote 3 posts to" in printed and "1 of 4 posts is invalid" in printed
     assert len(output.read_text().splitlines()) == 3
     assert json.loads((tmp_path / "relations.jsonl.errors.jsonl").read_text())["field"] == "tail"
     assert not [*tmp_path.glob("*.part")]
@@ -220,7 +220,7 @@ def test_posts_from_standard_input(checkpoint, text, arguments):
 def test_posts_from_standard_input_are_written_to_files(checkpoint, tmp_path):
     lines = json.dumps(POST) + "\n{\n"
     result = invoke("predict", checkpoint, "-", tmp_path / "out.jsonl", input=lines)
-    assert result.exit_code == 0 and "1 of 2 posts are invalid" in result.output
+    assert result.exit_code == 0 and "Wrote 1 post to" in result.output and "1 of 2 posts is invalid" in result.output
     assert "standard input, line 2" in (tmp_path / "out.jsonl.errors.jsonl").read_text()
     result = invoke("triples", checkpoint, "-", tmp_path / "out.csv", input=lines)
     assert result.exit_code == 0 and (tmp_path / "out.csv").read_text().startswith("id,head,relation")
@@ -313,7 +313,7 @@ def test_ambiguous_from_the_command_line(checkpoint, tmp_path):
     result = CliRunner().invoke(
         app, ["predict", str(checkpoint), str(tmp_path / "posts.jsonl"), str(tmp_path / "a.jsonl")]
     )
-    assert result.exit_code == 1 and "1 of 1 posts are invalid" in result.output
+    assert result.exit_code == 1 and "1 of 1 post is invalid" in result.output
     assert "--ambiguous" in (tmp_path / "a.jsonl.errors.jsonl").read_text()
     run("predict", checkpoint, tmp_path / "posts.jsonl", tmp_path / "b.jsonl", "--ambiguous", "first")
     assert json.loads((tmp_path / "b.jsonl").read_text())["head"] == {"text": "Ann", "start": 0, "end": 3}

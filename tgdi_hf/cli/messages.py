@@ -13,6 +13,11 @@ def print_scores(metrics: Mapping[str, float], split: str, rows: int) -> None:
         typer.echo(f"{name:<10} {100 * metrics[f'eval_{name}']:.2f}")
 
 
+def counted(number: int, noun: str) -> str:
+    """A number with a noun in the singular or, with an s, in the plural."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def warn_if_empty(rows: int, posts: Path) -> None:
     """Warns about empty input, which would otherwise look like a failed command."""
     if not rows:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .arguments import check_posts_argument, negative_label, number_or_name
-from .messages import warn_if_empty
+from .messages import counted, warn_if_empty
 from .options import (
     BF16,
     Ambiguous,
@@ -122,17 +122,19 @@ def predict(
         },
         **options,
     )
-    _print_summary(done, output)
-    if done is not None:
+    if done is not None and not done.rows:
         warn_if_empty(done.rows, posts)
+    else:
+        _print_summary(done, output)
 
 
 def _print_summary(done: BulkPrediction | None, output: Path) -> None:
     if done is None:
         typer.echo(f"{output} already exists and is complete; nothing to do")
         return
-    typer.echo(f"Wrote {done.rows - done.bad:,} posts to {output}")
+    typer.echo(f"Wrote {counted(done.rows - done.bad, 'post')} to {output}")
     if done.bad:
-        typer.echo(f"{done.bad:,} of {done.rows:,} posts are invalid; see {done.errors} for the reasons", err=True)
+        share, verb = f"{done.bad:,} of {counted(done.rows, 'post')}", "is" if done.bad == 1 else "are"
+        typer.echo(f"{share} {verb} invalid; see {done.errors} for the reasons", err=True)
         if done.bad == done.rows:
             raise typer.Exit(1)

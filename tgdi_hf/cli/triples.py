@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from .arguments import check_posts_argument, negative_label, number_or_name
-from .messages import warn_if_empty
+from .messages import counted, warn_if_empty
 from .options import (
     BF16,
     Ambiguous,
@@ -85,4 +85,5 @@ def triples(
         on_error=lambda error: typer.echo(f"skipped: {error}", err=True),
     )
     count = write_triples(tqdm(extracted, unit=" triples", disable=None), output, base=base)
-    typer.echo(f"Wrote {count:,} triples to {output}")
+    if first:
+        typer.echo(f"Wrote {counted(count, 'triple')} to {output}")
