@@ -1,5 +1,6 @@
 import io
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -49,11 +50,13 @@ def test_train_evaluate_and_predict_from_the_command_line(corpus, backbones, tmp
     output = run(
         "train", tmp_path / "data", tmp_path / "run", "--text-model", backbones / "text", "--vision-model",
         backbones / "vision", "--epochs", 1, "--learning-rate", "1e-3", "--set", "toi_num_layers=1", "--set",
-        "use_matching_gate=false",
+        "use_matching_gate=false", "--image-resize", "squash",
     )  # fmt: skip
     assert "validation, 32 rows:\naccuracy " in output and "f1 " in output
     config = TGDIForRelationExtraction.from_pretrained(tmp_path / "run").config
     assert (config.toi_num_layers, config.use_matching_gate) == (1, False)
+    options = json.loads((tmp_path / "run" / "processor_config.json").read_text())
+    assert (options["image_resize"], options["object_resize"]) == ("squash", "squash")
 
     output = run(
         "evaluate", tmp_path / "run", tmp_path / "data", "--split", "test", "--output", tmp_path / "scores.json"
@@ -89,9 +92,10 @@ def test_from_a_folder_of_posts_to_a_trained_model(corpus, backbones, tmp_path):
     output = run(
         "prepare", data, tmp_path / "prepared", "--captioner", tmp_path / "blip2", "--grounder", tmp_path / "dino",
         "--threshold", "0.0", "--cache", tmp_path / "cache", "--vision-model", backbones / "vision", "--features-dtype",
-        "float32",
+        "float32", "--image-resize", "squash", "--object-resize", "crop",
     )  # fmt: skip
     assert "32 posts" in output
+    assert f"{tmp_path / 'prepared' / 'vision_features'} --image-resize squash --object-resize crop" in output
     row = next(row for row in load_from_disk(tmp_path / "prepared" / "dataset")["train"] if row["image"])
     assert row["caption"]
     assert 1 <= len(row["objects"]) <= 3
@@ -104,6 +108,17 @@ def test_from_a_folder_of_posts_to_a_trained_model(corpus, backbones, tmp_path):
     assert model.config.id2label[0] == "None"
     assert set(model.config.id2label.values()) <= set(corpus["train"].features["label"].names)
     assert "f1 " in run("evaluate", tmp_path / "run", tmp_path / "prepared")
+
+
+@pytest.mark.parametrize("option", ["--image-resize", "--object-resize"])
+def test_resizing_belongs_to_vision_features(tmp_path, option):
+    arguments = ["prepare", str(tmp_path), str(tmp_path / "prepared"), option, "squash"]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 2
+    assert "require --vision-model" in " ".join(re.findall(r"[\w-]+", result.output))
+    result = CliRunner().invoke(app, [*arguments[:-1], "fit", "--vision-model", "vision"])
+    assert result.exit_code == 2
+    assert "crop squash" in " ".join(re.findall(r"[\w-]+", result.output))
 
 
 def test_errors_name_the_valid_values(checkpoint, corpus, tmp_path):
