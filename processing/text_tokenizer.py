@@ -54,6 +54,15 @@ class TextTokenizer:
             return [encoding.ids for encoding in self._backend.encode_batch_fast(strings, add_special_tokens=False)]
         return [self._tokenize_in_python(string) for string in strings]
 
+    def offsets(self, strings: list[str]) -> list[list[tuple[int, int]]]:
+        """`[start, end)` of each token in characters of its string, in the order of the ids; fast tokenizers only."""
+        if self._backend is None:
+            raise ValueError(
+                f"{type(self.source).__name__} is a tokenizer in plain Python, which does not know the places of its "
+                "tokens; use a fast tokenizer."
+            )
+        return [encoding.offsets for encoding in self._backend.encode_batch(strings, add_special_tokens=False)]
+
     def __deepcopy__(self, memo):
         # Instances are immutable; saving a processor copies its attributes, and vocabularies are large.
         return self

@@ -7,7 +7,12 @@ Baselines that share the processor, `Trainer` and metric of `tgdi_hf`, written f
 | `pcnn` | the same, with piecewise maxima before, between and after the entities | 55.49 |
 | `mtb` | BERT with entity markers | 60.86 |
 | `mtb-caption` | the same, with the caption after the text | |
+| `bert-objects` | BERT and the mean of up to ten objects, for BERT + SG | 62.80 |
+| `bert-objects-attention` | the same, of what objects attend to in the text, for BERT + SG + Att | 63.64 |
 | `visualbert` | patches as tokens after the text, in one encoder | 58.30 |
+| `umt` | text and whole image in cross-attention, and a gate | 63.46 |
+| `umgf` | graph of words and objects, with gated sums | 65.29 |
+| `mega` | objects aligned with the text by attention and by graph structure | 66.41 |
 | `hvpnet` | hierarchical visual prefix with dynamic gates | 81.85 |
 | `ifaformer` | two transformers whose layers attend to each other's keys and values | 81.67 |
 | `mkgformer` | joint top layers: prefix-guided interaction and correlation-aware fusion | 81.95 |
@@ -27,8 +32,11 @@ vocabulary and vectors of a GloVe file if one is given, else random vectors for 
 (`word_vectors` of the configuration says which). `visualbert`: patches in place of detected regions; no pre-training on
 images unless the text model is a VisualBERT checkpoint. `mtb`: without pre-training on entity links.
 
-UMT (63.46), UMGF (65.29), MEGA (66.41), BERT + SG (62.80) and BERT + SG + Att (63.64) require scene graphs or
-pre-training on named entities, and are not included.
+`bert-objects`, `bert-objects-attention`: our substitutes for BERT + SG and BERT + SG + Att, which have no public code.
+These, `umgf` and `mega` read objects of any detector, each as one feature. `umt`, `umgf`: they label words in their
+papers, so the classifier on the two markers is ours; they need neither scene graphs nor pre-training on named entities.
+`mega` is MEGA-style: geometric edges between boxes in place of a scene graph and, unless `trees` names a spaCy
+pipeline, chain trees in place of dependency trees. The classes say what else is ours.
 """
 
 from pathlib import Path
@@ -39,6 +47,7 @@ from transformers import AutoImageProcessor, PreTrainedModel
 from tgdi_hf import TGDIProcessor
 
 from .baseline import Baseline, BaselineConfig
+from .bert_objects import BertObjectsAttentionForRelationExtraction, BertObjectsForRelationExtraction
 from .convolution import (
     ConvolutionConfig,
     ConvolutionForRelationExtraction,
@@ -49,17 +58,27 @@ from .convolution import (
 from .glove import read_glove
 from .hvpnet import HVPNeTForRelationExtraction
 from .ifaformer import IFAformerForRelationExtraction
+from .mega import MEGAConfig, MEGAForRelationExtraction
+from .mega_processor import MEGAProcessor
 from .mkgformer import MKGformerForRelationExtraction
 from .mtb import MTBForRelationExtraction
+from .umgf import UMGFForRelationExtraction
+from .umt import UMTForRelationExtraction
 from .visual_bert import VisualBERTForRelationExtraction
 
+TEN_OBJECTS = {"num_objects": 10, "classifier_dropout": 0.5}  # of MEGA and of the baselines in its paper
 # Class and configuration options.
 BASELINES: dict[str, tuple[type[PreTrainedModel], dict[str, Any]]] = {
     "cnn": (ConvolutionForRelationExtraction, {}),
     "pcnn": (ConvolutionForRelationExtraction, {"piecewise": True}),
     "mtb": (MTBForRelationExtraction, {"use_vision": False}),
     "mtb-caption": (MTBForRelationExtraction, {"use_vision": False, "use_caption": True}),
+    "bert-objects": (BertObjectsForRelationExtraction, TEN_OBJECTS),
+    "bert-objects-attention": (BertObjectsAttentionForRelationExtraction, TEN_OBJECTS),
     "visualbert": (VisualBERTForRelationExtraction, {}),
+    "umt": (UMTForRelationExtraction, {}),
+    "umgf": (UMGFForRelationExtraction, {"num_objects": 4}),
+    "mega": (MEGAForRelationExtraction, TEN_OBJECTS),
     "hvpnet": (HVPNeTForRelationExtraction, {}),
     "ifaformer": (IFAformerForRelationExtraction, {}),
     "mkgformer": (MKGformerForRelationExtraction, {}),
@@ -121,12 +140,13 @@ def build_baseline(
         if options.get("num_objects"):
             raise ValueError(f"{name!r} reads no objects, but `num_objects` is {options['num_objects']}; omit it.")
         options["num_objects"] = 0
-    processor = TGDIProcessor.from_text_vision_pretrained(
+    processor = model_class.processor_class.from_text_vision_pretrained(
         text_model,
         vision_model,
         use_caption=options.get("use_caption", False),
         use_image=uses_vision and model_class.reads_image,
         num_objects=options.get("num_objects", 3),
+        **{name: options[name] for name in model_class.processor_options if name in options},
     )
     model = model_class.from_text_vision_pretrained(
         text_model, vision_model, tokenizer=processor.tokenizer, **labels, **options
@@ -140,12 +160,19 @@ __all__ = [
     "BASELINES",
     "Baseline",
     "BaselineConfig",
+    "BertObjectsAttentionForRelationExtraction",
+    "BertObjectsForRelationExtraction",
     "ConvolutionConfig",
     "ConvolutionForRelationExtraction",
     "HVPNeTForRelationExtraction",
     "IFAformerForRelationExtraction",
+    "MEGAConfig",
+    "MEGAForRelationExtraction",
+    "MEGAProcessor",
     "MKGformerForRelationExtraction",
     "MTBForRelationExtraction",
+    "UMGFForRelationExtraction",
+    "UMTForRelationExtraction",
     "VisualBERTForRelationExtraction",
     "build_baseline",
 ]

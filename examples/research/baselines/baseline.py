@@ -9,6 +9,7 @@ from torch import nn
 from transformers import AutoModel, PreTrainedModel
 from transformers.utils import can_return_tuple
 
+from tgdi_hf import TGDIProcessor
 from tgdi_hf.modeling.blank_images import blank_image, trains_with_other_processes
 from tgdi_hf.modeling.branch_consistency import branch_divergence
 from tgdi_hf.modeling.classification_loss import classification_loss, share_of_step
@@ -86,6 +87,10 @@ class VisualLevels(NamedTuple):
     index: torch.Tensor
     mask: torch.Tensor
 
+    def regions(self) -> torch.Tensor:
+        """One feature per image, `(N, C)`: the mean of the last layer over its patches."""
+        return self.maps[-1].mean(dim=(2, 3))
+
     def tokens_of_posts(self, tokens: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """From tokens of images `(N, ..., n, d)` to those of posts, `(B, ..., S n, d)`, and their mask `(B, S n)`."""
         index, mask = on_device_of(self.index, tokens), on_device_of(self.mask, tokens)
@@ -119,6 +124,9 @@ class Baseline(TGDIPreTrainedModel):
         reads_objects (`bool`): Whether it reads objects, if `use_vision`.
         reads_resnet (`bool`): Whether the vision encoder may be a ResNet.
         trains_vision (`bool`): Whether `build_baseline` leaves the vision encoder trainable.
+        own_inputs (`tuple[str, ...]`): Inputs of posts with images that only this baseline has; passed to `entities`.
+        processor_class (`type`): The processor, which returns them.
+        processor_options (`tuple[str, ...]`): Fields of the configuration that the processor shares.
     """
 
     config_class = BaselineConfig
@@ -127,6 +135,9 @@ class Baseline(TGDIPreTrainedModel):
     reads_objects = True
     reads_resnet = False
     trains_vision = False
+    own_inputs: ClassVar[tuple[str, ...]] = ()
+    processor_class: ClassVar[type[TGDIProcessor]] = TGDIProcessor
+    processor_options: ClassVar[tuple[str, ...]] = ()
     _no_split_modules = [
         "CorrelationAwareFusion",
         "KeyValueProjection",
@@ -212,7 +223,11 @@ class Baseline(TGDIPreTrainedModel):
             ValueError: Inputs that the baseline does not read (`vision_features`, captions, whole images or objects),
                 or an `image_mask` or `image_index` without `pixel_values`.
         """
+        own = {name: kwargs.pop(name) for name in self.own_inputs if name in kwargs}
         refuse_foreign_arguments(self.forward, kwargs)
+        missing = [name for name in self.own_inputs if name not in own]
+        if missing and pixel_values is not None:
+            raise ValueError(f"`{missing[0]}` is missing; pass it as {self.processor_class.__name__} returns it.")
         name, sees = type(self).__name__, self.config.uses_vision
         refuse_unread_images(
             name, pixel_values, image_mask, image_index, sees and self.reads_image, sees and self.reads_objects
@@ -226,9 +241,10 @@ class Baseline(TGDIPreTrainedModel):
         if images is None and self.vision_tower is not None and trains_with_other_processes(self):
             images = self.blank_levels(input_ids.shape[0])
         text = (input_ids, attention_mask, token_type_ids)
-        outputs = self.classify(self.entities(*text, images, head_index, tail_index), labels, num_items_in_batch)
+        outputs = self.classify(self.entities(*text, images, head_index, tail_index, **own), labels, num_items_in_batch)
         if self.training and self.config.r_drop_weight and labels is not None:
-            again = self.classify(self.entities(*text, images, head_index, tail_index), labels, num_items_in_batch)
+            again = self.entities(*text, images, head_index, tail_index, **own)
+            again = self.classify(again, labels, num_items_in_batch)
             share = share_of_step(labels, num_items_in_batch)
             passes = (one.logits if one.directed_logits is None else one.directed_logits for one in (outputs, again))
             apart = branch_divergence(*passes, labels)
@@ -284,5 +300,5 @@ class Baseline(TGDIPreTrainedModel):
         self.vision_tower.eval()
         maps = self.maps(blank_image(self.config.vision_config, self.device))
         self.vision_tower.train(training)
-        index = torch.zeros(batch_size, 1, dtype=torch.long, device=self.device)
+        index = torch.zeros(batch_size, 1 if self.reads_image else 2, dtype=torch.long, device=self.device)
         return VisualLevels(maps, index, index.bool())

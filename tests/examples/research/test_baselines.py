@@ -2,22 +2,29 @@
 
 import pytest
 import torch
+from datasets import DatasetDict
 from huggingface_hub.errors import StrictDataclassClassValidationError
 from transformers import AutoModel, ResNetConfig
 
 from examples.research.baselines import (
     BASELINES,
     BaselineConfig,
+    BertObjectsAttentionForRelationExtraction,
+    BertObjectsForRelationExtraction,
     ConvolutionConfig,
     ConvolutionForRelationExtraction,
     HVPNeTForRelationExtraction,
     IFAformerForRelationExtraction,
+    MEGAForRelationExtraction,
     MKGformerForRelationExtraction,
     MTBForRelationExtraction,
+    UMGFForRelationExtraction,
+    UMTForRelationExtraction,
     VisualBERTForRelationExtraction,
     build_baseline,
 )
 from tgdi_hf import TGDIProcessor
+from tgdi_hf.data.dataset_columns import undecoded
 from tgdi_hf.demo.demo import TEXT_ONLY
 from tgdi_hf.modeling.branch_consistency import branch_divergence
 from tgdi_hf.training.recipe import training_arguments
@@ -31,6 +38,13 @@ VISUAL = [
     IFAformerForRelationExtraction,
     MKGformerForRelationExtraction,
 ]
+PARTIAL = [  # read either whole images or objects
+    UMTForRelationExtraction,
+    UMGFForRelationExtraction,
+    BertObjectsForRelationExtraction,
+    BertObjectsAttentionForRelationExtraction,
+    MEGAForRelationExtraction,
+]
 RESNET = ResNetConfig(embedding_size=8, hidden_sizes=[8, 12, 16, 24], depths=[1, 1, 1, 1])
 
 
@@ -38,8 +52,8 @@ def make(model_class, vision="clip_vision_model", **options):
     torch.manual_seed(0)
     vision = RESNET if vision == "resnet" else VISION_CONFIGS[vision]
     options = {"num_labels": 5, "classifier_dropout": 0.0, "num_fusion_layers": 2, "use_caption": True, **options}
-    config = BaselineConfig(text_config=TEXT_CONFIGS["bert"].to_dict(), vision_config=vision.to_dict(), **options)
-    model = model_class(config)
+    text = TEXT_CONFIGS["bert"].to_dict()
+    model = model_class(model_class.config_class(text_config=text, vision_config=vision.to_dict(), **options))
     for name, parameter in model.named_parameters():
         if parameter.dim() > 1 and not name.startswith("vision_tower"):
             torch.nn.init.normal_(parameter, std=0.15)
@@ -56,6 +70,10 @@ def inputs_for(model, **options):
         inputs["image_mask"][:, 0] = 0
     if "image_mask" in inputs and not (sees and model.reads_objects):
         inputs["image_mask"][:, 1:] = 0
+    if "image_mask" in inputs and "structure" in getattr(model, "own_inputs", ()):
+        tokens = inputs.get("enhanced_attention_mask", inputs["attention_mask"])
+        shape = len(tokens), inputs["image_mask"].shape[1] - 1, tokens.shape[1]
+        inputs["structure"] = torch.rand(shape, generator=torch.Generator().manual_seed(2)) * tokens[:, None]
     return inputs
 
 
@@ -71,6 +89,9 @@ def make_convolution(**options):
         pytest.param(lambda: make(MTBForRelationExtraction, use_vision=False), id="mtb"),
         *[pytest.param(lambda of=of: make(of), id=of.__name__) for of in VISUAL],
         pytest.param(lambda: make(HVPNeTForRelationExtraction, "resnet"), id="resnet"),
+        *[pytest.param(lambda of=of: make(of), id=of.__name__) for of in PARTIAL],
+        pytest.param(lambda: make(UMTForRelationExtraction, "resnet"), id="UMT with a resnet"),
+        pytest.param(lambda: make(UMGFForRelationExtraction, "resnet"), id="UMGF with a resnet"),
         pytest.param(lambda: make(HVPNeTForRelationExtraction, "dinov3_vit"), id="register tokens"),
         pytest.param(make_convolution, id="cnn"),
         pytest.param(lambda: make_convolution(piecewise=True), id="pcnn"),
@@ -147,8 +168,8 @@ def test_options_of_tgdi_are_refused():
 
 
 def test_unknown_names_and_unfit_encoders_are_refused():
-    with pytest.raises(ValueError, match="Unknown baseline 'umt'; expected one of cnn, pcnn, mtb"):
-        build_baseline("umt", ["None", "a"], "text", "vision")
+    with pytest.raises(ValueError, match="Unknown baseline 'bert'; expected one of cnn, pcnn, mtb"):
+        build_baseline("bert", ["None", "a"], "text", "vision")
     with pytest.raises(ValueError, match="'mtb' reads no objects, but `num_objects` is 3; omit it"):
         build_baseline("mtb", ["None", "a"], "text", "vision", num_objects=3)
     with pytest.raises(ValueError, match="MTBForRelationExtraction reads no images; configure it with `use_vision=F"):
@@ -160,6 +181,12 @@ def test_unknown_names_and_unfit_encoders_are_refused():
     roberta, vit = TEXT_CONFIGS["roberta"].to_dict(), VISION_CONFIGS["vit"].to_dict()
     with pytest.raises(ValueError, match="`text_config` is of type 'roberta'"):
         VisualBERTForRelationExtraction(BaselineConfig(text_config=roberta, vision_config=vit, num_labels=5))
+
+
+def with_boxes(rows):
+    """Two overlapping objects on every image."""
+    objects = [[] if row["image"] is None else [[4, 4, 30, 30], [20, 20, 60, 60]] for row in undecoded(rows)]
+    return rows.remove_columns("objects").add_column("objects", objects, feature=rows.features["objects"])
 
 
 @pytest.mark.parametrize("name", BASELINES)
@@ -180,6 +207,8 @@ def test_every_baseline_trains_with_the_shared_tools(name, encoders, corpus, tmp
         eval_steps=2, save_strategy="steps", save_steps=2, report_to="none",
     )  # fmt: skip
     before = {key: value.clone() for key, value in model.state_dict().items()}
+    if not getattr(model, "reads_image", True) and sees:
+        corpus = DatasetDict({split: with_boxes(rows) for split, rows in corpus.items()})
     trainer = make_trainer(model, processor, corpus, arguments)
     trainer.train()
     assert 0 <= trainer.evaluate()["eval_f1"] <= 1

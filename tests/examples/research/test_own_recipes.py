@@ -11,7 +11,10 @@ from examples.research.reproduce.train import RECIPE, identity_of
 OWN_RECIPES = {
     "hvpnet": (3e-5, 15, 16),
     "mkgformer": (1e-5, 12, 32),
+    "mega": (2e-5, 10, 32),
     "tgdi-paper": (3e-5, RECIPE["num_train_epochs"], 16),
+    "umgf": (1e-4, 30, 16),
+    "umt": (5e-5, 24, 16),
 }
 
 
