@@ -12,7 +12,7 @@ from tgdi_hf.processing.entity_markers import (
 )
 from tgdi_hf.processing.text_tokenizer import TextTokenizer
 
-from .conftest import TOKENIZERS, byte_level
+from .conftest import TOKENIZERS, build, byte_level
 
 
 @pytest.fixture(params=TOKENIZERS)
@@ -116,3 +116,12 @@ def test_unsupported_templates_are_rejected():
     )
     with pytest.raises(ValueError, match="the same special tokens in both"):
         TextTokenizer(tokenizer)
+
+
+def test_offsets_are_places_in_the_string():
+    texts = build()._current_texts()
+    strings = ["two men", ""]
+    assert [len(offsets) for offsets in texts.offsets(strings)] == [len(ids) for ids in texts(strings)]
+    assert texts.offsets(strings)[0][0][0] == 0 and texts.offsets(strings)[0][-1][1] == len("two men")
+    with pytest.raises(ValueError, match="in plain Python, which does not know the places of its tokens; use a fast"):
+        build("plain_python")._current_texts().offsets(strings)
