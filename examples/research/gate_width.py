@@ -4,7 +4,7 @@ follows.
 
     python -m examples.research.gate_width run --sizes tiny wide
     python -m examples.research.gate_width run --sizes pretrained --text-model TEXT --vision-model VISION
-    python -m examples.research.gate_width run --sizes base --epochs 0
+    python -m examples.research.gate_width run --sizes base
     python -m examples.research.gate_width collect
 
 A run that was done is skipped, and several processes can share the work. `base` is measured before training only.
@@ -48,7 +48,6 @@ SCORES: dict[str, dict[str, Any]] = {
     "scaled": {"self_attention_residual": True, "similarity_function": "scaled_dot"},
     "cosine": {"self_attention_residual": True, "similarity_function": "cosine"},
 }
-ROWS = {"train": 2000, "validation": 300, "test": 600}
 RESULTS = Path(__file__).parent / "results" / "gate_width"
 MEASURED_POSTS = 64
 NEGATIVE = 0  # the id of `None` in the corpus
@@ -58,18 +57,20 @@ class Size(NamedTuple):
     r"""
     Args:
         title: Name in the tables.
-        learning_rate: Learning rate of training on the embedded corpus.
+        learning_rate, epochs, train_rows: Of training on the embedded corpus; no epochs: measured untrained only.
     """
 
     title: str
-    learning_rate: float
+    learning_rate: float = 0.0
+    epochs: int = 0
+    train_rows: int = 2000
 
 
 SIZES = {
-    "tiny": Size("64, two random layers", 2e-3),
-    "pretrained": Size("384, MiniLM and DINOv2", 1e-4),
-    "wide": Size("768, two random layers", 2e-4),
-    "base": Size("768, random BERT-base and CLIP ViT-B/32", 0.0),
+    "tiny": Size("64, two random layers", 2e-3, 5, 4500),
+    "pretrained": Size("384, MiniLM and DINOv2", 1e-4, 3),
+    "wide": Size("768, two random layers", 2e-4, 5),
+    "base": Size("768, random BERT-base and CLIP ViT-B/32"),
 }
 
 
@@ -141,19 +142,20 @@ def scores_of(model: PreTrainedModel, processor: TGDIProcessor, rows: Any) -> di
 
 
 def run(
-    size: str, name: str, initial_gate: float, seed: int, epochs: float, encoders: tuple[str, str], features: Path,
-    rows: dict[str, int] = ROWS,
+    size: str, name: str, initial_gate: float, seed: int, encoders: tuple[str, str], features: Path,
+    rows: dict[str, int] | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     r"""
-    Measures one model before training and, unless `epochs` is 0, after training on the embedded corpus.
+    Measures one model before training and after training on the embedded corpus.
 
     Args:
         size, name: One of `SIZES` and of `SCORES`.
-        initial_gate, seed, epochs: Of the model and its training.
+        initial_gate, seed: Of the model and its training.
         encoders: The pretrained text and vision encoder of the size `pretrained`.
         features: Folder for the features of that vision encoder.
-        rows: Number of rows per split.
+        rows: Number of rows per split; by default those of the size.
     """
+    epochs, rows = SIZES[size].epochs, rows or {"train": SIZES[size].train_rows, "validation": 300, "test": 600}
     code = commit()  # before training, since files may change meanwhile
     options = {**SCORES[name], "initial_gate": initial_gate}
     corpus = make_corpus(rows, seed=seed)
@@ -216,7 +218,6 @@ def main() -> None:
     parser.add_argument("--scores", nargs="+", choices=SCORES, default=list(SCORES))
     parser.add_argument("--initial-gates", type=float, nargs="+", default=[0.5])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
-    parser.add_argument("--epochs", type=float, default=5)
     parser.add_argument("--text-model", default="bert-base-uncased")
     parser.add_argument("--vision-model", default="openai/clip-vit-base-patch32")
     parser.add_argument("--features", type=Path, default=Path(gettempdir(), "gate_width_features"))
@@ -233,7 +234,7 @@ def main() -> None:
                 if file.exists():
                     continue
                 features = args.features / f"seed-{seed}"
-                result = run(size, name, gate, seed, args.epochs, (args.text_model, args.vision_model), features)
+                result = run(size, name, gate, seed, (args.text_model, args.vision_model), features)
                 write(result, file)
                 print(file.stem, result["before"], result.get("after"), result.get("test"), flush=True)
         except Timeout:
