@@ -26,14 +26,19 @@ def as_text_encoder(encoder: PreTrainedModel) -> PreTrainedModel:
     return encoder
 
 
+def freeze_mask_token(tower: PreTrainedModel) -> None:
+    """The mask token is only used in masked pre-training: processes that train together would wait for its gradient."""
+    mask_token = getattr(getattr(tower, "embeddings", None), "mask_token", None)
+    if mask_token is not None:
+        mask_token.requires_grad_(False)
+
+
 def as_vision_tower(tower: PreTrainedModel) -> PreTrainedModel:
     """Removes the modules behind the last layer: TGDI reads the hidden states and normalises them itself."""
     for name in UNUSED_TAILS:
         if isinstance(getattr(tower, name, None), nn.Module):
             setattr(tower, name, None if name == "pooler" else nn.Identity())
-    mask_token = getattr(tower.embeddings, "mask_token", None)
-    if mask_token is not None:  # only used in masked pre-training
-        mask_token.requires_grad_(False)
+    freeze_mask_token(tower)
     install_recording_hooks(tower)
     return tower
 

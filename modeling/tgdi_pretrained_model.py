@@ -9,7 +9,14 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from .attention_support import check_attn_implementation, check_implementation_of
 from .configuration_presets import preset_fields
 from .matching_gate import GateProjection, MatchingGate
-from .pretrained_towers import as_dtype, as_text_encoder, as_vision_tower, check_tower_options, load_towers
+from .pretrained_towers import (
+    as_dtype,
+    as_text_encoder,
+    as_vision_tower,
+    check_tower_options,
+    freeze_mask_token,
+    load_towers,
+)
 from .recording_hooks import install_recording_hooks, register_recorders, without_recording_hooks
 from .relation_configuration import RelationConfig
 from .token_embeddings import resize_to_tokenizer
@@ -148,8 +155,10 @@ class TGDIPreTrainedModel(PreTrainedModel):
     def train(self, mode: bool = True):
         super().train(mode)
         tower = self._vision_tower()
-        if tower is not None and not any(p.requires_grad for p in tower.parameters()):
-            tower.eval()
+        if tower is not None:
+            freeze_mask_token(tower)  # `from_pretrained`, which ends with `eval`, makes every parameter trainable
+            if not any(parameter.requires_grad for parameter in tower.parameters()):
+                tower.eval()
         return self
 
     def _vision_tower(self) -> PreTrainedModel | None:

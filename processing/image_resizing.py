@@ -66,12 +66,12 @@ def checked_resizes(image_processor: Any, image_resize: Any, object_resize: Any)
 
 
 def squashed_parts(
-    image_processor: Any, image_resize: str, object_resize: str, options: Mapping[str, Any] | None = None
+    image_processor: Any, image_resize: str | None, object_resize: str | None, options: Mapping[str, Any] | None = None
 ) -> Squashed:
     r"""
     Args:
         image_processor: The image processor of the vision encoder.
-        image_resize, object_resize: `"crop"` or `"squash"`.
+        image_resize, object_resize: `"crop"` or `"squash"`; `None` as `"crop"`.
         options: Options of the image processor for one call; with `do_resize=False` nothing is squashed either.
     """
     options = options or {}

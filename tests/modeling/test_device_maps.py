@@ -7,7 +7,7 @@ from accelerate.utils import compute_module_sizes
 
 from tgdi_hf import TGDIForRelationExtraction, TGDIModel
 
-from ..examples.research.test_baselines import VISUAL
+from ..examples.research.test_baselines import PARTIAL, VISUAL, inputs_for
 from ..examples.research.test_baselines import make as make_baseline
 from .conftest import tiny_config, tiny_inputs, tiny_model
 from .two_devices import SECOND, TwoDevices, placed, spread
@@ -131,9 +131,10 @@ def test_further_losses_and_inputs_on_two_devices(second, inputs):
 
 
 @pytest.mark.parametrize("second", ["vision_tower", "text_encoder", "text_encoder.encoder.layer.2"])
-@pytest.mark.parametrize("model_class", VISUAL)
-def test_baselines_on_two_devices(model_class, second, inputs):
+@pytest.mark.parametrize("model_class", [*VISUAL, *PARTIAL])
+def test_baselines_on_two_devices(model_class, second):
     model = make_baseline(model_class)
+    inputs = inputs_for(model)
     expected = first_output(model, inputs)
     with spread(model, [second]):
         torch.testing.assert_close(first_output(model, inputs), expected)

@@ -14,7 +14,7 @@ from transformers import (
 from tgdi_hf import TGDIForRelationExtraction
 from tgdi_hf.modeling.configuration_tgdi import ENTITY_MARKERS
 
-from .conftest import TEXT_CONFIGS, VISION_CONFIGS, VOCABULARY, tiny_inputs
+from .conftest import TEXT_CONFIGS, VISION_CONFIGS, VOCABULARY, tiny_inputs, tiny_model
 
 
 def save(model_class, config, folder, seed=0):
@@ -142,3 +142,14 @@ def test_a_checkpoint_with_missing_weights_is_rejected(tmp_path):
     deeper.save_pretrained(tmp_path / "text")  # the configuration now has one layer more than the weights
     with pytest.raises(ValueError, match=r"lacks \d+ weights of a BertModel.*encoder\.layer\.3"):
         from_folders(tmp_path, num_labels=3)
+
+
+@pytest.mark.parametrize("vision", ["dinov2", "dinov3_vit"])
+def test_the_mask_token_is_never_trained(vision, tmp_path):
+    model = tiny_model(vision=vision)
+    model.save_pretrained(tmp_path)
+    # `from_pretrained` makes every parameter trainable, and processes that train together wait for each gradient.
+    for each in (model, TGDIForRelationExtraction.from_pretrained(tmp_path)):
+        trained = {name for name, parameter in each.named_parameters() if parameter.requires_grad}
+        assert "tgdi.vision_tower.embeddings.cls_token" in trained
+        assert "tgdi.vision_tower.embeddings.mask_token" not in trained

@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -99,7 +99,7 @@ LocalFilesOnly = Annotated[
 ]
 
 
-def resizes(image_resize: Resize | None, object_resize: Resize | None) -> dict[str, str]:
+def resizes(image_resize: Resize | None, object_resize: Resize | None) -> dict[str, Any]:
     """The options that are set, as keyword arguments."""
     options = {"image_resize": image_resize, "object_resize": object_resize}
     return {name: resize.value for name, resize in options.items() if resize is not None}

@@ -171,5 +171,6 @@ def compute_encoder_features(
     image_processor = AutoImageProcessor.from_pretrained(
         vision_model, backend="pil", **{"trust_remote_code": False, **hub}
     )
-    resizes = {"image_resize": image_resize, "object_resize": object_resize}
-    return compute_vision_features(tower, image_processor, dataset, folder, dtype=dtype, **resizes)
+    return compute_vision_features(
+        tower, image_processor, dataset, folder, dtype=dtype, image_resize=image_resize, object_resize=object_resize
+    )

@@ -91,6 +91,11 @@ class VisualLevels(NamedTuple):
         """One feature per image, `(N, C)`: the mean of the last layer over its patches."""
         return self.maps[-1].mean(dim=(2, 3))
 
+    def objects_of_posts(self, features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """From features of images `(N, ...)` to those of objects of posts, `(B, m, ...)`, and their mask `(B, m)`."""
+        index, mask = (on_device_of(of[:, 1:], features) for of in (self.index, self.mask))
+        return features[index], mask
+
     def tokens_of_posts(self, tokens: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """From tokens of images `(N, ..., n, d)` to those of posts, `(B, ..., S n, d)`, and their mask `(B, S n)`."""
         index, mask = on_device_of(self.index, tokens), on_device_of(self.mask, tokens)
@@ -140,7 +145,10 @@ class Baseline(TGDIPreTrainedModel):
     processor_options: ClassVar[tuple[str, ...]] = ()
     _no_split_modules = [
         "CorrelationAwareFusion",
+        "CrossLayer",
+        "GraphFusionLayer",
         "KeyValueProjection",
+        "ObjectAttention",
         "PrefixProjection",
         "VisualPyramid",
     ]

@@ -3,6 +3,7 @@
 import torch
 from torch import nn
 
+from tgdi_hf.modeling.devices import on_device_of
 from tgdi_hf.modeling.result_fusion import at_markers
 
 from .baseline import Baseline, level_widths
@@ -61,9 +62,9 @@ class BertObjectsForRelationExtraction(Baseline):
         if images is None:
             v = torch.zeros_like(t)
         else:
-            objects = self.objects(self.norm(images.regions()))[images.index[:, 1:]]  # (B, m, 2 d)
-            v = self.visual(objects, images.mask[:, 1:], h, mask, **own)
-        return self.fusion(torch.cat([t, v], dim=-1))
+            objects, there = images.objects_of_posts(self.objects(self.norm(images.regions())))  # (B, m, 2 d)
+            v = self.visual(objects, there, on_device_of(h, objects), on_device_of(mask, objects), **own)
+        return self.fusion(torch.cat([t, on_device_of(v, t)], dim=-1))
 
     def visual(self, objects, there, h, mask) -> torch.Tensor:
         r"""

@@ -202,8 +202,7 @@ class JointBaseline(Baseline):
 
     def unread_parameters(self) -> list[nn.Parameter]:
         """Parameters of the vision encoder on which no output depends."""
-        mask_token = getattr(self.vision_tower.embeddings, "mask_token", None)  # of masked pre-training
-        return [] if mask_token is None else [mask_token]
+        return []
 
     def train(self, mode: bool = True):
         # Also at the end of `from_pretrained`, which makes every parameter trainable.

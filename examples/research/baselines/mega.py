@@ -4,6 +4,8 @@ import torch
 from huggingface_hub.dataclasses import strict
 from torch import nn
 
+from tgdi_hf.modeling.devices import on_device_of
+
 from .baseline import BaselineConfig
 from .bert_objects import BertObjectsForRelationExtraction, ObjectAttention
 from .dependency_trees import CHAIN
@@ -64,6 +66,6 @@ class MEGAForRelationExtraction(BertObjectsForRelationExtraction):
             )
         tokens = self.tokens(h)  # (B, L, 2 d)
         semantic = self.attention(objects, tokens, mask).sigmoid()  # (B, m, 2 d)
-        structural = structure.to(tokens.dtype) @ tokens
-        aligned = self.alignment(torch.cat([semantic, structural], dim=-1))
-        return (aligned * there.unsqueeze(-1)).sum(dim=1)
+        structural = on_device_of(structure, tokens).to(tokens.dtype) @ tokens
+        aligned = self.alignment(torch.cat([semantic, on_device_of(structural, semantic)], dim=-1))
+        return (aligned * on_device_of(there, aligned).unsqueeze(-1)).sum(dim=1)

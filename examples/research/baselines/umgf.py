@@ -3,6 +3,8 @@
 import torch
 from torch import nn
 
+from tgdi_hf.modeling.devices import on_device_of
+
 from .baseline import Baseline, level_widths
 
 SIZE, HIDDEN, HEADS, LAYERS = 512, 256, 8, 6
@@ -115,8 +117,7 @@ class UMGFForRelationExtraction(Baseline):
         if images is None:  # one empty slot per post
             o, there = x.new_zeros(x.shape[0], 1, SIZE), mask.new_zeros(x.shape[0], 1, dtype=torch.bool)
         else:
-            o = self.objects(self.norm(images.regions()))[images.index[:, 1:]]  # (B, m, 512)
-            there = images.mask[:, 1:]
+            o, there = images.objects_of_posts(self.objects(self.norm(images.regions())))  # (B, m, 512)
         for layer in self.layers:
             x, o = layer(x, o, mask.bool(), there)
-        return torch.cat([h, x], dim=-1)
+        return torch.cat([h, on_device_of(x, h)], dim=-1)

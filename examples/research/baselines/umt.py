@@ -3,6 +3,8 @@
 import torch
 from torch import nn
 
+from tgdi_hf.modeling.devices import on_device_of
+
 from .baseline import Baseline, level_widths
 from .cross_layer import CrossLayer
 
@@ -51,9 +53,9 @@ class UMTForRelationExtraction(Baseline):
         if images is None:
             q, a = r, torch.zeros_like(r)
         else:
-            index, there = images.index[:, 0], images.mask[:, 0, None, None]
             grid = nn.functional.adaptive_avg_pool2d(images.maps[-1], GRID).flatten(2).mT
             grid = self.norm(grid)  # (N, 49, d_v)
+            index, there = on_device_of(images.index[:, 0], grid), on_device_of(images.mask[:, 0, None, None], r)
             everything = images.mask[:, :1].expand(-1, GRID**2)
             a = self.image_aware_words(r, self.to_text(grid)[index], everything).masked_fill(~there, 0.0)
             p = self.word_aware_image(self.to_queries(grid)[index], r, mask)  # (B, 49, d)
