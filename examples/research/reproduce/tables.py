@@ -2,6 +2,7 @@
 paper in columns of their own."""
 
 from collections.abc import Sequence
+from statistics import median
 from typing import Any
 
 from tgdi_hf.evaluation.markdown import table
@@ -46,6 +47,9 @@ def score_cells(group: str, results: Runs) -> dict[str, str]:
     if group in ("recipe", "direction"):  # only in tables whose runs recorded it
         averaged = [result["averaged"]["f1"] for result in results if "averaged" in result]
         cells["F1, averaged weights"] = mean_and_deviation(averaged) + of_the_seeds(averaged, results)
+    if group == "depth":
+        times = [result["seconds_per_step"] for result in results if result["seconds_per_step"]]
+        cells["seconds per training step, median"] = f"{median(times):.3f}" if times else ""
     if group == "recipe":
         cells["best F1 over shifts of the log-odds of `None`"] = best_shift(results)
     if group == "direction":  # other tables would repeat the same shares

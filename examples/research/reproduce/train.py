@@ -131,9 +131,10 @@ def run(
         model, processor, dataset, training, experiment.fusion_learning_rate, **changes,
         callbacks=[averaged], compute_loss_func=class_weighted,
     )  # fmt: skip
-    started = time.time()
-    trainer.train(resume_from_checkpoint=last_checkpoint(folder))
+    started, checkpoint = time.time(), last_checkpoint(folder)
+    trainer.train(resume_from_checkpoint=checkpoint)
     seconds = time.time() - started
+    steps = trainer.state.global_step - (0 if checkpoint is None else int(str(checkpoint).rpartition("-")[2]))
 
     rows, labels = undecoded(dataset[split]), np.array(dataset[split]["label"][:])
     if experiment.control is not None:
@@ -172,6 +173,7 @@ def run(
         "labels": labels.tolist(),
         **identity,
         "seconds": round(seconds),
+        "seconds_per_step": round(seconds / steps, 4) if steps else None,  # with the evaluation after each epoch
         "command": " ".join(["python -m examples.research.reproduce", *sys.argv[1:]]),
         "commit": code,
         "versions": versions(),

@@ -14,6 +14,7 @@ def result(name, seed, f1):
         "as_listed": None,
         "train_rows": 100,
         "seconds": 60,
+        "seconds_per_step": 0.25,
         "command": "python -m examples.research.reproduce run",
         "encoders": ["text", "vision"],
         "recipe": {"num_train_epochs": 3},

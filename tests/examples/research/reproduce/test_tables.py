@@ -118,3 +118,14 @@ def test_runs_that_two_experiments_share_are_listed_once(tmp_path):
     for title, quoted in (("w/o CMI", "81.75 / 81.87 / 81.81"), ("w/o R", "81.75 / 81.88 / 81.81")):
         assert f"| {title} | 1 | 50.00 | 40.00 | 60.00 | 50.00 | {quoted} |" in lines
     assert len((tmp_path / "ablations.csv").read_text().splitlines()) == 2
+
+
+def test_depths_have_the_median_time_of_a_step(tmp_path):
+    (tmp_path / "depth").mkdir()
+    for seed, seconds in enumerate((0.25, 0.5, 2.0)):
+        run = {**result("1-shared", seed, 0.5), "seconds_per_step": seconds}
+        (tmp_path / "depth" / f"1-shared-{seed}.json").write_text(json.dumps(run))
+    lines = collect("depth", tmp_path).splitlines()
+    assert "seconds per training step, median |" in lines[0]
+    assert next(line for line in lines if line.startswith("| 1 layer, shared")).endswith("| 50.00 ± 0.00 | 0.500 |")
+    assert sum("all layers" in line for line in lines) == 2
