@@ -110,8 +110,8 @@ def build_baseline(
         config: Fields of the baseline's configuration.
 
     Raises:
-        ValueError: An unknown baseline, inputs that the baseline does not read (`num_objects`, `glove`), a convolution
-            without texts and word vectors, or a bad file of vectors.
+        ValueError: An unknown baseline, inputs that the baseline does not read (`num_objects`, `glove`), a baseline of
+            objects without any, a convolution without texts and word vectors, or a bad file of vectors.
     """
     if name not in BASELINES:
         raise ValueError(f"Unknown baseline {name!r}; expected one of {', '.join(BASELINES)}.")
@@ -136,6 +136,12 @@ def build_baseline(
     if glove is not None:
         raise ValueError(f"{name!r} starts from the word embeddings of its text model; omit `glove`.")
     uses_vision = options.get("use_vision", True)
+    reads_objects_only = model_class.reads_objects and not model_class.reads_image
+    if reads_objects_only and not (uses_vision and options["num_objects"]):
+        raise ValueError(
+            f"{name!r} reads objects and no whole images: without `num_objects` or with `use_vision=False` it would be "
+            "a text model, for which there is 'mtb'."
+        )
     if not (uses_vision and model_class.reads_objects):
         if options.get("num_objects"):
             raise ValueError(f"{name!r} reads no objects, but `num_objects` is {options['num_objects']}; omit it.")

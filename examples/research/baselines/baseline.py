@@ -21,7 +21,7 @@ from tgdi_hf.modeling.result_fusion import at_markers
 from tgdi_hf.modeling.tgdi_outputs import TGDIRelationExtractionOutput
 from tgdi_hf.modeling.tgdi_pretrained_model import TGDIPreTrainedModel
 
-from .unread_inputs import refuse_caption, refuse_foreign_arguments, refuse_unread_images
+from .unread_inputs import refuse_caption, refuse_foreign_arguments, refuse_unfit_own_inputs, refuse_unread_images
 
 
 @strict
@@ -127,6 +127,7 @@ class Baseline(TGDIPreTrainedModel):
     Attributes:
         reads_image (`bool`): Whether the baseline reads whole images, if `use_vision`.
         reads_objects (`bool`): Whether it reads objects, if `use_vision`.
+        reads_boxes (`bool`): Whether it reads the boxes of objects, too, so that images of their own are no substitute.
         reads_resnet (`bool`): Whether the vision encoder may be a ResNet.
         trains_vision (`bool`): Whether `build_baseline` leaves the vision encoder trainable.
         own_inputs (`tuple[str, ...]`): Inputs of posts with images that only this baseline has; passed to `entities`.
@@ -138,6 +139,7 @@ class Baseline(TGDIPreTrainedModel):
     base_model_prefix = "model"
     reads_image = True
     reads_objects = True
+    reads_boxes = False
     reads_resnet = False
     trains_vision = False
     own_inputs: ClassVar[tuple[str, ...]] = ()
@@ -228,14 +230,12 @@ class Baseline(TGDIPreTrainedModel):
 
         Raises:
             TypeError: An unknown argument.
-            ValueError: Inputs that the baseline does not read (`vision_features`, captions, whole images or objects),
-                or an `image_mask` or `image_index` without `pixel_values`.
+            ValueError: Inputs that the baseline does not read (`vision_features`, captions, whole images or objects);
+                `image_mask`, `image_index` or one of `own_inputs` without `pixel_values`, or the latter without them.
         """
-        own = {name: kwargs.pop(name) for name in self.own_inputs if name in kwargs}
+        own = {name: kwargs.pop(name, None) for name in self.own_inputs}
         refuse_foreign_arguments(self.forward, kwargs)
-        missing = [name for name in self.own_inputs if name not in own]
-        if missing and pixel_values is not None:
-            raise ValueError(f"`{missing[0]}` is missing; pass it as {self.processor_class.__name__} returns it.")
+        refuse_unfit_own_inputs(own, pixel_values, self.processor_class.__name__)
         name, sees = type(self).__name__, self.config.uses_vision
         refuse_unread_images(
             name, pixel_values, image_mask, image_index, sees and self.reads_image, sees and self.reads_objects

@@ -86,6 +86,7 @@ class ConvolutionForRelationExtraction(PreTrainedModel):
     main_input_name = "input_ids"
     reads_image = False
     reads_objects = False
+    reads_boxes = False
 
     def __init__(self, config: ConvolutionConfig):
         super().__init__(config)

@@ -40,6 +40,7 @@ class MEGAForRelationExtraction(BertObjectsForRelationExtraction):
         config (`MEGAConfig`): Configuration of the model; a ResNet or a vision transformer.
     """
 
+    reads_boxes = True
     config_class = MEGAConfig
     processor_class = MEGAProcessor
     processor_options = ("trees",)

@@ -69,6 +69,10 @@ class MEGAProcessor(TGDIProcessor):
         tree_parser(trees)
         self.trees = trees
 
+    @property
+    def model_input_names(self) -> list[str]:
+        return [*super().model_input_names, "structure"]
+
     def __call__(self, images=None, text=None, head=None, tail=None, objects=None, **kwargs: Any) -> BatchFeature:
         batch = super().__call__(images, text, head, tail, objects, **kwargs)
         if "image_mask" not in batch:

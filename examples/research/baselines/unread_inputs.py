@@ -18,6 +18,26 @@ def refuse_foreign_arguments(forward: Callable, kwargs: dict[str, Any]) -> None:
     reject_unknown_arguments(forward, kwargs)
 
 
+def refuse_unfit_own_inputs(own: dict[str, Any], pixel_values: torch.Tensor | None, processor: str) -> None:
+    r"""
+    Args:
+        own: The inputs that only this baseline has, by name; `None` if missing.
+        pixel_values: The images that they belong to.
+        processor: The name of the class that returns both.
+
+    Raises:
+        ValueError: Images without these inputs, or these inputs without images.
+    """
+    for name, value in own.items():
+        if value is None and pixel_values is not None:
+            raise ValueError(f"`{name}` is missing; pass it as {processor} returns it.")
+        if value is not None and pixel_values is None:
+            raise ValueError(
+                f"`{name}` was passed without `pixel_values`: pass both as {processor} returns them, or neither if no "
+                "post has an object."
+            )
+
+
 def refuse_caption(name: str, enhanced_input_ids: torch.Tensor | None) -> None:
     """Raises ValueError if a baseline without captions is given a text with its caption."""
     if enhanced_input_ids is not None:

@@ -11,6 +11,7 @@ from .paper import TABLE_2
 from .rows import SAMPLINGS
 
 CONFIGS = Path(__file__).parent / "configs"
+CONVOLUTIONS = ("cnn", "pcnn")  # models that read word vectors
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,6 @@ class Experiment:
             raise ValueError(
                 f"{self.group}/{self.name}: unknown control {self.control!r}; expected one of {', '.join(CONTROLS)}."
             )
-
         if self.sampling not in SAMPLINGS:
             raise ValueError(
                 f"{self.group}/{self.name}: unknown sampling {self.sampling!r}; expected one of {', '.join(SAMPLINGS)}."

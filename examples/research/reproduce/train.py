@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from datasets import DatasetDict
+from datasets import Dataset, DatasetDict
 from transformers import set_seed
 
 from examples.research.baselines import BASELINES, build_baseline
@@ -27,6 +27,7 @@ from tgdi_hf.evaluation.probabilities import SwappedPairs, probabilities_of
 from tgdi_hf.evaluation.report_scores import report_of
 from tgdi_hf.evaluation.score_counts import micro_scores, row_counts
 from tgdi_hf.modeling.negative_label import NEGATIVE
+from tgdi_hf.processing.image_boxes import is_box
 from tgdi_hf.training.build import build_model
 from tgdi_hf.training.recipe import training_arguments
 from tgdi_hf.training.run_record import claim, digest_of_rows, last_checkpoint
@@ -34,7 +35,7 @@ from tgdi_hf.training.trainer import make_trainer
 
 from .averaged import AveragedWeights
 from .corpus import MNRE, corpus_name
-from .experiments import Experiment
+from .experiments import CONVOLUTIONS, Experiment
 from .rows import sample_rows, with_blank_crops
 
 # Shared by all runs, so that no system has more epochs or another learning rate. The learning rate suits small encoders
@@ -48,7 +49,6 @@ RECIPE = {
     "dataloader_num_workers": 0,
 }
 NONE_SHIFTS = (-1.0, -0.75, -0.5, -0.25, 0.0, 0.25, 0.5, 0.75, 1.0)
-CONVOLUTIONS = ("cnn", "pcnn")
 # A convolution is trained from random weights, not fine-tuned.
 CONVOLUTION_RECIPE = {"num_train_epochs": 15, "learning_rate": 1e-3}
 
@@ -184,20 +184,34 @@ def run(
 def refuse_unfit_data(experiment: Experiment, dataset: DatasetDict, data: Path) -> None:
     r"""
     Raises:
-        ValueError: The data lack what the experiment needs: objects, or MNRE's list of crops.
+        ValueError: The data lack what the experiment needs: objects, their boxes, or MNRE's list of crops.
     """
     train = undecoded(dataset["train"])
     corpus = corpus_name(data, train.features["label"].names)
     if experiment.crop_count and corpus != MNRE:
         raise ValueError(f"{experiment.title} counts the published crops of MNRE; {data} is {corpus}. Leave it out.")
     model_class = BASELINES[experiment.model][0] if experiment.model in BASELINES else None
-    sees_objects_only = model_class is not None and model_class.reads_objects and not model_class.reads_image
-    needs_objects = experiment.group == "objects" or sees_objects_only
-    if needs_objects and not ("objects" in train.column_names and any(train["objects"][:])):
+    reads_objects_only = model_class is not None and model_class.reads_objects and not model_class.reads_image
+    if not (experiment.group == "objects" or reads_objects_only):
+        return
+    found = first_object(train)
+    if found is None:
         raise ValueError(
             f"{experiment.title} needs objects, and no training row of {data} has any: detect them with tgdi prepare, "
-            "pass --objects for MNRE's crops, or leave the experiment out with --only."
+            "pass --objects published for MNRE's crops, or leave the experiment out with --only."
         )
+    if model_class is not None and model_class.reads_boxes and not is_box(found):
+        raise ValueError(
+            f"{experiment.title} reads the boxes of objects, and those of {data} are images of their own: detect "
+            "objects with tgdi prepare, or leave the experiment out with --only."
+        )
+
+
+def first_object(rows: Dataset) -> Any:
+    """A box or an undecoded image, of which a corpus has one kind only; `None` if no row has an object."""
+    if "objects" not in rows.column_names:
+        return None
+    return next((row["objects"][0] for row in rows.select_columns(["objects"]) if row["objects"]), None)
 
 
 def identity_of(

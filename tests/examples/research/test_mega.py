@@ -34,9 +34,14 @@ def test_the_structure_matters_and_must_fit(mega):
     for wrong in (inputs["structure"][:, :1], inputs["structure"][..., :-1]):
         with pytest.raises(ValueError, match=r"`structure` is of shape .*; expected \(4, 2, 9\)"):
             mega(**{**inputs, "structure": wrong})
-    inputs.pop("structure")
-    with pytest.raises(ValueError, match="`structure` is missing; pass it as MEGAProcessor returns it"):
-        mega(**inputs)
+    text = {name: value for name, value in inputs.items() if name not in ("pixel_values", "image_mask")}
+    with pytest.raises(ValueError, match="`structure` was passed without `pixel_values`: pass both as MEGAProcessor"):
+        mega(**text)
+    del text["structure"], inputs["structure"]
+    assert torch.equal(mega(**text, structure=None).logits, mega(**text).logits)
+    for missing in ({}, {"structure": None}):
+        with pytest.raises(ValueError, match="`structure` is missing; pass it as MEGAProcessor returns it"):
+            mega(**inputs, **missing)
 
 
 def test_r_drop_reads_the_structure_in_both_passes(mega):

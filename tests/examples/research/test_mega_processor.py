@@ -38,6 +38,7 @@ def expected_structure(processor, boxes, caption_tokens=0):
 
 def test_pieces_take_the_column_of_their_word(processor):
     batch = TGDICollator(processor)([POST, {**POST, "objects": BOXES[:1]}, {**POST, "image": None, "objects": None}])
+    assert set(batch) <= set(processor.model_input_names)
     assert batch["image_mask"].tolist() == [[0, 1, 1, 1], [0, 1, 0, 0], [0, 0, 0, 0]]
     assert batch["structure"].shape == (3, 3, batch["input_ids"].shape[1])
     np.testing.assert_allclose(batch["structure"][0], expected_structure(processor, BOXES), rtol=1e-6)

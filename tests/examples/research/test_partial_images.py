@@ -132,6 +132,13 @@ def test_num_objects_of_a_baseline_without_objects_is_refused():
         build_baseline("umt", ["None", "a"], "text", "vision", num_objects=2)
 
 
+@pytest.mark.parametrize("name", ["umgf", "bert-objects", "bert-objects-attention", "mega"])
+@pytest.mark.parametrize("options", [{"num_objects": 0}, {"use_vision": False}])
+def test_baselines_of_objects_are_not_built_as_text_models(name, options):
+    with pytest.raises(ValueError, match=f"'{name}' reads objects and no whole images: .* text model, .* 'mtb'"):
+        build_baseline(name, ["None", "a"], "text", "vision", **options)
+
+
 def test_the_classifier_reads_the_width_of_the_paper():
     widths = {model_class: make(model_class).classifier.in_features for model_class in PARTIAL}
     assert widths[UMTForRelationExtraction] == 4 * 32

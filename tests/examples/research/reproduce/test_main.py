@@ -130,6 +130,14 @@ def test_embedded_corpus_runs_as_mnre_does(tmp_path, monkeypatch, capsys):
     assert "collect needs a folder for its results: pass --results before it" in capsys.readouterr().err
 
 
+def test_data_without_objects_are_refused_before_the_first_run(mnre_folder, tmp_path, monkeypatch):
+    arguments = ["--results", tmp_path / "results", "run", "table2", mnre_folder, tmp_path / "runs"]
+    monkeypatch.setattr(sys, "argv", ["reproduce", *map(str, arguments)])
+    with pytest.raises(ValueError, match=r"BERT \+ objects needs objects, .* or leave the experiment out with --only"):
+        main()
+    assert not (tmp_path / "results").exists() and not (tmp_path / "runs").exists()
+
+
 def test_smoke_tests_do_not_write_into_the_results(monkeypatch):
     arguments = ["--results", str(RESULTS), "run", "main", "data", "runs", "--steps", "2"]
     monkeypatch.setattr(sys, "argv", ["reproduce", *arguments])

@@ -1,11 +1,11 @@
+import re
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
-from datasets import DatasetDict
+from datasets import Dataset, DatasetDict, Features
 
-from examples.research.baselines import HVPNeTForRelationExtraction
 from examples.research.reproduce.experiments import Experiment, read_experiments
 from examples.research.reproduce.train import (
     CONVOLUTION_RECIPE,
@@ -18,6 +18,7 @@ from examples.research.reproduce.train import (
     set_dropout,
 )
 from tgdi_hf import load_mnre, make_corpus
+from tgdi_hf.data.mnre_schema import FEATURES
 
 
 def test_rare_relations_weigh_more_and_the_mean_weight_is_one():
@@ -69,13 +70,27 @@ def test_unknown_model_is_refused(mnre_folder, encoders, tmp_path):
         run(experiment, 0, load_mnre(mnre_folder), mnre_folder, tmp_path, *encoders)
 
 
-def test_baseline_of_objects_alone_requires_objects(corpus, mnre_folder, monkeypatch):
-    monkeypatch.setattr(HVPNeTForRelationExtraction, "reads_image", False)
-    (experiment,) = [one for one in read_experiments("table2") if one.name == "hvpnet"]
+@pytest.mark.parametrize("name", ["bert-objects", "bert-objects-attention", "umgf", "mega"])
+def test_baselines_of_objects_alone_require_objects(name, corpus, mnre_folder):
+    (experiment,) = [one for one in read_experiments("table2") if one.name == name]
     refuse_unfit_data(experiment, corpus, mnre_folder)
     for dataset in (load_mnre(mnre_folder), DatasetDict(train=corpus["train"].remove_columns("objects"))):
-        with pytest.raises(ValueError, match="HVPNeT-style needs objects, and no training row"):
+        with pytest.raises(
+            ValueError, match=f"{re.escape(experiment.title)} needs objects, .* or leave .* out with --only"
+        ):
             refuse_unfit_data(experiment, dataset, mnre_folder)
+
+
+def test_edges_between_objects_require_boxes(mnre_folder):
+    features = Features({name: FEATURES[name] for name in ("objects", "label")})
+    rows = {"objects": [[], [{"path": "a.jpg", "bytes": None}]], "label": [0, 1]}
+    dataset = DatasetDict(train=Dataset.from_dict(rows, features=features))
+    found = {one.name: one for one in read_experiments("table2")}
+    refuse_unfit_data(found["umgf"], dataset, mnre_folder)
+    with pytest.raises(
+        ValueError, match="MEGA-style.* reads the boxes of objects, and those of .* images of their own"
+    ):
+        refuse_unfit_data(found["mega"], dataset, mnre_folder)
 
 
 def test_experiment_overrides_the_command_line():
