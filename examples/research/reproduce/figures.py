@@ -7,6 +7,7 @@ from typing import Any
 from tgdi_hf.evaluation.spread import deviation
 
 from .experiments import Experiment, read_experiments
+from .tables import title_of
 
 # Groups that sweep a parameter: its value per experiment, and the label of the axis.
 SWEEPS = {
@@ -53,7 +54,8 @@ def bars(axes, group: str, experiments: list[Experiment], found: dict[str, list[
         axes.barh(places, [statistics.mean(of) for of in values], 0.38, xerr=[deviation(of) for of in values],
                   label={"f1": "F1"}.get(score, score), color=colour, capsize=3)  # fmt: skip
     seeds = [len(found[experiment.name]) for experiment in experiments]
-    names = [f"{experiment.title} ({count})" for experiment, count in zip(experiments, seeds)]
+    titles = [title_of(experiment, found[experiment.name]) for experiment in experiments]
+    names = [f"{title} ({count})" for title, count in zip(titles, seeds)]
     axes.set_yticks(range(len(experiments)), names)
     axes.invert_yaxis()
     axes.set(

@@ -10,7 +10,7 @@ from tgdi_hf.evaluation.spread import mean_and_deviation
 from tgdi_hf.modeling.negative_label import NEGATIVE
 
 from .corpus import MNRE
-from .experiments import read_experiments
+from .experiments import CONVOLUTIONS, Experiment, read_experiments
 from .paper import TABLE_2, TABLE_3
 
 SCORES = {"accuracy": "accuracy", "precision": "precision", "recall": "recall", "f1": "F1"}
@@ -27,12 +27,20 @@ def main_table(group: str, found: dict[str, Runs]) -> str:
     quote = group in PAPER_GROUPS and corpus == MNRE
     rows = []
     for experiment in read_experiments(group):
-        row = {f"{corpus}, {split}": experiment.title, **score_cells(group, found[experiment.name])}
+        row = {f"{corpus}, {split}": title_of(experiment, found[experiment.name])}
+        row |= score_cells(group, found[experiment.name])
         if quote:
             scores = TABLE_2.get(experiment.name, ())
             row["quoted from the paper, test: P / R / F1"] = " / ".join(f"{score:.2f}" for score in scores)
         rows.append(row)
     return without_empty_columns(rows)
+
+
+def title_of(experiment: Experiment, results: Runs) -> str:
+    """The title of an experiment; with the word vectors of its runs, if it reads them."""
+    if not results or experiment.model not in CONVOLUTIONS:
+        return experiment.title
+    return f"{experiment.title}, {results[0].get('glove') or 'random word vectors'}"
 
 
 def score_cells(group: str, results: Runs) -> dict[str, str]:

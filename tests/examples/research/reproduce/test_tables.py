@@ -76,7 +76,7 @@ def write(folder, run, *f1, **more):
 def test_table_2_quotes_the_paper_beside_every_system(tmp_path):
     lines = collect("table2", tmp_path).splitlines()
     assert len(lines) == 2 + len(read_experiments("table2"))
-    assert lines[2] == "| Glove + CNN | 0 | 57.81 / 46.25 / 51.39 |"
+    assert lines[2] == "| CNN | 0 | 57.81 / 46.25 / 51.39 |"
     assert lines[-3:] == [
         "| MKGformer-style | 0 | 82.67 / 81.25 / 81.95 |",
         "| TGDI, the paper's settings | 0 | 84.18 / 83.13 / 83.65 |",
@@ -86,6 +86,20 @@ def test_table_2_quotes_the_paper_beside_every_system(tmp_path):
     for name, (precision, recall, f1) in TABLE_2.items():
         tolerance = 0.34 if name == "hvpnet" else 0.1
         assert 2 * precision * recall / (precision + recall) == pytest.approx(f1, abs=tolerance), name
+
+
+@pytest.mark.parametrize(
+    ("glove", "vectors"), [(None, "random word vectors"), ("glove.6B.50d.txt", "glove.6B.50d.txt")]
+)
+def test_convolutions_are_called_by_their_word_vectors(glove, vectors, tmp_path):
+    write(tmp_path, "table2/cnn", 0.5, glove=glove)
+    write(tmp_path, "table2/hvpnet", 0.6, glove=None)
+    lines = collect("table2", tmp_path).splitlines()
+    assert lines[2].startswith(f"| CNN, {vectors} | 1 |")
+    assert [line for line in lines if line.startswith(("| PCNN | 0 |", "| HVPNeT-style | 1 |"))] == [
+        lines[3],
+        lines[12],
+    ]
 
 
 def test_table_3_has_hvpnet_beside_tgdi(tmp_path):
