@@ -240,7 +240,7 @@ def test_r_drop_adds_the_divergence_of_two_passes():
 
 EVERY = [
     pytest.param(lambda: make(MTBForRelationExtraction, use_vision=False), id="mtb"),
-    *[pytest.param(lambda of=of: make(of), id=of.__name__) for of in VISUAL],
+    *[pytest.param(lambda of=of: make(of), id=of.__name__) for of in (*VISUAL, *PARTIAL)],
     pytest.param(make_convolution, id="cnn"),
 ]
 
