@@ -17,6 +17,7 @@ class VisualBERTForRelationExtraction(Baseline):
     r"""
     The VisualBERT encoder of transformers. Where the paper has the regions of a detector, the visual tokens here are
     all patches of a post's images, from the last layer of the vision encoder (196 for four images of CLIP ViT-B/32).
+    The paper does not extract relations, so the states at the two opening markers are our head.
 
     `from_text_vision_pretrained` accepts two kinds of text models. A BERT, as in the paper before its pre-training:
     segment and position embeddings of visual tokens start as copies of those of text. Or a VisualBERT checkpoint such

@@ -16,6 +16,7 @@ OWN_RECIPES = {
     "umgf": (1e-4, 30, 16),
     "umt": (5e-5, 24, 16),
 }
+NAMES = ("learning_rate", "num_train_epochs", "per_device_train_batch_size")
 
 
 @pytest.mark.parametrize("group", sorted(folder.name for folder in CONFIGS.iterdir()))
@@ -24,12 +25,15 @@ def test_every_experiment_names_a_known_model(group):
 
 
 def test_own_recipes_override_the_shared_one_and_the_command_line():
-    found = {}
+    found, decays = {}, {}
     for experiment in read_experiments("own_recipe"):
         assert experiment.name.removesuffix("-paper") == experiment.model
         given = {"learning_rate": 1.0, "per_device_train_batch_size": 1}
         recipe = identity_of(experiment, {}, "text", "vision", None, "none", "validation", given)["recipe"]
-        found[experiment.name] = tuple(
-            recipe[name] for name in ("learning_rate", "num_train_epochs", "per_device_train_batch_size")
-        )
+        found[experiment.name] = tuple(recipe[name] for name in NAMES)
+        decays[experiment.name] = recipe["weight_decay"]
+        rate, epochs, batch = (experiment.arguments.get(name) for name in NAMES)
+        epochs = f", {epochs} epochs" if epochs else ""
+        assert experiment.title.endswith(f", learning rate {rate:.0e}{epochs}, batch {batch}".replace("e-0", "e-"))
     assert found == OWN_RECIPES
+    assert {name for name, decay in decays.items() if decay == 0} == {"umgf"}  # Adam
