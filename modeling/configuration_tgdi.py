@@ -1,6 +1,7 @@
 """Configuration of the TGDI model."""
 
 from collections.abc import Callable
+from copy import deepcopy
 from os import PathLike
 from typing import Any, ClassVar
 
@@ -150,7 +151,7 @@ class TGDIConfig(RelationConfig):
     use_text_oriented_interaction: bool = True
     use_result_fusion: bool = True
     similarity_function: str = "cosine"
-    initial_gate: float = 0.5
+    initial_gate: float | int = 0.5
     gate_visual_prompts: bool = False
     matching_loss_weight: float | int = 0.0
     branch_consistency_weight: float | int = 0.0
@@ -160,6 +161,7 @@ class TGDIConfig(RelationConfig):
         if self.toi_num_layers is None:
             self.toi_num_layers = self.text_config.num_hidden_layers
         if self.text_dropout is not None:
+            self.text_config = deepcopy(self.text_config)  # the caller's may serve another model
             self.text_config.hidden_dropout_prob = self.text_config.attention_probs_dropout_prob = self.text_dropout
 
     @classmethod
@@ -185,9 +187,11 @@ class TGDIConfig(RelationConfig):
         if "custom_pipelines" in config_dict:
             pipelines = custom_pipelines(cls._is_remote(), config_dict["custom_pipelines"])
             config_dict = {**config_dict, "custom_pipelines": pipelines}
-        if "scale_similarity" in config_dict:
+        if "scale_similarity" in config_dict or "use_cross_modal_interaction" in config_dict:
             config_dict = _with_current_names(config_dict)
-        return super().from_dict(config_dict, **kwargs)
+        # Changes of these fields change others, which the constructor derives.
+        derived_from = {name: kwargs.pop(name) for name in ("toi_num_layers", "text_dropout") if name in kwargs}
+        return super().from_dict({**config_dict, **derived_from}, **kwargs)
 
     @classmethod
     def _is_remote(cls) -> bool:
@@ -233,7 +237,7 @@ class TGDIConfig(RelationConfig):
 def _with_current_names(saved: dict[str, Any]) -> dict[str, Any]:
     """Translates the fields of a configuration file that was saved before they were renamed."""
     current = dict(saved)
-    current["similarity_function"] = "scaled_dot" if current.pop("scale_similarity") else "dot"
+    current["similarity_function"] = "scaled_dot" if current.pop("scale_similarity", False) else "dot"
     if "use_cross_modal_interaction" in current:
         current["use_visual_prompts"] = current.pop("use_cross_modal_interaction")
     return current

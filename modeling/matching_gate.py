@@ -1,6 +1,6 @@
 """Text Modulated Matching Gate: weighs the cross-modal states by the match of image and text (Eq. 7-11)."""
 
-from math import log
+from math import inf, log
 from typing import NamedTuple
 
 import torch
@@ -140,7 +140,8 @@ class MatchingGate(nn.Module):
         patches = patches[images.index].flatten(1, 2)  # V: (B, S n, d)
         products = patches @ text.transpose(1, 2)  # (B, S n, L)
         lengths = patches.norm(dim=-1, keepdim=True) * text.norm(dim=-1).unsqueeze(1)  # (B, S n, L)
-        cosine = products / lengths.clamp(min=torch.finfo(products.dtype).tiny)
+        # A vector of zeros has a cosine of zero with any other, and no gradient.
+        cosine = products / lengths.masked_fill(lengths == 0, inf)
         absent = ~mask.bool()[:, None, :]
         scores = self._scores(products, cosine).masked_fill(absent, torch.finfo(products.dtype).min)
         similarity = scores.softmax(dim=-1) * exists  # Eq. 8

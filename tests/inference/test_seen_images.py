@@ -38,6 +38,15 @@ def test_posts_without_a_whole_image(pipe_with_objects):
     assert seen(pipe_with_objects) == []
 
 
+def test_a_processor_of_objects_alone(pipe_with_objects):
+    pipe_with_objects.processor.use_image = False
+    image = Image.new("RGB", (200, 100))
+    (cut,) = seen(pipe_with_objects, image=image, objects=[(100, 0, 150, 100)])
+    assert (cut.name, cut.image.size, cut.objects) == ("object 0", (32, 64), {})
+    pipe_with_objects.processor.num_objects = 0
+    assert seen(pipe_with_objects, image=image) == []
+
+
 def test_cropped_images_and_squashed_objects(pipe_with_objects):
     """Of an image of 200 × 100 pixels the middle square is seen, of its objects everything."""
     processor = pipe_with_objects.processor

@@ -114,6 +114,10 @@ def test_configurations_saved_before_fields_were_renamed(tmp_path):
         config = TGDIConfig.from_pretrained(tmp_path)
         assert (config.similarity_function, config.use_visual_prompts) == (function, False)
         assert not hasattr(config, "scale_similarity")
+    # Before the scores could be scaled.
+    file.write_text(json.dumps({**saved, "use_cross_modal_interaction": False}))
+    config = TGDIConfig.from_pretrained(tmp_path)
+    assert (config.similarity_function, config.use_visual_prompts) == ("dot", False)
 
 
 def test_dropout_of_the_text_encoder_reaches_every_layer(tmp_path):
@@ -123,8 +127,23 @@ def test_dropout_of_the_text_encoder_reaches_every_layer(tmp_path):
         for body in (each.tgdi.text_encoder, each.tgdi.text_oriented):
             found = {module.p for module in body.modules() if isinstance(module, torch.nn.Dropout)}
             assert found == {0.25}
+    changed = TGDIForRelationExtraction.from_pretrained(tmp_path, text_dropout=0.5)
+    assert changed.tgdi.text_encoder.embeddings.dropout.p == changed.config.text_config.hidden_dropout_prob == 0.5
     with pytest.raises(StrictDataclassClassValidationError, match="`text_dropout` is 1.5"):
         tiny_config(text_dropout=1.5)
+
+
+def test_an_encoder_configuration_is_not_changed_by_a_dropout():
+    text = tiny_config().text_config
+    before = text.to_dict()
+    assert TGDIConfig(text_config=text, text_dropout=0.25).text_config.hidden_dropout_prob == 0.25
+    assert text.to_dict() == before
+
+
+def test_all_text_oriented_layers_are_chosen_in_loading(tmp_path):
+    tiny_config(toi_num_layers=1).save_pretrained(tmp_path)
+    config = TGDIConfig.from_pretrained(tmp_path, toi_num_layers=None)
+    assert config.toi_num_layers == config.text_config.num_hidden_layers > 1
 
 
 def test_both_label_maps_change_in_loading(tmp_path):

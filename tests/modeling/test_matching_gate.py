@@ -117,11 +117,26 @@ def test_the_scale_of_the_cosines_is_bounded():
     torch.testing.assert_close(module._scores(None, torch.tensor([0.5])), torch.tensor([50.0]))
 
 
+def test_patches_without_a_direction_have_no_gradient():
+    """The projection of a constant patch is zero as long as its bias is."""
+    torch.manual_seed(0)
+    module = MatchingGate(tiny_config())
+    torch.nn.init.zeros_(module.projection.bias)
+    torch.nn.init.constant_(module.logit_scale, 1.0)
+    patches = torch.ones(1, 4, 24)
+    images = Images(patches[:, None], patches, torch.tensor([[0]]), torch.tensor([[True]]))
+    found = module(images, torch.randn(1, 5, 32), torch.ones(1, 5))
+    assert (found.cosine == 0).all()
+    found.gate.sum().backward()
+    assert all(parameter.grad.abs().max() < 100 for parameter in module.parameters())
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"similarity_function": "euclidean"}, "expected one of 'dot', 'scaled_dot', 'cosine'"),
         ({"initial_gate": 1.0}, "`initial_gate` is 1.0; expected a number between 0 and 1"),
+        ({"initial_gate": 0}, "`initial_gate` is 0; expected a number between 0 and 1"),
     ],
 )
 def test_invalid_options_of_the_gate(options, message):

@@ -22,6 +22,13 @@ class Resize(StrEnum):
     squash = "squash"
 
 
+class Preset(StrEnum):
+    """Named sets of fields of a configuration, see `TGDIConfig.from_preset`."""
+
+    default = "default"
+    paper = "paper"
+
+
 Checkpoint = Annotated[str, typer.Argument(help="Fine-tuned model: a folder, or a name on the Hub.")]
 Data = Annotated[
     Path,

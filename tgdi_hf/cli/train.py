@@ -19,6 +19,7 @@ from .options import (
     NoNegative,
     ObjectResize,
     Objects,
+    Preset,
     Revision,
     Share,
     Strict,
@@ -44,8 +45,9 @@ def train(
     batch_size: Annotated[int, typer.Option(min=1, help="Rows per device and step.")] = 16,
     seed: int = 0,
     preset: Annotated[
-        str, typer.Option(help="'default', or 'paper': every formula of the paper to the letter; see TGDIConfig.")
-    ] = "default",
+        Preset,
+        typer.Option(help="'paper' follows every formula of the paper to the letter, and squashes images."),
+    ] = Preset.default,
     caption: Annotated[bool, typer.Option(help="Append captions to the text.")] = True,
     freeze_vision: Annotated[bool, typer.Option(help="Freeze the vision encoder.")] = True,
     image_resize: ImageResize = None,
@@ -118,7 +120,7 @@ def train(
         local_files_only=local_files_only,
         model_options={
             "use_caption": caption,
-            "preset": preset,
+            "preset": preset.value,
             "freeze_vision": freeze_vision,
             **resizes(image_resize, object_resize),
             "direction_balanced": both_orders,

@@ -38,12 +38,13 @@ def seen_images(processor: Any, batch: PostBatch) -> list[SeenImage]:
     """
     (post,) = batch.posts
     given = {**post.given, **post.added}
+    images = batch.images(0)
     whole, seen = None, []
     if given.get("image") is not None:
         whole = open_image(given["image"], "image", processor.max_image_pixels)
     objects = [] if given.get("objects") is None else list(given["objects"])
     boxes: dict[str, Box] = {}
-    for slot, pixels in batch.images(0).items():
+    for slot, pixels in images.items():
         image, name, resize = whole, "image", processor.image_resize
         if slot:
             part, name, resize = objects[slot - 1], f"object {slot - 1}", processor.object_resize
@@ -56,7 +57,7 @@ def seen_images(processor: Any, batch: PostBatch) -> list[SeenImage]:
         assert image is not None
         frame = seen_box(processor.image_processor, image.size, resize)
         seen.append(SeenImage(name, _undistorted(image_of(processor.image_processor, pixels), frame), {}))
-    if whole is not None:
+    if whole is not None and 0 in images:  # a processor with `use_image=False` takes only objects from it
         frame = seen_box(processor.image_processor, whole.size, processor.image_resize)
         places = {name: relative_box(box, frame) for name, box in boxes.items()}
         seen[0].objects.update((name, place) for name, place in places.items() if place is not None)
