@@ -74,7 +74,6 @@ def main() -> None:
         label2id={name: i for i, name in enumerate(names)},
         **options,
     )
-    model.freeze_vision_encoder()
 
     # 5. The recipe: evaluation after every epoch; the best model is selected by validation micro-F1 without `None`.
     arguments = training_arguments(

@@ -30,6 +30,15 @@ def test_a_card_without_results(model):
         assert f"{name} {version}" in card.text
 
 
+def test_settings_other_than_the_defaults(model):
+    config = copy.copy(model.config)
+    config.toi_num_layers = 2
+    assert "Settings other than" not in model_card(SimpleNamespace(config=config), "me/tiny").text
+    config.similarity_function, config.initial_gate = "dot", 0.75
+    text = model_card(SimpleNamespace(config=config), "me/tiny").text
+    assert "no\n- **Settings other than the defaults:** `similarity_function=dot`, `initial_gate=0.75`\n- **Saved" in text
+
+
 def test_results_name_split_and_seeds(model, tmp_path):
     card = model_card(
         model, "me/tiny", results=[result(0.5), result(0.6, 0.7)], seeds=[0, 1], split="validation", license="mit",

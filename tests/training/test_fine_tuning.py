@@ -29,6 +29,21 @@ def test_a_run_saves_model_processor_metrics_and_its_settings(few, encoders, tmp
     assert again["eval_f1"] == metrics["eval_f1"] and (tmp_path / "model.safetensors").exists()
 
 
+def test_a_run_is_not_resumed_with_other_defaults(few, encoders, tmp_path):
+    options = {"num_objects": 1}
+    fine_tune(few, tmp_path, *encoders, model_options=options, **QUICK)
+    (checkpoint,) = tmp_path.glob("checkpoint-*")
+    config, processor = checkpoint / "config.json", checkpoint / "processor_config.json"
+    saved = json.loads(config.read_text())
+    config.write_text(json.dumps({**saved, "fusion_lambda": 0.25}))
+    options_of_processor = json.loads(processor.read_text())
+    del options_of_processor["object_resize"]  # as before this option existed
+    processor.write_text(json.dumps(options_of_processor))
+    expected = "other defaults: fusion_lambda=0.25, now 0.5; object_resize='crop', now 'squash'. Train in another folder"
+    with pytest.raises(ValueError, match=expected):
+        fine_tune(few, tmp_path, *encoders, model_options=options, resume=True, **QUICK)
+
+
 @pytest.mark.parametrize("control", ["blank-images", "noise-images"])
 def test_kept_features_are_refused_for_drawn_images(few, encoders, tmp_path, control):
     with pytest.raises(ValueError, match=f"'{control}' draws new images.*omit `vision_features`"):

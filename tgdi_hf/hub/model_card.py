@@ -3,6 +3,7 @@
 import platform
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from statistics import mean
@@ -13,7 +14,9 @@ from transformers import PreTrainedModel
 
 from ..evaluation.spread import mean_and_deviation
 from ..modeling.checkpoint_names import is_hub_name
+from ..modeling.configuration_tgdi import TGDIConfig
 from ..modeling.negative_label import negative_of
+from ..modeling.relation_configuration import RelationConfig
 from ..processing.pipeline_tgdi import TASK
 
 TEMPLATE = Path(__file__).with_name("model_card_template.md")
@@ -109,6 +112,7 @@ def model_card(
         multi_label=config.thresholds is not None,
         negative=negative,
         direction_balanced=config.direction_balanced,
+        settings=_changed_settings(config),
         versions=", ".join(f"{name} {number}" for name, number in recorded_versions().items()),
         results=averages if scores else None,
         several=len(scores) > 1,
@@ -120,6 +124,13 @@ def model_card(
         notes=notes,
         co2=co2 if isinstance(co2, str) else None,
     )
+
+
+def _changed_settings(config: Any) -> dict[str, Any]:
+    """The fields of TGDI's own mechanisms whose values are not the defaults, such as those of the preset `paper`."""
+    shared = {field.name for field in fields(RelationConfig)}  # type: ignore[arg-type]  # @strict hides the dataclass
+    own = [field for field in fields(TGDIConfig) if field.name not in shared]  # type: ignore[arg-type]
+    return {field.name: value for field in own if (value := getattr(config, field.name)) != field.default}
 
 
 def recorded_versions() -> dict[str, str]:

@@ -11,7 +11,7 @@ from ..data.labels import label_names
 from ..preparation.vision_features import compute_model_features
 from .build import build_model, with_label_fields
 from .recipe import training_arguments
-from .run_record import RESUMABLE_ARGUMENTS, claim, digest_of_rows, last_checkpoint
+from .run_record import RESUMABLE_ARGUMENTS, check_same_defaults, claim, digest_of_rows, last_checkpoint
 from .trainer import make_trainer
 
 
@@ -50,7 +50,7 @@ def fine_tune(
         vision_features: Folder for the features of the frozen vision encoder, which are computed once and trained from.
         features_dtype: Data type of these features, see `compute_vision_features`.
         model_options: Passed to `build_model`: fields of `TGDIConfig`, `use_caption`, `freeze_vision`, `max_length`,
-            `image_resize`, `object_resize`.
+            `image_resize`, `object_resize`, `preset`.
         control: See `make_trainer`.
         share: See `make_trainer`.
         text_revision: Branch, tag or commit of the text encoder on the Hub. `run.json` records the commit, and a run is
@@ -65,8 +65,9 @@ def fine_tune(
         The validation metrics of the best epoch.
 
     Raises:
-        ValueError: The checkpoints in `output_dir` are from a run with another model, other rows or another recipe;
-            `vision_features` is combined with a control that draws images; or a local folder has a revision.
+        ValueError: The checkpoints in `output_dir` are from a run with another model, other rows or another recipe, or
+            this package had other defaults when they were trained; `vision_features` is combined with a control that
+            draws images; or a local folder has a revision.
     """
     if misplaced := {"text_revision", "vision_revision", *HUB_OPTIONS} & set(model_options or {}):
         raise ValueError(
@@ -104,12 +105,14 @@ def fine_tune(
         "vision_revision": vision_access.get("revision"),
     }
     model, processor = build_model(names, text_model, vision_model, **revisions, **hub, **model_options)
+    checkpoint = last_checkpoint(output_dir) if resume else None
+    if checkpoint is not None:
+        check_same_defaults(checkpoint, model.config, processor)
     training = training_arguments(output_dir, seed=seed, **arguments)
     features = None
     if vision_features is not None:
         features = compute_model_features(model, processor, dataset, vision_features, features_dtype, training.device)
     trainer = make_trainer(model, processor, dataset, training, fusion_learning_rate, features, control, share)
-    checkpoint = last_checkpoint(output_dir) if resume else None
     train_metrics = trainer.train(resume_from_checkpoint=checkpoint).metrics
     metrics = trainer.evaluate()
     trainer.save_model()

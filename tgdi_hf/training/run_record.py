@@ -3,16 +3,29 @@
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from datasets import Dataset
+from transformers import PreTrainedConfig
 
 from ..data.dataset_columns import undecoded
 from ..data.image_identity import digest_of
+from ..modeling.configuration_tgdi import TGDIConfig
+from ..processing.processing_tgdi import TGDIProcessor
 
 # Arguments that may change when a run is resumed.
 RESUMABLE_ARGUMENTS = ("report_to", "logging_steps", "dataloader_num_workers", "save_total_limit", "disable_tqdm")
+# Fields of TGDI's configuration and options of its processor, which have defaults of this package.
+_CONFIG_FIELDS = {field.name for field in fields(TGDIConfig)} - {  # type: ignore[arg-type]  # @strict hides the dataclass
+    *(field.name for field in fields(PreTrainedConfig)),  # type: ignore[arg-type]
+    *("text_config", "vision_config"),
+}
+_PROCESSOR_OPTIONS = (
+    *("num_objects", "use_caption", "use_image", "max_length"),
+    *("max_image_pixels", "image_resize", "object_resize"),
+)
 # Columns that a model reads.
 MODEL_COLUMNS = ("text", "words", "head", "tail", "caption", "image", "objects", "label")
 
@@ -33,12 +46,50 @@ def claim(folder: str | Path, identity: Mapping[str, Any]) -> None:
     # A setting that an older version did not record does not differ if it is not set now.
     differs = [name for name in {**settings, **(found or {})} if found is None or found.get(name) != settings.get(name)]
     if differs and last_checkpoint(folder) is not None:
+        names = [_with_options(name, settings.get(name), (found or {}).get(name)) for name in differs]
         raise ValueError(
-            f"{folder} has checkpoints of a run with another {' and '.join(differs)}. Resume that run with its own "
+            f"{folder} has checkpoints of a run with another {' and '.join(names)}. Resume that run with its own "
             "settings, train in another folder, or delete the checkpoints."
         )
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
+
+
+def _with_options(name: str, one: Any, other: Any) -> str:
+    """The name of a setting, with the options in it that differ."""
+    if not (isinstance(one, Mapping) and isinstance(other, Mapping)):
+        return name
+    options = [key for key in {**one, **other} if (key in one, one.get(key)) != (key in other, other.get(key))]
+    return f"{name} ({', '.join(options)})"
+
+
+def check_same_defaults(checkpoint: str | Path, config: TGDIConfig, processor: TGDIProcessor) -> None:
+    r"""
+    Refuses to resume a run whose settings are the same, but which started when this package had other defaults.
+
+    Args:
+        checkpoint: The checkpoint to resume from.
+        config: The configuration of the new model.
+        processor: Its processor.
+
+    Raises:
+        ValueError: A field of the configuration or an option of the processor differs.
+    """
+    compared = (
+        (TGDIConfig.from_pretrained(checkpoint), config, sorted(_CONFIG_FIELDS)),
+        (TGDIProcessor.from_pretrained(checkpoint), processor, _PROCESSOR_OPTIONS),
+    )
+    differences = [
+        f"{name}={getattr(before, name)!r}, now {getattr(now, name)!r}"
+        for before, now, names in compared
+        for name in names
+        if getattr(before, name) != getattr(now, name)
+    ]
+    if differences:
+        raise ValueError(
+            f"{checkpoint} was trained with other defaults: {'; '.join(differences)}. Train in another folder, or "
+            "delete the checkpoints."
+        )
 
 
 def last_checkpoint(folder: str | Path) -> str | None:
