@@ -190,8 +190,8 @@ class TGDIConfig(RelationConfig):
         if "scale_similarity" in config_dict or "use_cross_modal_interaction" in config_dict:
             config_dict = _with_current_names(config_dict)
         # Changes of these fields change others, which the constructor derives.
-        derived_from = {name: kwargs.pop(name) for name in ("toi_num_layers", "text_dropout") if name in kwargs}
-        return super().from_dict({**config_dict, **derived_from}, **kwargs)
+        changes = {name: kwargs.pop(name) for name in ("toi_num_layers", "text_dropout") if name in kwargs}
+        return super().from_dict(config_dict | changes, **kwargs)
 
     @classmethod
     def _is_remote(cls) -> bool:

@@ -148,3 +148,9 @@ def test_quick_steps_show_no_progress_bars(checkpoint, tmp_path):
         done = subprocess.run(command, capture_output=True, text=True, env=environment)
         assert done.returncode == 0, done.stderr
         assert not any(sign in done.stderr for sign in ("it/s", "examples", "Loading weights", "Writing model", "%|"))
+
+
+def test_an_unknown_preset_is_refused_before_data_are_read(tmp_path, monkeypatch):
+    monkeypatch.setattr("tgdi_hf.data.loading.load_data", lambda *arguments, **options: pytest.fail("data were read"))
+    result = CliRunner().invoke(app, ["train", str(tmp_path), str(tmp_path / "run"), "--preset", "papr"])
+    assert result.exit_code == 2 and "papr" in result.output and "paper" in result.output

@@ -36,7 +36,7 @@ def test_settings_other_than_the_defaults(model):
     assert "Settings other than" not in model_card(SimpleNamespace(config=config), "me/tiny").text
     config.similarity_function, config.initial_gate = "dot", 0.75
     text = model_card(SimpleNamespace(config=config), "me/tiny").text
-    assert "no\n- **Settings other than the defaults:** `similarity_function=dot`, `initial_gate=0.75`\n- **Saved" in text
+    assert "\n- **Settings other than the defaults:** `similarity_function=dot`, `initial_gate=0.75`\n- **Saved" in text
 
 
 def test_results_name_split_and_seeds(model, tmp_path):

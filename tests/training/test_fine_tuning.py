@@ -39,7 +39,7 @@ def test_a_run_is_not_resumed_with_other_defaults(few, encoders, tmp_path):
     options_of_processor = json.loads(processor.read_text())
     del options_of_processor["object_resize"]  # as before this option existed
     processor.write_text(json.dumps(options_of_processor))
-    expected = "other defaults: fusion_lambda=0.25, now 0.5; object_resize='crop', now 'squash'. Train in another folder"
+    expected = "other defaults: fusion_lambda=0.25, now 0.5; object_resize='crop', now 'squash'. Train in another"
     with pytest.raises(ValueError, match=expected):
         fine_tune(few, tmp_path, *encoders, model_options=options, resume=True, **QUICK)
 

@@ -128,8 +128,8 @@ def model_card(
 
 def _changed_settings(config: Any) -> dict[str, Any]:
     """The fields of TGDI's own mechanisms whose values are not the defaults, such as those of the preset `paper`."""
-    shared = {field.name for field in fields(RelationConfig)}  # type: ignore[arg-type]  # @strict hides the dataclass
-    own = [field for field in fields(TGDIConfig) if field.name not in shared]  # type: ignore[arg-type]
+    shared = {field.name for field in fields(RelationConfig)}
+    own = [field for field in fields(TGDIConfig) if field.name not in shared]
     return {field.name: value for field in own if (value := getattr(config, field.name)) != field.default}
 
 

@@ -18,8 +18,8 @@ from ..processing.processing_tgdi import TGDIProcessor
 # Arguments that may change when a run is resumed.
 RESUMABLE_ARGUMENTS = ("report_to", "logging_steps", "dataloader_num_workers", "save_total_limit", "disable_tqdm")
 # Fields of TGDI's configuration and options of its processor, which have defaults of this package.
-_CONFIG_FIELDS = {field.name for field in fields(TGDIConfig)} - {  # type: ignore[arg-type]  # @strict hides the dataclass
-    *(field.name for field in fields(PreTrainedConfig)),  # type: ignore[arg-type]
+_CONFIG_FIELDS = {field.name for field in fields(TGDIConfig)} - {
+    *(field.name for field in fields(PreTrainedConfig)),
     *("text_config", "vision_config"),
 }
 _PROCESSOR_OPTIONS = (
