@@ -117,7 +117,8 @@ class MatchingGate(nn.Module):
         self.similarity_function = config.similarity_function
         self.norm = nn.LayerNorm(d_v)
         self.projection = nn.Linear(d_v, d)
-        self.logit_scale = nn.Parameter(torch.empty(())) if self.similarity_function == "cosine" else None
+        # One dimension, because fully sharded training does not support scalars.
+        self.logit_scale = nn.Parameter(torch.empty(1)) if self.similarity_function == "cosine" else None
         self.mlp = nn.Sequential(nn.Linear(3 * d, d), ACT2FN["gelu"], GateProjection(d, config.initial_gate))
 
     def init_weights(self) -> None:
