@@ -67,6 +67,7 @@ def test_tgdi_is_registered_in_any_import_order(imports):
     assert python(f"{imports}; {code}") == "TGDIConfig True"
 
 
+@pytest.mark.slow  # starts processes
 def test_python_started_in_a_checkout_uses_only_that_checkout(tmp_path):
     """Even if another checkout is installed in editable mode, as in the test environment."""
     for folder in ("tgdi_hf", "modeling", "processing", "examples"):

@@ -133,6 +133,7 @@ def test_scores_name_split_and_rows(checkpoint, corpus, tmp_path):
     assert result.stdout.startswith("test, 32 rows:\naccuracy ")
 
 
+@pytest.mark.slow  # starts processes
 def test_quick_steps_show_no_progress_bars(checkpoint, tmp_path):
     posts = tmp_path / "posts.jsonl"
     posts.write_text(json.dumps(POST))

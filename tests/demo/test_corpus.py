@@ -126,6 +126,7 @@ def test_same_seed_same_bytes_whatever_the_global_state():
     assert digest(make_corpus({"train": 60, "test": 30}, seed=1))["train"] != digest(corpus)["train"]
 
 
+@pytest.mark.slow  # starts processes
 def test_same_bytes_in_another_process():
     code = "from test_corpus import digest, make_corpus; print(digest(make_corpus({'train': 40}))['train'])"
     environment = {**os.environ, "PYTHONHASHSEED": "7"}

@@ -113,6 +113,7 @@ def test_different_processors_have_different_hashes(processor):
     assert hashes[0] == Hasher.hash(processor)
 
 
+@pytest.mark.slow  # starts processes
 def test_hashes_are_equal_in_all_processes(tmp_path):
     """The hashes of strings and the order of sets differ between processes."""
     build().save_pretrained(tmp_path / "wordpiece")
@@ -190,6 +191,7 @@ def test_a_copy_shares_its_tokenizer_and_a_deep_copy_does_not(processor):
     assert len(deep.tokenizer) == len(processor.tokenizer) + 1
 
 
+@pytest.mark.slow  # starts processes
 def test_a_spawned_process_can_use_a_processor(processor):
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         found = pool.apply(encode_in_another_process, [pickle.dumps(processor)])

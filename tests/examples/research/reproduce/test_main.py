@@ -79,6 +79,7 @@ reproduce.main()
 """
 
 
+@pytest.mark.slow  # starts processes
 def test_processes_share_the_queue(mnre_folder, tmp_path):
     arguments = ["--results", tmp_path / "results", "run", "main", mnre_folder, tmp_path / "runs", "--seeds", 0, 1]
     command = [sys.executable, "-c", WORKER, tmp_path / "started", *arguments]
