@@ -51,12 +51,17 @@ def test_importing_the_package_does_not_load_torch_or_transformers():
     [
         "import tgdi_hf, transformers",
         "import transformers, tgdi_hf",
-        "from transformers import AutoConfig; import tgdi_hf, transformers",
-        "import tgdi_hf; tgdi_hf.TGDIConfig; import transformers",
-        "import tgdi_hf.processing.post_text; import transformers",
         "import tgdi_hf.modeling.modeling_tgdi; import transformers",
-        "import tgdi_hf.inference.prediction; import transformers",
-        "import importlib.util, tgdi_hf; importlib.util.find_spec('transformers'); import transformers",
+        *(
+            pytest.param(imports, marks=pytest.mark.slow)  # each starts Python and imports PyTorch
+            for imports in (
+                "from transformers import AutoConfig; import tgdi_hf, transformers",
+                "import tgdi_hf; tgdi_hf.TGDIConfig; import transformers",
+                "import tgdi_hf.processing.post_text; import transformers",
+                "import tgdi_hf.inference.prediction; import transformers",
+                "import importlib.util, tgdi_hf; importlib.util.find_spec('transformers'); import transformers",
+            )
+        ),
     ],
 )
 def test_tgdi_is_registered_in_any_import_order(imports):

@@ -91,13 +91,22 @@ def trace(model, inputs):
     return lambda **inputs: traced(*inputs.values())
 
 
-@pytest.mark.parametrize(("form", "kind"), [*((form, "dimensions") for form in FORMS), ("pixels", "auto")])
+@pytest.mark.parametrize(
+    ("form", "kind"),
+    [
+        ("shared images", "dimensions"),
+        ("pixels", "auto"),
+        *(pytest.param(form, "dimensions", marks=pytest.mark.slow) for form in FORMS if form != "shared images"),
+    ],
+)
 def test_an_exported_model_accepts_every_batch_size(form, kind):
     model = make()
     assert_equal_at_every_size(export(model, inputs_of(form, 4), kind), model, form)
 
 
-@pytest.mark.parametrize(("text", "vision", "options"), VARIANTS)
+@pytest.mark.parametrize(
+    ("text", "vision", "options"), [VARIANTS[0], *(pytest.param(*of, marks=pytest.mark.slow) for of in VARIANTS[1:])]
+)
 def test_every_variant_exports(text, vision, options):
     model = make(text, vision, **options)
     assert_equal_at_every_size(export(model, inputs_of("pixels", 4), "dimensions"), model, "pixels")
