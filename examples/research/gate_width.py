@@ -18,13 +18,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory, gettempdir
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 from datasets import DatasetDict
 from filelock import FileLock, Timeout
 from torch.utils.data import DataLoader
 from transformers import CLIPVisionConfig, PreTrainedModel, set_seed
 
+from examples.research.irrelevant_images import answers_of, f1_by_need
 from examples.research.reproduce.collect import refuse_unlike
 from examples.research.reproduce.train import commit, versions, write
 from tgdi_hf import TGDICollator, TGDIConfig, TGDIForRelationExtraction, TGDIProcessor, make_corpus
@@ -33,7 +33,6 @@ from tgdi_hf.data.image_identity import digest_of
 from tgdi_hf.demo.tiny import tiny_image_processor, tiny_text_config, tiny_vision_config
 from tgdi_hf.demo.tiny_model import tiny_tgdi
 from tgdi_hf.evaluation.markdown import table
-from tgdi_hf.evaluation.score_counts import micro_scores, row_counts
 from tgdi_hf.evaluation.spread import mean_and_deviation
 from tgdi_hf.preparation.vision_features import compute_model_features
 from tgdi_hf.training.build import build_model
@@ -50,7 +49,6 @@ SCORES: dict[str, dict[str, Any]] = {
 }
 RESULTS = Path(__file__).parent / "results" / "gate_width"
 MEASURED_POSTS = 64
-NEGATIVE = 0  # the id of `None` in the corpus
 
 
 class Size(NamedTuple):
@@ -130,17 +128,6 @@ def gate_statistics(model: PreTrainedModel, processor: TGDIProcessor, rows: Any)
     }
 
 
-@torch.inference_mode()
-def scores_of(model: PreTrainedModel, processor: TGDIProcessor, rows: Any) -> dict[str, float]:
-    """F1 of all posts, of those that need their image, and of the others."""
-    model.eval()
-    loader = DataLoader(undecoded(rows), batch_size=32, collate_fn=TGDICollator(processor))
-    answers = torch.cat([model(**batch).logits.argmax(dim=-1) for batch in loader]).numpy()
-    needs, counts = np.array(rows["needs_image"][:]), row_counts(answers, np.array(rows["label"][:]), NEGATIVE)
-    groups = {"f1": np.ones_like(needs), "f1_needs": needs, "f1_needs_not": ~needs}
-    return {group: float(micro_scores(counts[chosen].sum(axis=0))[3]) for group, chosen in groups.items()}
-
-
 def run(
     size: str, name: str, initial_gate: float, seed: int, encoders: tuple[str, str], features: Path,
     rows: dict[str, int] | None = None,
@@ -175,7 +162,7 @@ def run(
             trainer = make_trainer(model, processor, corpus, arguments, vision_features=kept)
             seconds = trainer.train().metrics["train_runtime"]
         result["after"] = gate_statistics(model, processor, corpus["test"])
-        result["test"] = scores_of(model, processor, corpus["test"])
+        result["test"] = f1_by_need(answers_of(model, processor, corpus["test"])[0], corpus["test"])
         result["seconds"] = round(seconds)
     command = " ".join(["python -m examples.research.gate_width", *sys.argv[1:]])
     return {**result, "command": command, "commit": code, "versions": versions()}

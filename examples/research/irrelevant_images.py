@@ -80,6 +80,13 @@ def answers_of(model, processor, rows) -> tuple[np.ndarray, np.ndarray | None]:
     return torch.cat(answers).numpy(), torch.cat(gates).numpy() if gates else None
 
 
+def f1_by_need(answers: np.ndarray, rows) -> dict[str, float]:
+    """F1 of all posts, of those that need their image, and of the others."""
+    needs, counts = np.array(rows["needs_image"][:]), row_counts(answers, np.array(rows["label"][:]), NEGATIVE)
+    groups = {"f1": np.ones_like(needs), "f1_needs": needs, "f1_needs_not": ~needs}
+    return {group: float(micro_scores(counts[chosen].sum(axis=0))[3]) for group, chosen in groups.items()}
+
+
 def run(name: str, seed: int, share: float, epochs: float, rows: dict[str, int] = ROWS) -> dict:
     """Trains one model at one share of irrelevant images, and scores it at every share on the same posts."""
     code = commit()  # before training, since files may change meanwhile
@@ -102,11 +109,8 @@ def run(name: str, seed: int, share: float, epochs: float, rows: dict[str, int] 
     }
     for test_share in SHARES:
         test = corpus_with(test_share, seed, {"test": rows["test"]})["test"]
-        labels, needs = np.array(test["label"][:]), np.array(test["needs_image"][:])
         answers, gates = answers_of(trainer.model, trainer.processing_class, test)
-        counts = row_counts(answers, labels, NEGATIVE)
-        groups = {"f1": np.ones_like(needs), "f1_needs": needs, "f1_needs_not": ~needs}
-        scores = {group: float(micro_scores(counts[mask].sum(axis=0))[3]) for group, mask in groups.items()}
+        scores, needs = f1_by_need(answers, test), np.array(test["needs_image"][:])
         relevant = np.array(test["relevance"][:]) == 1
         if gates is not None and not relevant[~needs].all() and relevant[~needs].any():
             scores |= {
