@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from difflib import get_close_matches
-from math import inf
+from math import inf, isfinite
 from typing import Any
 
 from .decision_thresholds import checked_thresholds
@@ -184,7 +184,9 @@ def check_problem_type(config) -> None:
 
 
 def check_negative_label(config) -> None:
-    """Checks that a declared negative label exists, and that inverse labels have one to fold into."""
+    """Checks that a declared negative label exists, that inverse labels have one to fold into, and its log-odds."""
+    if config.tail_first_bias is not None and not isfinite(config.tail_first_bias):
+        raise ValueError(f"`tail_first_bias` is {config.tail_first_bias}; expected a finite number, or `None`.")
     if config.negative_label != NEGATIVE:  # the default, which not every model has as a label
         find_negative(list(config.id2label.values()), config.negative_label)
     if config.inverse_labels and not (

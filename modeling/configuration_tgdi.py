@@ -89,6 +89,10 @@ class TGDIConfig(RelationConfig):
             With `direction_balanced`, the number of relations that hold in one direction only. In training, the
             classifier then distinguishes a pair with such a relation from tail to head from a pair without a relation;
             in the logits, both are the negative label. With 0, they are the same in training as well.
+        tail_first_bias (`float`, *optional*):
+            How far the training rows list pairs without a relation in text order, as the pipeline corrects it when it
+            scores all pairs of a post: the log-odds of the negative label to add where the tail comes first. Counted by
+            `make_trainer`, see `estimate_tail_first_bias`; `None` if it was not counted.
         initializer_range (`float`, *optional*, defaults to 0.02):
             Standard deviation of the initial weights outside the two encoders.
         text_revision (`str`, *optional*):

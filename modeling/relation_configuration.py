@@ -34,6 +34,7 @@ LABEL_FIELDS = (
     "negative_label",
     "symmetric_relations",
     "inverse_labels",
+    "tail_first_bias",
     "decision_thresholds",
 )
 # Options of every configuration that are not fields of its class.
@@ -76,6 +77,7 @@ class RelationConfig(PreTrainedConfig):
     direction_balanced: bool = False
     symmetric_relations: list[str] | None = None
     inverse_labels: int = 0
+    tail_first_bias: float | int | None = None
     initializer_range: float | int = 0.02
     text_revision: str | None = None
     vision_revision: str | None = None

@@ -13,9 +13,10 @@ SYMMETRIC = ("siblings", "couple", "neighbor", "peer", "alumi", "alternate_names
 # Of the 7,744 MNRE training pairs without a relation, 36 have the tail first. If every pair were listed in both orders,
 # all 7,744 of them would, and so would the 1,832 pairs with a one-way relation and the head first.
 MNRE_TAIL_FIRST_BIAS = math.log((7_744 + 1_832) / 36)
+PAIR_ORDERS = ("auto", "independent", "mnre")
 
 
-def tail_first_bias(pairs: str | float, config: Any, relations: Sequence[str] = ()) -> float:
+def tail_first_bias(pairs: str | float, config: Any) -> float:
     r"""
     The correction for the prior of the tail-first order in the training data, applied when all pairs of a post are
     scored.
@@ -26,12 +27,11 @@ def tail_first_bias(pairs: str | float, config: Any, relations: Sequence[str] = 
     share in the training data.
 
     Args:
-        pairs: `"independent"` applies no correction (0). `"mnre"` applies log(9,576 / 36) = 5.6, from MNRE's training
-            split. `"auto"` selects `"independent"` if the model was trained on both orders
-            (`config.direction_balanced`) or its relation labels are not spelled like MNRE's (`/per/org/member_of`),
-            and `"mnre"` otherwise. A number is used as it is; larger values find fewer relations.
+        pairs: `"auto"` applies the correction that was counted in the model's training rows (`config.tail_first_bias`);
+            none if the model was trained on both orders (`config.direction_balanced`), or if nothing was counted.
+            `"independent"` applies none (0). `"mnre"` applies log(9,576 / 36) = 5.6, counted in MNRE's training split.
+            A number is used as it is; larger values find fewer relations.
         config (`TGDIConfig`): The model's configuration.
-        relations: The model's labels without the label for no relation.
 
     Returns:
         `float`: The value to add to the log-odds of `None` in the tail-first order.
@@ -39,15 +39,24 @@ def tail_first_bias(pairs: str | float, config: Any, relations: Sequence[str] = 
     Raises:
         ValueError: `pairs` is neither a known rule nor a finite number.
     """
-    if pairs == "auto":
-        # Statistics of MNRE's rows do not carry over to the relations of other data sets.
-        like_mnre = all(map(types_in_label, relations))
-        pairs = "mnre" if like_mnre and not getattr(config, "direction_balanced", False) else "independent"
     if isinstance(pairs, int | float) and not isinstance(pairs, bool) and math.isfinite(pairs):
         return float(pairs)
-    if pairs not in ("independent", "mnre"):
+    if pairs not in PAIR_ORDERS:
         raise ValueError(f"`pairs` is {pairs!r}; expected 'auto', 'independent', 'mnre', or a finite number.")
+    if pairs == "auto":
+        return 0.0 if getattr(config, "direction_balanced", False) else getattr(config, "tail_first_bias", None) or 0.0
     return MNRE_TAIL_FIRST_BIAS if pairs == "mnre" else 0.0
+
+
+def is_order_unknown(config: Any) -> bool:
+    r"""
+    Whether it is unknown how far the training data list unrelated pairs in text order: the model was not trained on
+    both orders, and nobody counted. Such a model may report a relation only because its tail comes first.
+
+    Args:
+        config (`TGDIConfig`): The model's configuration.
+    """
+    return not config.direction_balanced and config.tail_first_bias is None
 
 
 def symmetric_relations(names: Sequence[str], chosen: Collection[str] | None) -> list[bool]:

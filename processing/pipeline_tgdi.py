@@ -10,7 +10,7 @@ from tqdm.auto import tqdm
 from transformers import Pipeline
 from transformers.utils import logging
 
-from .entity_order import symmetric_relations, tail_first_bias
+from .entity_order import is_order_unknown, symmetric_relations, tail_first_bias
 from .evidence import EvidenceBuilder
 from .invalid_post import InvalidPost
 from .pipeline_options import DEFAULTS, check_numbers, check_options
@@ -207,7 +207,7 @@ class MultimodalRelationExtractionPipeline(Pipeline):
             thresholds = [float(threshold)] * len(self.names)
         elif drop_none and negative is None and thresholds is None:
             logger.warning_once("This model has no label for no relation, so `drop_none` has no effect.")
-        bias = tail_first_bias(pairs, config, [name for name in self.names if name != negative])
+        bias = tail_first_bias(pairs, config)
         return RelationLabels(self.names, self.symmetric, negative, bias, thresholds, undeclared)
 
     def read(self, posts: Iterable[tuple[int, Any]], **options: Any) -> PostBatch:
@@ -307,9 +307,19 @@ class MultimodalRelationExtractionPipeline(Pipeline):
         drop_none: bool,
         evidence: bool,
         strict: bool,
+        pairs: str | float,
         **settings: Any,
     ) -> list[dict[str, Any]]:
         """One result per post of the batch."""
+        all_pairs = pairs == "auto" and any(post.all_pairs for post in batch.posts)
+        if all_pairs and labels.negative is not None and is_order_unknown(self.model.config):
+            logger.warning_once(
+                "This model was not trained on both orders of every pair, and its configuration has no "
+                "`tail_first_bias`: if its training data list unrelated pairs in text order, as MNRE does, it finds "
+                "relations where there are none. Set `pairs`: 'mnre' for a model trained on MNRE, 'independent' if the "
+                "order of a pair says nothing, or the number that `estimate_tail_first_bias` counts in its training "
+                "rows; or train with `tgdi train --both-orders`."
+            )
         mark_nan_scores(batch, strict)
         with_evidence = EvidenceBuilder(self.model, self.processor.tokenizer) if evidence else None
         builder = ResultBuilder(batch, labels, top_k, drop_none, with_evidence)

@@ -7,6 +7,7 @@ from tgdi_hf.data.entity_order import (
     average_both_orders,
     count_inverses,
     estimate_order_prior,
+    estimate_tail_first_bias,
     fold_inverse_probabilities,
     is_tail_first,
     swapped_labels,
@@ -173,3 +174,30 @@ def test_the_prior_of_the_order_of_each_row_is_applied():
     rows = dataset_of([([0, 1], [2, 3], 0), ([2, 3], [0, 1], 0)])
     weighted = apply_order_prior(np.array([[0.5, 0.5], [0.5, 0.5]]), np.array([[1.0, 1.0], [0.25, 1.0]]), rows)
     np.testing.assert_allclose(weighted, [[0.5, 0.5], [0.2, 0.8]])
+
+
+def test_the_tail_first_bias_is_counted_in_the_rows():
+    first, second = [0, 3], [8, 11]
+    rows = [
+        *[(first, second, 0)] * 3,
+        (second, first, 0),
+        *[(first, second, 2)] * 2,
+        (second, first, 2),
+        (first, second, 1),
+    ]
+    dataset = dataset_of(rows)
+    # One unrelated pair has the tail first. Of the swapped pairs, three unrelated ones and two with "member of" would;
+    # "peer" is symmetric.
+    assert estimate_tail_first_bias(dataset, NAMES) == pytest.approx(np.log(6 / 1))
+    assert estimate_tail_first_bias(dataset, NAMES, symmetric=[]) == pytest.approx(np.log(7 / 1))
+    # In none of the listed rows.
+    assert estimate_tail_first_bias(dataset.select([0, 1]), NAMES) == pytest.approx(np.log(2 / 0.5))
+    assert estimate_tail_first_bias(dataset.select([4, 7]), NAMES) is None
+    # With every pair in both orders, the order says nothing.
+    both = dataset_of([(first, second, 0), (second, first, 0), (first, [4, 7], 2), ([4, 7], first, 0)], same_post=True)
+    assert estimate_tail_first_bias(both, NAMES) == 0
+    # The relations need no names in MNRE's spelling.
+    others = dataset_of(rows, ["no relation", "knows", "works for", "lives in"])
+    assert estimate_tail_first_bias(others, others.features["label"].names, negative="no relation") == pytest.approx(
+        np.log(7)
+    )

@@ -12,7 +12,7 @@ from tgdi_hf.processing.scored_batch import ScoredBatch
 
 NAMES = ["None", "/per/per/peer", "/per/org/member_of"]
 BALANCED = SimpleNamespace(direction_balanced=True)
-PUBLISHED = SimpleNamespace(direction_balanced=False)
+PUBLISHED = SimpleNamespace(direction_balanced=False, tail_first_bias=MNRE_TAIL_FIRST_BIAS)
 
 
 def rows_of(*tail_first):
@@ -99,6 +99,7 @@ def test_the_pipeline_predicts_the_same(pipe, monkeypatch, balanced):
     monkeypatch.setattr(pipe, "names", tuple(NAMES))
     monkeypatch.setattr(pipe, "symmetric", [False, True, False])
     monkeypatch.setattr(pipe.model.config, "direction_balanced", balanced)
+    monkeypatch.setattr(pipe.model.config, "tail_first_bias", MNRE_TAIL_FIRST_BIAS)
     posts = [{"text": row["text"], "entities": [row["head"], row["tail"]]} for row in rows]
     answers = [result["pairs"][0] for result in pipe(posts, batch_size=16)]
     found = np.array([NAMES.index(answer["relation"]) for answer in answers])

@@ -117,6 +117,13 @@ def test_the_card_names_training_on_both_orders(model):
     assert "applies no order prior" in text and "tail first" not in text
 
 
+def test_the_card_says_which_order_is_corrected(model):
+    assert "was not counted (`tail_first_bias`)" in model_card(model, "me/tiny").text
+    model.config.tail_first_bias = 1.234
+    text = model_card(model, "me/tiny").text
+    assert "training rows (`tail_first_bias=1.23`), but not for a single pair" in text and "not counted" not in text
+
+
 def test_the_code_of_the_card_runs(checkpoint, model, capsys):
     text = model_card(model, str(checkpoint)).text
     exec(text.split("```python\n")[1].split("```")[0], {})

@@ -4,7 +4,13 @@ import pytest
 import torch
 
 from tgdi_hf.data.entity_order import swapped_labels
-from tgdi_hf.processing.entity_order import MNRE_TAIL_FIRST_BIAS, joint_scores, symmetric_relations, tail_first_bias
+from tgdi_hf.processing.entity_order import (
+    MNRE_TAIL_FIRST_BIAS,
+    is_order_unknown,
+    joint_scores,
+    symmetric_relations,
+    tail_first_bias,
+)
 
 NAMES = ("None", "/per/org/member_of", "/per/per/peer")
 ONE_WAY, PEER_BOTH_WAYS = (False, False, False), (False, False, True)
@@ -83,15 +89,16 @@ def test_symmetric_relations(chosen, expected):
     assert [label == i != 0 for i, label in enumerate(swapped)] == expected[: len(trained)]
 
 
-def test_the_default_bias_depends_on_the_training_of_the_model():
-    balanced, published = SimpleNamespace(direction_balanced=True), SimpleNamespace(direction_balanced=False)
-    assert tail_first_bias("auto", balanced) == tail_first_bias("independent", published) == 0
-    assert tail_first_bias("auto", published) == tail_first_bias("mnre", balanced) == pytest.approx(5.583, abs=1e-3)
-    assert tail_first_bias(2, published) == 2.0
-    # Order statistics of MNRE do not apply to other data sets.
-    assert tail_first_bias("auto", published, NAMES[1:]) == pytest.approx(5.583, abs=1e-3)
-    assert tail_first_bias("auto", published, [*NAMES[1:], "works_for"]) == 0
-    assert tail_first_bias("mnre", published, ["works_for"]) == pytest.approx(5.583, abs=1e-3)
+def test_the_default_bias_is_the_one_counted_in_training():
+    counted = SimpleNamespace(direction_balanced=False, tail_first_bias=1.5)
+    uncounted = SimpleNamespace(direction_balanced=False, tail_first_bias=None)
+    balanced = SimpleNamespace(direction_balanced=True, tail_first_bias=1.5)  # of rows it is no longer trained on
+    assert [tail_first_bias("auto", config) for config in (counted, uncounted, balanced)] == [1.5, 0, 0]
+    assert [is_order_unknown(config) for config in (counted, uncounted, balanced)] == [False, True, False]
+    for config in (counted, uncounted, balanced):
+        assert tail_first_bias("independent", config) == 0
+        assert tail_first_bias("mnre", config) == pytest.approx(5.583, abs=1e-3)
+        assert tail_first_bias(2, config) == 2.0
 
 
 @pytest.mark.parametrize("pairs", ["both", None, True, float("nan"), [1]])

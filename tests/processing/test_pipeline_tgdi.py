@@ -6,6 +6,7 @@ import random
 import numpy as np
 import pytest
 import torch
+import transformers
 from datasets import Dataset
 from PIL import Image
 from transformers import pipeline, set_seed
@@ -21,11 +22,12 @@ from tgdi_hf import (
     TGDIForRelationExtraction,
     TGDIProcessor,
 )
-from tgdi_hf.data.entity_order import count_inverses
+from tgdi_hf.data.entity_order import count_inverses, estimate_tail_first_bias
 from tgdi_hf.demo.tiny import tiny_image_processor, tiny_text_config, tiny_tokenizer, tiny_vision_config
 from tgdi_hf.demo.tiny_model import tiny_tgdi
+from tgdi_hf.processing.entity_order import MNRE_TAIL_FIRST_BIAS
 from tgdi_hf.processing.evidence import EvidenceBuilder
-from tgdi_hf.processing.pipeline_tgdi import TASK
+from tgdi_hf.processing.pipeline_tgdi import TASK, logger
 from tgdi_hf.processing.scored_batch import ScoredBatch
 
 from ..preparation.tiny_checkpoints import blip, owlv2
@@ -154,12 +156,38 @@ def test_pairs_are_scored_in_both_orders(pipe, monkeypatch):
     (held,) = pipe(post, pairs="mnre")["pairs"]
     assert (held["head"]["text"], held["relation"]) == ("a", "None")
     assert pipe(post, drop_none=True, pairs="mnre")["pairs"] == []
-    assert pipe(post)["pairs"] == [free]  # MNRE's prior does not apply to other labels
+    assert pipe(post)["pairs"] == [free]  # nothing was counted in training
+    monkeypatch.setattr(pipe.model.config, "tail_first_bias", MNRE_TAIL_FIRST_BIAS)
+    assert pipe(post)["pairs"] == [held]
     # A symmetric relation is reported in text order, whichever order has the higher score.
     monkeypatch.setattr(pipe, "symmetric", [False, False, True])
     (peers,) = pipe(post, pairs="independent")["pairs"]
     assert (peers["head"]["text"], peers["relation"], peers["tail"]["text"]) == ("a", "s", "b")
     assert peers["score"] == pytest.approx(4.03125 / (1 + 0.1875 + 1 + 4.03125))
+
+
+def test_an_uncounted_order_causes_a_warning(pipe, monkeypatch, caplog):
+    monkeypatch.setattr(transformers.utils.logging.get_logger("transformers"), "propagate", True)
+    warning = "its configuration has no `tail_first_bias`"
+    post = {"text": "Ann meets Bob", "entities": ["Ann", "Bob"]}
+    for options, fields, expected in [
+        ({}, {}, True),
+        ({"pairs": "independent"}, {}, False),
+        ({"negative_label": None}, {}, False),
+        ({}, {"tail_first_bias": 0.0}, False),
+        ({}, {"direction_balanced": True}, False),
+    ]:
+        type(logger).warning_once.cache_clear()
+        caplog.clear()
+        with monkeypatch.context() as changed:
+            for name, value in fields.items():
+                changed.setattr(pipe.model.config, name, value)
+            pipe(post, **options)
+        assert (warning in caplog.text) == expected
+    type(logger).warning_once.cache_clear()
+    caplog.clear()
+    pipe({"text": "Ann meets Bob", "head": "Ann", "tail": "Bob"})
+    assert warning not in caplog.text  # the order is given
 
 
 def test_the_image_is_encoded_once(pipe, image, monkeypatch):
@@ -556,10 +584,12 @@ def listed_in_one_order():
         posts.append(post)
     tokenizer = tiny_tokenizer([post["text"] for post in posts])
     processor = TGDIProcessor(tiny_image_processor(), tokenizer, max_length=128)
+    listed = Dataset.from_list([{**post, "text": f"{post['text']} {i}"} for i, post in enumerate(posts)])  # distinct
     config = TGDIConfig(
         text_config=tiny_text_config(tokenizer, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0),
         vision_config=tiny_vision_config(),
         id2label={0: "None", 1: "/per/per/peer"},
+        tail_first_bias=estimate_tail_first_bias(listed, ["None", "/per/per/peer"]),
         use_visual_prompts=False,
         use_matching_gate=False,
         use_text_oriented_interaction=False,

@@ -49,6 +49,7 @@ def test_hyperparameter_search_creates_a_model_per_trial(corpus, tiny, tmp_path,
     arguments = training_arguments(tmp_path, **PLAIN)
     trainer = make_trainer(None, tiny[1], small, arguments, model_init=model_init)
     assert len(trainer.train_dataset) == (32 if balanced else 16)
+    assert balanced or trainer.call_model_init(None).config.tail_first_bias is not None  # counted in the rows
     best = trainer.hyperparameter_search(backend="optuna", n_trials=2, direction="maximize")
     assert best.hyperparameters in Backend.trials
     assert not takes_trial or [trial for trial in seen if trial] == [*Backend.trials]

@@ -2,9 +2,9 @@ import pytest
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
 from transformers import set_seed
 
-from tgdi_hf import TGDIProcessor
+from tgdi_hf import TGDIConfig, TGDIProcessor
 from tgdi_hf.data.dataset_columns import undecoded
-from tgdi_hf.data.entity_order import count_inverses
+from tgdi_hf.data.entity_order import count_inverses, estimate_tail_first_bias
 from tgdi_hf.demo.tiny_model import tiny_tgdi
 from tgdi_hf.training.recipe import training_arguments
 from tgdi_hf.training.trainer import make_trainer
@@ -142,3 +142,21 @@ def test_training_uses_inverse_relations(corpus, tmp_path):
 def test_rows_without_declared_features_are_passed_on_as_they_are(corpus, kind):
     rows = KINDS[kind](corpus["train"].select(range(4)))
     assert undecoded(rows) is rows
+
+
+def test_the_order_of_unrelated_pairs_is_counted_in_the_training_rows(corpus, tmp_path):
+    model = trainer_for(corpus, tmp_path).model
+    counted = estimate_tail_first_bias(corpus["train"], corpus["train"].features["label"].names)
+    assert model.config.tail_first_bias == counted != 0
+    model.save_pretrained(tmp_path / "saved")
+    assert TGDIConfig.from_pretrained(tmp_path / "saved").tail_first_bias == counted
+    # It describes the labels that it was counted with.
+    assert TGDIConfig.from_pretrained(tmp_path / "saved", num_labels=2).tail_first_bias is None
+    both = trainer_for(corpus, tmp_path, {"direction_balanced": True})
+    assert both.model.config.tail_first_bias is None
+    # A stream cannot be counted before training, so a value from elsewhere remains.
+    for given in (None, 1.5):
+        model, processor = tiny_tgdi(corpus, tail_first_bias=given)
+        stream = {"train": corpus["train"].to_iterable_dataset()}
+        make_trainer(model, processor, stream, training_arguments(tmp_path, max_steps=1, **PLAIN))
+        assert model.config.tail_first_bias == given

@@ -209,6 +209,39 @@ def estimate_order_prior(
     return weights
 
 
+def estimate_tail_first_bias(
+    dataset: Any,
+    names: Sequence[str],
+    symmetric: Collection[str] | None = None,
+    negative: str | None = NEGATIVE,
+) -> float | None:
+    r"""
+    Counts how far a corpus lists pairs without a relation in text order: log(a / l), where l of the listed pairs
+    without a relation have the tail first, and a would if every pair were listed in both orders. With MNRE's training
+    split it is log(9,576 / 36) = 5.6; with a corpus that lists every pair in both orders, 0.
+
+    Args:
+        dataset: The training rows as listed.
+        names, negative: See `swapped_labels`.
+        symmetric: The symmetric relations: full labels, or the part after the last slash. The default is those of
+            MNRE; other relations then hold in one direction.
+
+    Returns:
+        The value of `TGDIConfig.tail_first_bias`; `None` if no row is without a relation.
+    """
+    none = _id_of_negative(names, negative)
+    is_symmetric = np.array(symmetric_relations(names, symmetric))
+    labels, tail_first = np.array(dataset["label"][:], dtype=int), is_tail_first(dataset)
+    if not (labels == none).any():
+        return None
+    listed = ((labels == none) & (tail_first == 1)).sum()
+    rows = _rows_to_swap(dataset)
+    becomes_none = ~is_symmetric[labels[rows]] | (labels[rows] == none)
+    swapped = (becomes_none & (tail_first[rows] == 0)).sum()
+    # Half a row stands for none at all, as in `estimate_order_prior`.
+    return float(np.log(max(listed + swapped, 0.5) / max(listed, 0.5)))
+
+
 def apply_order_prior(probabilities: np.ndarray, prior: np.ndarray, dataset: Any) -> np.ndarray:
     r"""
     Applies the prior of the listed order to the predictions of a model trained on both orders.

@@ -76,7 +76,7 @@ def scores_with_unknown_order(
     symmetric = symmetric_relations(names, getattr(config, "symmetric_relations", None))
     head_first = torch.from_numpy(np.where(tail_first[:, None], swapped, listed))
     reverse = torch.from_numpy(np.where(tail_first[:, None], listed, swapped))
-    bias = tail_first_bias("auto", config, [one for one in names if one != name])
+    bias = tail_first_bias("auto", config)
     joint = torch.cat(joint_scores(head_first, reverse, names, bias, symmetric, name), dim=1)  # (rows, 2 L)
     best = joint.numpy().argmax(axis=1)
     predictions, wrong_direction = best % len(names), best // len(names) != tail_first

@@ -112,6 +112,7 @@ def model_card(
         multi_label=config.thresholds is not None,
         negative=negative,
         direction_balanced=config.direction_balanced,
+        tail_first_bias=config.tail_first_bias,
         settings=_changed_settings(config),
         versions=", ".join(f"{name} {number}" for name, number in recorded_versions().items()),
         results=averages if scores else None,

@@ -44,6 +44,8 @@ class CheckedModelInit:
         for name in getattr(self.config, "extra_loss_fields", ()):
             first, other = getattr(self.config, name), getattr(model.config, name, None)
             self._check(name, first, other, differs=bool(first) != bool(other))
+        if hasattr(self.config, "tail_first_bias"):
+            model.config.tail_first_bias = self.config.tail_first_bias  # counted in the data
         return model
 
     def _check(self, name: str, first: Any, other: Any, differs: bool | None = None) -> None:

@@ -23,7 +23,7 @@ from .trainer_checks import (
     decision_thresholds,
     splits_batches,
 )
-from .training_rows import in_trained_orders, ready_rows, relation_names
+from .training_rows import count_tail_first_bias, in_trained_orders, ready_rows, relation_names
 
 logger = logging.get_logger(__name__)
 
@@ -46,7 +46,8 @@ def make_trainer(
     Args:
         model: `TGDIForRelationExtraction`, or any model with the same inputs. A model with `config.direction_balanced`
             is trained on both orders of every pair, see `with_both_orders`; `config.symmetric_relations` hold in both
-            directions. `None` with `model_init`.
+            directions. For other models, `config.tail_first_bias` is counted in the training rows. `None` with
+            `model_init`.
         processor: The model's processor; saved with every checkpoint.
         dataset: A mapping with the splits `train` and `validation`, both optional: datasets or streams
             (`IterableDataset`) of `datasets`, lists of rows, or PyTorch datasets. Relations are named by the
@@ -93,6 +94,7 @@ def make_trainer(
 
     rows = {split: dataset[split] for split in ("train", "validation") if split in dataset}
     if "train" in rows:
+        count_tail_first_bias(rows["train"], config, names, negative)
         rows["train"] = in_trained_orders(rows["train"], config, names, negative)
     rows = {split: ready_rows(found, processor, arguments, control, share) for split, found in rows.items()}
     num_labels = len(names) if multi_label else None

@@ -7,7 +7,7 @@ from datasets import ClassLabel, Dataset, Features, List
 from transformers import PreTrainedConfig, TrainingArguments
 
 from ..data.dataset_columns import texts_of, undecoded
-from ..data.entity_order import count_inverses, with_both_orders
+from ..data.entity_order import count_inverses, estimate_tail_first_bias, with_both_orders
 from ..data.perturbed import PerturbedDataset
 from ..modeling.negative_label import MULTI_LABEL
 from ..processing.processing_tgdi import TGDIProcessor
@@ -89,6 +89,24 @@ def in_trained_orders(rows: Any, config: PreTrainedConfig, names: Sequence[str],
                 f"`inverse_labels={expected}`."
             )
     return with_both_orders(rows, symmetric, inverses=inverse_labels > 0, negative=negative)
+
+
+def count_tail_first_bias(rows: Any, config: PreTrainedConfig, names: Sequence[str], negative: str | None) -> None:
+    r"""
+    Sets `config.tail_first_bias` from the rows that a model is trained on in their listed order.
+
+    Args:
+        rows: The training split as listed. The field keeps its value if the rows cannot be counted before training,
+            such as those of a stream.
+        config: The model's configuration.
+        names: The relations in the order of their ids.
+        negative: The label that stands for no relation; without one, no order says that there is none.
+    """
+    if not hasattr(config, "tail_first_bias") or negative is None or getattr(config, "direction_balanced", False):
+        return
+    if isinstance(rows, Dataset):
+        symmetric = getattr(config, "symmetric_relations", None)
+        config.tail_first_bias = estimate_tail_first_bias(rows, names, symmetric, negative)
 
 
 def ready_rows(
