@@ -64,7 +64,8 @@ class TGDIConfig(RelationConfig):
             weighs f_1 in Eq. 11 only, and Eq. 14 adds the ungated f_1.
         matching_loss_weight (`float`, *optional*, defaults to 0.0):
             The weight, in training, of a loss that trains the gate of Eq. 10 to distinguish the images of a post from
-            those of another post in the batch. In the paper (0) the gate is trained by the relation labels alone.
+            those of another post: of rows with swapped images if the batch has `image_matches`, otherwise of the
+            preceding row. In the paper (0) the gate is trained by the relation labels alone.
         branch_consistency_weight (`float`, *optional*, defaults to 0.0):
             The weight, in training, of a loss that aligns the predictions of the two branches of Eq. 14. The paper has
             no such loss (0).

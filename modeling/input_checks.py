@@ -97,6 +97,26 @@ def check_entities(index: dict[str, torch.Tensor], texts: dict[str, TextInputs])
             _check_padding(argument, positions, text.mask, source)
 
 
+def check_matches(matches: torch.Tensor | None, posts: int) -> None:
+    r"""
+    Args:
+        matches (`torch.Tensor`, *optional*): `image_matches`, `(B,)`.
+        posts (`int`): B.
+
+    Raises:
+        ValueError: Another shape or, on the CPU, other values than 0 and 1.
+    """
+    if matches is None:
+        return
+    if not isinstance(matches, torch.Tensor) or matches.shape != (posts,):
+        raise ValueError(
+            f"`image_matches` is {_described(matches)}; expected a tensor of shape ({posts},): 1 where the images "
+            "belong to the text, 0 where they are those of another post."
+        )
+    if can_read_values(matches) and not ((matches == 0) | (matches == 1)).all():
+        raise ValueError(f"`image_matches` is {matches.tolist()}; expected 1 or 0 per post.")
+
+
 def _check_ids(name: str, ids: Any) -> None:
     if not isinstance(ids, torch.Tensor) or ids.dim() != 2:
         raise ValueError(f"`{name}` is {_described(ids)}; expected a tensor of shape (B, L).")

@@ -36,6 +36,26 @@ def matching_loss(own: torch.Tensor, other: torch.Tensor, images: Images) -> tor
     return (losses * usable).sum() / usable.sum().clamp(min=1)
 
 
+def known_matching_loss(gate: torch.Tensor, images: Images, matches: torch.Tensor) -> torch.Tensor:
+    r"""
+    As `matching_loss`, where it is known which posts have the images of another one. Not in the paper.
+
+    Args:
+        gate (`torch.Tensor`): m, `(B, d)`.
+        images (`Images`): The images of the posts.
+        matches (`torch.Tensor`): `(B,)`, 1 where the images belong to the text, 0 where they do not.
+
+    Returns:
+        `torch.Tensor`: The mean over posts that have an image; 0 if none does.
+    """
+    usable = images.mask.any(dim=1)  # (B,)
+    probability = gate.float().mean(dim=1).clamp(1e-6, 1 - 1e-6)
+    target = on_device_of(matches, probability).to(probability.dtype)
+    losses = -(target * probability.log() + (1 - target) * (1 - probability).log())
+    usable = on_device_of(usable, losses)
+    return (losses * usable).sum() / usable.sum().clamp(min=1)
+
+
 class TextSelfAttention(nn.Module):
     r"""
     The single-head self-attention over the text of Eq. 7.

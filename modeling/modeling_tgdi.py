@@ -14,9 +14,9 @@ from .classification_loss import classification_loss, share_of_step
 from .configuration_tgdi import TGDIConfig
 from .devices import on_device_of
 from .forward_arguments import reject_unknown_arguments
-from .input_checks import check_entities, read_text
+from .input_checks import check_entities, check_matches, read_text
 from .inverse_relations import fold_inverses
-from .matching_gate import MatchingGate, MatchingGateOutput, TextSelfAttention, matching_loss
+from .matching_gate import MatchingGate, MatchingGateOutput, TextSelfAttention, known_matching_loss, matching_loss
 from .output_selection import OutputOptions, output_options
 from .prefix_attention import PrefixCache
 from .pretrained_towers import as_text_encoder, as_vision_tower
@@ -99,6 +99,7 @@ class TGDIModel(TGDIPreTrainedModel):
         vision_features: torch.Tensor | None = None,
         image_mask: torch.Tensor | None = None,
         image_index: torch.Tensor | None = None,
+        image_matches: torch.Tensor | None = None,
         output_hidden_states: bool | int | list[int] | None = None,
         output_attentions: bool | None = None,
         num_items_in_batch: torch.Tensor | int | None = None,
@@ -119,6 +120,8 @@ class TGDIModel(TGDIPreTrainedModel):
                 `pixel_values`.
             image_mask (`torch.Tensor`, *optional*): `(B, S)`, nonzero where a slot holds an image. Defaults to all.
             image_index (`torch.LongTensor`, *optional*): `(B, S)`, the distinct image in each slot.
+            image_matches (`torch.Tensor`, *optional*): `(B,)`, 1 where the images belong to the text, 0 where they are
+                those of another post. Only the matching loss reads it, in training.
             output_hidden_states (`bool`, `int` or `list[int]`, *optional*): Whether to return the hidden states of both
                 passes. Indices select states in each pass, negative ones from its end; the others are `None`.
             output_attentions (`bool`, *optional*): Whether to return the attention weights of both passes; requires
@@ -155,6 +158,7 @@ class TGDIModel(TGDIPreTrainedModel):
             {"text": text} if enhanced is text else {"text": text, "enhanced text": enhanced},
         )
         batch_size = text.mask.shape[0]
+        check_matches(image_matches, batch_size)
         images = self._images(pixel_values, vision_features, image_mask, image_index, batch_size)
 
         prefix, vision_gates = self._visual_prompts(images)  # Eq. 1-3, 5
@@ -171,7 +175,7 @@ class TGDIModel(TGDIPreTrainedModel):
         cross_modal = plain if single_pass and plain is not None else self._encode(enhanced, prefix, outputs)
         f_1 = cross_modal.last_hidden_state  # (B, L_e, d)
         f_2 = f_1 if gate is None else on_device_of(gate, f_1).unsqueeze(1) * f_1  # Eq. 11
-        mismatch = self._matching_loss(gate, images, h_s, text.mask)
+        mismatch = self._matching_loss(gate, images, h_s, text.mask, image_matches)
         toi = TextOrientedOutput()
         if self.text_oriented is not None:  # Eq. 12, 13: Text-Oriented Interaction
             toi = self.text_oriented(h_s, text.mask, f_2, enhanced.mask, EncoderReference(self.text_encoder), **outputs)
@@ -236,9 +240,11 @@ class TGDIModel(TGDIPreTrainedModel):
             return MatchingGateOutput(torch.ones(shape, dtype=self.dtype, device=mask.device))
         return self.matching_gate(images, h_s, mask)
 
-    def _matching_loss(self, gate, images, h_s, mask) -> torch.Tensor | None:
+    def _matching_loss(self, gate, images, h_s, mask, matches) -> torch.Tensor | None:
         if not (self.training and self.config.matching_loss_weight) or self.matching_gate is None or images is None:
             return None
+        if matches is not None:
+            return known_matching_loss(gate, images, matches)
         return matching_loss(gate, self.matching_gate(images.shifted_negatives(), h_s, mask).gate, images)
 
 
@@ -279,6 +285,7 @@ class TGDIForRelationExtraction(TGDIPreTrainedModel):
         vision_features: torch.Tensor | None = None,
         image_mask: torch.Tensor | None = None,
         image_index: torch.Tensor | None = None,
+        image_matches: torch.Tensor | None = None,
         labels: torch.Tensor | None = None,
         output_hidden_states: bool | int | list[int] | None = None,
         output_attentions: bool | None = None,
@@ -317,6 +324,7 @@ class TGDIForRelationExtraction(TGDIPreTrainedModel):
             vision_features=vision_features,
             image_mask=image_mask,
             image_index=image_index,
+            image_matches=image_matches,
             output_hidden_states=output_hidden_states,
             output_attentions=output_attentions,
             inputs_embeds=inputs_embeds,

@@ -6,7 +6,7 @@ from transformers import BertConfig, ViTConfig
 
 from tgdi_hf import TGDIConfig, TGDIForRelationExtraction
 from tgdi_hf.modeling.configuration_checks import SIMILARITY_FUNCTIONS
-from tgdi_hf.modeling.matching_gate import MatchingGate, TextSelfAttention, matching_loss
+from tgdi_hf.modeling.matching_gate import MatchingGate, TextSelfAttention, known_matching_loss, matching_loss
 from tgdi_hf.modeling.tgdi_inputs import Images
 
 from .conftest import TEXT, VISION, tiny_config, tiny_inputs, tiny_model
@@ -162,6 +162,43 @@ def test_matching_loss_compares_with_the_preceding_post():
     bf16 = matching_loss(own.bfloat16(), torch.ones_like(other).bfloat16(), images)
     assert torch.isfinite(bf16)
     assert bf16.dtype == torch.float32
+
+
+def test_known_matches_are_the_targets_of_the_matching_loss():
+    # A match at 0.7, a match at 0.9, another post's image at 0.25; the fourth has no image and does not count.
+    images = Images(None, torch.randn(3, 4, 6), torch.tensor([[0], [1], [2], [0]]), torch.tensor([[1], [1], [1], [0]]))
+    images = images._replace(mask=images.mask.bool())
+    gate = torch.tensor([[0.8, 0.6], [0.9, 0.9], [0.2, 0.3], [1.0, 1.0]])
+    matches = torch.tensor([1, 1, 0, 1])
+    expected = -(np.log(0.7) + np.log(0.9) + np.log(0.75)) / 3
+    assert known_matching_loss(gate, images, matches).item() == pytest.approx(expected, abs=1e-6)
+    assert known_matching_loss(gate[3:], images._replace(index=images.index[3:], mask=images.mask[3:]), matches) == 0
+    bf16 = known_matching_loss(torch.ones_like(gate).bfloat16(), images, matches)
+    assert torch.isfinite(bf16) and bf16.dtype == torch.float32
+
+
+def test_known_matches_replace_the_preceding_post_in_training():
+    model, inputs = tiny_model(matching_loss_weight=2.0).train(), tiny_inputs()
+    matches = torch.tensor([1, 0, 1, 1])
+    outputs = model.tgdi(**inputs, image_matches=matches)
+    probability = outputs.matching_gate.mean(dim=1)[:3]
+    expected = -(probability[0].log() + (1 - probability[1]).log() + probability[2].log()) / 3  # the fourth has none
+    torch.testing.assert_close(outputs.matching_loss, expected)
+    assert not torch.isclose(outputs.matching_loss, model.tgdi(**inputs).matching_loss)
+    model.eval()
+    assert torch.equal(model(**inputs, image_matches=matches).logits, model(**inputs).logits)
+
+
+@pytest.mark.parametrize(
+    ("matches", "message"),
+    [
+        (torch.ones(3), r"`image_matches` is a tensor of shape \(3,\); expected a tensor of shape \(4,\)"),
+        (torch.tensor([1, 2, 0, 1]), r"`image_matches` is \[1, 2, 0, 1\]; expected 1 or 0 per post"),
+    ],
+)
+def test_invalid_matches_are_refused(matches, message):
+    with pytest.raises(ValueError, match=message):
+        tiny_model()(**tiny_inputs(), image_matches=matches)
 
 
 def test_matching_loss_is_added_in_training_only():

@@ -29,6 +29,14 @@ def test_a_run_saves_model_processor_metrics_and_its_settings(few, encoders, tmp
     assert again["eval_f1"] == metrics["eval_f1"] and (tmp_path / "model.safetensors").exists()
 
 
+def test_swapped_images_distinguish_runs(few, encoders, tmp_path):
+    options = dict(QUICK, model_options={"num_objects": 1}, swap_images=0.25)
+    fine_tune(few, tmp_path / "run", *encoders, vision_features=tmp_path / "features", **options)
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["swap_images"] == 0.25
+    with pytest.raises(ValueError, match="checkpoints of a run with another swap_images"):
+        fine_tune(few, tmp_path / "run", *encoders, **{**options, "swap_images": 0.0}, resume=True)
+
+
 def test_a_run_is_not_resumed_with_other_defaults(few, encoders, tmp_path):
     options = {"num_objects": 1}
     fine_tune(few, tmp_path, *encoders, model_options=options, **QUICK)

@@ -29,6 +29,20 @@ def test_options_that_require_all_rows_refuse_other_rows(corpus, tiny, tmp_path,
         make_trainer(*tiny, data, training_arguments(tmp_path, **PLAIN))
 
 
+@pytest.mark.parametrize(
+    ("share", "options", "message"),
+    [
+        (1.5, {}, r"`swap_images` is 1\.5; expected the share of rows"),
+        (True, {}, "`swap_images` is True; expected the share of rows"),
+        (0.25, {"per_device_train_batch_size": 1}, "`per_device_train_batch_size` is 1; expected 2 or more"),
+        (0.25, {"train_sampling_strategy": "group_by_length"}, "requires the captions as they are"),
+    ],
+)
+def test_images_that_cannot_be_swapped_are_refused(corpus, tiny, tmp_path, share, options, message):
+    with pytest.raises(ValueError, match=message):
+        make_trainer(*tiny, corpus, training_arguments(tmp_path, **{**PLAIN, **options}), swap_images=share)
+
+
 def test_dropping_raw_columns_is_refused(corpus, tiny, tmp_path):
     with pytest.raises(ValueError, match="`remove_unused_columns=False`"):
         make_trainer(*tiny, corpus, TrainingArguments(str(tmp_path)))

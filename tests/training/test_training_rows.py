@@ -50,6 +50,30 @@ def test_every_kind_of_rows_trains_and_is_scored(corpus, tiny, tmp_path, kind):
     assert relation_names(data, trainer.model.config) == (names, False)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_images_of_every_kind_of_rows_are_swapped(corpus, tiny, tmp_path, kind):
+    rows = corpus["train"].select(range(16))
+    arguments = training_arguments(tmp_path, max_steps=1, per_device_train_batch_size=16, **PLAIN)
+    trainer = make_trainer(*tiny, {"train": KINDS[kind](rows), "validation": rows}, arguments, swap_images=0.5)
+    (batch,) = trainer.get_train_dataloader()
+    with_image = sum(image is not None for image in undecoded(rows)["image"])
+    assert int((batch["image_matches"] == 0).sum()) in (with_image // 2, with_image // 2 + 1)
+    assert "image_matches" not in next(iter(trainer.get_eval_dataloader()))
+    trainer.train()
+    assert trainer.state.global_step == 1
+
+
+def test_both_rows_of_a_pair_are_swapped_independently(corpus, tiny, tmp_path):
+    rows = {"train": corpus["train"].filter(lambda row: row["image"] is not None).select(range(16))}
+    tiny[0].config.direction_balanced = True
+    arguments = training_arguments(tmp_path, per_device_train_batch_size=32, **PLAIN)
+    trainer = make_trainer(*tiny, rows, arguments, swap_images=0.5)
+    both = trainer.train_dataset.__getitems__(range(len(trainer.train_dataset)))
+    listed, swapped = both[:16], both[16:32]
+    pairs = [(one["image_matches"], other["image_matches"]) for one, other in zip(listed, swapped)]
+    assert any(one != other for one, other in pairs)
+
+
 def test_a_stream_of_rows_trains(corpus, tmp_path):
     set_seed(0)
     model, processor = tiny_tgdi(corpus)

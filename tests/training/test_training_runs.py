@@ -66,17 +66,18 @@ def test_runs_with_the_same_seed_have_the_same_losses(corpus, tmp_path):
     assert curves[0] == curves[1]
 
 
-def test_a_resumed_run_has_the_losses_of_an_uninterrupted_one(corpus, tmp_path):
+@pytest.mark.parametrize("swap_images", [0.0, 0.5])
+def test_a_resumed_run_has_the_losses_of_an_uninterrupted_one(corpus, tmp_path, swap_images):
     class Stop(TrainerCallback):
         def on_epoch_end(self, args, state, control, **kwargs):
             control.should_training_stop = state.epoch >= 1
 
-    whole = trainer_for(corpus, tmp_path / "whole", num_train_epochs=2)
+    whole = trainer_for(corpus, tmp_path / "whole", num_train_epochs=2, swap_images=swap_images)
     whole.train()
-    broken = trainer_for(corpus, tmp_path / "broken", num_train_epochs=2)
+    broken = trainer_for(corpus, tmp_path / "broken", num_train_epochs=2, swap_images=swap_images)
     broken.add_callback(Stop())
     broken.train()
-    resumed = trainer_for(corpus, tmp_path / "broken", num_train_epochs=2)
+    resumed = trainer_for(corpus, tmp_path / "broken", num_train_epochs=2, swap_images=swap_images)
     resumed.train(resume_from_checkpoint=True)
     assert losses(resumed) == pytest.approx(losses(whole), abs=1e-6)
 

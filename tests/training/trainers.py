@@ -13,10 +13,11 @@ QUICK = dict(num_train_epochs=1, learning_rate=1e-3, dataloader_num_workers=0, l
 PLAIN = dict(QUICK, eval_strategy="no", save_strategy="no", load_best_model_at_end=False)
 
 
-def trainer_for(corpus, folder, options=None, **arguments):
+def trainer_for(corpus, folder, options=None, swap_images=0.0, **arguments):
     set_seed(0)
     model, processor = tiny_tgdi(corpus, **(options or {}))
-    return make_trainer(model, processor, corpus, training_arguments(folder, **{**QUICK, **arguments}))
+    arguments = training_arguments(folder, **{**QUICK, **arguments})
+    return make_trainer(model, processor, corpus, arguments, swap_images=swap_images)
 
 
 def losses(trainer):

@@ -69,6 +69,12 @@ def train(
     ] = [],  # noqa: B006 - typer copies it
     control: Control = None,
     share: Share = 1.0,
+    swap_images: Annotated[
+        float,
+        typer.Option(
+            min=0.0, max=1.0, help="Share of training rows that get the image of another post and keep their label."
+        ),
+    ] = 0.0,
     objects: Objects = "none",
     strict: Strict = True,
     negative: Negative = None,
@@ -114,6 +120,7 @@ def train(
         features_dtype=features_dtype,
         control=control,
         share=share,
+        swap_images=swap_images,
         text_revision=text_revision,
         vision_revision=vision_revision,
         cache_dir=cache_dir,

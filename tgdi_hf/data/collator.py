@@ -16,6 +16,7 @@ from ..processing.post_keys import checked_post, is_missing
 from ..processing.post_text import check_ambiguous
 from ..processing.processing_tgdi import TGDIProcessor
 from .shared_batch import SharedBatch
+from .swapped_images import IMAGE_MATCHES
 
 
 class TGDICollator:
@@ -71,13 +72,14 @@ class TGDICollator:
         r"""
         Args:
             rows: Mappings with `text` or `words`; `head` and `tail`, as spans or as mentions; and optionally `image`,
-                `objects`, `caption` and `label` (or `labels`). `where` or `id` names the row in error messages. `None`
-                and NaN are missing values. Other keys are ignored; a probable misspelling of a key is reported in a
-                warning.
+                `objects`, `caption`, `label` (or `labels`) and `image_matches`, see `swap_images`. `where` or `id`
+                names the row in error messages. `None` and NaN are missing values. Other keys are ignored; a probable
+                misspelling of a key is reported in a warning.
 
         Returns:
             The processor's tensors, with distinct images in `pixel_values`; and `labels` if the rows have them: `(B,)`,
-            or with `num_labels` `(B, num_labels)`, 1 for each relation of the row and 0 otherwise.
+            or with `num_labels` `(B, num_labels)`, 1 for each relation of the row and 0 otherwise. Likewise
+            `image_matches`, `(B,)`, which is 1 for rows without the key.
 
         Raises:
             ValueError: A row lacks text, head or tail, or has an invalid label; or see `TGDIProcessor`.
@@ -107,6 +109,9 @@ class TGDICollator:
         if any("label" in post or "labels" in post for post in posts):
             read_label = _label_id if self.num_labels is None else partial(_multi_hot, num_labels=self.num_labels)
             batch["labels"] = torch.tensor([read_label(_label(post), name) for post, name in zip(posts, names)])
+        if any(IMAGE_MATCHES in row for row in rows):
+            matches = [_image_matches(row.get(IMAGE_MATCHES, 1), name) for row, name in zip(rows, names)]
+            batch[IMAGE_MATCHES] = torch.tensor(matches)
         return SharedBatch(batch.data) if self.share_images else batch
 
 
@@ -167,6 +172,15 @@ def _label_id(label: Any, name: str) -> int:
             f"loss ignores. {advice}"
         )
     return label_id
+
+
+def _image_matches(value: Any, name: str) -> int:
+    if value not in (0, 1):
+        raise ValueError(
+            f"{name}: `image_matches` is {value!r}; expected 1 if the image belongs to the text, or 0 if it is that of "
+            "another post."
+        )
+    return int(value)
 
 
 def _multi_hot(label: Any, name: str, num_labels: int) -> list[float]:

@@ -29,6 +29,7 @@ def fine_tune(
     model_options: dict[str, Any] | None = None,
     control: str | None = None,
     share: float = 1.0,
+    swap_images: float = 0.0,
     text_revision: str | None = None,
     vision_revision: str | None = None,
     token: str | bool | None = None,
@@ -44,7 +45,7 @@ def fine_tune(
         output_dir: Folder for checkpoints, the final model, `run.json` and `all_results.json`.
         text_model: The pretrained text encoder, a name on the Hub or a folder.
         vision_model: The pretrained vision encoder, a name on the Hub or a folder.
-        seed: Seed of new weights, the order of rows, dropout and `control`.
+        seed: Seed of new weights, the order of rows, dropout, `control` and `swap_images`.
         resume: Whether to resume from the last checkpoint in `output_dir`, if one exists.
         fusion_learning_rate: See `make_trainer`.
         vision_features: Folder for the features of the frozen vision encoder, which are computed once and trained from.
@@ -53,6 +54,7 @@ def fine_tune(
             `image_resize`, `object_resize`, `preset`.
         control: See `make_trainer`.
         share: See `make_trainer`.
+        swap_images: See `make_trainer`.
         text_revision: Branch, tag or commit of the text encoder on the Hub. `run.json` records the commit, and a run is
             only resumed with the same one.
         vision_revision: Branch, tag or commit of the vision encoder on the Hub, likewise.
@@ -89,6 +91,7 @@ def fine_tune(
         "fusion_learning_rate": fusion_learning_rate,
         "control": control,
         "share": share,
+        "swap_images": swap_images or None,  # as in runs that started before the option existed
         "train_rows": len(dataset["train"]),
         "train_digest": digest_of_rows(dataset["train"]),
         **{name: value for name, value in arguments.items() if name not in RESUMABLE_ARGUMENTS},
@@ -112,7 +115,9 @@ def fine_tune(
     features = None
     if vision_features is not None:
         features = compute_model_features(model, processor, dataset, vision_features, features_dtype, training.device)
-    trainer = make_trainer(model, processor, dataset, training, fusion_learning_rate, features, control, share)
+    trainer = make_trainer(
+        model, processor, dataset, training, fusion_learning_rate, features, control, share, swap_images=swap_images
+    )
     train_metrics = trainer.train(resume_from_checkpoint=checkpoint).metrics
     metrics = trainer.evaluate()
     trainer.save_model()

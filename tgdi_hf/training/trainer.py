@@ -20,10 +20,17 @@ from .trainer_checks import (
     check_optimizer_source,
     check_raw_columns,
     check_row_access,
+    check_swapped_images,
     decision_thresholds,
     splits_batches,
 )
-from .training_rows import count_tail_first_bias, in_trained_orders, ready_rows, relation_names
+from .training_rows import (
+    count_tail_first_bias,
+    in_trained_orders,
+    ready_rows,
+    relation_names,
+    with_swapped_images,
+)
 
 logger = logging.get_logger(__name__)
 
@@ -38,6 +45,7 @@ def make_trainer(
     control: str | None = None,
     share: float = 1.0,
     model_init: Callable[..., PreTrainedModel] | None = None,
+    swap_images: float = 0.0,
     **kwargs: Any,
 ) -> Trainer:
     r"""
@@ -62,6 +70,9 @@ def make_trainer(
         share: The share of rows that `control` perturbs.
         model_init: Creates a new model for every run of `Trainer.hyperparameter_search`, from a trial or without
             arguments; `None` as the trial stands for the defaults. All models must require the same data.
+        swap_images: The share of training rows with an image that get the image of another post in their batch, with
+            its caption and objects, and keep their label, see `SwappedImages`. The model receives `image_matches`. With
+            both orders, the two rows of a pair are swapped independently of each other.
         kwargs: Passed to `Trainer` (`callbacks`, ...); they replace arguments of the same name that are set here
             (`compute_metrics`, `data_collator`, `optimizers`, ...).
 
@@ -83,6 +94,7 @@ def make_trainer(
     if negative is None and not multi_label:
         logger.warning("No label stands for no relation: all %d count in precision, recall and F1.", len(names))
     check_row_access(dataset, arguments, control)
+    check_swapped_images(swap_images, arguments)
     check_extra_losses(config, arguments, kwargs)
     if "compute_metrics" not in kwargs:
         check_best_metric(arguments)
@@ -97,6 +109,8 @@ def make_trainer(
         count_tail_first_bias(rows["train"], config, names, negative)
         rows["train"] = in_trained_orders(rows["train"], config, names, negative)
     rows = {split: ready_rows(found, processor, arguments, control, share) for split, found in rows.items()}
+    if swap_images and "train" in rows:
+        rows["train"] = with_swapped_images(rows["train"], swap_images, arguments.seed)
     num_labels = len(names) if multi_label else None
     defaults = {
         "model": model,

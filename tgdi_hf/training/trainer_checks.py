@@ -8,6 +8,7 @@ from torch.utils.data import IterableDataset as TorchIterableDataset
 from transformers import PreTrainedConfig, PreTrainedModel, TrainingArguments
 from transformers.trainer_utils import SaveStrategy
 
+from ..data.swapped_images import check_swapped_share
 from ..modeling.negative_label import MULTI_LABEL
 
 METRICS = ("f1", "precision", "recall", "accuracy", "loss")  # of an evaluation with the package's metric
@@ -53,6 +54,22 @@ def check_row_access(dataset: Mapping[str, Any], arguments: TrainingArguments, c
         raise ValueError(
             "`train_sampling_strategy='group_by_length'` requires the lengths of all rows of a `datasets.Dataset`; the "
             f"split 'train' is a {type(dataset['train']).__name__}. Omit it."
+        )
+
+
+def check_swapped_images(swap_images: float, arguments: TrainingArguments) -> None:
+    """Raises ValueError if a share of images cannot be swapped within the batches of a training."""
+    if not check_swapped_share(swap_images):
+        return
+    if arguments.per_device_train_batch_size < 2:
+        raise ValueError(
+            f"`swap_images={swap_images:g}` takes images from other rows of a batch, but "
+            f"`per_device_train_batch_size` is {arguments.per_device_train_batch_size}; expected 2 or more."
+        )
+    if arguments.train_sampling_strategy == "group_by_length":
+        raise ValueError(
+            "`train_sampling_strategy='group_by_length'` requires the captions as they are; `swap_images` exchanges "
+            "them. Omit one of the two."
         )
 
 

@@ -3,12 +3,14 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from datasets import ClassLabel, Dataset, Features, List
+from datasets import ClassLabel, Dataset, Features, IterableDataset, List
+from torch.utils.data import IterableDataset as TorchIterableDataset
 from transformers import PreTrainedConfig, TrainingArguments
 
 from ..data.dataset_columns import texts_of, undecoded
 from ..data.entity_order import count_inverses, estimate_tail_first_bias, with_both_orders
 from ..data.perturbed import PerturbedDataset
+from ..data.swapped_images import SwappedImages, SwappedImageStream
 from ..modeling.negative_label import MULTI_LABEL
 from ..processing.processing_tgdi import TGDIProcessor
 
@@ -121,6 +123,12 @@ def ready_rows(
     if by_length and isinstance(rows, Dataset) and column not in rows.column_names:
         rows = rows.add_column(column, token_counts(rows, processor))
     return rows
+
+
+def with_swapped_images(rows: Any, share: float, seed: int) -> Any:
+    """Rows that are ready for `Trainer`, a share of which gets the image of another post."""
+    is_stream = isinstance(rows, IterableDataset | TorchIterableDataset)
+    return (SwappedImageStream if is_stream else SwappedImages)(rows, share, seed)
 
 
 def token_counts(dataset: Dataset, processor: TGDIProcessor) -> list[int]:

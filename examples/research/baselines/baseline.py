@@ -221,12 +221,14 @@ class Baseline(TGDIPreTrainedModel):
         pixel_values: torch.FloatTensor | None = None,
         image_mask: torch.Tensor | None = None,
         image_index: torch.LongTensor | None = None,
+        image_matches: torch.Tensor | None = None,
         labels: torch.LongTensor | None = None,
         num_items_in_batch: torch.Tensor | int | None = None,
         **kwargs,
     ) -> TGDIRelationExtractionOutput:
         r"""
-        The arguments are those of `TGDIForRelationExtraction`. With `use_caption` captions are read with the text.
+        The arguments are those of `TGDIForRelationExtraction`; `image_matches` is ignored, for lack of a gate that it
+        would train. With `use_caption` captions are read with the text.
 
         Raises:
             TypeError: An unknown argument.
