@@ -1,5 +1,6 @@
 import json
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
@@ -7,6 +8,8 @@ from tgdi_hf import evaluate
 from tgdi_hf.cli.main import app
 from tgdi_hf.data.dataset_columns import undecoded
 from tgdi_hf.data.perturbed import PerturbedDataset
+from tgdi_hf.evaluation.report_files import write_report
+from tgdi_hf.evaluation.report_scores import report_of
 
 from .scored import QUICK
 
@@ -42,3 +45,20 @@ def test_the_command_writes_the_report(corpus, checkpoint, tmp_path):
     assert result.exit_code == 2 and "--report" in result.output
     result = CliRunner().invoke(app, ["evaluate", str(checkpoint), str(tmp_path / "data"), "--share", "0.5"])
     assert result.exit_code == 2 and "--share requires --control" in result.output
+
+
+def test_robustness_is_drawn_if_it_was_examined(tmp_path):
+    pytest.importorskip("matplotlib")
+    report = report_of(np.eye(2), np.array([0, 1]), ["None", "/per/per/peer"], rounds=5)
+    assert write_report(report, tmp_path / "without")
+    assert not (tmp_path / "without" / "robustness.png").exists()
+    score, few = {"value": 0.9, "low": 0.8, "high": 0.95}, {"value": 0.5, "low": None, "high": None}
+    found = {
+        "no-image": {"rows": 40, "unchanged": score, "perturbed": score, "drop": score, "answers": 0.1},
+        "no-caption": {"rows": 4, "unchanged": few, "perturbed": few, "drop": few, "answers": 0.2},
+    }
+    assert write_report({**report, "robustness": found}, tmp_path / "with")
+    assert (tmp_path / "with" / "robustness.png").stat().st_size > 5000
+    text = (tmp_path / "with" / "report.md").read_text()
+    assert "| no-image | 40 | 90.0 (80.0 to 95.0) | 90.0 (80.0 to 95.0) | 90.0 (80.0 to 95.0) | 10.0 |" in text
+    assert "| no-caption | 4 | 50.0 | 50.0 | 50.0 | 20.0 |" in text

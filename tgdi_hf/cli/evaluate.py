@@ -43,6 +43,13 @@ def evaluate(
     compare: Annotated[
         str | None, typer.Option(help="Second model to compare with in the report.", show_default="none")
     ] = None,
+    perturb: Annotated[
+        bool,
+        typer.Option(
+            "--perturb/--no-perturb",
+            help="Examine in the report whether other images and captions mislead the model, in up to six more passes.",
+        ),
+    ] = True,
 ) -> None:
     """Score a model: accuracy, and micro precision, recall and F1 without the label None.
 
@@ -96,7 +103,9 @@ def evaluate(
     if report is None:
         metrics = score(checkpoint, rows, control=perturbed, **options)
     else:
-        contents, answers = evaluation_report(checkpoint, rows, compare, control=perturbed, seed=seed, **options)
+        contents, answers = evaluation_report(
+            checkpoint, rows, compare, control=perturbed, seed=seed, perturb=perturb, **options
+        )
         metrics = metrics_of(answers)
     print_scores(metrics, split, len(rows))
     if output is not None:

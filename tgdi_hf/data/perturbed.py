@@ -22,6 +22,10 @@ CONTROLS = (
 IMAGE_SHAPE = (224, 224, 3)  # of blank and noise images
 
 
+class NothingToPerturb(ValueError):
+    """No row has what a control perturbs, or all rows have the same."""
+
+
 class PerturbedDataset:
     r"""
     The rows of a dataset with perturbed images or captions; the text is never changed.
@@ -44,7 +48,8 @@ class PerturbedDataset:
         changed: `(rows,)`, the ids of the perturbed rows, in increasing order.
 
     Raises:
-        ValueError: The control is unknown, `share` is not from 0 to 1, or no row has anything to perturb.
+        ValueError: The control is unknown, or `share` is not from 0 to 1.
+        NothingToPerturb: No row has an image or caption to perturb, or all have the same one (a `ValueError`).
     """
 
     def __init__(self, dataset: Dataset, control: str, share: float = 1.0, seed: int = 0):
@@ -57,7 +62,7 @@ class PerturbedDataset:
         keys = _content_keys(self.dataset, control)
         rows = np.flatnonzero([key is not None for key in keys])
         if not len(rows):
-            raise ValueError(
+            raise NothingToPerturb(
                 f"No row has anything that the control {control!r} would perturb; the columns are "
                 f"{', '.join(dataset.column_names)}."
             )
@@ -150,7 +155,7 @@ def _draw_donors(keys: Sequence[str | None], rows: Sequence[int], generator: np.
     """Draws a row with other content for each row; rows with the same content get the same one."""
     first_row = dict(zip(reversed(keys), reversed(rows)))
     if len(first_row) < 2:
-        raise ValueError("All rows have the same image or caption; shuffling needs at least two different ones.")
+        raise NothingToPerturb("All rows have the same image or caption; shuffling needs at least two different ones.")
     # Along a cycle in random order no content is its own successor.
     contents = list(first_row)
     cycle = [contents[i] for i in generator.permutation(len(contents))]
@@ -158,4 +163,4 @@ def _draw_donors(keys: Sequence[str | None], rows: Sequence[int], generator: np.
     return {row: first_row[successor[key]] for key, row in zip(keys, rows)}
 
 
-__all__ = ["CONTROLS", "PerturbedDataset"]
+__all__ = ["CONTROLS", "NothingToPerturb", "PerturbedDataset"]

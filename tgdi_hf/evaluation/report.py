@@ -19,6 +19,7 @@ from .order_sensitivity import order_sensitivity
 from .probabilities import SwappedPairs, probabilities_of, rows_to_score
 from .report_groups import grouping_columns
 from .report_scores import report_of
+from .robustness import robustness
 
 
 def evaluation_report(
@@ -31,10 +32,12 @@ def evaluation_report(
     train: Dataset | None = None,
     negative: str | None = AUTO,
     revision: str | None = None,
+    perturb: bool = True,
     **arguments: Any,
 ) -> tuple[dict[str, Any], Answers]:
     r"""
-    Scores a checkpoint on one split, with intervals, groups of posts, calibration and sensitivity to entity order.
+    Scores a checkpoint on one split, with intervals, groups of posts, calibration, sensitivity to entity order, and
+    robustness to other images and captions.
 
     Args:
         checkpoint: A fine-tuned model with its processor.
@@ -47,13 +50,15 @@ def evaluation_report(
             not trained on both orders.
         negative: As in `evaluate`.
         revision: As in `evaluate`.
+        perturb: Whether to examine the robustness of the model, which takes up to six further passes over the rows with
+            an image or a caption. Without effect on rows that `control` has perturbed.
         arguments: Fields of `TrainingArguments`.
 
     Returns:
-        - The report as plain JSON: the entries of `report_of`; `direction`, see `order_sensitivity`; and with
-          `compare`, `comparison`: the F1 of `checkpoint` minus that of the other, by paired bootstrap over posts, and
-          McNemar's test, which treats rows as independent (`only_one` counts the rows that only the other checkpoint
-          predicts correctly).
+        - The report as plain JSON: the entries of `report_of`; `direction`, see `order_sensitivity`; `robustness`, see
+          there, without the entity-order prior; and with `compare`, `comparison`: the F1 of `checkpoint` minus that of
+          the other, by paired bootstrap over posts, and McNemar's test, which treats rows as independent (`only_one`
+          counts the rows that only the other checkpoint predicts correctly).
         - The scored rows behind it.
 
     Raises:
@@ -83,6 +88,9 @@ def evaluation_report(
     columns, posts = grouping_columns(dataset, control), texts_of(dataset)
     report = report_of(probabilities, labels, names, columns, rounds, seed, posts, negative)
     report |= {"checkpoint": str(checkpoint), "as_listed": train is not None, **direction}
+    if perturb and control is None:
+        plain = fold_inverse_probabilities(listed, names, negative).argmax(axis=1)
+        report["robustness"] = robustness(model, processor, names, dataset, plain, posts, rounds, seed, **arguments)
     if compare is not None:
         other = _predictions_of(compare, as_given, control, as_listed, names, **arguments)
         none = None if negative is None else names.index(negative)

@@ -1,4 +1,4 @@
-"""The figures of a report: reliability diagram and confusion matrix."""
+"""The figures of a report: reliability diagram, confusion matrix and robustness."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -31,3 +31,24 @@ def draw_confusion(axes: "Axes", report: Mapping[str, Any]) -> None:
                 color = "white" if shares[i][j] > 0.5 else "black"
                 axes.text(j, i, count, ha="center", va="center", fontsize=6, color=color)
     axes.set(xlabel="predicted", ylabel="real")
+
+
+def draw_robustness(axes: "Axes", report: Mapping[str, Any]) -> None:
+    """F1 with 95 % intervals, of the rows as they are and under each perturbation."""
+    found = report["robustness"]
+    for name, color, shift in (("unchanged", "#999999", -0.15), ("perturbed", "#3b6ea5", 0.15)):
+        scores = [of_control[name] for of_control in found.values()]
+        values = [100 * score["value"] for score in scores]
+        bounds = [
+            [0 if score[bound] is None else abs(100 * score[bound] - value) for score, value in zip(scores, values)]
+            for bound in ("low", "high")
+        ]
+        label = "as they are" if name == "unchanged" else "perturbed"
+        places = [place + shift for place in range(len(found))]
+        axes.errorbar(values, places, xerr=bounds, fmt="o", color=color, capsize=3, label=label)
+    axes.set_yticks(
+        range(len(found)), [f"{control}\n{of_control['rows']:,} rows" for control, of_control in found.items()]
+    )
+    axes.set(xlim=(0, 100), xlabel="F1")
+    axes.invert_yaxis()
+    axes.legend()

@@ -1,18 +1,18 @@
 """A report as files: JSON, Markdown and figures."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from .report_figures import draw_calibration, draw_confusion
+from .report_figures import draw_calibration, draw_confusion, draw_robustness
 from .report_tables import report_as_markdown
 
 
 def write_report(report: Mapping[str, Any], folder: str | Path) -> bool:
     r"""
-    Writes `report.json`, `report.md` and, if matplotlib is installed (`pip install 'tgdi_hf[viz]'`), `calibration.png`
-    and `confusion.png`.
+    Writes `report.json`, `report.md` and, if matplotlib is installed (`pip install 'tgdi_hf[viz]'`), `calibration.png`,
+    `confusion.png` and, if the robustness of the model was examined, `robustness.png`.
 
     Returns:
         Whether the figures were written.
@@ -25,7 +25,13 @@ def write_report(report: Mapping[str, Any], folder: str | Path) -> bool:
         from matplotlib.figure import Figure
     except ImportError:
         return False
-    for name, draw, size in (("calibration", draw_calibration, (5, 5)), ("confusion", draw_confusion, (10, 9))):
+    figures: list[tuple[str, Callable, tuple[float, float]]] = [
+        ("calibration", draw_calibration, (5, 5)),
+        ("confusion", draw_confusion, (10, 9)),
+    ]
+    if report.get("robustness"):
+        figures.append(("robustness", draw_robustness, (7, 3.5)))
+    for name, draw, size in figures:
         figure = Figure(figsize=size, layout="constrained")
         draw(figure.subplots(), report)
         figure.savefig(folder / f"{name}.png", dpi=110)

@@ -20,6 +20,8 @@ def report_as_markdown(report: Mapping[str, Any]) -> str:
     lines.append(f"Expected calibration error: {report['calibration']['ece']:.3f}.")
     if report.get("direction"):
         lines += _direction_lines(report["direction"])
+    if report.get("robustness"):
+        lines += ["", *_robustness_lines(report["robustness"])]
     if "comparison" in report:
         lines += ["", comparison_text(report["comparison"])]
     if report["paper_categories"]:
@@ -73,6 +75,21 @@ def _direction_lines(direction: Mapping[str, Any]) -> list[str]:
             f"{unknown['unrelated_given']} % of the rows without a relation for which one is predicted."
         )
     return lines
+
+
+def _robustness_lines(robustness: Mapping[str, Any]) -> list[str]:
+    rows = [
+        [
+            control,
+            f"{found['rows']:,}",
+            *(percent(**found[name]) for name in ("unchanged", "perturbed", "drop")),
+            percent(found["answers"]),
+        ]
+        for control, found in robustness.items()
+    ]
+    header = ["perturbation", "rows", "F1 as they are", "F1 perturbed", "drop", "answers that change"]
+    note = "Rows with an image or, for captions, with a caption. Drops have paired 95 % intervals."
+    return [*table(header, rows), "", note]
 
 
 def comparison_text(comparison: Mapping[str, Any]) -> str:
