@@ -25,6 +25,7 @@ VARIANTS = {
     "no prompts": {"use_visual_prompts": False},
     "no gate": {"use_matching_gate": False},
     "all losses": {"matching_loss_weight": 1.0, "branch_consistency_weight": 1.0, "gate_visual_prompts": True},
+    "regions": {"object_features": "regions"},
     "grid": {"prompt_grid": 2, "toi_share_text_encoder": False},
 }
 
