@@ -57,8 +57,13 @@ class EvidenceBuilder:
         grid, count = (height // patch, width // patch), len(states.ids)
         # Half precision rounds some cosines to more than 1.
         scores = (states.similarity, states.cosine.clamp(-1, 1))
-        maps, cosines = (patch_maps(one, exists, count, grid) for one in scores)
-        means, mean_cosines = (one.mean(dim=(1, 2)) for one in (maps, cosines))  # (images, tokens)
+        weights = states.region_weights
+        has_patches = exists if weights is None else exists.any(dim=0, keepdim=True)
+        maps, cosines = (patch_maps(one, has_patches, count, grid) for one in scores)
+        means, mean_cosines = (  # of images and objects, (images, tokens)
+            one.mean(dim=(1, 2)) if weights is None else weights[exists] @ one[0].flatten(0, 1)
+            for one in (maps, cosines)
+        )
         head, tail = (means[:, start:end].sum(dim=1).tolist() for start, end in self._mentions(states.ids))
         special = self._special(states.ids)
         of_text = mean_cosines[:, ~torch.tensor(special)].mean(dim=1).tolist()

@@ -6,7 +6,7 @@ from dataclasses import field as dataclass_field
 from typing import Any, NamedTuple
 
 from .image_boxes import Box, as_box, crop
-from .image_opening import MAX_IMAGE_PIXELS, open_image
+from .image_opening import MAX_IMAGE_PIXELS, open_image, upright_size
 from .image_sources import image_key
 from .invalid_post import blaming
 from .pillow import Image
@@ -35,6 +35,7 @@ class _ImageEntry:
     where: str
     field: str
     parts: dict[ImagePart, tuple[int, str]] = dataclass_field(default_factory=dict)
+    size: tuple[int, int] | None = None
 
 
 class ImageBatch:
@@ -119,11 +120,20 @@ class ImageBatch:
                 continue
             with blaming(entry.field):
                 image = open_image(entry.source, entry.where, max_pixels)
+            entry.size = image.size
             images = []
             for part, where in wanted.items():
                 with blaming(entry.field if part.box is None else "objects"):
                     images.append(crop(image, part.box, where))
             yield [*wanted], images
+
+    def size(self, key: Hashable, max_pixels: int = MAX_IMAGE_PIXELS) -> tuple[int, int]:
+        """Width and height of an upright image, read from its header unless it has been opened; see `open`."""
+        entry = self._images[key]
+        if entry.size is None:
+            with blaming(entry.field):
+                entry.size = upright_size(entry.source, entry.where, max_pixels)
+        return entry.size
 
     def sources(self) -> Iterator[tuple[Any, str, dict[ImagePart, int]]]:
         """For each image its source, its name in messages, and the numbers of its wanted parts."""

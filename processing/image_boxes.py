@@ -53,7 +53,7 @@ def crop(image: Image.Image, box: Box | None, where: str) -> Image.Image:
         ValueError: No pixel of the image lies in the box, the box is in fractions of the image, or the crop is a
             narrow strip.
     """
-    part = image if box is None else image.crop(_touched_pixels(box, image.size, where))
+    part = image if box is None else image.crop(touched_pixels(box, image.size, where))
     _check_side_ratio(part.size, where)
     return part
 
@@ -70,11 +70,22 @@ def check_box(value: Any, size: Sequence[int], where: str) -> None:
     Raises:
         ValueError: `value` is not four finite numbers, or `crop` would reject the box.
     """
-    x0, y0, x1, y1 = _touched_pixels(as_box(value, where), size, where)
+    x0, y0, x1, y1 = touched_pixels(as_box(value, where), size, where)
     _check_side_ratio((x1 - x0, y1 - y0), where)
 
 
-def _touched_pixels(box: Box, size: Sequence[int], where: str) -> tuple[int, int, int, int]:
+def touched_pixels(box: Box, size: Sequence[int], where: str) -> tuple[int, int, int, int]:
+    r"""
+    The pixels of an image that a box touches: left, top, and the exclusive right and bottom.
+
+    Args:
+        box: `(x0, y0, x1, y1)` in pixels.
+        size: Width and height of the upright image.
+        where: Names the box in messages.
+
+    Raises:
+        ValueError: No pixel of the image lies in the box, or the box is in fractions of the image.
+    """
     width, height = size
     if max(box) <= 1 < max(size):
         raise ValueError(

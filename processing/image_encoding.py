@@ -52,12 +52,8 @@ def _slots(batch: ImageBatch, row: ImageRow, num_objects: int, use_image: bool, 
         key, number = batch.add(row.image, f"{row.name}, image", squash=squashed.image)
     elif row.image is not None and num_objects:
         key = batch.add_source(row.image, f"{row.name}, image")
-    slots, objects = [number], row.objects
-    if objects is None:
-        return slots
-    if not isinstance(objects, Sequence | np.ndarray | torch.Tensor) or isinstance(objects, str | bytes):
-        raise InvalidPost(f"{row.name}: `objects` is {objects!r:.80}; expected a list of boxes or images.", "objects")
-    for i, part in enumerate(list(objects)[:num_objects]):
+    slots = [number]
+    for i, part in enumerate(object_list(row, num_objects)):
         where = f"{row.name}, object {i}"
         if not is_box(part):
             slots.append(batch.add(part, where, "objects", squashed.objects)[1])
@@ -70,6 +66,16 @@ def _slots(batch: ImageBatch, row: ImageRow, num_objects: int, use_image: bool, 
                 "objects",
             )
     return slots
+
+
+def object_list(row: ImageRow, num_objects: int) -> list:
+    """The objects of a row, at most `num_objects`; raises `InvalidPost` if they are no list."""
+    objects = row.objects
+    if objects is None:
+        return []
+    if not isinstance(objects, Sequence | np.ndarray | torch.Tensor) or isinstance(objects, str | bytes):
+        raise InvalidPost(f"{row.name}: `objects` is {objects!r:.80}; expected a list of boxes or images.", "objects")
+    return list(objects)[:num_objects]
 
 
 def pixel_values(

@@ -14,6 +14,11 @@ def is_closed_unread(image: Image.Image) -> bool:
     return image.fp is None or _is_closed(image.fp)
 
 
+def is_on_its_side(image: Image.Image) -> bool:
+    """Whether turning an image upright exchanges its width and height."""
+    return image.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
+
+
 def to_rgb(image: Image.Image) -> Image.Image:
     r"""
     Args:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from .image_arrays import from_array
-from .image_frames import is_closed_unread, to_rgb
+from .image_frames import is_closed_unread, is_on_its_side, to_rgb
 from .image_sources import as_source, path_advice, short_name
 from .pillow import Image, UnidentifiedImageError
 
@@ -43,12 +43,39 @@ def open_image(value: Any, where: str, max_pixels: int = MAX_IMAGE_PIXELS) -> Im
         return from_array(source, where)
     if isinstance(source, Image.Image):
         return _decode(source, where, max_pixels)
+    image, where = _opened(source, where, max_pixels)
+    with image:
+        return _decode(image, where, max_pixels)
+
+
+def upright_size(value: Any, where: str, max_pixels: int = MAX_IMAGE_PIXELS) -> tuple[int, int]:
+    r"""
+    Width and height of the image that `open_image` returns, from the header of a file, without its pixels.
+
+    Args:
+        value, where, max_pixels: See `open_image`.
+
+    Raises:
+        UnreadableFile, ValueError: As for `open_image`, apart from damaged pixels.
+    """
+    source = as_source(value)
+    if isinstance(source, np.ndarray | torch.Tensor) or (isinstance(source, Image.Image) and source.tell() != 0):
+        return open_image(source, where, max_pixels).size
+    if isinstance(source, Image.Image):
+        return _upright_size(source, where, max_pixels)
+    image, where = _opened(source, where, max_pixels)
+    with image:
+        return _upright_size(image, where, max_pixels)
+
+
+def _opened(source: Any, where: str, max_pixels: int) -> tuple[Image.Image, str]:
+    """An image whose pixels are not read yet, and its name in messages."""
     file, where = _file(source, where)
     if not isinstance(file, io.BytesIO) and os.path.exists(file) and not os.path.isfile(file):
         # Reading a pipe may never end.
         raise ValueError(f"{where}: expected a file, found a folder, a pipe or a device.")
     try:
-        image = Image.open(file)
+        return Image.open(file), where
     except FileNotFoundError:
         raise UnreadableFile(f"{where}: no such file. {path_advice(file)}") from None
     except UnidentifiedImageError:
@@ -63,8 +90,6 @@ def open_image(value: Any, where: str, max_pixels: int = MAX_IMAGE_PIXELS) -> Im
             raise UnreadableFile(f"{where}: the path is too long. {path_advice(file)}") from None
         _raise_if_unreadable(error, where)
         raise ValueError(f"{where}: the file cannot be opened as an image: {error}") from error
-    with image:
-        return _decode(image, where, max_pixels)
 
 
 def _file(source: Any, where: str) -> tuple[Any, str]:
@@ -75,12 +100,25 @@ def _file(source: Any, where: str) -> tuple[Any, str]:
     return (source if content is None else io.BytesIO(content)), f"{where}, {short_name(source)}" if source else where
 
 
-def _decode(image: Image.Image, where: str, max_pixels: int) -> Image.Image:
+def _check_size(image: Image.Image, where: str, max_pixels: int) -> None:
     if image.width * image.height > max_pixels:
         raise ValueError(
             f"{where}: the image has {image.width} × {image.height} pixels, more than the limit of {max_pixels:,}, "
             "and was not decoded. Shrink it; or, if you trust it, raise `max_image_pixels` of the processor."
         )
+
+
+def _upright_size(image: Image.Image, where: str, max_pixels: int) -> tuple[int, int]:
+    _check_size(image, where, max_pixels)
+    try:
+        swapped = is_on_its_side(image)
+    except Exception as error:  # decoders raise arbitrary errors for damaged metadata
+        raise ValueError(f"{where}: the orientation of the image cannot be read: {error}") from error
+    return (image.height, image.width) if swapped else image.size
+
+
+def _decode(image: Image.Image, where: str, max_pixels: int) -> Image.Image:
+    _check_size(image, where, max_pixels)
     if image.format == "EPS":  # PIL would run it in Ghostscript
         raise ValueError(f"{where}: the file is a PostScript program, which is not executed; convert it to an image.")
     if is_closed_unread(image):

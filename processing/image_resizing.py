@@ -14,7 +14,7 @@ from transformers.image_processing_utils import get_size_dict
 
 from .image_boxes import Box
 from .pillow import Image
-from .processor_options import InvalidOption
+from .processor_options import CROPS, REGIONS, InvalidOption
 
 CROP, SQUASH = "crop", "squash"
 IMAGE_RESIZE, OBJECT_RESIZE = CROP, SQUASH  # of new processors
@@ -38,13 +38,16 @@ class Squashed(NamedTuple):
 NOT_SQUASHED = Squashed(image=False, objects=False)
 
 
-def checked_resizes(image_processor: Any, image_resize: Any, object_resize: Any) -> tuple[str, str]:
+def checked_resizes(
+    image_processor: Any, image_resize: Any, object_resize: Any, object_features: str = CROPS
+) -> tuple[str, str]:
     r"""
     Args:
         image_processor: The image processor of the vision encoder.
         image_resize, object_resize: How whole images and objects are resized: `"crop"`, as the image processor does, or
             `"squash"`. `None` stands for the default: `"crop"` for images, and for objects `"squash"` if the image
             processor has a size to squash to.
+        object_features: With `"regions"`, the default for images is that for objects, so that the encoder sees them.
 
     Returns:
         Both, `"crop"` or `"squash"`.
@@ -53,9 +56,11 @@ def checked_resizes(image_processor: Any, image_resize: Any, object_resize: Any)
         InvalidOption: Another value, or `"squash"` with an image processor that has no size to squash to.
     """
     size = squashed_size(image_processor)
+    of_objects = OBJECT_RESIZE if size else CROP
+    of_images = of_objects if object_features == REGIONS else IMAGE_RESIZE
     values = {
-        "image_resize": IMAGE_RESIZE if image_resize is None else image_resize,
-        "object_resize": (OBJECT_RESIZE if size else CROP) if object_resize is None else object_resize,
+        "image_resize": of_images if image_resize is None else image_resize,
+        "object_resize": of_objects if object_resize is None else object_resize,
     }
     for name, value in values.items():
         if value not in (CROP, SQUASH):
@@ -119,7 +124,7 @@ def squashed_size(image_processor: Any, options: Mapping[str, Any] | None = None
     return _height_and_width(size) or _square(size)
 
 
-def seen_box(image_processor: Any, size: Sequence[int], resize: str) -> Box:
+def seen_box(image_processor: Any, size: Sequence[int], resize: str, options: Mapping[str, Any] | None = None) -> Box:
     r"""
     The part of an image that the vision encoder sees, for positions of patches in the image. The patches of row i of n
     rows cover the i-th n-th of its height, and likewise for columns.
@@ -128,6 +133,7 @@ def seen_box(image_processor: Any, size: Sequence[int], resize: str) -> Box:
         image_processor: The image processor. One that does not declare `do_center_crop` sees the whole image.
         size: Width and height of the upright image, or of the crop of an object, in pixels.
         resize: `"crop"` or `"squash"`: `processor.image_resize` or, for objects, `processor.object_resize`.
+        options: Options of the image processor for one call.
 
     Returns:
         `(x0, y0, x1, y1)` in pixels, not rounded. It extends beyond the image where the image processor pads it.
@@ -146,7 +152,7 @@ def seen_box(image_processor: Any, size: Sequence[int], resize: str) -> Box:
     ```
     """
     width, height = size
-    settings = _Settings(image_processor)
+    settings = _Settings(image_processor, options)
     if resize == SQUASH or not settings["do_center_crop"]:
         return 0.0, 0.0, float(width), float(height)
     resized_height, resized_width = _resized(settings, height, width)
@@ -155,6 +161,18 @@ def seen_box(image_processor: Any, size: Sequence[int], resize: str) -> Box:
     top, left = (resized_height - crop_height) // 2, (resized_width - crop_width) // 2
     x, y = width / resized_width, height / resized_height
     return left * x, top * y, (left + crop_width) * x, (top + crop_height) * y
+
+
+def relative_box(box: Box, frame: Box) -> Box | None:
+    r"""
+    The part of `box` inside of `frame`, such as that of `seen_box`, in fractions of the frame's width and height;
+    `None` if it lies outside.
+    """
+    spans = (frame[2] - frame[0], frame[3] - frame[1])
+    left, top, right, bottom = (
+        min(max((corner - frame[i % 2]) / spans[i % 2], 0.0), 1.0) for i, corner in enumerate(box)
+    )
+    return (left, top, right, bottom) if left < right and top < bottom else None
 
 
 class _Settings:

@@ -19,6 +19,7 @@ from .post_containers import as_mapping_hint
 from .post_reader import PostReader
 from .post_results import ResultBuilder, mark_nan_scores
 from .prefetch import prefetch
+from .processor_options import check_same_object_features
 from .relation_labels import RelationLabels
 from .scored_batch import RowStates, ScoredBatch, row_states
 from .text_limits import default_limit
@@ -76,6 +77,7 @@ class MultimodalRelationExtractionPipeline(Pipeline):
     ):
         if processor is None:
             raise ValueError(f"The pipeline {TASK} needs the model's processor: pass `processor`.")
+        check_same_object_features(model.config, processor)
         self.model: Any
         self.processor: Any
         self.reader = PostReader(processor, captioner, grounder, max_length=_shorter_limit(model, processor))
@@ -147,11 +149,13 @@ class MultimodalRelationExtractionPipeline(Pipeline):
             `evidence` adds a mapping to each result, computed for head and tail in the order of the result:
             - `matching_gate`: `mean`, `std`, `quantiles` of Eq. 10; `None` without image;
             - `similarity`: A of Eq. 8, an array of shape (images, rows, columns, tokens), the image first, then its
-              objects, in [0, 1]; `cosine`: the cosines of the same patches and tokens, in [-1, 1], which unlike A can
-              be compared between posts; both `None` without image;
+              objects (of a model with `object_features="regions"` the image alone), in [0, 1]; `cosine`: the cosines of
+              the same patches and tokens, in [-1, 1], which unlike A can be compared between posts; both `None` without
+              image;
             - `tokens`: the `text` of each token, whether it is `special` (an entity marker, or a token that frames the
-              text), and its mean `similarity` and `cosine` over the image; `regions`: per image, the mean share of
-              the tokens of `head` and `tail`, and the mean `cosine` of its patches and all tokens but special ones;
+              text), and its mean `similarity` and `cosine` over the image; `regions`: per image and object, the mean
+              share of the tokens of `head` and `tail`, and the mean `cosine` of its patches (an object that is a region
+              of the image: weighted by their area in its box) and all tokens but special ones;
             - `branches`: the shares of the two interaction branches in the winning relation, see `branch_shares`;
             - `text_only`: `relation` and `score` without image and caption, by the same rules and for the same order
               of head and tail.
@@ -297,7 +301,8 @@ class MultimodalRelationExtractionPipeline(Pipeline):
         if "pixel_values" not in inputs or not self.model.config.uses_vision:
             return {}
         features = self.model.get_vision_features(inputs["pixel_values"])
-        return {"vision_features": features} | {name: inputs[name] for name in ("image_index", "image_mask")}
+        names = [name for name in ("image_index", "image_mask", "object_boxes") if name in inputs]
+        return {"vision_features": features} | {name: inputs[name] for name in names}
 
     def postprocess(  # type: ignore[override]  # typed batches in place of a mapping of tensors
         self,

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from .head_and_tail import EntityPair
+from .image_boxes import Box
 from .invalid_post import InvalidPost
 from .post_text import Entity
 
@@ -72,5 +73,13 @@ class PostBatch:
         """The pixel values `(3, H, W)` in each slot of a row that contains an image: 0 its image, then its objects."""
         if self.inputs is None or "pixel_values" not in self.inputs:
             return {}
-        slots = self.inputs["image_mask"][row].nonzero().flatten().tolist()
-        return {slot: self.inputs["pixel_values"][self.inputs["image_index"][row, slot]] for slot in slots}
+        index = self.inputs["image_index"][row]  # of the image alone where objects are regions of it
+        slots = self.inputs["image_mask"][row, : len(index)].nonzero().flatten().tolist()
+        return {slot: self.inputs["pixel_values"][index[slot]] for slot in slots}
+
+    def regions(self, row: int) -> dict[int, Box]:
+        """The objects of a row that the model reads off its image, by slot: boxes in fractions of what it sees."""
+        if self.inputs is None or "object_boxes" not in self.inputs:
+            return {}
+        slots = self.inputs["image_mask"][row, 1:].nonzero().flatten().tolist()
+        return {1 + slot: tuple(self.inputs["object_boxes"][row, slot].tolist()) for slot in slots}

@@ -14,23 +14,26 @@ from transformers.utils import TensorType
 from .entity_markers import ENTITY_MARKERS
 from .image_batch import ImagePart
 from .image_boxes import Box
-from .image_encoding import ImageRow, arrange, collect_images, pixel_values, precomputed_features
+from .image_encoding import ImageRow
+from .image_inputs import ImageCall, image_inputs
 from .image_opening import MAX_IMAGE_PIXELS
-from .image_resizing import LEGACY_RESIZE, checked_resizes, squashed_parts
+from .image_resizing import LEGACY_RESIZE, checked_resizes
 from .loading_options import processor_options
 from .portable_processor import PortableProcessor
 from .post_columns import column, text_column
 from .processor_options import (
+    CROPS,
     CallOptions,
     InvalidOption,
     checked_call,
+    checked_object_features,
     optional_whole_number,
     pads_to_limit,
     switch,
     whole_number,
 )
 from .text_encoding import TextRow, encode_texts
-from .text_limits import default_limit, position_limit
+from .text_limits import checked_limit, default_limit
 from .text_tokenizer import TextTokenizer, check_markers
 
 _HUB_OPTIONS = ("revision", "token", "cache_dir", "local_files_only")
@@ -83,6 +86,9 @@ class TGDIProcessor(PortableProcessor):
         object_resize (`str`, *optional*):
             How objects are resized, likewise; by default `"squash"`, or `"crop"` if the image processor has no size to
             squash to.
+        object_features (`str`, *optional*, defaults to `"crops"`):
+            As in the configuration of the model: whether objects become images of their own (`"crops"`), or boxes in
+            fractions of the image that the encoder sees (`"regions"`), which then is squashed by default.
 
     Two processors of one checkpoint have the same pickle, before and after use, so that `datasets.map` finds the cached
     result of a function that holds one.
@@ -115,6 +121,7 @@ class TGDIProcessor(PortableProcessor):
         use_image: bool = True,
         image_resize: str | None = None,
         object_resize: str | None = None,
+        object_features: str = CROPS,
     ):
         super().__init__(image_processor, tokenizer)
         self.num_objects = num_objects
@@ -124,6 +131,7 @@ class TGDIProcessor(PortableProcessor):
         self.use_image = use_image
         self.image_resize = image_resize
         self.object_resize = object_resize
+        self.object_features = object_features
         self._check_options()
         # A marker that is an ordinary token of the vocabulary becomes a special token, with the same id.
         missing = [marker for marker in ENTITY_MARKERS if marker not in tokenizer.all_special_tokens]
@@ -139,7 +147,8 @@ class TGDIProcessor(PortableProcessor):
         self.use_image = switch("use_image", self.use_image)
         self.max_length = optional_whole_number("max_length", self.max_length, 1, "tokens")
         self.max_image_pixels = whole_number("max_image_pixels", self.max_image_pixels, 1, "pixels")
-        resizes = checked_resizes(self.image_processor, self.image_resize, self.object_resize)
+        self.object_features = checked_object_features(self.object_features, self.use_image)
+        resizes = checked_resizes(self.image_processor, self.image_resize, self.object_resize, self.object_features)
         self.image_resize, self.object_resize = resizes
 
     @classmethod
@@ -160,7 +169,7 @@ class TGDIProcessor(PortableProcessor):
             text_kwargs, vision_kwargs (`dict`, *optional*): Options for loading from either checkpoint (`revision`,
                 `token`, `cache_dir`, `local_files_only`, …), as in the model's method of the same name.
             options: `num_objects`, `use_caption`, `use_image`, `max_length`, `max_image_pixels`, `image_resize`,
-                `object_resize`.
+                `object_resize`, `object_features`.
 
         Raises:
             ValueError: `max_length` exceeds the number of positions of the text encoder, or its checkpoint has no
@@ -175,15 +184,10 @@ class TGDIProcessor(PortableProcessor):
                 "Save the tokenizer that the text encoder was trained with in the same folder."
             )
         hub = {name: text_kwargs[name] for name in _HUB_OPTIONS if name in text_kwargs}
-        positions = position_limit(AutoConfig.from_pretrained(text_name_or_path, trust_remote_code=False, **hub))
+        config = AutoConfig.from_pretrained(text_name_or_path, trust_remote_code=False, **hub)
         max_length = optional_whole_number("max_length", options.get("max_length"), 1, "tokens")
-        if (max_length or 0) > positions:
-            raise ValueError(
-                f"`max_length` is {options['max_length']}; the text encoder in {text_name_or_path} has positions for "
-                f"{positions} tokens."
-            )
-        if options.get("max_length") is None and positions < default_limit(tokenizer):
-            options["max_length"] = positions
+        if (limit := checked_limit(max_length, tokenizer, config, text_name_or_path)) is not None:
+            options["max_length"] = limit
         # The PIL backend gives the same pixels whether or not torchvision is installed.
         vision_kwargs = {"backend": "pil", "trust_remote_code": False, **vision_kwargs}
         return cls(AutoImageProcessor.from_pretrained(vision_name_or_path, **vision_kwargs), tokenizer, **options)
@@ -311,7 +315,9 @@ class TGDIProcessor(PortableProcessor):
               objects, zeros in empty slots (without `use_image` also in the first); absent if no post has an image or
               object. With `share_images`, `pixel_values` is `(N, 3, H, W)`, and `image_index` and `image_mask` are
               `(B, 1 + s)`, where s is the largest number of objects of any post. `vision_features` replaces
-              `pixel_values` by `vision_features`, with `(tokens, d_v)` in place of `(3, H, W)`.
+              `pixel_values` by `vision_features`, with `(tokens, d_v)` in place of `(3, H, W)`;
+            - with `object_features="regions"`, `pixel_values` `(B, 1, 3, H, W)` or `image_index` `(B, 1)`, and
+              `object_boxes` `(B, num_objects or s, 4)`, absent if that is 0.
 
         Raises:
             InvalidPost: A post is invalid; the message names the row and the problem, `field` the key of the post.
@@ -348,19 +354,9 @@ class TGDIProcessor(PortableProcessor):
         )
         if truncated is not None:
             truncated[:] = encoded.truncated
-        squashed = squashed_parts(self.image_processor, self.image_resize, self.object_resize, options.image_options)
         image_rows = [ImageRow(*row) for row in zip(images, objects, names)]
-        batch, slots = collect_images(image_rows, self.num_objects, self.use_image, squashed)
-        data = dict(encoded.inputs)
-        if len(batch):
-            if vision_features is not None:
-                name, values = "vision_features", precomputed_features(batch, vision_features)
-            else:
-                name = "pixel_values"
-                values = pixel_values(
-                    batch, self.image_processor, self.max_image_pixels, known_pixels, options.image_options
-                )
-            data.update(arrange(name, values, slots, self.num_objects, share_images))
+        call = ImageCall(options.image_options, share_images, known_pixels, vision_features)
+        data = {**encoded.inputs, **image_inputs(image_rows, self, call)}
         return BatchFeature(data, tensor_type=options.tensor_type)
 
     def _call_options(self, kwargs: Mapping[str, Any]) -> CallOptions:
@@ -393,7 +389,7 @@ class TGDIProcessor(PortableProcessor):
     @property
     def model_input_names(self) -> list[str]:
         text = ["input_ids", "attention_mask", "token_type_ids"]
-        rest = ["head_index", "tail_index", "pixel_values", "image_mask", "image_index"]
+        rest = ["head_index", "tail_index", "pixel_values", "image_mask", "image_index", "object_boxes"]
         return [*text, *(f"enhanced_{name}" for name in text), *rest]
 
 

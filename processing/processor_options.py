@@ -5,6 +5,8 @@ from operator import index
 from typing import Any, NamedTuple
 
 TENSOR_TYPES = ("pt", "np")
+# How a model reads objects: as images of their own, or off the patches of the image of their post.
+CROPS, REGIONS = "crops", "regions"
 # Mappings of options in a call, in order of precedence for `return_tensors`.
 NESTED = ("text_kwargs", "images_kwargs", "common_kwargs")
 
@@ -68,6 +70,42 @@ def switch(name: str, value: Any) -> bool:
     if type(value).__name__ not in ("bool", "bool_"):
         raise InvalidOption(f"`{name}` is {value!r:.80}; expected True or False.")
     return bool(value)
+
+
+def checked_object_features(value: Any, use_image: bool) -> str:
+    r"""
+    Args:
+        value: `object_features` of the processor.
+        use_image: Whether it reads whole images.
+
+    Raises:
+        InvalidOption: Another value than `"crops"` and `"regions"`, or `"regions"` without whole images.
+    """
+    if value not in (CROPS, REGIONS):
+        raise InvalidOption(f"`object_features` is {value!r:.80}; expected '{CROPS}' or '{REGIONS}'.")
+    if value == REGIONS and not use_image:
+        raise InvalidOption(
+            f"`use_image=False` leaves no image to read objects off with `object_features='{REGIONS}'`; use '{CROPS}', "
+            "which reads each object as an image of its own."
+        )
+    return value
+
+
+def check_same_object_features(model_config: Any, processor: Any) -> None:
+    r"""
+    Args:
+        model_config: Configuration of a model; one without `object_features` reads crops.
+        processor: Its processor.
+
+    Raises:
+        ValueError: The two read objects in different ways.
+    """
+    of_model, of_processor = (getattr(of, "object_features", CROPS) for of in (model_config, processor))
+    if of_model != of_processor:
+        raise ValueError(
+            f"The model has `object_features={of_model!r}`, but the processor has {of_processor!r}. Load both from one "
+            f"checkpoint, build both with `build_model`, or pass `object_features={of_model!r}` to the processor."
+        )
 
 
 def pads_to_limit(padding: Any) -> bool:

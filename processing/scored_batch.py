@@ -26,8 +26,10 @@ class RowStates:
         directed (`torch.Tensor`, *optional*): The logits of all directed relations, `(L + I,)`, if the model has
             inverse labels.
         branches: The states of both interaction branches; `None` if the model does not fuse them.
-        similarity (`torch.Tensor`, *optional*): A of Eq. 8, `(S n, L)`.
-        cosine (`torch.Tensor`, *optional*): The cosines of patches and tokens, `(S n, L)`.
+        similarity (`torch.Tensor`, *optional*): A of Eq. 8, `(S n, L)`, or `(n, L)` if objects are regions.
+        cosine (`torch.Tensor`, *optional*): The cosines of patches and tokens, likewise.
+        region_weights (`torch.Tensor`, *optional*): If objects are regions, the weights of the patches of the image in
+            each slot, `(S, n)`.
     """
 
     ids: list[int]
@@ -35,6 +37,7 @@ class RowStates:
     branches: FusedStates | None = None
     similarity: torch.Tensor | None = None
     cosine: torch.Tensor | None = None
+    region_weights: torch.Tensor | None = None
 
     def to(self, device: torch.device) -> "RowStates":
         """The same states on a device."""
@@ -44,6 +47,7 @@ class RowStates:
             None if self.branches is None else FusedStates(*(state.to(device) for state in self.branches)),
             _moved(self.similarity, device),
             _moved(self.cosine, device),
+            _moved(self.region_weights, device),
         )
 
 
@@ -105,8 +109,8 @@ def row_states(inputs: Mapping[str, torch.Tensor], outputs: Any, fuses_branches:
     if outputs.text_oriented_hidden_states is not None and fuses_branches:
         f_3 = outputs.text_oriented_hidden_states[-1][rows, markers].flatten(1).float()
     directed = None if outputs.directed_logits is None else outputs.directed_logits.float()
-    maps = (outputs.similarity, outputs.patch_token_cosine)
-    similarity, cosine = (None if one is None else one.float() for one in maps)
+    maps = (outputs.similarity, outputs.patch_token_cosine, outputs.region_weights)
+    similarity, cosine, weights = (None if one is None else one.float() for one in maps)
     return [
         RowStates(
             ids=inputs["input_ids"][i][inputs["attention_mask"][i].bool()].tolist(),
@@ -114,6 +118,7 @@ def row_states(inputs: Mapping[str, torch.Tensor], outputs: Any, fuses_branches:
             branches=None if f_3 is None else FusedStates(f_1[i], f_3[i]),
             similarity=None if similarity is None else similarity[i],
             cosine=None if cosine is None else cosine[i],
+            region_weights=None if weights is None else weights[i],
         )
         for i in range(len(markers))
     ]

@@ -12,6 +12,28 @@ def default_limit(tokenizer: Any) -> int:
     return limit if limit and limit < NO_LIMIT else DEFAULT_MAX_LENGTH
 
 
+def checked_limit(max_length: int | None, tokenizer: Any, config: Any, name: Any) -> int | None:
+    r"""
+    Args:
+        max_length: `max_length` of a new processor.
+        tokenizer: Its tokenizer.
+        config: Configuration of the text encoder.
+        name: The checkpoint of the text encoder, for messages.
+
+    Returns:
+        `max_length`; or if it is `None` the number of positions of the text encoder, where the tokenizer allows more.
+
+    Raises:
+        ValueError: The text encoder has fewer positions.
+    """
+    positions = position_limit(config)
+    if (max_length or 0) > positions:
+        raise ValueError(
+            f"`max_length` is {max_length}; the text encoder in {name} has positions for {positions} tokens."
+        )
+    return positions if max_length is None and positions < default_limit(tokenizer) else max_length
+
+
 def position_limit(config: Any) -> int:
     """
     The number of tokens that a text encoder has positions for; RoBERTa and its relatives reserve the positions up to

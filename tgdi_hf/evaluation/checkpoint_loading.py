@@ -12,6 +12,7 @@ from ..modeling.configuration_tgdi import TGDIConfig
 from ..modeling.modeling_tgdi import TGDIForRelationExtraction
 from ..modeling.negative_label import AUTO
 from ..processing.processing_tgdi import TGDIProcessor
+from ..processing.processor_options import check_same_object_features
 
 
 class LoadedCheckpoint(NamedTuple):
@@ -53,6 +54,7 @@ def load_for_evaluation(
         )
     model = TGDIForRelationExtraction.from_pretrained(checkpoint, **at)
     processor = TGDIProcessor.from_pretrained(checkpoint, **at)
+    check_same_object_features(model.config, processor)
     names = [name for _, name in sorted(model.config.id2label.items())]
     if label_names(dataset)[1] != (model.config.thresholds is not None):
         raise ValueError(

@@ -7,7 +7,7 @@ from PIL import Image
 
 from ..processing.image_boxes import Box, as_box, crop, is_box
 from ..processing.image_opening import open_image
-from ..processing.image_resizing import seen_box
+from ..processing.image_resizing import relative_box, seen_box
 from ..processing.post_batch import PostBatch
 from .heat_map import RelativeBox
 
@@ -34,7 +34,8 @@ def seen_images(processor: Any, batch: PostBatch) -> list[SeenImage]:
         batch: A batch of a single post with one entity pair.
 
     Returns:
-        The images of the post: its image if it has one, then its objects.
+        The images of the post: its image if it has one, then its objects, unless the model reads them as regions of
+        the image.
     """
     (post,) = batch.posts
     given = {**post.given, **post.added}
@@ -61,6 +62,7 @@ def seen_images(processor: Any, batch: PostBatch) -> list[SeenImage]:
         frame = seen_box(processor.image_processor, whole.size, processor.image_resize)
         places = {name: relative_box(box, frame) for name, box in boxes.items()}
         seen[0].objects.update((name, place) for name, place in places.items() if place is not None)
+        seen[0].objects.update((f"object {slot - 1}", box) for slot, box in batch.regions(0).items())
     return seen
 
 
@@ -89,12 +91,3 @@ def image_of(image_processor: Any, pixels: torch.Tensor) -> Image.Image:
     if getattr(image_processor, "do_rescale", True):
         pixels = pixels * 255
     return Image.fromarray(pixels.clamp(0, 255).round().byte().permute(1, 2, 0).numpy())
-
-
-def relative_box(box: Box, frame: Box) -> RelativeBox | None:
-    """The part of `box` inside of `frame`, in fractions of the frame's width and height; `None` if it lies outside."""
-    spans = (frame[2] - frame[0], frame[3] - frame[1])
-    left, top, right, bottom = (
-        min(max((corner - frame[i % 2]) / spans[i % 2], 0.0), 1.0) for i, corner in enumerate(box)
-    )
-    return (left, top, right, bottom) if left < right and top < bottom else None

@@ -67,7 +67,7 @@ def build_model(
         freeze_vision: Whether the vision encoder keeps its weights.
         max_length: Maximum length of text and caption together, in tokens; by default the limit of the tokenizer.
         image_resize: How whole images are resized, `"crop"` or `"squash"`, see `TGDIProcessor`. The preset `"paper"`
-            squashes them by default.
+            and `object_features="regions"` squash them by default.
         object_resize: How objects are resized, likewise.
         text_revision: Branch, tag or commit of the text encoder on the Hub. Weights, configuration and tokenizer come
             from the same commit, which the configuration of the model records.
@@ -98,6 +98,7 @@ def build_model(
         max_length=max_length,
         image_resize=image_resize,
         object_resize=object_resize,
+        object_features=config.get("object_features", "crops"),
     )
     model = TGDIForRelationExtraction.from_text_vision_pretrained(
         text_model,

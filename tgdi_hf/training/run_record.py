@@ -25,7 +25,7 @@ _CONFIG_FIELDS = {field.name for field in fields(TGDIConfig)} - {
 }
 _PROCESSOR_OPTIONS = (
     *("num_objects", "use_caption", "use_image", "max_length"),
-    *("max_image_pixels", "image_resize", "object_resize"),
+    *("max_image_pixels", "image_resize", "object_resize", "object_features"),
 )
 # Columns that a model reads.
 MODEL_COLUMNS = ("text", "words", "head", "tail", "caption", "image", "objects", "label")

@@ -11,6 +11,7 @@ from ..evaluation.metric import make_compute_metrics
 from ..modeling.negative_label import negative_of
 from ..preparation.vision_feature_store import VisionFeatures
 from ..processing.processing_tgdi import TGDIProcessor
+from ..processing.processor_options import check_same_object_features
 from .model_init import CheckedModelInit
 from .optimizer import optimizer_for
 from .trainer_checks import (
@@ -88,6 +89,7 @@ def make_trainer(
     else:
         assert model is not None
         config = model.config
+    check_same_object_features(config, processor)
     names, multi_label = relation_names(dataset, config)
     thresholds = decision_thresholds(config, multi_label)
     negative = negative_of(config, names)
