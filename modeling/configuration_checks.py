@@ -8,7 +8,6 @@ from typing import Any
 from .decision_thresholds import checked_thresholds
 from .negative_label import MULTI_LABEL, NEGATIVE, find_negative
 from .output_selection import selected_layers
-from .region_weights import OBJECT_FEATURES
 
 # The layers of these encoders attend to the keys and values that their cache returns, which is how TGDI injects its
 # prefixes. Any other encoder would silently ignore the prefixes, so the list is closed.
@@ -147,6 +146,13 @@ def check_mechanisms(config) -> None:
             f"`branch_consistency_weight` is {weight}; expected 0 or more, and 0 without two branches "
             "(`use_text_oriented_interaction=False` or `use_result_fusion=False`)."
         )
+    if config.gate_attention and not config.use_matching_gate:
+        raise ValueError("`gate_attention=True` requires the gate: `use_matching_gate=True`.")
+    if config.gate_is_probability and not config.use_matching_gate:
+        raise ValueError("`gate_is_probability=True` requires the gate: `use_matching_gate=True`.")
+    error = config.gate_calibration_error
+    if error is not None and not 0 <= error <= 1:
+        raise ValueError(f"`gate_calibration_error` is {error}; expected a number from 0 to 1, or `None`.")
     if config.gate_visual_prompts and not (config.use_matching_gate and config.use_visual_prompts):
         raise ValueError(
             "`gate_visual_prompts=True` requires the gate and the prompts: `use_matching_gate=True` and "
@@ -154,10 +160,6 @@ def check_mechanisms(config) -> None:
         )
     if config.prompt_grid < 1:
         raise ValueError(f"`prompt_grid` is {config.prompt_grid}; expected 1 or more.")
-    if config.object_features not in OBJECT_FEATURES:
-        raise ValueError(
-            f"`object_features` is {config.object_features!r}; expected one of {', '.join(map(repr, OBJECT_FEATURES))}."
-        )
     num_layers = config.text_config.num_hidden_layers
     if not 1 <= config.toi_num_layers <= num_layers:
         raise ValueError(

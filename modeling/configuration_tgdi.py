@@ -31,10 +31,6 @@ class TGDIConfig(RelationConfig):
             The maximum number m of object images per post, in addition to the whole image.
         prompt_grid (`int`, *optional*, defaults to 1):
             An image becomes `prompt_grid ** 2` prompt tokens; 1 is the global average pooling of Eq. 1.
-        object_features (`str`, *optional*, defaults to `"crops"`):
-            `"crops"`, as in the paper: an object is a crop of the image, which the vision encoder reads as an image of
-            its own. `"regions"`: the encoder reads each image once, and an object's features are the mean of the
-            image's patches under its box, weighted by area.
         fusion_lambda (`float`, *optional*, defaults to 0.5):
             The weight λ of the text-oriented states in Eq. 14.
         classifier_dropout (`float`, *optional*, defaults to 0.01):
@@ -66,10 +62,20 @@ class TGDIConfig(RelationConfig):
         gate_visual_prompts (`bool`, *optional*, defaults to `False`):
             Whether the gate of Eq. 10 also weighs the values of the visual prompts in Eq. 6. In the paper (`False`) it
             weighs f_1 in Eq. 11 only, and Eq. 14 adds the ungated f_1.
+        gate_attention (`bool`, *optional*, defaults to `False`):
+            Whether the mean of the gate also weighs the attention of Eq. 6 to the visual prompts and to the caption:
+            its logarithm is added to their scores, so that f_1 of a closed gate is that of the text alone. Not in the
+            paper.
+        gate_is_probability (`bool`, *optional*, defaults to `False`):
+            Whether the mean of the gate estimates the probability that the images belong to the text, where as many do
+            as do not. Set by `make_trainer` for training with `matching_loss_weight` and swapped images.
+        gate_calibration_error (`float`, *optional*):
+            The expected calibration error of that probability on validation rows, one half of them with the image of
+            another post. Measured by `fine_tune`.
         matching_loss_weight (`float`, *optional*, defaults to 0.0):
             The weight, in training, of a loss that trains the gate of Eq. 10 to distinguish the images of a post from
-            those of another post: of rows with swapped images if the batch has `image_matches`, otherwise of the
-            preceding row. In the paper (0) the gate is trained by the relation labels alone.
+            those of another post: the preceding row's and, if the batch has `image_matches`, the swapped ones. In the
+            paper (0) the gate is trained by the relation labels alone.
         branch_consistency_weight (`float`, *optional*, defaults to 0.0):
             The weight, in training, of a loss that aligns the predictions of the two branches of Eq. 14. The paper has
             no such loss (0).
@@ -137,7 +143,6 @@ class TGDIConfig(RelationConfig):
         "text_oriented_hidden_states",
         "text_oriented_attentions",
         "directed_logits",
-        "region_weights",
     ]
     # Fields with which the model adds terms to the cross-entropy of its logits, or computes it from others.
     extra_loss_fields: ClassVar[tuple[str, ...]] = (
@@ -151,7 +156,6 @@ class TGDIConfig(RelationConfig):
     _write_code: ClassVar[Callable[[str | PathLike], None] | None] = None
 
     prompt_grid: int = 1
-    object_features: str = "crops"
     fusion_lambda: float | int = 0.5
     text_dropout: float | int | None = None
     toi_num_layers: int | None = 2
@@ -164,6 +168,9 @@ class TGDIConfig(RelationConfig):
     similarity_function: str = "cosine"
     initial_gate: float | int = 0.5
     gate_visual_prompts: bool = False
+    gate_attention: bool = False
+    gate_is_probability: bool = False
+    gate_calibration_error: float | int | None = None
     matching_loss_weight: float | int = 0.0
     branch_consistency_weight: float | int = 0.0
 
@@ -235,22 +242,9 @@ class TGDIConfig(RelationConfig):
         check_mechanisms(self)
 
     @property
-    def num_vision_states(self) -> int:
-        """The number c of hidden states of the vision encoder."""
-        return self.vision_config.num_hidden_layers + 1
-
-    @property
     def num_pooled_tokens(self) -> int:
-        """The number of pooled tokens per image, c · G, which precede the patches in its vision features; with
-        `object_features="regions"` the features are patches only."""
-        return self.num_vision_states * self.prompt_grid**2
-
-    @property
-    def num_patches(self) -> int:
-        """The number of patches of an image of the size that the vision encoder is made for."""
-        size, patch = getattr(self.vision_config, "image_size", 224), self.vision_config.patch_size
-        height, width = (size, size) if isinstance(size, int) else size
-        return (height // patch) * (width // patch)
+        """The number of pooled tokens per image, c · G, which precede the patches in its vision features."""
+        return (self.vision_config.num_hidden_layers + 1) * self.prompt_grid**2
 
     @property
     def uses_vision(self) -> bool:

@@ -15,45 +15,61 @@ INITIAL_LOGIT_SCALE = log(1 / 0.07)  # CLIP's
 MAX_LOGIT_SCALE = log(100)  # likewise; larger ones are unstable
 
 
-def matching_loss(own: torch.Tensor, other: torch.Tensor, images: Images) -> torch.Tensor:
+def matching_loss(
+    own: torch.Tensor, other: torch.Tensor, images: Images, matches: torch.Tensor | None = None
+) -> torch.Tensor:
     r"""
     Binary cross-entropy of the event that the images belong to the text, with the mean of the gate as its probability.
-    Not in the paper.
+    Both outcomes weigh one half, whatever the number of their examples. Not in the paper.
+
+    A post with its own image is a positive example, and with the image of the preceding post a negative one. A post
+    whose image was swapped is another negative example, and serves no other post as one.
 
     Args:
         own, other (`torch.Tensor`): m, `(B, d)`, for the images of each post and for those of the preceding post.
         images (`Images`): The images of the posts.
+        matches (`torch.Tensor`, *optional*): `(B,)`, 0 for posts whose images were swapped. By default none was, and
+            posts without a negative example do not count as positive ones either.
 
     Returns:
-        `torch.Tensor`: The mean over posts that have an image and follow a post with a different image; 0 if none does.
+        `torch.Tensor`: The mean over the positive examples and the mean over the negative ones, averaged; 0 for either
+        without examples.
     """
     negatives = images.shifted_negatives()
+    exists = images.mask[:, 0]  # (B,)
+    genuine = exists if matches is None else exists & on_device_of(matches, exists).bool()
     # Rows with several entity pairs of one post have the same image, whether the batch shares it or not.
-    usable = images.mask[:, 0] & negatives.mask[:, 0] & ~images.same_as(negatives)  # (B,)
+    follows = genuine & genuine.roll(1) & ~images.same_as(negatives)
     p_own, p_other = (m.float().mean(dim=1).clamp(1e-6, 1 - 1e-6) for m in (own, other))
-    losses = -(p_own.log() + (1 - p_other).log()) / 2
-    usable = on_device_of(usable, losses)
-    return (losses * usable).sum() / usable.sum().clamp(min=1)
+    positive = follows if matches is None else genuine
+    positive, follows, swapped = (on_device_of(rows, p_own).float() for rows in (positive, follows, exists & ~genuine))
+    losses = [
+        -(positive * p_own.log()).sum() / positive.sum().clamp(min=1),
+        -(swapped * (1 - p_own).log() + follows * (1 - p_other).log()).sum() / (swapped + follows).sum().clamp(min=1),
+    ]
+    return sum(losses) / 2
 
 
-def known_matching_loss(gate: torch.Tensor, images: Images, matches: torch.Tensor) -> torch.Tensor:
+def gated_keys(
+    gate: torch.Tensor, prompts: torch.Tensor | None, text: torch.Tensor, enhanced: torch.Tensor
+) -> torch.Tensor:
     r"""
-    As `matching_loss`, where it is known which posts have the images of another one. Not in the paper.
+    The weights of the keys of Eq. 6 that stem from the images, see `gate_attention` of the configuration.
 
     Args:
         gate (`torch.Tensor`): m, `(B, d)`.
-        images (`Images`): The images of the posts.
-        matches (`torch.Tensor`): `(B,)`, 1 where the images belong to the text, 0 where they do not.
+        prompts (`torch.Tensor`, *optional*): The mask of the visual prompts, `(B, P)`.
+        text (`torch.Tensor`): The mask of T, `(B, L)`, which T_e starts with.
+        enhanced (`torch.Tensor`): The mask of T_e, `(B, L_e)`.
 
     Returns:
-        `torch.Tensor`: The mean over posts that have an image; 0 if none does.
+        `torch.Tensor`: `(B, P + L_e)`: the mean of m for visual prompts and the tokens of the caption, one for the
+        tokens of T.
     """
-    usable = images.mask.any(dim=1)  # (B,)
-    probability = gate.float().mean(dim=1).clamp(1e-6, 1 - 1e-6)
-    target = on_device_of(matches, probability).to(probability.dtype)
-    losses = -(target * probability.log() + (1 - target) * (1 - probability).log())
-    usable = on_device_of(usable, losses)
-    return (losses * usable).sum() / usable.sum().clamp(min=1)
+    mean = on_device_of(gate, enhanced).float().mean(dim=1, keepdim=True).clamp(min=1e-6)  # (B, 1)
+    positions = torch.arange(enhanced.shape[1], device=enhanced.device)
+    weights = torch.where(positions >= text.sum(dim=1, keepdim=True), mean, 1.0)  # (B, L_e)
+    return weights if prompts is None else torch.cat([mean.expand(-1, prompts.shape[1]), weights], dim=1)
 
 
 class TextSelfAttention(nn.Module):
@@ -112,10 +128,10 @@ class MatchingGateOutput(NamedTuple):
 
     Args:
         gate (`torch.Tensor`, *optional*): m, `(B, d)`; one for posts without an image.
-        similarity (`torch.Tensor`, *optional*): A, `(B, P n, L)`, where P is the number of slots S, or one with
-            `object_features="regions"`. Each row sums to one over the tokens, or to zero where there is no image.
-        cosine (`torch.Tensor`, *optional*): The cosine of each row of V and each row of H_s, `(B, P n, L)`, in
-            [-1, 1]; zero where there is no image or no token. Unlike A, comparable between posts.
+        similarity (`torch.Tensor`, *optional*): A, `(B, S n, L)`. Each row sums to one over the tokens, or to zero
+            where the slot is empty.
+        cosine (`torch.Tensor`, *optional*): The cosine of each row of V and each row of H_s, `(B, S n, L)`, in
+            [-1, 1]; zero where the slot or the token is empty. Unlike A, comparable between posts.
     """
 
     gate: torch.Tensor | None = None
@@ -157,20 +173,18 @@ class MatchingGate(nn.Module):
             `MatchingGateOutput`.
         """
         patches = self.projection(self.norm(images.patches))  # (N, n, d)
-        exists = images.patch_mask.repeat_interleave(patches.shape[1], dim=1).unsqueeze(-1)  # (B, P n, 1)
-        exists = exists.to(patches.dtype)
-        patches = patches[images.patch_index].flatten(1, 2)  # V: (B, P n, d)
-        products = patches @ text.transpose(1, 2)  # (B, P n, L)
-        lengths = patches.norm(dim=-1, keepdim=True) * text.norm(dim=-1).unsqueeze(1)  # (B, P n, L)
+        exists = images.mask.repeat_interleave(patches.shape[1], dim=1).unsqueeze(-1).to(patches.dtype)  # (B, S n, 1)
+        patches = patches[images.index].flatten(1, 2)  # V: (B, S n, d)
+        products = patches @ text.transpose(1, 2)  # (B, S n, L)
+        lengths = patches.norm(dim=-1, keepdim=True) * text.norm(dim=-1).unsqueeze(1)  # (B, S n, L)
         # A vector of zeros has a cosine of zero with any other, and no gradient.
         cosine = products / lengths.masked_fill(lengths == 0, inf)
         absent = ~mask.bool()[:, None, :]
         scores = self._scores(products, cosine).masked_fill(absent, torch.finfo(products.dtype).min)
         similarity = scores.softmax(dim=-1) * exists  # Eq. 8
-        context = similarity @ text  # Eq. 9: C', (B, P n, d)
-        parts = torch.cat([patches, context, patches * context], dim=-1)  # (B, P n, 3 d)
-        # An object that is a region of the image is a mask over its patches: none is compared with the text twice.
-        mean = (images.patch_weights.unsqueeze(1) @ parts).squeeze(1)  # (B, 3 d)
+        context = similarity @ text  # Eq. 9: C', (B, S n, d)
+        parts = torch.cat([patches, context, patches * context], dim=-1)  # (B, S n, 3 d)
+        mean = (parts * exists).sum(dim=1) / exists.sum(dim=1).clamp(min=1)  # over existing patches
         gate = torch.sigmoid(self.mlp(mean))  # Eq. 10
         gate = torch.where(images.mask.any(dim=1, keepdim=True), gate, 1.0)
         return MatchingGateOutput(gate, similarity, cosine.masked_fill(absent, 0.0) * exists)

@@ -78,7 +78,11 @@ class PrefixCache(Cache):
 
 
 def attention_bias(
-    mask: torch.Tensor, prefix: PrefixCache | None, dtype: torch.dtype, implementation: str
+    mask: torch.Tensor,
+    prefix: PrefixCache | None,
+    dtype: torch.dtype,
+    implementation: str,
+    weights: torch.Tensor | None = None,
 ) -> torch.Tensor:
     r"""
     Builds the four-dimensional attention mask of an encoder whose keys are a prefix followed by the text.
@@ -88,15 +92,21 @@ def attention_bias(
         prefix (`PrefixCache`, *optional*): The prefix, P positions wide.
         dtype (`torch.dtype`): Dtype of the attention scores.
         implementation (`str`): `"eager"` adds the mask to the scores; other implementations take a boolean mask.
+        weights (`torch.Tensor`, *optional*): Factors of the attention weights before their normalisation, `(B, P + L)`,
+            in (0, 1].
 
     Returns:
         `torch.Tensor`: `(B, 1, L, P + L)`.
     """
     keys = mask.bool() if prefix is None else torch.cat([on_device_of(prefix.mask, mask).bool(), mask.bool()], dim=1)
     visible = keys[:, None, None, :].expand(-1, 1, mask.shape[1], -1)  # (B, 1, L, P + L)
-    if implementation != "eager":
+    if weights is not None:
+        scores = on_device_of(weights, mask).to(dtype).log()[:, None, None, :].expand(visible.shape)
+    elif implementation != "eager":
         return visible
-    return torch.zeros(visible.shape, dtype=dtype, device=mask.device).masked_fill(~visible, torch.finfo(dtype).min)
+    else:
+        scores = torch.zeros(visible.shape, dtype=dtype, device=mask.device)
+    return scores.masked_fill(~visible, torch.finfo(dtype).min)
 
 
 def layers_of(text_encoder: Any) -> nn.ModuleList:

@@ -31,6 +31,7 @@ def encode_text(
     config,
     dtype: torch.dtype,
     outputs: OutputOptions,
+    key_weights: torch.Tensor | None = None,
 ) -> EncodedText:
     r"""
     Args:
@@ -40,6 +41,7 @@ def encode_text(
         config (`TGDIConfig`): The model's configuration.
         dtype (`torch.dtype`): The model's dtype.
         outputs (`OutputOptions`): Which hidden states and attention weights to return.
+        key_weights (`torch.Tensor`, *optional*): See `attention_bias`.
 
     Returns:
         `EncodedText`.
@@ -59,7 +61,7 @@ def encode_text(
         position_ids=_position_ids(text, config.position_offset),
         # An encoder without segments embeds a single one, even if its tokenizer returns more.
         token_type_ids=text.types if config.text_config.type_vocab_size > 1 else None,
-        attention_mask=attention_bias(text.mask, prefix, dtype, text_encoder.config._attn_implementation),
+        attention_mask=attention_bias(text.mask, prefix, dtype, text_encoder.config._attn_implementation, key_weights),
         return_dict=True,
         **{CACHE: prefix},
         **outputs,

@@ -31,8 +31,9 @@ class EvidenceBuilder:
             `matching_gate`, `similarity`, `cosine`, `tokens`, `regions` and `branches`.
         """
         states, gate = batch.states[row], batch.gate(row)
+        is_probability = getattr(self.config, "gate_is_probability", False)  # absent from other models
         evidence: dict[str, Any] = {
-            "matching_gate": None if gate is None else gate_summary(gate),
+            "matching_gate": None if gate is None else gate_summary(gate, is_probability),
             "similarity": None,
             "cosine": None,
             "tokens": [],
@@ -115,16 +116,19 @@ class EvidenceBuilder:
         return [self.tokenizer.convert_tokens_to_string([token]).strip() or token for token in tokens]
 
 
-def gate_summary(gate: torch.Tensor) -> dict[str, Any]:
+def gate_summary(gate: torch.Tensor, is_probability: bool = False) -> dict[str, Any]:
     r"""
     Args:
         gate (`torch.Tensor`): m of Eq. 10, `(d,)`.
+        is_probability (`bool`): `gate_is_probability` of the configuration.
 
     Returns:
-        `mean`, `std` and `quantiles` (minimum, lower quartile, median, upper quartile, maximum) over the d channels.
+        `mean`, `std` and `quantiles` (minimum, lower quartile, median, upper quartile, maximum) over the d channels;
+        and `is_probability`, whether the mean estimates the probability that the images belong to the text.
     """
     quantiles = gate.quantile(torch.tensor([0.0, 0.25, 0.5, 0.75, 1.0]))
-    return {"mean": gate.mean().item(), "std": gate.std().item(), "quantiles": quantiles.tolist()}
+    summary = {"mean": gate.mean().item(), "std": gate.std().item(), "quantiles": quantiles.tolist()}
+    return {**summary, "is_probability": is_probability}
 
 
 def patch_maps(scores: torch.Tensor, exists: torch.Tensor, tokens: int, grid: tuple[int, int]) -> torch.Tensor:

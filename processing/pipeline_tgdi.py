@@ -140,14 +140,15 @@ class MultimodalRelationExtractionPipeline(Pipeline):
             A result for one post, a list for a list, otherwise an iterator that reads posts as results are consumed. A
             result has `head` and `tail` (`text`, `start` and `end` in characters, `type` if given), `relation`, its
             `score` (a probability), `relations` (the most likely one, or for a multi-label model all that reach their
-            thresholds; if none does, `relation` and `score` are `None`), and `gate`: the mean of the matching gate, the
-            share of the fused states that passes it, `None` without image or gate. The result of a post with `entities`
-            is `{"pairs": […]}`, with one such result per pair of entities; head and tail are in the order of the
-            relation, or in text order if it is symmetric. If parts of the post were cut, `truncated` names them:
-            `["text"]`, `["caption"]` or both.
+            thresholds; if none does, `relation` and `score` are `None`), and `gate`: the mean of the matching gate,
+            `None` without image or gate. It estimates the probability that the images belong to the text if the model's
+            configuration has `gate_is_probability`, otherwise not. The result of a post with `entities` is
+            `{"pairs": […]}`, with one such result per pair of entities; head and tail are in the order of the relation,
+            or in text order if it is symmetric. If parts of the post were cut, `truncated` names them: `["text"]`,
+            `["caption"]` or both.
 
             `evidence` adds a mapping to each result, computed for head and tail in the order of the result:
-            - `matching_gate`: `mean`, `std`, `quantiles` of Eq. 10; `None` without image;
+            - `matching_gate`: `mean`, `std`, `quantiles` of Eq. 10 and `is_probability`; `None` without image;
             - `similarity`: A of Eq. 8, an array of shape (images, rows, columns, tokens), the image first, then its
               objects (of a model with `object_features="regions"` the image alone), in [0, 1]; `cosine`: the cosines of
               the same patches and tokens, in [-1, 1], which unlike A can be compared between posts; both `None` without

@@ -24,7 +24,7 @@ from filelock import FileLock, Timeout
 from torch.utils.data import DataLoader
 from transformers import CLIPVisionConfig, PreTrainedModel, set_seed
 
-from examples.research.irrelevant_images import answers_of, f1_by_need
+from examples.research.irrelevant_images.runs import answers_of, f1_by_need
 from examples.research.reproduce.collect import refuse_unlike
 from examples.research.reproduce.train import commit, versions, write
 from tgdi_hf import TGDICollator, TGDIConfig, TGDIForRelationExtraction, TGDIProcessor, make_corpus

@@ -124,6 +124,15 @@ def test_the_card_says_which_order_is_corrected(model):
     assert "training rows (`tail_first_bias=1.23`), but not for a single pair" in text and "not counted" not in text
 
 
+def test_the_card_says_whether_the_gate_is_a_probability(model):
+    assert "`gate` in the results is not a probability" in model_card(model, "me/tiny").text
+    model.config.gate_is_probability = True
+    text = model_card(model, "me/tiny").text
+    assert "estimates the probability that the image belongs to the" in text and "calibration error" not in text
+    model.config.gate_calibration_error = 0.0314
+    assert "(expected calibration error on validation rows 0.031)" in model_card(model, "me/tiny").text
+
+
 def test_the_code_of_the_card_runs(checkpoint, model, capsys):
     text = model_card(model, str(checkpoint)).text
     exec(text.split("```python\n")[1].split("```")[0], {})

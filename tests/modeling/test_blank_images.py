@@ -24,8 +24,12 @@ VARIANTS = {
     "no text-oriented interaction": {"use_text_oriented_interaction": False},
     "no prompts": {"use_visual_prompts": False},
     "no gate": {"use_matching_gate": False},
-    "all losses": {"matching_loss_weight": 1.0, "branch_consistency_weight": 1.0, "gate_visual_prompts": True},
-    "regions": {"object_features": "regions"},
+    "all losses": {
+        "matching_loss_weight": 1.0,
+        "branch_consistency_weight": 1.0,
+        "gate_visual_prompts": True,
+        "gate_attention": True,
+    },
     "grid": {"prompt_grid": 2, "toi_share_text_encoder": False},
 }
 

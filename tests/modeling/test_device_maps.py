@@ -9,7 +9,7 @@ from tgdi_hf import TGDIForRelationExtraction, TGDIModel
 
 from ..examples.research.test_baselines import PARTIAL, VISUAL, inputs_for
 from ..examples.research.test_baselines import make as make_baseline
-from .conftest import region_inputs, tiny_config, tiny_inputs, tiny_model
+from .conftest import tiny_config, tiny_inputs, tiny_model
 from .two_devices import SECOND, TwoDevices, placed, spread
 
 CPU = torch.device("cpu")
@@ -113,7 +113,7 @@ def test_a_model_on_two_devices_equals_the_model(second, share, inputs):
 
 @pytest.mark.parametrize("second", ["text_encoder", "vision_tower", "vision_tower.encoder.layers.1", "matching_gate"])
 def test_further_losses_and_inputs_on_two_devices(second, inputs):
-    options = {"matching_loss_weight": 1.0, "branch_consistency_weight": 1.0}
+    options = {"matching_loss_weight": 1.0, "branch_consistency_weight": 1.0, "gate_attention": True}
     features = {**inputs, "vision_features": tiny_model().get_vision_features(inputs["pixel_values"]).detach()}
     features.pop("pixel_values")
     shared = {
@@ -128,17 +128,6 @@ def test_further_losses_and_inputs_on_two_devices(second, inputs):
             outputs = model(**given, labels=LABELS)
         torch.testing.assert_close(outputs.loss, expected.loss)
         torch.testing.assert_close(outputs.logits, expected.logits)
-
-
-@pytest.mark.parametrize("second", ["vision_tower", "vision_tower.encoder.layers.1", "visual_prompts", "matching_gate"])
-def test_regions_on_two_devices(second):
-    inputs = region_inputs()
-    model = tiny_model(object_features="regions", matching_loss_weight=1.0).train()
-    expected = model(**inputs, labels=LABELS)
-    with spread(model, [f"tgdi.{second}"]):
-        outputs = model(**inputs, labels=LABELS)
-    torch.testing.assert_close(outputs.loss, expected.loss)
-    torch.testing.assert_close(outputs.logits, expected.logits)
 
 
 @pytest.mark.parametrize("second", ["vision_tower", "text_encoder", "text_encoder.encoder.layer.2"])

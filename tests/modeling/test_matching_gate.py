@@ -6,7 +6,7 @@ from transformers import BertConfig, ViTConfig
 
 from tgdi_hf import TGDIConfig, TGDIForRelationExtraction
 from tgdi_hf.modeling.configuration_checks import SIMILARITY_FUNCTIONS
-from tgdi_hf.modeling.matching_gate import MatchingGate, TextSelfAttention, known_matching_loss, matching_loss
+from tgdi_hf.modeling.matching_gate import MatchingGate, TextSelfAttention, gated_keys, matching_loss
 from tgdi_hf.modeling.tgdi_inputs import Images
 
 from .conftest import TEXT, VISION, tiny_config, tiny_inputs, tiny_model
@@ -164,27 +164,29 @@ def test_matching_loss_compares_with_the_preceding_post():
     assert bf16.dtype == torch.float32
 
 
-def test_known_matches_are_the_targets_of_the_matching_loss():
-    # A match at 0.7, a match at 0.9, another post's image at 0.25; the fourth has no image and does not count.
-    images = Images(None, torch.randn(3, 4, 6), torch.tensor([[0], [1], [2], [0]]), torch.tensor([[1], [1], [1], [0]]))
-    images = images._replace(mask=images.mask.bool())
-    gate = torch.tensor([[0.8, 0.6], [0.9, 0.9], [0.2, 0.3], [1.0, 1.0]])
-    matches = torch.tensor([1, 1, 0, 1])
-    expected = -(np.log(0.7) + np.log(0.9) + np.log(0.75)) / 3
-    assert known_matching_loss(gate, images, matches).item() == pytest.approx(expected, abs=1e-6)
-    assert known_matching_loss(gate[3:], images._replace(index=images.index[3:], mask=images.mask[3:]), matches) == 0
-    bf16 = known_matching_loss(torch.ones_like(gate).bfloat16(), images, matches)
-    assert torch.isfinite(bf16) and bf16.dtype == torch.float32
+def test_swapped_images_are_negative_examples():
+    # Images 0 to 3; the third post has a swapped one, and the fifth has none.
+    index, mask = torch.tensor([[0], [1], [2], [3], [0]]), torch.tensor([[1], [1], [1], [1], [0]]).bool()
+    images = Images(None, torch.randn(4, 4, 6), index, mask)
+    matches = torch.tensor([1, 1, 0, 1, 1])
+    own = torch.tensor([[0.8, 0.6], [0.9, 0.9], [0.2, 0.3], [0.6, 0.6], [1.0, 1.0]])
+    other = torch.tensor([[0.9, 0.9], [0.3, 0.5], [0.9, 0.9], [0.9, 0.9], [0.9, 0.9]])
+    positive = (np.log(0.7) + np.log(0.9) + np.log(0.6)) / 3
+    # The swapped post, and the second with the image of the first. The first follows a post without image, the third
+    # is swapped itself, the fourth follows the swapped one: the third could show the fourth's image, or the reverse.
+    negative = (np.log(1 - 0.25) + np.log(1 - 0.4)) / 2
+    assert matching_loss(own, other, images, matches).item() == pytest.approx(-(positive + negative) / 2, abs=1e-6)
+    rows_of_a_post = images._replace(index=torch.tensor([[0], [0], [2], [3], [0]]))
+    negative = np.log(1 - 0.25)
+    found = matching_loss(own, other, rows_of_a_post, matches)
+    assert found.item() == pytest.approx(-(positive + negative) / 2, abs=1e-6)
 
 
-def test_known_matches_replace_the_preceding_post_in_training():
+def test_known_matches_change_the_loss_in_training_only():
     model, inputs = tiny_model(matching_loss_weight=2.0).train(), tiny_inputs()
     matches = torch.tensor([1, 0, 1, 1])
-    outputs = model.tgdi(**inputs, image_matches=matches)
-    probability = outputs.matching_gate.mean(dim=1)[:3]
-    expected = -(probability[0].log() + (1 - probability[1]).log() + probability[2].log()) / 3  # the fourth has none
-    torch.testing.assert_close(outputs.matching_loss, expected)
-    assert not torch.isclose(outputs.matching_loss, model.tgdi(**inputs).matching_loss)
+    known, unknown = (model.tgdi(**inputs, image_matches=given).matching_loss for given in (matches, None))
+    assert not torch.isclose(known, unknown)
     model.eval()
     assert torch.equal(model(**inputs, image_matches=matches).logits, model(**inputs).logits)
 
@@ -253,3 +255,41 @@ def test_a_closed_gate_removes_the_prompts_from_the_values():
 def test_gated_prompts_require_a_gate_and_prompts(option):
     with pytest.raises(StrictDataclassClassValidationError, match="`gate_visual_prompts=True` requires"):
         tiny_config(gate_visual_prompts=True, **{option: False})
+
+
+def test_keys_that_stem_from_images_have_the_mean_of_the_gate():
+    gate = torch.tensor([[0.2, 0.4], [1.0, 1.0]])
+    prompts, text = torch.ones(2, 1), torch.tensor([[1, 1, 0], [1, 1, 1]])
+    enhanced = torch.tensor([[1, 1, 1, 1], [1, 1, 1, 0]])  # a caption of two tokens; none
+    expected = torch.tensor([[0.3, 1.0, 1.0, 0.3, 0.3], [1.0, 1.0, 1.0, 1.0, 1.0]])
+    torch.testing.assert_close(gated_keys(gate, prompts, text, enhanced), expected)
+    torch.testing.assert_close(gated_keys(gate, None, text, enhanced), expected[:, 1:])
+
+
+@pytest.mark.parametrize("implementation", ["eager", "sdpa"])
+def test_a_closed_gate_removes_image_and_caption_from_the_attention(implementation):
+    inputs = tiny_inputs()
+    model = tiny_model(gate_attention=True)
+    model.set_attn_implementation(implementation)
+    paper = tiny_model()
+    paper.load_state_dict(model.state_dict())
+    assert not torch.allclose(model(**inputs).logits, paper(**inputs).logits, atol=1e-4)
+    last = model.tgdi.matching_gate.mlp[2]
+    torch.nn.init.zeros_(last.weight)
+    torch.nn.init.constant_(last.bias, -100.0)  # m = 0
+    f_1 = model.tgdi(**inputs).cross_modal_last_hidden_state
+    text = {name: inputs[name] for name in ("input_ids", "attention_mask", "token_type_ids")}
+    plain = model.tgdi.text_encoder(**text).last_hidden_state
+    for row in range(3):  # the fourth has no image, and reads its caption
+        length = int(inputs["attention_mask"][row].sum())
+        torch.testing.assert_close(f_1[row, :length], plain[row, :length], atol=2e-4, rtol=1e-3)
+    torch.nn.init.constant_(last.bias, 100.0)  # m = 1
+    paper.load_state_dict(model.state_dict())
+    torch.testing.assert_close(model(**inputs).logits, paper(**inputs).logits)
+    bare = {name: value for name, value in inputs.items() if name not in ("pixel_values", "image_mask")}
+    torch.testing.assert_close(model(**bare).logits, paper(**bare).logits)
+
+
+def test_a_gated_attention_requires_a_gate():
+    with pytest.raises(StrictDataclassClassValidationError, match="`gate_attention=True` requires the gate"):
+        tiny_config(gate_attention=True, use_matching_gate=False)

@@ -9,6 +9,7 @@ def test_the_gate_is_summarized_over_its_channels():
     assert summary["mean"] == 0.5
     assert summary["std"] == pytest.approx(0.3953, abs=1e-4)
     assert summary["quantiles"] == [0.0, 0.25, 0.5, 0.75, 1.0]
+    assert summary["is_probability"] is False
 
 
 def test_patch_maps_omit_empty_slots_and_padding():

@@ -63,6 +63,18 @@ def test_images_of_every_kind_of_rows_are_swapped(corpus, tiny, tmp_path, kind):
     assert trainer.state.global_step == 1
 
 
+@pytest.mark.parametrize(("swap_images", "weight", "expected"), [(0.5, 1.0, True), (0.5, 0.0, False), (0, 1.0, False)])
+def test_a_gate_is_a_probability_after_swaps_and_matching_loss(corpus, tmp_path, swap_images, weight, expected):
+    trainer = trainer_for(corpus, tmp_path, {"matching_loss_weight": weight}, swap_images=swap_images)
+    assert trainer.model.config.gate_is_probability is expected
+    trainer.model.config.gate_is_probability, trainer.model.config.gate_calibration_error = True, 0.1
+    arguments = training_arguments(tmp_path, **PLAIN)
+    make_trainer(trainer.model, trainer.processing_class, {"validation": corpus["validation"]}, arguments)
+    assert trainer.model.config.gate_is_probability  # only scored
+    make_trainer(trainer.model, trainer.processing_class, corpus, arguments)
+    assert not trainer.model.config.gate_is_probability and trainer.model.config.gate_calibration_error is None
+
+
 def test_both_rows_of_a_pair_are_swapped_independently(corpus, tiny, tmp_path):
     rows = {"train": corpus["train"].filter(lambda row: row["image"] is not None).select(range(16))}
     tiny[0].config.direction_balanced = True

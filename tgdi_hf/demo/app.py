@@ -281,7 +281,8 @@ def _answer(result: dict[str, Any]) -> str:
 def _influence(result: dict[str, Any], notes: list[str]) -> str:
     evidence, rows = result["evidence"], ""
     if evidence["matching_gate"] is not None:
-        rows += f"<div class=name>Matching gate</div>{_meter(evidence['matching_gate']['mean'], 'matching gate')}"
+        label = "Image belongs to text" if evidence["matching_gate"]["is_probability"] else "Matching gate"
+        rows += f"<div class=name>{label}</div>{_meter(evidence['matching_gate']['mean'], label.lower())}"
     if evidence["branches"] is not None:
         for name, share in evidence["branches"].items():
             label = f"{name.replace('_', '-').capitalize()} branch"

@@ -41,6 +41,7 @@ def fit(
     seed: int,
     epochs: float,
     build: Callable[..., tuple[PreTrainedModel, TGDIProcessor]] = tiny_tgdi,
+    swap_images: float = 0.0,
     **options: Any,
 ) -> tuple[Trainer, float]:
     r"""
@@ -52,6 +53,7 @@ def fit(
         seed: Random seed of weights and batches.
         epochs: Number of epochs.
         build: Builds the model and its processor from the corpus and `options`.
+        swap_images: See `make_trainer`.
         options: Arguments of `build`.
 
     Returns:
@@ -68,7 +70,7 @@ def fit(
         seed=seed,
         logging_strategy="no",
     )
-    trainer = make_trainer(model, processor, corpus, arguments)
+    trainer = make_trainer(model, processor, corpus, arguments, swap_images=swap_images)
     trainer.remove_callback(ProgressCallback)
     trainer.add_callback(QuietProgressBar)
     started = time.perf_counter()

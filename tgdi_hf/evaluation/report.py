@@ -14,6 +14,7 @@ from .answers import Answers
 from .bootstrap import ROUNDS
 from .checkpoint_loading import load_for_evaluation, prior_rows
 from .comparison import compare_predictions
+from .gate_reliability import gate_reliability
 from .order_prior import mean_of_both_orders, probabilities_with_order_prior, with_order_prior
 from .order_sensitivity import order_sensitivity
 from .probabilities import SwappedPairs, probabilities_of, rows_to_score
@@ -91,6 +92,8 @@ def evaluation_report(
     if perturb and control is None:
         plain = fold_inverse_probabilities(listed, names, negative).argmax(axis=1)
         report["robustness"] = robustness(model, processor, names, dataset, plain, posts, rounds, seed, **arguments)
+        if model.config.gate_is_probability:
+            report["gate"] = gate_reliability(model, processor, dataset, seed)
     if compare is not None:
         other = _predictions_of(compare, as_given, control, as_listed, names, **arguments)
         none = None if negative is None else names.index(negative)

@@ -1,4 +1,4 @@
-"""The figures of a report: reliability diagram, confusion matrix and robustness."""
+"""The figures of a report: reliability diagrams, confusion matrix and robustness."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -9,12 +9,22 @@ if TYPE_CHECKING:
 
 def draw_calibration(axes: "Axes", report: Mapping[str, Any]) -> None:
     """Accuracy over confidence; the area of a point grows with the rows of its bin."""
-    bins = report["calibration"]["bins"]
-    sizes = [20 + 300 * one["rows"] / report["rows"] for one in bins]
+    _draw_bins(axes, report["calibration"], report["rows"])
+    axes.set(xlabel="confidence", ylabel="accuracy")
+
+
+def draw_gate(axes: "Axes", report: Mapping[str, Any]) -> None:
+    """The share of images that belong to their text over the mean of the gate, likewise."""
+    _draw_bins(axes, report["gate"], report["gate"]["rows"])
+    axes.set(xlabel="gate", ylabel="images that belong to the text")
+
+
+def _draw_bins(axes: "Axes", found: Mapping[str, Any], rows: int) -> None:
+    bins = found["bins"]
+    sizes = [20 + 300 * one["rows"] / rows for one in bins]
     axes.plot([0, 1], [0, 1], color="#999999", linewidth=1)
     axes.scatter([one["confidence"] for one in bins], [one["accuracy"] for one in bins], sizes, color="#3b6ea5")
-    axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="confidence", ylabel="accuracy")
-    axes.set_title(f"expected calibration error {report['calibration']['ece']:.3f}")
+    axes.set(xlim=(0, 1), ylim=(0, 1), title=f"expected calibration error {found['ece']:.3f}")
 
 
 def draw_confusion(axes: "Axes", report: Mapping[str, Any]) -> None:

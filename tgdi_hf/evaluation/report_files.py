@@ -5,14 +5,15 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from .report_figures import draw_calibration, draw_confusion, draw_robustness
+from .report_figures import draw_calibration, draw_confusion, draw_gate, draw_robustness
 from .report_tables import report_as_markdown
 
 
 def write_report(report: Mapping[str, Any], folder: str | Path) -> bool:
     r"""
     Writes `report.json`, `report.md` and, if matplotlib is installed (`pip install 'tgdi_hf[viz]'`), `calibration.png`,
-    `confusion.png` and, if the robustness of the model was examined, `robustness.png`.
+    `confusion.png` and, if the robustness of the model was examined, `robustness.png` and, for a gate that is a
+    probability, `gate.png`.
 
     Returns:
         Whether the figures were written.
@@ -31,6 +32,8 @@ def write_report(report: Mapping[str, Any], folder: str | Path) -> bool:
     ]
     if report.get("robustness"):
         figures.append(("robustness", draw_robustness, (7, 3.5)))
+    if report.get("gate"):
+        figures.append(("gate", draw_gate, (5, 5)))
     for name, draw, size in figures:
         figure = Figure(figsize=size, layout="constrained")
         draw(figure.subplots(), report)

@@ -18,6 +18,13 @@ def report_as_markdown(report: Mapping[str, Any]) -> str:
     macro = percent(report["macro_f1"], *report["macro_f1_interval"])
     lines.append(f"Macro-F1 over the relations that have a row or are predicted: {macro}.")
     lines.append(f"Expected calibration error: {report['calibration']['ece']:.3f}.")
+    if report.get("gate"):
+        gate = report["gate"]
+        lines.append(
+            f"The gate as the probability that an image belongs to its text, over {gate['rows']:,} rows of which "
+            f"{100 * gate['share']:.0f} % have the image of another post: expected calibration error {gate['ece']:.3f}"
+            f", AUROC {gate['auroc']:.3f}."
+        )
     if report.get("direction"):
         lines += _direction_lines(report["direction"])
     if report.get("robustness"):

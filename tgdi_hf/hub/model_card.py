@@ -113,6 +113,8 @@ def model_card(
         negative=negative,
         direction_balanced=config.direction_balanced,
         tail_first_bias=config.tail_first_bias,
+        gate_is_probability=config.gate_is_probability,
+        gate_error=config.gate_calibration_error,
         settings=_changed_settings(config),
         versions=", ".join(f"{name} {number}" for name, number in recorded_versions().items()),
         results=averages if scores else None,

@@ -82,7 +82,8 @@ def _draw_influence(axes: "Axes", result: Mapping[str, Any]) -> None:
     """The gate's mean with its interquartile range, and the shares of the two branches of Eq. 14."""
     evidence, shown = result["evidence"], {}
     if evidence["matching_gate"] is not None:
-        shown["matching gate"] = evidence["matching_gate"]["mean"]
+        is_probability = evidence["matching_gate"]["is_probability"]
+        shown["image belongs to text" if is_probability else "matching gate"] = evidence["matching_gate"]["mean"]
     if evidence["branches"] is not None:
         shown["cross-modal branch"] = evidence["branches"]["cross_modal"]
         shown["text-oriented branch"] = evidence["branches"]["text_oriented"]

@@ -8,6 +8,7 @@ from transformers import set_seed
 
 from ..checkpoints import HUB_OPTIONS, hub_access
 from ..data.labels import label_names
+from ..evaluation.gate_reliability import gate_reliability
 from ..preparation.vision_features import compute_model_features
 from .build import build_model, with_label_fields
 from .recipe import training_arguments
@@ -64,7 +65,8 @@ def fine_tune(
         arguments: Fields of `TrainingArguments` (`num_train_epochs`, `learning_rate`, `bf16`, ...).
 
     Returns:
-        The validation metrics of the best epoch.
+        The validation metrics of the best epoch; with swapped images and a matching loss also `eval_gate_ece` and
+        `eval_gate_auroc`, see `gate_reliability`.
 
     Raises:
         ValueError: The checkpoints in `output_dir` are from a run with another model, other rows or another recipe, or
@@ -120,6 +122,11 @@ def fine_tune(
     )
     train_metrics = trainer.train(resume_from_checkpoint=checkpoint).metrics
     metrics = trainer.evaluate()
+    if model.config.gate_is_probability:
+        gate = gate_reliability(trainer.model, processor, dataset["validation"], seed, vision_features=features)
+        if gate is not None:
+            trainer.model.config.gate_calibration_error = gate["ece"]
+            metrics |= {"eval_gate_ece": gate["ece"], "eval_gate_auroc": gate["auroc"]}
     trainer.save_model()
     trainer.save_state()
     trainer.save_metrics("all", {**train_metrics, **metrics})

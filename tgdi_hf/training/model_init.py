@@ -44,8 +44,9 @@ class CheckedModelInit:
         for name in getattr(self.config, "extra_loss_fields", ()):
             first, other = getattr(self.config, name), getattr(model.config, name, None)
             self._check(name, first, other, differs=bool(first) != bool(other))
-        if hasattr(self.config, "tail_first_bias"):
-            model.config.tail_first_bias = self.config.tail_first_bias  # counted in the data
+        for name in ("tail_first_bias", "gate_is_probability"):  # these follow from the data
+            if hasattr(self.config, name):
+                setattr(model.config, name, getattr(self.config, name))
         return model
 
     def _check(self, name: str, first: Any, other: Any, differs: bool | None = None) -> None:

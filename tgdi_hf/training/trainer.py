@@ -27,6 +27,7 @@ from .trainer_checks import (
 )
 from .training_rows import (
     count_tail_first_bias,
+    declare_gate,
     in_trained_orders,
     ready_rows,
     relation_names,
@@ -72,7 +73,8 @@ def make_trainer(
         model_init: Creates a new model for every run of `Trainer.hyperparameter_search`, from a trial or without
             arguments; `None` as the trial stands for the defaults. All models must require the same data.
         swap_images: The share of training rows with an image that get the image of another post in their batch, with
-            its caption and objects, and keep their label, see `SwappedImages`. The model receives `image_matches`. With
+            its caption and objects, and keep their label, see `SwappedImages`. The model receives `image_matches`; with
+            `config.matching_loss_weight`, its gate becomes a probability (`config.gate_is_probability`). With
             both orders, the two rows of a pair are swapped independently of each other.
         kwargs: Passed to `Trainer` (`callbacks`, ...); they replace arguments of the same name that are set here
             (`compute_metrics`, `data_collator`, `optimizers`, ...).
@@ -109,6 +111,7 @@ def make_trainer(
     rows = {split: dataset[split] for split in ("train", "validation") if split in dataset}
     if "train" in rows:
         count_tail_first_bias(rows["train"], config, names, negative)
+        declare_gate(config, swap_images)
         rows["train"] = in_trained_orders(rows["train"], config, names, negative)
     rows = {split: ready_rows(found, processor, arguments, control, share) for split, found in rows.items()}
     if swap_images and "train" in rows:

@@ -131,6 +131,13 @@ def with_swapped_images(rows: Any, share: float, seed: int) -> Any:
     return (SwappedImageStream if is_stream else SwappedImages)(rows, share, seed)
 
 
+def declare_gate(config: PreTrainedConfig, swap_images: float) -> None:
+    """Sets `config.gate_is_probability` for a model that is about to be trained."""
+    if hasattr(config, "gate_is_probability"):
+        config.gate_is_probability = bool(swap_images and config.matching_loss_weight)
+        config.gate_calibration_error = None
+
+
 def token_counts(dataset: Dataset, processor: TGDIProcessor) -> list[int]:
     r"""
     The number of tokens per row, in the text and, if the processor uses it, in the caption. `Trainer` requires it for

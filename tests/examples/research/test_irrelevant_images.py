@@ -3,16 +3,11 @@ import sys
 
 import pytest
 
-from examples.research.irrelevant_images import (
-    MODELS,
-    SHARES,
-    collect,
-    corpus_with,
-    main,
-    run,
-    values_of,
-)
-from examples.research.irrelevant_images import ROWS as RUN_ROWS
+from examples.research.irrelevant_images.__main__ import main
+from examples.research.irrelevant_images.models import MODELS
+from examples.research.irrelevant_images.runs import ROWS as RUN_ROWS
+from examples.research.irrelevant_images.runs import SHARES, corpus_with, run
+from examples.research.irrelevant_images.tables import collect, values_of
 from tgdi_hf import TGDICollator
 from tgdi_hf.data.dataset_columns import undecoded
 from tgdi_hf.demo.tiny_model import tiny_tgdi
@@ -35,7 +30,9 @@ def test_every_model_is_trained_and_scored_at_every_share(name):
     assert [test["share"] for test in result["test"]] == list(SHARES)
     half = result["test"][2]
     assert all(0 <= half[score] <= 1 for score in ("f1", "f1_needs", "f1_needs_not"))
-    assert ("auroc" in half) == (name.startswith("TGDI") and "without" not in name)
+    assert ("auroc" in half) == (result["gate"] is not None) == name.startswith("TGDI")
+    assert 0 <= result["misleading"]["f1_needs_not"] <= 1
+    assert result["swap_images"] == MODELS[name].swap_images
     assert "auroc" not in result["test"][0]  # all images are relevant there
     json.dumps(result)
 
@@ -43,12 +40,18 @@ def test_every_model_is_trained_and_scored_at_every_share(name):
 def test_tables_have_mean_and_deviation_over_seeds(tmp_path):
     for seed, f1 in enumerate((0.8, 0.9)):
         tests = [{"share": share, "f1": f1 - share / 10, "f1_needs_not": 1.0, "auroc": 0.75} for share in SHARES]
-        result = {"model": "TGDI", "options": {}, "seed": seed, "train_share": 0.0, "epochs": 5, "test": tests}
+        bins = [{"confidence": 0.9, "accuracy": 0.5, "rows": 10}]
+        result = {
+            "model": "TGDI", "options": {}, "seed": seed, "train_share": 0.0, "epochs": 5, "test": tests,
+            "misleading": {"f1_needs_not": 0.5}, "gate": {"ece": 0.1 + seed / 5, "bins": bins},
+        }  # fmt: skip
         (tmp_path / f"TGDI-0-{seed}.json").write_text(json.dumps(result))
     text = collect(tmp_path)
     # 80 and 90, 10 points lower at 100 %; standard deviation: square root of 50
     assert "| TGDI | 85.0 ± 7.1 | 82.5 ± 7.1 | 80.0 ± 7.1 | 77.5 ± 7.1 | 75.0 ± 7.1 | 2 |" in text
     assert "| TGDI | 75.0 ± 0.0 | | | | | 2 |" in text
+    summary = "| TGDI | 85.0 ± 7.1 | | 100.0 ± 0.0 | 100.0 ± 0.0 | 50.0 ± 0.0 | 75.0 ± 0.0 | 20.0 ± 14.1 | 2 |"
+    assert summary in text
     assert (tmp_path / "figure.png").is_file()
     (tmp_path / "TGDI-0-1.json").write_text(json.dumps({**result, "epochs": 3}))
     with pytest.raises(ValueError, match="cannot average runs with different epochs: 5 and 3"):
@@ -80,7 +83,7 @@ def test_posts_do_not_depend_on_the_share():
 
 def test_text_only_reads_no_caption():
     corpus = corpus_with(0.5, 0, {"train": 60, "validation": 6})
-    model, processor = tiny_tgdi(corpus, **MODELS["text only"])
+    model, processor = tiny_tgdi(corpus, **MODELS["text only"].options)
     batch = TGDICollator(processor)([*undecoded(corpus["train"])])
     assert not model.config.uses_vision and "enhanced_input_ids" not in batch
 

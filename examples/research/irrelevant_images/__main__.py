@@ -1,0 +1,66 @@
+"""Does the matching gate suppress irrelevant images? A controlled benchmark on the embedded corpus.
+
+    python -m examples.research.irrelevant_images run --results mine        # all models, 5 seeds; resumable
+    python -m examples.research.irrelevant_images collect --results mine    # tables and figure, in that folder
+
+Half of the posts are unambiguous without their image. All models are trained where every image fits (`--shares` has
+irrelevant ones in training, too), with or without swapped images, and tested where the share of irrelevant images among
+these posts is 0 to 1; half of these show the scene of another relation, and in one more test all of them. Posts that
+need their image have the right one. Every run trains a tiny model from scratch and writes a JSON file;
+several processes can share the work.
+"""
+
+import argparse
+import itertools
+import json
+from pathlib import Path
+from tempfile import gettempdir
+
+from filelock import FileLock, Timeout
+
+from examples.research.reproduce.collect import refuse_unlike
+from examples.research.reproduce.train import write
+from tgdi_hf.data.image_identity import digest_of
+
+from .models import MODELS
+from .runs import ROWS, run
+from .tables import collect
+
+RESULTS = Path(__file__).parents[1] / "results"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("command", choices=["run", "collect"])
+    parser.add_argument("--results", type=Path, default=RESULTS / "irrelevant_images")
+    parser.add_argument("--seeds", type=int, nargs="+", default=range(5))
+    parser.add_argument("--shares", type=float, nargs="+", default=[0.0], help="in training")
+    parser.add_argument("--models", nargs="+", choices=MODELS, default=list(MODELS))
+    parser.add_argument("--epochs", type=float, default=5)
+    args = parser.parse_args()
+    args.results.mkdir(parents=True, exist_ok=True)
+    if args.command == "collect":
+        print(collect(args.results))
+        return
+    for seed, share, name in itertools.product(args.seeds, args.shares, args.models):
+        if name == "text only":
+            share = 0.5  # does not affect a model without images: trained once
+        file = args.results / f"{name.replace(', ', '-').replace(' ', '-')}-{100 * share:g}-{seed}.json"
+        try:
+            # The lock ends with the process, so a killed run leaves nothing to clean up.
+            with FileLock(Path(gettempdir(), f"{digest_of(str(file.resolve()).encode())}.lock"), timeout=0):
+                if file.exists():  # must be the requested run
+                    there = json.loads(file.read_text(encoding="utf-8"))
+                    wanted = {"epochs": args.epochs, "rows": ROWS, "options": MODELS[name].options}
+                    for what, value in wanted.items():
+                        refuse_unlike(str(file), what, [there.get(what), value])
+                    continue
+                result = run(name, seed, share, args.epochs)
+                write(result, file)
+                print(name, seed, share, result["test"], flush=True)
+        except Timeout:
+            continue
+
+
+if __name__ == "__main__":
+    main()
