@@ -28,6 +28,7 @@ def write_stand_ins(folder: Path, corpus: DatasetDict) -> None:
         write_posts(rows, folder / "tweets" / f"{split}.jsonl")
     write_posts(corpus["test"], folder / "posts.jsonl")
     write_posts(corpus["test"], folder / "new.jsonl")
+    write_export(corpus["train"], folder / "export.json")
     posts = [json.loads(line) for line in (folder / "posts.jsonl").read_text(encoding="utf-8").splitlines()]
     Dataset.from_list(posts).to_parquet(folder / "posts.parquet")
     tokenizer = tiny_tokenizer(corpus["train"]["text"])
@@ -71,6 +72,22 @@ def write_posts(rows: Dataset, file: Path) -> None:
         post["relation"] = rows.features["label"].int2str(row["label"])
         lines.append(json.dumps(post) + "\n")
     file.write_text("".join(lines), encoding="utf-8")
+
+
+def write_export(rows: Dataset, file: Path) -> None:
+    """Writes rows as Label Studio exports them, with images in `tweets`."""
+    tasks = []
+    for number, row in enumerate(rows):
+        regions = [
+            {"id": name, "type": "labels", "value": {"start": row[name][0], "end": row[name][1], "labels": ["PER"]}}
+            for name in ("head", "tail")
+        ]
+        relation = {"type": "relation", "from_id": "head", "to_id": "tail", "direction": "right"}
+        relation["labels"] = [rows.features["label"].int2str(row["label"])]
+        image = None if row["image"] is None else f"/data/upload/1/0123abcd-{row['id']}.png"
+        annotation = {"completed_by": 1, "result": [*regions, relation]}
+        tasks.append({"id": number, "data": {"text": row["text"], "image": image}, "annotations": [annotation]})
+    file.write_text(json.dumps(tasks), encoding="utf-8")
 
 
 def save_image(row: dict[str, Any], folder: Path) -> str | None:

@@ -7,6 +7,7 @@ from .checkout import find_subpackages
 from .registration import register_with_transformers
 
 if TYPE_CHECKING:
+    from .annotations.import_annotations import import_annotations
     from .data.collator import TGDICollator
     from .data.dataset_columns import undecoded
     from .data.mnre import load_mnre
@@ -46,6 +47,7 @@ _LAZY = {
     "evaluate": "evaluation.scoring",
     "evaluation_report": "evaluation.report",
     "fine_tune": "training.fine_tuning",
+    "import_annotations": "annotations.import_annotations",
     "load_mnre": "data.mnre",
     "make_compute_metrics": "evaluation.metric",
     "make_corpus": "demo.corpus",

@@ -27,20 +27,21 @@ class Parsed(NamedTuple):
     value: Any
 
 
-def json_rows(file: BinaryFile, name: str) -> Iterator[tuple[str, bytes | Parsed]]:
+def json_rows(file: BinaryFile, name: str, refuse_wrapped: bool = True) -> Iterator[tuple[str, bytes | Parsed]]:
     r"""
     Reads rows of JSON one by one, at constant memory.
 
     Args:
         file: JSON Lines, an array, or consecutive objects that may span several lines.
         name: Name of the file in error messages.
+        refuse_wrapped: Whether a single object with a list of objects is refused as a wrapper of the rows.
 
     Yields:
         The name of the row in error messages, and the row: the bytes of a line of JSON Lines, or `Parsed`.
 
     Raises:
-        ValueError: The file is an object that wraps the rows, is in UTF-16, or has invalid JSON inside an array or
-            between objects, after which rows cannot be delimited.
+        ValueError: The file is an object that wraps the rows (see `refuse_wrapped`), is in UTF-16, or has invalid JSON
+            inside an array or between objects, after which rows cannot be delimited.
     """
     head, number = b"", 0
     while not head.strip():
@@ -69,9 +70,9 @@ def json_rows(file: BinaryFile, name: str) -> Iterator[tuple[str, bytes | Parsed
         except _InvalidJson:
             yield from _lines(text.read, file, name, number)
             return
-        yield from _objects(text, first, name, number)
+        yield from _objects(text, first, name, number, refuse_wrapped)
         return
-    if (wrapper := _wrapper(head)) is not None:
+    if refuse_wrapped and (wrapper := _wrapper(head)) is not None:
         rest = _next_line(file)
         if not rest.strip():
             raise _wrapped(name, wrapper)
@@ -131,10 +132,10 @@ def _items(text: "_Scanner", name: str) -> Iterator[tuple[str, Parsed]]:
         raise invalid(text.line, f"expected nothing after the end of the array, found {after!r}")
 
 
-def _objects(text: "_Scanner", value: Any, name: str, line: int) -> Iterator[tuple[str, Parsed]]:
+def _objects(text: "_Scanner", value: Any, name: str, line: int, refuse_wrapped: bool) -> Iterator[tuple[str, Parsed]]:
     """Consecutive objects, the first of which has been parsed."""
     number = 0
-    if not text.peek() and (wrapper := _wrapper_of(value)) is not None:
+    if refuse_wrapped and not text.peek() and (wrapper := _wrapper_of(value)) is not None:
         raise _wrapped(name, wrapper)
     while True:
         yield f"{name}, item {number} (line {line})", Parsed(value)

@@ -2,13 +2,13 @@
 
 import json
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from datasets import DatasetDict, are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+from datasets import DatasetDict
 
+from ..data.progress_bars import without_progress_bars
 from .faults import Fault, read_faults, write_faults
 
 DATASET, PARQUET, REPORT, SETTINGS = "dataset", "parquet", "report.jsonl", "prepared.json"
@@ -32,14 +32,14 @@ def write_output(
     """
     (folder / PARQUET).mkdir(parents=True)
     if embed_images:
-        with _without_progress_bars(sum(map(len, dataset.values())) < ROWS_WITH_PROGRESS):
+        with without_progress_bars(sum(map(len, dataset.values())) < ROWS_WITH_PROGRESS):
             dataset.save_to_disk(folder / DATASET)
         dataset = DatasetDict.load_from_disk(str(folder / DATASET))
     else:
         # `save_to_disk` embeds the bytes of images. It writes the metadata for one row here, and the Arrow files of all
         # rows, which have paths, are copied over the files with that row.
         first = {split: rows.select([0]) for split, rows in dataset.items()}
-        with _without_progress_bars():
+        with without_progress_bars():
             DatasetDict(first).save_to_disk(folder / DATASET)
         for split, rows in dataset.items():
             (file,) = (folder / DATASET / str(split)).glob("*.arrow")
@@ -54,16 +54,3 @@ def write_output(
 def read_output(folder: Path) -> tuple[DatasetDict, list[Fault]]:
     """The dataset and the faults in a folder from `write_output`."""
     return DatasetDict.load_from_disk(str(folder / DATASET)), read_faults(folder / REPORT)
-
-
-@contextmanager
-def _without_progress_bars(condition: bool = True) -> Iterator[None]:
-    """Disables the progress bars of `datasets` if the condition holds, and enables them again if they were enabled."""
-    if not condition or are_progress_bars_disabled():
-        yield
-        return
-    disable_progress_bars()
-    try:
-        yield
-    finally:
-        enable_progress_bars()

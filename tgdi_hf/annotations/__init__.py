@@ -1,0 +1,1 @@
+"""Exports of annotation tools become posts, and predictions become pre-annotations."""
