@@ -72,7 +72,7 @@ def switch(name: str, value: Any) -> bool:
     return bool(value)
 
 
-def checked_object_features(value: Any, use_image: bool) -> str:
+def checked_object_features(value: Any, use_image: bool = True) -> str:
     r"""
     Args:
         value: `object_features` of the processor.

@@ -63,6 +63,15 @@ def pipe_with_objects(model, processor):
 
 
 @pytest.fixture
+def pipe_with_regions(model, processor):
+    """A pipeline whose model reads three objects off the image."""
+    processor = copy.copy(processor)
+    model.config.num_objects = processor.num_objects = 3
+    model.config.object_features = processor.object_features = "regions"
+    return MultimodalRelationExtractionPipeline(model=model, processor=processor)
+
+
+@pytest.fixture
 def image():
     return Image.fromarray(np.random.default_rng(0).integers(0, 255, (40, 60, 3), dtype=np.uint8))
 

@@ -50,13 +50,14 @@ def test_train_evaluate_and_predict_from_the_command_line(corpus, backbones, tmp
     output = run(
         "train", tmp_path / "data", tmp_path / "run", "--text-model", backbones / "text", "--vision-model",
         backbones / "vision", "--epochs", 1, "--learning-rate", "1e-3", "--set", "toi_num_layers=1", "--set",
-        "use_matching_gate=false", "--image-resize", "squash",
+        "use_matching_gate=false", "--image-resize", "squash", "--object-features", "regions",
     )  # fmt: skip
     assert "validation, 32 rows:\naccuracy " in output and "f1 " in output
     config = TGDIForRelationExtraction.from_pretrained(tmp_path / "run").config
-    assert (config.toi_num_layers, config.use_matching_gate) == (1, False)
+    assert (config.toi_num_layers, config.use_matching_gate, config.object_features) == (1, False, "regions")
     options = json.loads((tmp_path / "run" / "processor_config.json").read_text())
     assert (options["image_resize"], options["object_resize"]) == ("squash", "squash")
+    assert options["object_features"] == "regions"
 
     output = run(
         "evaluate", tmp_path / "run", tmp_path / "data", "--split", "test", "--output", tmp_path / "scores.json"
@@ -93,16 +94,18 @@ def test_from_a_folder_of_posts_to_a_trained_model(corpus, backbones, tmp_path):
         "prepare", data, tmp_path / "prepared", "--captioner", tmp_path / "blip2", "--grounder", tmp_path / "dino",
         "--threshold", "0.0", "--cache", tmp_path / "cache", "--vision-model", backbones / "vision", "--features-dtype",
         "float32", "--image-resize", "squash", "--object-resize", "crop",
+        "--object-features", "regions",
     )  # fmt: skip
     assert "32 posts" in output
-    assert f"{tmp_path / 'prepared' / 'vision_features'} --image-resize squash --object-resize crop" in output
+    options = "--image-resize squash --object-resize crop --object-features regions"
+    assert f"{tmp_path / 'prepared' / 'vision_features'} {options}" in output
     row = next(row for row in load_from_disk(tmp_path / "prepared" / "dataset")["train"] if row["image"])
     assert row["caption"]
     assert 1 <= len(row["objects"]) <= 3
     output = run(
         "train", tmp_path / "prepared", tmp_path / "run", "--text-model", backbones / "text", "--vision-model",
         backbones / "vision", "--epochs", 1, "--vision-features", tmp_path / "prepared" / "vision_features",
-        "--features-dtype", "float32",
+        "--features-dtype", "float32", "--object-features", "regions",
     )  # fmt: skip
     model = TGDIForRelationExtraction.from_pretrained(tmp_path / "run")
     assert model.config.id2label[0] == "None"

@@ -110,3 +110,15 @@ def test_the_image_is_processed_once(pipe, image, monkeypatch, tmp_path):
     image.save(tmp_path / "post.png")
     _, images = explain(pipe, {**POST, "file_name": str(tmp_path / "post.png")})
     assert len(images) == 1 and calls == [1]
+
+
+def test_an_image_is_explained_with_its_regions(pipe_with_regions, image):
+    post = {**POST, "image": image, "objects": [[0, 0, 30, 20], [30, 20, 60, 40]]}
+    result, (one,) = explain(pipe_with_regions, post)
+    assert one.name == "image"
+    assert one.objects == {"object 0": (0, 0, 0.5, 0.5), "object 1": (0.5, 0.5, 1, 1)}
+    assert [*one.maps] == TITLES
+    assert np.array_equal(one.cosine, result["evidence"]["cosine"][0])
+    panel = one.map("tail: Bob", size=90)
+    expected = outline(heat_map(one.image, one.maps["tail: Bob"], 90), one.objects)
+    assert np.array_equal(np.asarray(panel.image), np.asarray(expected))

@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 from PIL import Image
 from transformers import CLIPImageProcessorPil
 
@@ -72,3 +73,18 @@ def test_objects_are_placed_in_what_the_encoder_sees():
     assert relative_box((75, 25, 100, 50), frame) == (0.25, 0.25, 0.5, 0.5)
     assert relative_box((0, 0, 100, 200), frame) == (0, 0, 0.5, 1)  # clipped
     assert relative_box((0, 0, 50, 100), frame) is None  # cropped away
+
+
+def test_regions_are_outlined_on_the_image_as_the_model_sees_them(pipe_with_regions):
+    pipe = pipe_with_regions
+    side = {"height": 64, "width": 64}
+    pipe.processor.image_processor = CLIPImageProcessorPil(size={"shortest_edge": 64}, crop_size=side)
+    image, boxes = Image.new("RGB", (200, 100), "red"), [(0, 0, 40, 20), (25, 0.5, 75, 24.5)]
+    pipe.processor.image_resize = "squash"
+    (whole,) = seen(pipe, image=image, objects=boxes)
+    assert whole.image.size == (64, 32)
+    assert whole.objects["object 0"] == pytest.approx((0, 0, 0.2, 0.2))
+    assert whole.objects["object 1"] == (0.125, 0, 0.375, 0.25)
+    pipe.processor.image_resize = "crop"
+    (whole,) = seen(pipe, image=image, objects=boxes)
+    assert whole.objects == {"object 1": (0, 0, 0.25, 0.25)}

@@ -1,3 +1,4 @@
+import copy
 import io
 
 import pytest
@@ -144,3 +145,30 @@ def test_one_option_trains_from_features(corpus, tmp_path):
     )  # fmt: skip
     assert "eval_f1" in metrics
     assert len(VisionFeatures(tmp_path / "features")) > 100
+
+
+def test_features_of_images_serve_any_regions(frozen, processor, images, tmp_path, capsys):
+    processor = copy.copy(processor)
+    processor.num_objects = frozen.config.num_objects = 3
+    processor.object_features = frozen.config.object_features = "regions"
+    features = compute(frozen, processor, images, tmp_path / "features")
+    assert features.object_features == "regions"
+    assert len(features) == 2  # images; their boxes add none
+    assert f"2 images and parts × {3 * 64 * 64 * 4:,} bytes" in capsys.readouterr().err
+    assert differences(frozen, processor, images, features) < 1e-5
+
+    def others(row):
+        return {"objects": [[3.0, 7.0, 42.0, 11.0], [0.0, 0.0, 100.0, 80.0]] if row["image"] else []}
+
+    frozen.config.prompt_grid = 2
+    assert differences(frozen, processor, DatasetDict(train=images["train"].map(others)), features) < 1e-5
+    crops = copy.copy(processor)
+    crops.object_features = "crops"
+    with pytest.raises(ValueError, match=r"vision features are for `object_features='regions'`, but the processor has"):
+        TGDICollator(crops, vision_features=features)(list(undecoded(images["train"])))
+    with pytest.raises(ValueError, match=r"model has `object_features='regions'`, but the processor has 'crops'"):
+        compute(frozen, crops, images, tmp_path / "features")
+    with pytest.raises(ValueError, match="`object_features` is 'boxes'"):
+        compute_vision_features(
+            frozen.tgdi.vision_tower, processor.image_processor, images, tmp_path / "features", object_features="boxes"
+        )

@@ -1,3 +1,4 @@
+import copy
 import json
 
 import pytest
@@ -45,3 +46,19 @@ def test_names_of_code_files_are_ignored(frozen, processor, images, tmp_path):
     meta["fingerprint"]["image_processor"]["auto_map"] = {"AutoProcessor": "processing_tgdi.TGDIProcessor"}
     file.write_text(json.dumps(meta))
     VisionFeatures(tmp_path / "features", fingerprint_of(frozen.tgdi.vision_tower, processor.image_processor, 1))
+
+
+def test_features_of_the_other_kind_are_refused(frozen, processor, images, tmp_path):
+    tower, crops = frozen.tgdi.vision_tower, fingerprint_of(frozen.tgdi.vision_tower, processor.image_processor, 1)
+    regions = fingerprint_of(tower, processor.image_processor, 1, "regions")
+    assert regions == fingerprint_of(tower, processor.image_processor, 2, "regions")  # they serve any grid
+    compute(frozen, processor, images, tmp_path / "features")
+    with pytest.raises(ValueError, match=r"are for `object_features='crops'`, not 'regions'.*in another folder"):
+        VisionFeatures(tmp_path / "features", regions)
+    processor = copy.copy(processor)
+    processor.object_features = frozen.config.object_features = "regions"
+    with pytest.raises(ValueError, match=r"are for `object_features='crops'`, not 'regions'"):
+        compute(frozen, processor, images, tmp_path / "features")
+    compute(frozen, processor, images, tmp_path / "regions")
+    with pytest.raises(ValueError, match=r"are for `object_features='regions'`, not 'crops'"):
+        VisionFeatures(tmp_path / "regions", crops)

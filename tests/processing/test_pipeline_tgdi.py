@@ -725,3 +725,48 @@ def test_texts_are_truncated_to_the_position_limit(model, processor, limit, capl
     expected = MultimodalRelationExtractionPipeline(model=model, processor=processor)([POST, long])
     assert [item["score"] for item in predicted] == pytest.approx([item["score"] for item in expected])
     assert "cuts texts" not in caplog.text
+
+
+def test_regions_are_read_off_one_pass_over_each_image(pipe_with_regions, image, tmp_path):
+    image.save(tmp_path / "post.png")
+    model, calls = pipe_with_regions.model, []
+    model.tgdi.vision_tower.register_forward_pre_hook(lambda module, args: calls.append(len(args[0])))
+    post = {**MANY, "image": str(tmp_path / "post.png"), "objects": [[0, 0, 30, 20], [10, 10, 50, 40]]}
+    other = {**POST, "image": image, "objects": [[0, 0, 30, 20]]}
+    results = pipe_with_regions([post, other, POST], pairs="independent", rows_per_pass=5)
+    assert calls == [2]  # of 12 + 1 + 1 rows in three passes
+    assert results[2]["gate"] is None
+    moved = {**other, "objects": [[30, 20, 60, 40]]}
+    assert abs(pipe_with_regions(moved)["gate"] - results[1]["gate"]) > 1e-5
+    processor = pipe_with_regions.processor
+    rows = TGDICollator(processor, share_images=False)([{**other, "head": [0, 3]}])
+    with torch.no_grad():
+        alone = model(**rows)
+    assert results[1]["score"] == pytest.approx(alone.logits.softmax(-1).max().item(), abs=1e-5)
+    invalid = {**other, "objects": [[700, 0, 800, 10]]}
+    first, second = pipe_with_regions([invalid, other], strict=False)
+    assert first["field"] == "objects"
+    close(second, results[1])
+
+
+def test_evidence_of_regions_is_weighted_by_area(pipe_with_regions, image):
+    """Of 60 × 40 pixels in 8 × 8 patches, object 0 covers the four patches of a corner, object 1 half of another."""
+    boxes = [[0, 0, 15, 10], [52, 35, 60, 40], [0, 0, 60, 40]]
+    evidence = pipe_with_regions({**POST, "image": image, "objects": boxes}, evidence=True)["evidence"]
+    assert evidence["similarity"].shape == evidence["cosine"].shape == (1, 8, 8, len(evidence["tokens"]))
+    assert [region["region"] for region in evidence["regions"]] == ["image", "object 0", "object 1", "object 2"]
+    of_text = [i for i, token in enumerate(evidence["tokens"]) if not token["special"]]
+    patches = evidence["cosine"][0][:, :, of_text].mean(-1)
+    edge = 0.5 / 8  # object 1 begins half a pixel before the last column, which is 7.5 pixels wide
+    of_edge = (edge * patches[7, 6] * 8 + 7.5 * patches[7, 7]) / 8
+    expected = [patches.mean(), patches[:2, :2].mean(), of_edge, patches.mean()]
+    assert [region["cosine"] for region in evidence["regions"]] == pytest.approx(expected, abs=1e-6)
+    assert evidence["regions"][3]["tail"] == pytest.approx(evidence["regions"][0]["tail"], abs=1e-6)
+
+
+def test_model_and_processor_read_objects_alike(model, processor):
+    model.config.object_features = "regions"
+    with pytest.raises(
+        ValueError, match=r"model has `object_features='regions'`, but the processor has 'crops'\. Load"
+    ):
+        MultimodalRelationExtractionPipeline(model=model, processor=processor)

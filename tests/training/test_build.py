@@ -46,3 +46,14 @@ def test_images_and_objects_are_resized_as_requested(encoders):
     assert (processor.image_resize, processor.object_resize) == ("crop", "squash")
     with pytest.raises(ValueError, match="`image_resize` is 'fit'; expected 'crop' or 'squash'"):
         build_model(names, *encoders, image_resize="fit")
+
+
+def test_model_and_processor_read_regions_together(encoders):
+    names = ["None", "/per/per/peer"]
+    model, processor = build_model(names, *encoders, object_features="regions")
+    assert model.config.object_features == processor.object_features == "regions"
+    assert processor.image_resize == "squash"
+    model, processor = build_model(names, *encoders, object_features="regions", image_resize="crop")
+    assert processor.image_resize == "crop"
+    with pytest.raises(ValueError, match="object_features"):
+        build_model(names, *encoders, object_features="boxes")

@@ -93,3 +93,9 @@ def test_selection_by_an_unknown_metric_is_refused(corpus, tiny, tmp_path, name,
 @pytest.mark.parametrize("name", ["f1", "eval_recall", "loss"])
 def test_selection_by_a_known_metric_is_accepted(corpus, tiny, tmp_path, name):
     make_trainer(*tiny, corpus, training_arguments(tmp_path, metric_for_best_model=name))
+
+
+def test_a_processor_that_reads_objects_in_another_way_is_refused(corpus, tiny, tmp_path):
+    tiny[0].config.object_features = "regions"
+    with pytest.raises(ValueError, match=r"model has `object_features='regions'`, but the processor has 'crops'"):
+        make_trainer(*tiny, corpus, training_arguments(tmp_path, **PLAIN))

@@ -22,6 +22,13 @@ class Resize(StrEnum):
     squash = "squash"
 
 
+class ObjectFeatures(StrEnum):
+    """Ways to read objects, see `TGDIConfig`."""
+
+    crops = "crops"
+    regions = "regions"
+
+
 class Preset(StrEnum):
     """Named sets of fields of a configuration, see `TGDIConfig.from_preset`."""
 
@@ -94,6 +101,15 @@ ImageResize = Annotated[
     ),
 ]
 ObjectResize = Annotated[Resize | None, typer.Option(help="The same for objects.", show_default="squash")]
+ReadObjects = Annotated[
+    ObjectFeatures | None,
+    typer.Option(
+        "--object-features",
+        help="Read objects as crops, each an image for the vision encoder, or as regions of their image, which is "
+        "encoded once, and squashed by default.",
+        show_default="crops",
+    ),
+]
 FeaturesDtype = Annotated[str, typer.Option(help="Data type of stored vision features: float32, float16 or bfloat16.")]
 Revision = Annotated[
     str | None, typer.Option(help="Branch, tag or commit of the model on the Hub.", show_default="main")
@@ -106,7 +122,9 @@ LocalFilesOnly = Annotated[
 ]
 
 
-def resizes(image_resize: Resize | None, object_resize: Resize | None) -> dict[str, Any]:
+def image_options(
+    image_resize: Resize | None, object_resize: Resize | None, object_features: ObjectFeatures | None
+) -> dict[str, Any]:
     """The options that are set, as keyword arguments."""
-    options = {"image_resize": image_resize, "object_resize": object_resize}
-    return {name: resize.value for name, resize in options.items() if resize is not None}
+    options = {"image_resize": image_resize, "object_resize": object_resize, "object_features": object_features}
+    return {name: option.value for name, option in options.items() if option is not None}

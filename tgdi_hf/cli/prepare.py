@@ -13,10 +13,11 @@ from .options import (
     ImageResize,
     LocalFilesOnly,
     ObjectResize,
+    ReadObjects,
     RepeatedMention,
     Revision,
     Workers,
-    resizes,
+    image_options,
 )
 
 
@@ -63,6 +64,7 @@ def prepare(
     vision_revision: Revision = None,
     image_resize: ImageResize = None,
     object_resize: ObjectResize = None,
+    object_features: ReadObjects = None,
     cache_dir: CacheDir = None,
     local_files_only: LocalFilesOnly = False,
     features_dtype: FeaturesDtype = "float16",
@@ -89,11 +91,12 @@ def prepare(
     _check_revision("captioner", captioner, captioner_revision)
     _check_revision("grounder", grounder, grounder_revision)
     _check_revision("vision-model", vision_model, vision_revision)
-    resize_options = resizes(image_resize, object_resize)
-    if resize_options and vision_model is None:
+    options = image_options(image_resize, object_resize, object_features)
+    if options and vision_model is None:
         raise typer.BadParameter(
-            "--image-resize and --object-resize require --vision-model: posts are stored with their whole images.",
-            param_hint=f"--{next(iter(resize_options)).replace('_', '-')}",
+            "--image-resize, --object-resize and --object-features require --vision-model: posts are stored with their "
+            "whole images.",
+            param_hint=f"--{next(iter(options)).replace('_', '-')}",
         )
     if spacy is not None:
         require("spacy", "spacy", "--spacy")
@@ -130,11 +133,11 @@ def prepare(
     if vision_model is not None:
         features = output / "vision_features"
         compute_encoder_features(
-            vision_model, done.dataset, features, features_dtype, revision=vision_revision, **resize_options, **hub
+            vision_model, done.dataset, features, features_dtype, revision=vision_revision, **options, **hub
         )
         next_step += f" --vision-model {vision_model} --vision-features {features}"
         next_step += f" --vision-revision {vision_revision}" if vision_revision else ""
-        next_step += "".join(f" --{name.replace('_', '-')} {value}" for name, value in resize_options.items())
+        next_step += "".join(f" --{name.replace('_', '-')} {value}" for name, value in options.items())
     typer.echo(f"Wrote the prepared posts to {output}; to train on them: {next_step}")
 
 

@@ -20,10 +20,11 @@ from .options import (
     ObjectResize,
     Objects,
     Preset,
+    ReadObjects,
     Revision,
     Share,
     Strict,
-    resizes,
+    image_options,
 )
 
 
@@ -52,6 +53,7 @@ def train(
     freeze_vision: Annotated[bool, typer.Option(help="Freeze the vision encoder.")] = True,
     image_resize: ImageResize = None,
     object_resize: ObjectResize = None,
+    object_features: ReadObjects = None,
     both_orders: Annotated[
         bool,
         typer.Option(
@@ -129,7 +131,7 @@ def train(
             "use_caption": caption,
             "preset": preset.value,
             "freeze_vision": freeze_vision,
-            **resizes(image_resize, object_resize),
+            **image_options(image_resize, object_resize, object_features),
             "direction_balanced": both_orders,
             **({} if chosen == "auto" else {"negative_label": chosen}),
             **({"symmetric_relations": [name for name in symmetric if name != "none"]} if symmetric else {}),

@@ -32,6 +32,7 @@ def tiny_tgdi(
         num_objects=0,
         use_caption=use_caption,
         max_length=128,
+        object_features=options.get("object_features", "crops"),
     )
     names, multi_label = label_names(corpus)
     if multi_label:

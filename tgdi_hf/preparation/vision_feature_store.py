@@ -19,6 +19,7 @@ import torch
 from ..data.image_identity import digest_of
 from ..processing.image_boxes import Box
 from ..processing.image_resizing import SQUASH
+from ..processing.processor_options import CROPS
 from .vision_fingerprint import check_fingerprint
 
 META, ROWS, INDEX = "features.json", "features.bin", "index.sqlite"
@@ -50,10 +51,11 @@ def part_key(box: Box | None, squash: bool = False) -> str:
 
 class VisionFeatures:
     r"""
-    Reads the vision features in a folder, one row `(tokens, d_v)` per image and per box.
+    Reads the vision features in a folder, one row `(tokens, d_v)` per image and per box; for `object_features`
+    `"regions"` per image alone.
 
-    They belong to the weights of one vision encoder, one image processor and one `prompt_grid`, and cannot be used
-    with others.
+    They belong to the weights of one vision encoder, one image processor, one `object_features` and, for `"crops"`, one
+    `prompt_grid`, and cannot be used with others.
 
     Args:
         folder: From `compute_vision_features`.
@@ -80,6 +82,11 @@ class VisionFeatures:
 
     def __len__(self) -> int:
         return len(self.slots)
+
+    @property
+    def object_features(self) -> str:
+        """`"crops"` or `"regions"`, as in the configuration of the model."""
+        return self.meta["fingerprint"].get("object_features", CROPS)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_rows": None, "_last": None}  # a dataloader worker maps the file itself

@@ -21,6 +21,7 @@ from ..processing.image_opening import MAX_IMAGE_PIXELS
 from ..processing.image_resizing import checked_resizes, encoder_pixels, squashed_parts
 from ..processing.prefetch import prefetch
 from ..processing.processing_tgdi import TGDIProcessor
+from ..processing.processor_options import CROPS, REGIONS, check_same_object_features, checked_object_features
 from .image_parts import ImageParts, cut_parts, find_image_parts, images_only, missing_parts
 from .vision_feature_store import DTYPES, FeatureKey, VisionFeatures, VisionFeatureWriter
 from .vision_fingerprint import fingerprint_of
@@ -43,6 +44,7 @@ def compute_vision_features(
     max_image_pixels: int = MAX_IMAGE_PIXELS,
     image_resize: str | None = None,
     object_resize: str | None = None,
+    object_features: str = CROPS,
     progress: bool = True,
 ) -> VisionFeatures:
     r"""
@@ -65,12 +67,15 @@ def compute_vision_features(
         max_image_pixels: An image with more pixels is refused before it is decoded.
         image_resize: As in the processor of the model. A folder can hold features of both kinds, under separate keys.
         object_resize: As in the processor of the model.
+        object_features: As in the configuration of the model. With `"regions"` an image has one row, the patches of
+            every hidden state, for any boxes and any `prompt_grid`.
         progress: Show a progress bar.
 
     Raises:
         ValueError: The folder has features with another fingerprint or dtype, the encoder is not frozen, or `dtype`
             is not supported.
-        InvalidOption: `image_resize` or `object_resize` has another value than those of `TGDIProcessor`.
+        InvalidOption: `image_resize`, `object_resize` or `object_features` has another value than those of
+            `TGDIProcessor`.
     """
     if dtype not in DTYPES:
         raise ValueError(f"`dtype` is {dtype!r}; expected one of {', '.join(DTYPES)}.")
@@ -79,7 +84,9 @@ def compute_vision_features(
     if isinstance(dataset, Dataset):
         dataset = {"": dataset}
     images = {split: images_only(rows) for split, rows in dataset.items()}
-    squashed = squashed_parts(image_processor, *checked_resizes(image_processor, image_resize, object_resize))
+    regions = checked_object_features(object_features) == REGIONS
+    resizes = checked_resizes(image_processor, image_resize, object_resize, object_features)
+    squashed = squashed_parts(image_processor, *resizes)
 
     def transform(image: Image.Image, squash: bool = False) -> np.ndarray:
         return encoder_pixels(image_processor, [image], squash)[0]
@@ -88,13 +95,14 @@ def compute_vision_features(
         return [cut_parts(*image, images, transform, max_image_pixels) for image in batch]
 
     def encode(pixels: list[np.ndarray]) -> torch.Tensor:
-        return vision_features(tower, torch.from_numpy(np.stack(pixels)).to(tower.device), prompt_grid)
+        return vision_features(tower, torch.from_numpy(np.stack(pixels)).to(tower.device), prompt_grid, object_features)
 
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / "lock"):
-        writer = VisionFeatureWriter(folder, fingerprint_of(tower, image_processor, prompt_grid), dtype)
-        missing = missing_parts(find_image_parts(images, num_objects, squashed), writer.keys)
+        fingerprint = fingerprint_of(tower, image_processor, prompt_grid, object_features)
+        writer = VisionFeatureWriter(folder, fingerprint, dtype)
+        missing = missing_parts(find_image_parts(images, 0 if regions else num_objects, squashed), writer.keys)
         blank = transform(Image.new("RGB", (64, 64)))
         writer.reserve(sum(len(image.parts) for image in missing.values()), encode([blank])[0].shape)
         if progress:
@@ -127,6 +135,7 @@ def compute_model_features(
         dataset, folder, dtype: See `compute_vision_features`.
         device: Device of the vision encoder.
     """
+    check_same_object_features(model.config, processor)
     tower = model.base_model.vision_tower.to(device)
     assert isinstance(tower, PreTrainedModel)
     return compute_vision_features(
@@ -140,6 +149,7 @@ def compute_model_features(
         max_image_pixels=processor.max_image_pixels,
         image_resize=processor.image_resize,
         object_resize=processor.object_resize,
+        object_features=processor.object_features,
     )
 
 
@@ -151,6 +161,7 @@ def compute_encoder_features(
     *,
     image_resize: str | None = None,
     object_resize: str | None = None,
+    object_features: str = CROPS,
     revision: str | None = None,
     token: str | bool | None = None,
     cache_dir: str | Path | None = None,
@@ -161,7 +172,7 @@ def compute_encoder_features(
 
     Args:
         vision_model: Name on the Hub, or a folder.
-        dataset, folder, dtype, image_resize, object_resize: See `compute_vision_features`.
+        dataset, folder, dtype, image_resize, object_resize, object_features: See `compute_vision_features`.
         revision, token, cache_dir, local_files_only: See `hub_access`.
     """
     hub, _ = hub_access(vision_model, revision, token, cache_dir, local_files_only)
@@ -172,5 +183,12 @@ def compute_encoder_features(
         vision_model, backend="pil", **{"trust_remote_code": False, **hub}
     )
     return compute_vision_features(
-        tower, image_processor, dataset, folder, dtype=dtype, image_resize=image_resize, object_resize=object_resize
+        tower,
+        image_processor,
+        dataset,
+        folder,
+        dtype=dtype,
+        image_resize=image_resize,
+        object_resize=object_resize,
+        object_features=object_features,
     )

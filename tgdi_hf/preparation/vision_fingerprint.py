@@ -1,4 +1,4 @@
-"""What a set of vision features depends on: the encoder's weights, the image processor, and the prompt grid."""
+"""What a set of vision features depends on: encoder, image processor, and the form in which objects are read."""
 
 import json
 from collections.abc import Mapping
@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import nn
 
+from ..processing.processor_options import CROPS, REGIONS
 from .checkpoint_identity import weights_digest
 
 # Entries of an image processor's configuration that do not change a pixel: names of classes and of code files.
@@ -25,16 +26,19 @@ ENCODER_FIELDS = (
 )
 
 
-def fingerprint_of(tower: nn.Module, image_processor: Any, prompt_grid: int) -> dict[str, Any]:
+def fingerprint_of(
+    tower: nn.Module, image_processor: Any, prompt_grid: int, object_features: str = CROPS
+) -> dict[str, Any]:
     r"""
     Args:
         tower: The vision encoder.
         image_processor: Its image processor.
-        prompt_grid: See `TGDIConfig`.
+        prompt_grid, object_features: See `TGDIConfig`.
 
     Returns:
         Plain JSON: a digest of the encoder's weights, the fields of its configuration and the settings of the image
-        processor that the features depend on, and the prompt grid.
+        processor that the features depend on, and the prompt grid; or instead of the grid, on which the patches of all
+        hidden states do not depend, `"object_features": "regions"`.
     """
     settings = {
         name: value
@@ -46,7 +50,7 @@ def fingerprint_of(tower: nn.Module, image_processor: Any, prompt_grid: int) -> 
         "encoder": {name: getattr(config, name) for name in ENCODER_FIELDS if hasattr(config, name)},
         "weights": weights_digest(tower),
         "image_processor": json.loads(json.dumps(settings, default=str)),
-        "prompt_grid": prompt_grid,
+        **({"object_features": REGIONS} if object_features == REGIONS else {"prompt_grid": prompt_grid}),
     }
 
 
@@ -61,6 +65,13 @@ def check_fingerprint(folder: Path, stored: Mapping[str, Any], expected: Mapping
         ValueError: The fingerprints differ; the message lists each difference.
     """
     expected = json.loads(json.dumps(expected))
+    kind, expected_kind = (of.get("object_features", CROPS) for of in (stored, expected))
+    if kind != expected_kind:
+        raise ValueError(
+            f"The vision features in {folder} are for `object_features={kind!r}`, not {expected_kind!r}: the patches "
+            "of every hidden state serve regions; images and crops of objects, pooled, serve crops. Compute the "
+            "features in another folder."
+        )
     # Older folders may contain settings that are ignored today.
     kept = {name: value for name, value in stored.get("image_processor", {}).items() if name not in IGNORED_SETTINGS}
     stored = {**stored, "image_processor": kept}

@@ -75,8 +75,9 @@ def build_model(
         token: See `hub_access`.
         cache_dir: See `hub_access`.
         local_files_only: See `hub_access`.
-        config: Fields of `TGDIConfig`; they override the preset. With `direction_balanced` the model also learns the
-            inverses of relations (`inverse_labels`), unless that is set to 0.
+        config: Fields of `TGDIConfig`; they override the preset. `num_objects` and `object_features` are also options
+            of the processor. With `direction_balanced` the model also learns the inverses of relations
+            (`inverse_labels`), unless that is set to 0.
 
     Raises:
         ValueError: The label for no relation cannot be determined: set `negative_label`.
