@@ -8,7 +8,8 @@ from .post_text import check_ambiguous
 
 DEFAULTS: dict[str, Any] = {
     "batch_size": 16,
-    "rows_per_pass": 64,
+    "window": None,
+    "max_batch_tokens": 8192,
     "num_workers": 0,
     "top_k": None,
     "drop_none": False,
@@ -21,6 +22,26 @@ DEFAULTS: dict[str, Any] = {
     "ambiguous": "error",
     "truncation": True,
 }
+
+
+BATCHES_PER_WINDOW = 16
+
+
+def posts_per_window(batch_size: int, window: int | None, evidence: bool = False) -> int:
+    r"""
+    Args:
+        batch_size: Posts per batch.
+        window: The option of the call. By default a window is `BATCHES_PER_WINDOW` batches; or a single batch with
+            evidence, whose maps would take much memory while results wait for their turn, or if a batch is one post,
+            which is never padded.
+        evidence: The option of the call.
+
+    Returns:
+        The number of posts that are read ahead and sorted by length: whole batches.
+    """
+    if window is None:
+        return batch_size if evidence or batch_size == 1 else BATCHES_PER_WINDOW * batch_size
+    return -(-window // batch_size) * batch_size
 
 
 def check_options(options: Mapping[str, Any], task: str) -> None:
@@ -42,9 +63,9 @@ def check_options(options: Mapping[str, Any], task: str) -> None:
 
 def check_numbers(options: Mapping[str, Any]) -> None:
     """Raises a `ValueError` if a number among the options is out of range."""
-    for name in ("batch_size", "rows_per_pass", "top_k"):
+    for name in ("batch_size", "window", "max_batch_tokens", "top_k"):
         value = options.get(name, 1)
-        if name == "top_k" and value is None:
+        if name in ("window", "top_k") and value is None:
             continue
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             raise ValueError(f"`{name}` is {value!r}; expected 1 or more.")

@@ -1,7 +1,6 @@
 """The pipeline `multimodal-relation-extraction`: from posts to relations, with evidence on request."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +12,15 @@ from transformers.utils import logging
 from .entity_order import is_order_unknown, symmetric_relations, tail_first_bias
 from .evidence import EvidenceBuilder
 from .invalid_post import InvalidPost
-from .pipeline_options import DEFAULTS, check_numbers, check_options
+from .like_lengths import image_rows_of, rows_of_passes, text_rows_of
+from .pipeline_options import DEFAULTS, check_numbers, check_options, posts_per_window
 from .post_batch import PostBatch
 from .post_containers import as_mapping_hint
 from .post_reader import PostReader
 from .post_results import ResultBuilder, mark_nan_scores
-from .prefetch import prefetch
 from .processor_options import check_same_object_features
 from .relation_labels import RelationLabels
+from .result_stream import ResultStream
 from .scored_batch import RowStates, ScoredBatch, row_states
 from .text_limits import default_limit
 from .whole_folder import whole_folder
@@ -111,8 +111,13 @@ class MultimodalRelationExtractionPipeline(Pipeline):
                 - optionally `image` (path, PIL image, array, or the bytes of a file), `objects` (boxes on the image, or
                   images), `caption`, and `id`, which is copied to the result.
             batch_size (`int`, defaults to 16): Posts per batch.
-            rows_per_pass (`int`, defaults to 64): The largest number of pairs per pass of the text encoder; the images
-                of a batch pass the vision encoder once, whatever the number of pairs.
+            window (`int`, *optional*, defaults to 16 batches): Posts that are read ahead and sorted by length, so
+                that texts of like length share a batch and little of it is padding. `window=1` keeps the posts of a
+                batch as they arrive, for streams whose first results are awaited; so does `evidence` by default.
+                Results are in the order of the posts in any case.
+            max_batch_tokens (`int`, defaults to 8192): The largest number of rows, one per entity pair, times their
+                padded length in one pass of the text encoder. The images of a batch pass the vision encoder once,
+                whatever the number of pairs.
             num_workers (`int`, defaults to 0): Threads that open the images of the next batches.
             top_k (`int`, *optional*): The largest number of relations to list in `relations`; by default 1, or for a
                 multi-label model all that reach their thresholds.
@@ -245,12 +250,19 @@ class MultimodalRelationExtractionPipeline(Pipeline):
         total = len(posts) if isinstance(posts, Sized) else None
         # A captioner or grounder shares the device with the model, so reading does not run in parallel.
         workers = 0 if self.reader.captioner or self.reader.grounder else settings["num_workers"]
+        window = posts_per_window(settings["batch_size"], settings["window"], settings["evidence"])
         with tqdm(total=total, unit=" posts", disable=not settings["progress"]) as bar:
-            batches = _batches(posts, settings["batch_size"])
-            for batch in prefetch(lambda rows: self.preprocess(rows, **settings), batches, workers):
-                results = self._results(batch, settings)
-                bar.update(len(results))
-                yield from results
+            yield from ResultStream(
+                self.reader,
+                lambda batch: self._results(batch, {**settings, "strict": False}),
+                settings["batch_size"],
+                window,
+                workers,
+                settings["strict"],
+                settings["ambiguous"],
+                settings["truncation"],
+                bar.update,
+            )(posts)
 
     def preprocess(  # type: ignore[override]  # a batch of numbered posts in place of one input
         self, posts: list[tuple[int, Any]], strict: bool, ambiguous: str, truncation: bool, **settings: Any
@@ -263,7 +275,7 @@ class MultimodalRelationExtractionPipeline(Pipeline):
         return inputs.to(device)
 
     def _forward(  # type: ignore[override]  # typed batches in place of a mapping of tensors
-        self, batch: PostBatch, rows_per_pass: int, evidence: bool, labels: RelationLabels, **settings: Any
+        self, batch: PostBatch, max_batch_tokens: int, evidence: bool, labels: RelationLabels, **settings: Any
     ) -> ScoredBatch:
         inputs = batch.inputs
         if inputs is None:
@@ -274,10 +286,10 @@ class MultimodalRelationExtractionPipeline(Pipeline):
         text_only: list[torch.Tensor] = []
         gates: list[torch.Tensor] = []
         states: list[RowStates] = []
-        for start in range(0, len(text["input_ids"]), rows_per_pass):
-            rows = slice(start, start + rows_per_pass)
-            part = {name: value[rows] for name, value in text.items()}
-            image_part = {name: value if name == "vision_features" else value[rows] for name, value in images.items()}
+        passes = self._passes(text, max_batch_tokens)
+        for rows in passes:
+            part = text if len(passes) == 1 else text_rows_of(text, rows)
+            image_part = images if len(passes) == 1 else image_rows_of(images, rows)
             outputs = self.model(**part, **image_part, output_hidden_states=evidence)
             probabilities.append(labels.probabilities(outputs.logits.float()))
             if outputs.matching_gate is not None:
@@ -286,16 +298,27 @@ class MultimodalRelationExtractionPipeline(Pipeline):
                 plain = {name: value for name, value in part.items() if not name.startswith("enhanced_")}
                 text_only.append(labels.probabilities(self.model(**plain).logits.float()))
                 states += row_states(part, outputs, self.model.config.use_result_fusion)
+        place = torch.cat(passes).argsort()  # of each row in the order of the passes
         size = inputs["pixel_values"].shape[-2:] if images else None
         return ScoredBatch(
             batch.posts,
-            probabilities=torch.cat(probabilities),
-            text_only=torch.cat(text_only) if text_only else None,
-            gates=torch.cat(gates) if gates and images else None,
+            probabilities=torch.cat(probabilities)[place],
+            text_only=torch.cat(text_only)[place] if text_only else None,
+            gates=torch.cat(gates)[place] if gates and images else None,
             image_mask=images.get("image_mask"),
             image_size=None if size is None else (size[0], size[1]),
-            states=states,
+            states=[states[i] for i in place.tolist()] if states else [],
         )
+
+    @staticmethod
+    def _passes(text: Mapping[str, torch.Tensor], max_tokens: int) -> list[torch.Tensor]:
+        """The rows of each forward pass. A batch that fits is one pass; its lengths stay on the device."""
+        masks = [text[name] for name in ("attention_mask", "enhanced_attention_mask") if name in text]
+        device = masks[0].device
+        if max(mask.numel() for mask in masks) <= max_tokens:
+            return [torch.arange(len(masks[0]), device=device)]
+        lengths = torch.stack([mask.sum(dim=1) for mask in masks]).amax(dim=0).tolist()
+        return [torch.tensor(rows, device=device) for rows in rows_of_passes(lengths, max_tokens)]
 
     def _image_inputs(self, inputs: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """The vision features of the distinct images of a batch, and their index."""
@@ -371,9 +394,3 @@ def _shorter_limit(model, processor) -> int | None:
         f"pipeline cuts them there. Set `processor.max_length = {positions}` for training as well."
     )
     return positions
-
-
-def _batches(posts: Iterable, size: int) -> Iterator[list[tuple[int, Any]]]:
-    numbered = iter(enumerate(posts))
-    while batch := list(islice(numbered, size)):
-        yield batch

@@ -20,6 +20,7 @@ class Post:
     Args:
         given: The post as passed to the pipeline.
         where: Names the post in messages.
+        number: The place of the post in its stream.
         text: The text that spans of characters index.
         units: The text for the processor: the words if there are any, otherwise `text`.
         entities: All heads and tails, or the entities whose pairs are scored, in text order.
@@ -36,6 +37,7 @@ class Post:
 
     given: Mapping[str, Any]
     where: str
+    number: int = 0
     text: str = ""
     units: str | list[str] = ""
     entities: list[Entity] = field(default_factory=list)

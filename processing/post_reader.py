@@ -11,6 +11,7 @@ from .head_and_tail import MAX_ENTITIES, EntityPair, head_tail_pairs
 from .image_opening import open_image
 from .image_sources import image_key
 from .invalid_post import InvalidPost, blaming
+from .like_lengths import token_counts
 from .pillow import Image
 from .post_batch import Post, PostBatch
 from .post_containers import as_mapping_hint
@@ -59,8 +60,22 @@ class PostReader:
         Raises:
             InvalidPost: With `strict`, a post is invalid.
         """
+        return self.encode(self.parse(posts, strict, ambiguous), strict, truncation)
+
+    def parse(self, posts: Iterable[tuple[int, Any]], strict: bool = True, ambiguous: str = "error") -> list[Post]:
+        """Checks posts and locates their entities, without opening images or tokenizing; see `__call__`."""
         find = partial(_find_entities, ambiguous=ambiguous, most=self.max_entities)
-        batch = [_read(number, post, strict, find) for number, post in posts]
+        return [_read(number, post, strict, find) for number, post in posts]
+
+    def lengths(self, posts: Iterable[Post]) -> list[int]:
+        """The tokens of each post's text in both passes of the text encoder; 0 for an invalid post."""
+        valid = [post if post.error is None else None for post in posts]
+        texts = ["" if post is None else post.text for post in valid]
+        captions = ["" if post is None else _caption(post) for post in valid]
+        return token_counts(self.processor, texts, captions, self.options.get("max_length"))
+
+    def encode(self, batch: list[Post], strict: bool = True, truncation: bool = True) -> PostBatch:
+        """Adds captions and objects to posts from `parse`, and runs the processor; see `__call__`."""
         if self.captioner or self.grounder:
             opened: dict[Any, Image.Image] = {}
             for post in batch:
@@ -150,7 +165,7 @@ class PostReader:
 def _read(number: int, given: Any, strict: bool, find: Callable[[Post], Any]) -> Post:
     where = f"post {number}"
     if isinstance(given, Mapping):
-        post = Post(given, where if is_missing(given.get("where")) else str(given["where"]))
+        post = Post(given, where if is_missing(given.get("where")) else str(given["where"]), number)
         _catching(post, strict, _check_keys)
         _catching(post, strict, find)
         return post
@@ -161,7 +176,12 @@ def _read(number: int, given: Any, strict: bool, find: Callable[[Post], Any]) ->
             given = InvalidPost(f"{where} is {given!r:.80}; expected a mapping with text, head and tail.")
     if strict:
         raise given
-    return Post({"id": given.id}, where, error=given)
+    return Post({"id": given.id}, where, number, error=given)
+
+
+def _caption(post: Post) -> str:
+    caption = post.given.get("caption")
+    return caption if isinstance(caption, str) else ""
 
 
 def _check_keys(post: Post) -> None:

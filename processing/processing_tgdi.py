@@ -346,7 +346,7 @@ class TGDIProcessor(PortableProcessor):
             names = column("row_names", row_names, len(texts))
         encoded = encode_texts(
             [TextRow(*row) for row in zip(texts, heads, tails, captions, names)],
-            self._current_texts(),
+            self.text_tokenizer(),
             options.limit,
             options.padded_length,
             options.truncation,
@@ -375,13 +375,13 @@ class TGDIProcessor(PortableProcessor):
         limit = optional_whole_number("max_length", max_length, 1, "tokens")
         if limit is None:
             limit = default_limit(self.tokenizer)
-        shortest = self._current_texts().frame.single + len(ENTITY_MARKERS) + 2
+        shortest = self.text_tokenizer().frame.single + len(ENTITY_MARKERS) + 2
         if limit < shortest:
             raise InvalidOption(f"`max_length` is {limit}; two marked entities alone need {shortest} tokens.")
         return limit
 
-    def _current_texts(self) -> TextTokenizer:
-        """Follows changes of the tokenizer: tokens may have been added, or the tokenizer replaced."""
+    def text_tokenizer(self) -> TextTokenizer:
+        """Tokenizes posts as ordinary text. Follows the tokenizer if tokens were added or it was replaced."""
         if self._texts is None or not self._texts.is_for(self.tokenizer):
             self._texts = TextTokenizer(self.tokenizer)
         return self._texts

@@ -61,6 +61,18 @@ def test_tables_have_columns_and_json_cells(pipe, posts, tmp_path):
     assert len((tmp_path / "out.csv").read_text().splitlines()) == 34
 
 
+def test_rows_of_any_length_keep_the_order_of_the_file(pipe, tmp_path):
+    posts = [{**POST, "id": i, "text": "Ann meets Bob" + " very" * (7 * i % 11)} for i in range(40)]
+    (tmp_path / "posts.jsonl").write_text("\n".join(map(json.dumps, posts)))
+    alone = [pipe(post) for post in posts]
+    for window in (None, 1, 8):
+        predict_file(pipe, tmp_path / "posts.jsonl", tmp_path / "out.jsonl", batch_size=4, window=window)
+        rows = lines(tmp_path / "out.jsonl")
+        assert [row["row"] for row in rows] == [row["id"] for row in rows] == list(range(40))
+        assert [row["relation"] for row in rows] == [one["relation"] for one in alone]
+        assert [row["score"] for row in rows] == pytest.approx([one["score"] for one in alone], abs=1e-5)
+
+
 class Killed(RuntimeError):
     """Stands for a kill."""
 
@@ -77,7 +89,7 @@ def interrupted(pipe, results):
 
 @pytest.mark.parametrize("suffix", ["jsonl", "csv", "parquet"])
 def test_a_resumed_run_writes_the_same_file(pipe, posts, tmp_path, suffix):
-    options = {"batch_size": 3, "rows_between_saves": 5}
+    options = {"batch_size": 3, "window": 6, "rows_between_saves": 5}
     predict_file(pipe, posts, tmp_path / f"whole.{suffix}", tmp_path / "whole.errors.jsonl", **options)
     output = tmp_path / f"out.{suffix}"
     for results in (4, 13, 14):  # of the 40, 34 and 22 posts that remain
@@ -116,10 +128,11 @@ def test_a_kill_while_finishing_loses_nothing(pipe, posts, tmp_path, suffix, mom
 def test_an_unfinished_run_is_neither_overwritten_nor_resumed_with_other_options(pipe, posts, tmp_path):
     output = tmp_path / "out.jsonl"
     with pytest.raises(Killed):
-        predict_file(interrupted(pipe, 20), posts, output, batch_size=4, rows_between_saves=4)
+        predict_file(interrupted(pipe, 20), posts, output, batch_size=4, window=4, rows_between_saves=4)
     with pytest.raises(ValueError, match=r"out.jsonl is unfinished: 20 rows are written. Continue with --resume"):
         predict_file(pipe, posts, output, batch_size=4)
-    with pytest.raises(ValueError, match=r"Cannot resume .*out.jsonl: batch_size was 4, is 5; top_k was None, is 2"):
+    differences = r"Cannot resume .*out.jsonl: batch_size was 4, is 5; top_k was None, is 2; window was 4, is None"
+    with pytest.raises(ValueError, match=differences):
         predict_file(pipe, posts, output, resume=True, batch_size=5, top_k=2)
     with pytest.raises(ValueError, match="`identity` uses reserved names: posts"):
         predict_file(pipe, posts, tmp_path / "b.jsonl", identity={"posts": 1})
@@ -130,7 +143,7 @@ def test_an_unfinished_run_is_neither_overwritten_nor_resumed_with_other_options
 
 def test_a_run_is_not_resumed_with_other_posts(pipe, posts, tmp_path):
     output = tmp_path / "out.jsonl"
-    options = {"batch_size": 4, "rows_between_saves": 4}
+    options = {"batch_size": 4, "window": 4, "rows_between_saves": 4}
     with pytest.raises(Killed):
         predict_file(interrupted(pipe, 20), posts, output, **options)
     times = posts.stat()
@@ -146,7 +159,7 @@ def test_a_run_is_resumed_with_equal_weights_only(pipe, checkpoint, posts):
         return {"weights": resolve_checkpoint(checkpoint).identity}
 
     output = checkpoint / "out.jsonl"  # files of the run in the folder of the checkpoint don't change its identity
-    options = {"batch_size": 4, "rows_between_saves": 4}
+    options = {"batch_size": 4, "window": 4, "rows_between_saves": 4}
     with pytest.raises(Killed):
         predict_file(interrupted(pipe, 20), posts, output, identity=identity(), **options)
     weights = checkpoint / "model.safetensors"
@@ -169,10 +182,10 @@ def test_a_strict_run_stops_and_leaves_no_files(pipe, posts, tmp_path):
 def test_a_strict_run_does_not_discard_an_unfinished_one(pipe, posts, tmp_path):
     output = tmp_path / "out.jsonl"
     with pytest.raises(Killed):
-        predict_file(interrupted(pipe, 20), posts, output, batch_size=4, rows_between_saves=4)
+        predict_file(interrupted(pipe, 20), posts, output, batch_size=4, window=4, rows_between_saves=4)
     with pytest.raises(ValueError, match="strict was False, is True"):
-        predict_file(pipe, posts, output, batch_size=4, resume=True, strict=True)
-    assert predict_file(pipe, posts, output, batch_size=4, resume=True).rows == 40
+        predict_file(pipe, posts, output, batch_size=4, window=4, resume=True, strict=True)
+    assert predict_file(pipe, posts, output, batch_size=4, window=4, resume=True).rows == 40
 
 
 def test_invalid_options_leave_no_unfinished_run(pipe, posts, tmp_path):
@@ -207,7 +220,7 @@ def test_a_run_that_was_killed_before_its_first_save_can_be_resumed(pipe, posts,
 
 
 def test_lost_parts_of_an_unfinished_run_are_reported(pipe, posts, tmp_path):
-    options = {"batch_size": 4, "rows_between_saves": 4}
+    options = {"batch_size": 4, "window": 4, "rows_between_saves": 4}
     for name, lose in (
         ("out.parquet", lambda: (tmp_path / "out.parquet.part" / "00000001.parquet").unlink()),
         ("out.jsonl", lambda: (tmp_path / "out.jsonl.part").unlink()),
@@ -241,8 +254,8 @@ def test_a_folder_of_posts_is_identified_by_its_files(corpus, pipe, tmp_path):
     rows.save_to_disk(tmp_path / "posts")
     output = tmp_path / "posts" / "out.jsonl"  # in the same folder
     with pytest.raises(Killed):
-        predict_file(interrupted(pipe, 20), tmp_path / "posts", output, batch_size=4, rows_between_saves=4)
-    assert predict_file(pipe, tmp_path / "posts", output, batch_size=4, resume=True).rows == 32
+        predict_file(interrupted(pipe, 20), tmp_path / "posts", output, batch_size=4, window=4, rows_between_saves=4)
+    assert predict_file(pipe, tmp_path / "posts", output, batch_size=4, window=4, resume=True).rows == 32
     with pytest.raises(Killed):
         predict_file(
             interrupted(pipe, 20), tmp_path / "posts", tmp_path / "b.jsonl", batch_size=4, rows_between_saves=4
@@ -251,7 +264,7 @@ def test_a_folder_of_posts_is_identified_by_its_files(corpus, pipe, tmp_path):
     for file in (tmp_path / "new").iterdir():
         file.replace(tmp_path / "posts" / file.name)
     with pytest.raises(ValueError, match="size was"):
-        predict_file(pipe, tmp_path / "posts", tmp_path / "b.jsonl", batch_size=4, resume=True)
+        predict_file(pipe, tmp_path / "posts", tmp_path / "b.jsonl", batch_size=4, window=4, resume=True)
 
 
 def test_the_posts_are_not_overwritten(pipe, posts):

@@ -26,9 +26,11 @@ def test_posts_are_taken_as_they_are_needed(model, processor):
             taken.append(i)
             yield {"text": "Ann meets Bob", "head": (0, 3), "tail": (10, 13)}
 
-    relations = predict(model, processor, posts(), batch_size=2)
+    relations = predict(model, processor, posts(), batch_size=2, window=1)
     next(relations)
     assert len(taken) == 2
+    next(predict(model, processor, posts(), batch_size=2))  # 16 batches are read ahead to sort them by length
+    assert len(taken) == 2 + 32
 
 
 POST = {"text": "Ann meets Bob", "head": (0, 3), "tail": (10, 13)}
@@ -40,7 +42,8 @@ def test_images_can_be_opened_ahead(corpus, model, processor):
     assert list(predict(model, processor, posts, batch_size=4, num_workers=3)) == expected
     assert [one["id"] for one in expected] == [post["id"] for post in posts]
     taken = []
-    relations = predict(model, processor, (taken.append(i) or post for i, post in enumerate(posts)), 2, num_workers=2)
+    posts_taken = (taken.append(i) or post for i, post in enumerate(posts))
+    relations = predict(model, processor, posts_taken, 2, num_workers=2, window=1)
     next(relations)
     assert len(taken) == 6  # a batch that is done, and two on their way
     with pytest.raises(ValueError, match="^post 9: the span"):
@@ -70,6 +73,6 @@ def test_sizes_below_one_are_refused_at_once(model, processor, options):
 def test_an_invalid_post_is_named_by_its_number_among_all_posts(model, processor):
     posts = [POST] * 5 + [{**POST, "head": (0, 99)}] + [POST] * 3
     relations = predict(model, processor, posts, batch_size=2)
-    assert len([next(relations) for _ in range(4)]) == 4
+    assert len([next(relations) for _ in range(5)]) == 5
     with pytest.raises(ValueError, match="^post 5: the span of `head`"):
         next(relations)

@@ -102,14 +102,14 @@ def test_every_kind_of_input_gives_the_same_results(pipe, corpus):
 def test_batching_does_not_change_results(pipe, corpus):
     posts = [*corpus["test"].select(range(9)), MANY, {**MANY, "image": corpus["test"][3]["image"]}, POST]
     single = pipe(posts, batch_size=1)
-    for options in ({"batch_size": 5}, {"batch_size": 12, "rows_per_pass": 7}, {"batch_size": 4, "num_workers": 3}):
+    for options in ({"batch_size": 5}, {"batch_size": 12, "max_batch_tokens": 99}, {"batch_size": 4, "num_workers": 3}):
         for item, other in zip(pipe(posts, **options), single, strict=True):
             for pair, other_pair in zip(item.get("pairs", [item]), other.get("pairs", [other]), strict=True):
                 close(pair, other_pair)
 
 
 def test_options_of_the_constructor_are_defaults(model, processor, corpus):
-    pipe = MultimodalRelationExtractionPipeline(model=model, processor=processor, batch_size=2, top_k=3)
+    pipe = MultimodalRelationExtractionPipeline(model=model, processor=processor, batch_size=2, top_k=3, window=2)
     taken = []
     results = pipe(taken.append(i) or POST for i in range(10))
     assert len(next(results)["relations"]) == 3
@@ -401,7 +401,9 @@ def test_several_occurrences_combine_with_the_other_options(model, processor, im
     result = pipe({**TWICE, "id": 5, "image": image}, evidence=True, top_k=2)
     assert result["id"] == 5 and len(result["pairs"]) == 4
     assert all(item["evidence"]["similarity"] is not None and len(item["relations"]) == 2 for item in result["pairs"])
-    mixed = pipe([TWICE, MANY, {**POST, "image": image}, {"text": "x"}], strict=False, batch_size=4, rows_per_pass=3)
+    mixed = pipe(
+        [TWICE, MANY, {**POST, "image": image}, {"text": "x"}], strict=False, batch_size=4, max_batch_tokens=60
+    )
     assert [len(item.get("pairs", ())) for item in mixed] == [4, 6, 1, 0]
     for item, other in zip(mixed[0]["pairs"], pipe(TWICE)["pairs"], strict=True):
         close(item, other)
@@ -549,7 +551,9 @@ def test_values_other_than_posts_are_rejected(pipe, posts):
     assert error.value.field == "post"
 
 
-@pytest.mark.parametrize("options", [{"batch_size": 0}, {"top_k": 0}, {"rows_per_pass": True}, {"top_k": "3"}])
+@pytest.mark.parametrize(
+    "options", [{"batch_size": 0}, {"top_k": 0}, {"max_batch_tokens": True}, {"window": 0}, {"top_k": "3"}]
+)
 def test_invalid_numbers_are_rejected(pipe, options):
     with pytest.raises(ValueError, match="expected 1 or more"):
         pipe(POST, **options)

@@ -119,9 +119,9 @@ def test_unsupported_templates_are_rejected():
 
 
 def test_offsets_are_places_in_the_string():
-    texts = build()._current_texts()
+    texts = build().text_tokenizer()
     strings = ["two men", ""]
     assert [len(offsets) for offsets in texts.offsets(strings)] == [len(ids) for ids in texts(strings)]
     assert texts.offsets(strings)[0][0][0] == 0 and texts.offsets(strings)[0][-1][1] == len("two men")
     with pytest.raises(ValueError, match="in plain Python, which does not know the places of its tokens; use a fast"):
-        build("plain_python")._current_texts().offsets(strings)
+        build("plain_python").text_tokenizer().offsets(strings)

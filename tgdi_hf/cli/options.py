@@ -91,6 +91,18 @@ Truncation = Annotated[
     ),
 ]
 BatchSize = Annotated[int, typer.Option(min=1, help="Posts per batch.")]
+Window = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="Posts that are read ahead and sorted by length, so that texts of like length share a batch; the output "
+        "keeps the order of the posts.",
+        show_default="16 batches; 1 batch with --evidence",
+    ),
+]
+MaxBatchTokens = Annotated[
+    int, typer.Option(min=1, help="Maximum number of entity pairs times their padded length in one forward pass.")
+]
 Workers = Annotated[int, typer.Option(min=1, help="Threads that load images.")]
 BF16 = Annotated[bool, typer.Option("--bf16", help="Compute in bfloat16.")]
 ImageResize = Annotated[

@@ -15,6 +15,7 @@ from .options import (
     Ambiguous,
     BatchSize,
     Checkpoint,
+    MaxBatchTokens,
     Negative,
     NoNegative,
     PairOrder,
@@ -23,6 +24,7 @@ from .options import (
     Revision,
     Threshold,
     Truncation,
+    Window,
     Workers,
 )
 from .pipelines import load_pipeline
@@ -39,6 +41,8 @@ def predict(
         typer.Argument(help="Output file (.jsonl, .csv or .parquet); '-' prints JSON Lines.", allow_dash=True),
     ] = Path("-"),
     batch_size: BatchSize = 16,
+    window: Window = None,
+    max_batch_tokens: MaxBatchTokens = 8192,
     top_k: Annotated[
         int | None,
         typer.Option(min=1, help="Maximum number of relations per pair.", show_default="1; multi-label: all"),
@@ -94,6 +98,8 @@ def predict(
         "threshold": threshold,
         "ambiguous": ambiguous.value,
         "batch_size": batch_size,
+        "window": window,
+        "max_batch_tokens": max_batch_tokens,
         "strict": strict,
         "truncation": truncation,
     }

@@ -12,7 +12,7 @@ from ..modeling.negative_label import AUTO
 from .answers import metrics_of
 from .checkpoint_loading import load_for_evaluation, prior_rows
 from .order_prior import probabilities_with_order_prior
-from .probabilities import rows_to_score, scoring_trainer
+from .probabilities import RowsByLength, rows_to_score, scoring_trainer
 
 
 def evaluate(
@@ -63,4 +63,4 @@ def evaluate(
         )
     with TemporaryDirectory() as scratch:
         trainer = scoring_trainer(model, processor, output_dir or scratch, names, **arguments)
-        return trainer.evaluate(rows, metric_key_prefix="eval")
+        return trainer.evaluate(RowsByLength(rows, processor), metric_key_prefix="eval")

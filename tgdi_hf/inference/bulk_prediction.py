@@ -11,6 +11,7 @@ from ..data.row_reader import STANDARD_INPUT
 from ..data.row_writer import RowWriter
 from ..file_locks import sole_writer
 from ..processing.invalid_post import InvalidPost
+from ..processing.pipeline_options import posts_per_window
 from .journal import Journal, Progress, input_identity
 from .prediction_rows import COLUMNS, ERROR_COLUMNS, with_entity_names, without_maps
 
@@ -41,6 +42,7 @@ def predict_file(
     strict: bool = False,
     resume: bool = False,
     batch_size: int = 16,
+    window: int | None = None,
     progress: Callable[[Iterable, int], Iterable] | None = None,
     identity: Mapping[str, Any] | None = None,
     rows_between_saves: int = ROWS_BETWEEN_SAVES,
@@ -64,10 +66,12 @@ def predict_file(
         strict: Raise an error for the first post that cannot be used.
         resume: Continue an interrupted run; start a new one if none exists.
         batch_size: Number of posts per batch.
+        window: Number of posts that are read ahead and sorted by length, see the pipeline's call. The output is in the
+            order of the file.
         progress: Wraps the predictions, for example in a `tqdm` bar; receives the number of rows written before.
         identity: What the predictions depend on besides the posts and the options, such as the checkpoint. A run is
             resumed only with an equal identity.
-        rows_between_saves: Rounded up to whole batches, so that resuming does not change any batch.
+        rows_between_saves: Rounded up to whole windows, so that resuming does not change any batch.
         options: Arguments of the pipeline's call.
 
     Returns:
@@ -83,7 +87,7 @@ def predict_file(
     errors = output.with_name(output.name + ".errors.jsonl") if errors is None else Path(errors)
     _check_files(posts, output, errors, resume)
     about_input = {**input_identity(posts, (output, errors)), "errors": str(errors.resolve()), "strict": strict}
-    about_run = {"batch_size": batch_size, **options}
+    about_run = {"batch_size": batch_size, "window": window, **options}
     given = identity or {}
     if reserved := (about_input.keys() & given.keys()) | (about_run.keys() & {*about_input, *given}):
         raise ValueError(f"`identity` uses reserved names: {', '.join(sorted(reserved))}. Choose other names.")
@@ -96,11 +100,16 @@ def predict_file(
         good_rows = RowWriter(output, COLUMNS, start.output, published)
         bad_rows = RowWriter(errors, ERROR_COLUMNS, start.errors, published)
         predictions: Iterable[dict[str, Any]] = pipe(
-            read_posts(posts, strict, start=start.rows), batch_size=batch_size, strict=strict, **options
+            read_posts(posts, strict, start=start.rows),
+            batch_size=batch_size,
+            window=window,
+            strict=strict,
+            **options,
         )
         if progress is not None:
             predictions = progress(predictions, start.rows)
-        chunk = -(-rows_between_saves // batch_size) * batch_size
+        whole = posts_per_window(batch_size, window, options.get("evidence", False))
+        chunk = -(-rows_between_saves // whole) * whole
         try:
             end = _write(map(without_maps, predictions), chunk, start, journal, good_rows, bad_rows)
         except InvalidPost:  # with `strict`: the corrected file will be another input, so nothing can be resumed

@@ -21,7 +21,7 @@ def predict(
     **options: Any,
 ) -> Iterator[dict[str, Any]]:
     r"""
-    Predicts the relation in each post: lazily, batch by batch, in order, with constant memory.
+    Predicts the relation in each post: lazily, in order, with constant memory.
 
     Args:
         model: A fine-tuned `TGDIForRelationExtraction`. It keeps its device and dtype, and is left in evaluation mode.
