@@ -8,6 +8,7 @@ from typing import Any
 from .decision_thresholds import checked_thresholds
 from .negative_label import MULTI_LABEL, NEGATIVE, find_negative
 from .output_selection import selected_layers
+from .region_weights import OBJECT_FEATURES
 
 # The layers of these encoders attend to the keys and values that their cache returns, which is how TGDI injects its
 # prefixes. Any other encoder would silently ignore the prefixes, so the list is closed.
@@ -160,6 +161,10 @@ def check_mechanisms(config) -> None:
         )
     if config.prompt_grid < 1:
         raise ValueError(f"`prompt_grid` is {config.prompt_grid}; expected 1 or more.")
+    if config.object_features not in OBJECT_FEATURES:
+        raise ValueError(
+            f"`object_features` is {config.object_features!r}; expected one of {', '.join(map(repr, OBJECT_FEATURES))}."
+        )
     num_layers = config.text_config.num_hidden_layers
     if not 1 <= config.toi_num_layers <= num_layers:
         raise ValueError(

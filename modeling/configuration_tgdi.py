@@ -31,6 +31,10 @@ class TGDIConfig(RelationConfig):
             The maximum number m of object images per post, in addition to the whole image.
         prompt_grid (`int`, *optional*, defaults to 1):
             An image becomes `prompt_grid ** 2` prompt tokens; 1 is the global average pooling of Eq. 1.
+        object_features (`str`, *optional*, defaults to `"crops"`):
+            `"crops"`, as in the paper: an object is a crop of the image, which the vision encoder reads as an image of
+            its own. `"regions"`: the encoder reads each image once, and an object's features are the mean of the
+            image's patches under its box, weighted by area.
         fusion_lambda (`float`, *optional*, defaults to 0.5):
             The weight λ of the text-oriented states in Eq. 14.
         classifier_dropout (`float`, *optional*, defaults to 0.01):
@@ -143,6 +147,7 @@ class TGDIConfig(RelationConfig):
         "text_oriented_hidden_states",
         "text_oriented_attentions",
         "directed_logits",
+        "region_weights",
     ]
     # Fields with which the model adds terms to the cross-entropy of its logits, or computes it from others.
     extra_loss_fields: ClassVar[tuple[str, ...]] = (
@@ -156,6 +161,7 @@ class TGDIConfig(RelationConfig):
     _write_code: ClassVar[Callable[[str | PathLike], None] | None] = None
 
     prompt_grid: int = 1
+    object_features: str = "crops"
     fusion_lambda: float | int = 0.5
     text_dropout: float | int | None = None
     toi_num_layers: int | None = 2
@@ -242,9 +248,22 @@ class TGDIConfig(RelationConfig):
         check_mechanisms(self)
 
     @property
+    def num_vision_states(self) -> int:
+        """The number c of hidden states of the vision encoder."""
+        return self.vision_config.num_hidden_layers + 1
+
+    @property
     def num_pooled_tokens(self) -> int:
-        """The number of pooled tokens per image, c · G, which precede the patches in its vision features."""
-        return (self.vision_config.num_hidden_layers + 1) * self.prompt_grid**2
+        """The number of pooled tokens per image, c · G, which precede the patches in its vision features; with
+        `object_features="regions"` the features are patches only."""
+        return self.num_vision_states * self.prompt_grid**2
+
+    @property
+    def num_patches(self) -> int:
+        """The number of patches of an image of the size that the vision encoder is made for."""
+        size, patch = getattr(self.vision_config, "image_size", 224), self.vision_config.patch_size
+        height, width = (size, size) if isinstance(size, int) else size
+        return (height // patch) * (width // patch)
 
     @property
     def uses_vision(self) -> bool:

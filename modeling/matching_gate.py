@@ -128,10 +128,10 @@ class MatchingGateOutput(NamedTuple):
 
     Args:
         gate (`torch.Tensor`, *optional*): m, `(B, d)`; one for posts without an image.
-        similarity (`torch.Tensor`, *optional*): A, `(B, S n, L)`. Each row sums to one over the tokens, or to zero
-            where the slot is empty.
-        cosine (`torch.Tensor`, *optional*): The cosine of each row of V and each row of H_s, `(B, S n, L)`, in
-            [-1, 1]; zero where the slot or the token is empty. Unlike A, comparable between posts.
+        similarity (`torch.Tensor`, *optional*): A, `(B, P n, L)`, where P is the number of slots S, or one with
+            `object_features="regions"`. Each row sums to one over the tokens, or to zero where there is no image.
+        cosine (`torch.Tensor`, *optional*): The cosine of each row of V and each row of H_s, `(B, P n, L)`, in
+            [-1, 1]; zero where there is no image or no token. Unlike A, comparable between posts.
     """
 
     gate: torch.Tensor | None = None
@@ -173,18 +173,20 @@ class MatchingGate(nn.Module):
             `MatchingGateOutput`.
         """
         patches = self.projection(self.norm(images.patches))  # (N, n, d)
-        exists = images.mask.repeat_interleave(patches.shape[1], dim=1).unsqueeze(-1).to(patches.dtype)  # (B, S n, 1)
-        patches = patches[images.index].flatten(1, 2)  # V: (B, S n, d)
-        products = patches @ text.transpose(1, 2)  # (B, S n, L)
-        lengths = patches.norm(dim=-1, keepdim=True) * text.norm(dim=-1).unsqueeze(1)  # (B, S n, L)
+        exists = images.patch_mask.repeat_interleave(patches.shape[1], dim=1).unsqueeze(-1)  # (B, P n, 1)
+        exists = exists.to(patches.dtype)
+        patches = patches[images.patch_index].flatten(1, 2)  # V: (B, P n, d)
+        products = patches @ text.transpose(1, 2)  # (B, P n, L)
+        lengths = patches.norm(dim=-1, keepdim=True) * text.norm(dim=-1).unsqueeze(1)  # (B, P n, L)
         # A vector of zeros has a cosine of zero with any other, and no gradient.
         cosine = products / lengths.masked_fill(lengths == 0, inf)
         absent = ~mask.bool()[:, None, :]
         scores = self._scores(products, cosine).masked_fill(absent, torch.finfo(products.dtype).min)
         similarity = scores.softmax(dim=-1) * exists  # Eq. 8
-        context = similarity @ text  # Eq. 9: C', (B, S n, d)
-        parts = torch.cat([patches, context, patches * context], dim=-1)  # (B, S n, 3 d)
-        mean = (parts * exists).sum(dim=1) / exists.sum(dim=1).clamp(min=1)  # over existing patches
+        context = similarity @ text  # Eq. 9: C', (B, P n, d)
+        parts = torch.cat([patches, context, patches * context], dim=-1)  # (B, P n, 3 d)
+        # An object that is a region of the image is a mask over its patches: none is compared with the text twice.
+        mean = (images.patch_weights.unsqueeze(1) @ parts).squeeze(1)  # (B, 3 d)
         gate = torch.sigmoid(self.mlp(mean))  # Eq. 10
         gate = torch.where(images.mask.any(dim=1, keepdim=True), gate, 1.0)
         return MatchingGateOutput(gate, similarity, cosine.masked_fill(absent, 0.0) * exists)

@@ -20,6 +20,7 @@ from .matching_gate import MatchingGate, MatchingGateOutput, TextSelfAttention, 
 from .output_selection import OutputOptions, output_options
 from .prefix_attention import PrefixCache
 from .pretrained_towers import as_text_encoder, as_vision_tower
+from .region_weights import REGIONS
 from .result_fusion import at_markers, fuse_results
 from .text_encoder_pass import EncodedText, encode_text
 from .text_oriented import EncoderReference, TextOrientedInteraction, TextOrientedOutput
@@ -68,7 +69,8 @@ class TGDIModel(TGDIPreTrainedModel):
 
         Returns:
             `torch.Tensor`: `(..., c · prompt_grid ** 2 + n, d_v)`: the pooled patches of each of the c hidden states,
-            then the n patches of the last hidden state, without class and register tokens.
+            then the n patches of the last hidden state, without class and register tokens. With
+            `object_features="regions"` `(..., c · n, d_v)`: the patches of each hidden state, which serve any boxes.
 
         Raises:
             ValueError: The model has no vision encoder, or the shape holds no image.
@@ -81,7 +83,8 @@ class TGDIModel(TGDIPreTrainedModel):
             )
         check_implementation_of("vision_config", self.vision_tower.config._attn_implementation)
         images = pixel_values.reshape(-1, *pixel_values.shape[-3:])  # (N, 3, H, W)
-        features = vision_features(self.vision_tower, images, self.config.prompt_grid)  # (N, c G + n, d_v)
+        grid, object_features = self.config.prompt_grid, self.config.object_features
+        features = vision_features(self.vision_tower, images, grid, object_features)  # (N, tokens, d_v)
         return features.view(*pixel_values.shape[:-3], *features.shape[1:])
 
     @can_return_tuple
@@ -99,6 +102,7 @@ class TGDIModel(TGDIPreTrainedModel):
         vision_features: torch.Tensor | None = None,
         image_mask: torch.Tensor | None = None,
         image_index: torch.Tensor | None = None,
+        object_boxes: torch.Tensor | None = None,
         image_matches: torch.Tensor | None = None,
         output_hidden_states: bool | int | list[int] | None = None,
         output_attentions: bool | None = None,
@@ -120,6 +124,9 @@ class TGDIModel(TGDIPreTrainedModel):
                 `pixel_values`.
             image_mask (`torch.Tensor`, *optional*): `(B, S)`, nonzero where a slot holds an image. Defaults to all.
             image_index (`torch.LongTensor`, *optional*): `(B, S)`, the distinct image in each slot.
+            object_boxes (`torch.FloatTensor`, *optional*): With `object_features="regions"`, the m objects of each
+                post, `(B, m, 4)`: x0, y0, x1, y1 in fractions of the image that the encoder sees. A post then has one
+                image, `(B, 1, 3, H, W)` with an `image_index` of `(B, 1)`, and S = 1 + m slots in `image_mask`.
             image_matches (`torch.Tensor`, *optional*): `(B,)`, 1 where the images belong to the text, 0 where they are
                 those of another post. Only the matching loss reads it, in training.
             output_hidden_states (`bool`, `int` or `list[int]`, *optional*): Whether to return the hidden states of both
@@ -159,7 +166,7 @@ class TGDIModel(TGDIPreTrainedModel):
         )
         batch_size = text.mask.shape[0]
         check_matches(image_matches, batch_size)
-        images = self._images(pixel_values, vision_features, image_mask, image_index, batch_size)
+        images = self._images(pixel_values, vision_features, image_mask, image_index, object_boxes, batch_size)
 
         prefix, vision_gates = self._visual_prompts(images)  # Eq. 1-3, 5
         single_pass = enhanced is text and prefix is None  # without captions and prompts both passes are identical
@@ -191,6 +198,7 @@ class TGDIModel(TGDIPreTrainedModel):
             similarity=similarity,
             patch_token_cosine=cosine,
             vision_gates=vision_gates,
+            region_weights=None if images is None else images.region_weights,
             matching_loss=mismatch,
             cross_modal_last_hidden_state=f_1,
             text_oriented_last_hidden_state=f_3,
@@ -209,7 +217,9 @@ class TGDIModel(TGDIPreTrainedModel):
     ) -> EncodedText:
         return encode_text(self.text_encoder, text, prefix, self.config, self.dtype, outputs or {}, weights)
 
-    def _images(self, pixel_values, vision_features, image_mask, image_index, batch_size: int) -> Images | None:
+    def _images(
+        self, pixel_values, vision_features, image_mask, image_index, object_boxes, batch_size: int
+    ) -> Images | None:
         if self.vision_tower is None:
             return None
         if image_index is not None and getattr(self, "_is_replica", False):
@@ -218,7 +228,7 @@ class TGDIModel(TGDIPreTrainedModel):
                 "process per GPU with `accelerate launch`, or use `TGDICollator(processor, share_images=False)`."
             )
         images = Images.from_inputs(
-            pixel_values, vision_features, image_mask, image_index,
+            pixel_values, vision_features, image_mask, image_index, object_boxes,
             batch_size=batch_size, config=self.config, encode=self.get_vision_features, dtype=self.dtype,
         )  # fmt: skip
         return self._blank_images(batch_size) if images is None and trains_with_other_processes(self) else images
@@ -226,12 +236,17 @@ class TGDIModel(TGDIPreTrainedModel):
     def _blank_images(self, batch_size: int) -> Images:
         """One image that fills no slot: every weight of the visual modules gets a gradient, which is zero."""
         assert self.vision_tower is not None
+        regions = self.config.object_features == REGIONS
         if any(parameter.requires_grad for parameter in self.vision_tower.parameters()):
             features = self.get_vision_features(blank_image(self.config.vision_config, self.device))
         else:  # a frozen encoder exchanges no gradients
-            shape = (1, self.config.num_pooled_tokens + 1, self.config.vision_config.hidden_size)
+            states, patches = self.config.num_vision_states, self.config.num_patches
+            tokens = states * patches if regions else self.config.num_pooled_tokens + 1
+            shape = (1, tokens, self.config.vision_config.hidden_size)
             features = torch.zeros(shape, dtype=self.dtype, device=self.device)
         index = torch.zeros(batch_size, 1, dtype=torch.long, device=self.device)
+        if regions:
+            return Images.from_regions(features, index, index.bool(), features.new_zeros(batch_size, 0, 4), self.config)
         return Images.from_features(features, index, index.bool(), self.config)
 
     def _visual_prompts(self, images: Images | None) -> tuple[PrefixCache | None, torch.Tensor | None]:
@@ -290,6 +305,7 @@ class TGDIForRelationExtraction(TGDIPreTrainedModel):
         vision_features: torch.Tensor | None = None,
         image_mask: torch.Tensor | None = None,
         image_index: torch.Tensor | None = None,
+        object_boxes: torch.Tensor | None = None,
         image_matches: torch.Tensor | None = None,
         labels: torch.Tensor | None = None,
         output_hidden_states: bool | int | list[int] | None = None,
@@ -329,6 +345,7 @@ class TGDIForRelationExtraction(TGDIPreTrainedModel):
             vision_features=vision_features,
             image_mask=image_mask,
             image_index=image_index,
+            object_boxes=object_boxes,
             image_matches=image_matches,
             output_hidden_states=output_hidden_states,
             output_attentions=output_attentions,
@@ -356,6 +373,7 @@ class TGDIForRelationExtraction(TGDIPreTrainedModel):
             text_oriented_hidden_states=outputs.text_oriented_hidden_states,
             text_oriented_attentions=outputs.text_oriented_attentions,
             directed_logits=directed,
+            region_weights=outputs.region_weights,
         )
 
     def _further_losses(self, outputs: TGDIModelOutput, head_index, tail_index, labels) -> list[torch.Tensor]:

@@ -5,7 +5,18 @@ from typing import NamedTuple
 
 import torch
 
-from .devices import can_read_values, on_device_of
+from .devices import on_device_of
+from .image_checks import (
+    check_boxes,
+    check_count,
+    check_features,
+    check_index,
+    check_object_form,
+    check_rank,
+    check_regions,
+    check_slots,
+)
+from .region_weights import REGIONS, patch_grid, region_weights, with_whole_image
 
 
 class TextInputs:
@@ -34,19 +45,26 @@ class TextInputs:
 
 class Images(NamedTuple):
     r"""
-    The N distinct images of a batch, and which of them fills which of the S slots of each of the B posts.
+    The N distinct images of a batch, and what fills which of the S slots of each of the B posts: slot 0 the image of
+    the post, the others its objects. An object is an image of its own (`object_features="crops"`), or a region of the
+    image of its post (`"regions"`).
 
     Args:
-        pooled (`torch.Tensor`): Pooled tokens of each of the c vision hidden states, `(N, c, G, d_v)`.
+        pooled (`torch.Tensor`): Pooled tokens of each of the c vision hidden states, `(R, c, G, d_v)`, of R distinct
+            images or regions.
         patches (`torch.Tensor`): Patches of the last vision hidden state, `(N, n, d_v)`.
-        index (`torch.Tensor`): Indices into the N images, `(B, S)`; arbitrary where `mask` is false.
-        mask (`torch.Tensor`): `(B, S)`, true where the slot holds an image.
+        index (`torch.Tensor`): Indices into the R images or regions, `(B, S)`; arbitrary where `mask` is false.
+        mask (`torch.Tensor`): `(B, S)`, true where the slot holds an image or object.
+        image_index (`torch.Tensor`, *optional*): With regions, the image of each post, `(B, 1)`.
+        region_weights (`torch.Tensor`, *optional*): With regions, the weights of the patches in each slot, `(B, S, n)`.
     """
 
     pooled: torch.Tensor
     patches: torch.Tensor
     index: torch.Tensor  # type: ignore[assignment]  # replaces `tuple.index`, which nothing calls
     mask: torch.Tensor
+    image_index: torch.Tensor | None = None
+    region_weights: torch.Tensor | None = None
 
     @classmethod
     def from_inputs(
@@ -55,6 +73,7 @@ class Images(NamedTuple):
         vision_features: torch.Tensor | None,
         image_mask: torch.Tensor | None,
         image_index: torch.Tensor | None,
+        object_boxes: torch.Tensor | None = None,
         *,
         batch_size: int,
         config,
@@ -66,7 +85,7 @@ class Images(NamedTuple):
         index.
 
         Args:
-            pixel_values, vision_features, image_mask, image_index (`torch.Tensor`, *optional*): See
+            pixel_values, vision_features, image_mask, image_index, object_boxes (`torch.Tensor`, *optional*): See
                 `TGDIModel.forward`.
             batch_size (`int`): The number of posts.
             config (`TGDIConfig`): The model's configuration.
@@ -81,38 +100,46 @@ class Images(NamedTuple):
         """
         if pixel_values is not None and vision_features is not None:
             raise ValueError("Expected `pixel_values` or `vision_features`, got both; leave one out.")
-        if vision_features is not None:
-            name = "vision_features"
-            _check_rank(name, vision_features, 2, image_index)
-            features = vision_features.to(dtype)
-        elif pixel_values is not None:
-            name = "pixel_values"
-            _check_rank(name, pixel_values, 3, image_index)
-            features = encode(pixel_values)
-        elif image_mask is None and image_index is None:
-            return None
-        else:
+        given = pixel_values if vision_features is None else vision_features
+        name = "pixel_values" if vision_features is None else "vision_features"
+        if given is None:
+            if image_mask is None and image_index is None and object_boxes is None:
+                return None
             raise ValueError(
-                "Got `image_mask` or `image_index` without `pixel_values` or `vision_features`; pass one of these too, "
-                "or omit all of them for a batch without images."
+                "Got `image_mask`, `image_index` or `object_boxes` without `pixel_values` or `vision_features`; pass "
+                "one of these too, or omit all of them for a batch without images."
             )
+        check_rank(name, given, 3 if vision_features is None else 2, image_index)
+        check_object_form(given, image_index, object_boxes, config)
+        features = encode(given) if vision_features is None else given.to(dtype)
         if image_index is None:  # (B, S, ...): one row per post
             posts, slots = features.shape[:2]
             image_index = torch.arange(posts * slots, device=features.device).view(posts, slots)
             features = features.flatten(0, 1)
-        if image_mask is None:
-            image_mask = torch.ones_like(image_index)
-        _check_slots(image_mask, image_index, batch_size, config.num_objects)
-        image_mask = on_device_of(image_mask, features).bool()
-        image_index = on_device_of(image_index, features).masked_fill(~image_mask, 0)
-        _check_index(image_index, features.shape[0])
-        width = config.vision_config.hidden_size
-        if features.shape[1] <= config.num_pooled_tokens or features.shape[2] != width:
-            raise ValueError(
-                f"`{name}` yields features of shape {tuple(features.shape)}; expected (N, more than "
-                f"{config.num_pooled_tokens}, {width}). Compute features with `get_vision_features` of this model."
-            )
-        return cls.from_features(features, image_index, image_mask, config)
+        check_features(name, features, config)
+        image_index = on_device_of(image_index, features)
+        if config.object_features != REGIONS:
+            mask = torch.ones_like(image_index) if image_mask is None else on_device_of(image_mask, features)
+            check_slots(mask, image_index, batch_size)
+            check_count(mask, config.num_objects)
+            mask = mask.bool()
+            image_index = image_index.masked_fill(~mask, 0)
+            check_index(image_index, features.shape[0])
+            return cls.from_features(features, image_index, mask, config)
+        boxes = features.new_zeros(batch_size, 0, 4) if object_boxes is None else on_device_of(object_boxes, features)
+        check_regions(image_mask, image_index, boxes, batch_size)
+        mask = boxes.new_ones(batch_size, 1 + boxes.shape[1]) if image_mask is None else image_mask
+        check_count(mask, config.num_objects)
+        mask = on_device_of(mask, features).bool()
+        image_index = image_index.masked_fill(~mask.any(dim=1, keepdim=True), 0)
+        check_index(image_index, features.shape[0])
+        check_boxes(boxes, mask[:, 1:])
+        boxes = boxes.masked_fill(~mask[:, 1:, None], 0)
+        grid = None
+        if vision_features is None:
+            rows, columns = (side // config.vision_config.patch_size for side in given.shape[-2:])
+            grid = (rows, columns)
+        return cls.from_regions(features, image_index, mask, boxes, config, grid)
 
     @classmethod
     def from_features(cls, features: torch.Tensor, index: torch.Tensor, mask: torch.Tensor, config) -> "Images":
@@ -121,49 +148,69 @@ class Images(NamedTuple):
         pooled = features[:, :count].unflatten(1, (-1, config.prompt_grid**2))  # (N, c, G, d_v)
         return cls(pooled, features[:, count:], index, mask)
 
+    @classmethod
+    def from_regions(
+        cls,
+        features: torch.Tensor,
+        image_index: torch.Tensor,
+        mask: torch.Tensor,
+        object_boxes: torch.Tensor,
+        config,
+        grid: tuple[int, int] | None = None,
+    ) -> "Images":
+        r"""
+        Reads objects off the patches of the image of their post. The whole image is the region that covers it.
+
+        Args:
+            features (`torch.Tensor`): The patches of every hidden state, `(N, c · n, d_v)`.
+            image_index (`torch.Tensor`): The image of each post, `(B, 1)`.
+            mask (`torch.Tensor`): `(B, 1 + m)`, true where a post has an image, and each of its objects.
+            object_boxes (`torch.Tensor`): `(B, m, 4)`, in fractions of the image.
+            config (`TGDIConfig`): The model's configuration.
+            grid (`tuple[int, int]`, *optional*): Rows and columns of patches; by default in the proportions of the
+                encoder's input.
+        """
+        patches = features.unflatten(1, (config.num_vision_states, -1))  # (N, c, n, d_v)
+        grid = patch_grid(patches.shape[2], config.vision_config) if grid is None else grid
+        weights = region_weights(with_whole_image(object_boxes), grid, config.prompt_grid)  # (B, S, G, n)
+        weights = weights.to(features.dtype)
+        of_post = weights.flatten(1, 2).unsqueeze(1) @ patches[image_index[:, 0]]  # (B, c, S G, d_v)
+        pooled = of_post.unflatten(2, weights.shape[1:3]).transpose(1, 2).flatten(0, 1)  # (B S, c, G, d_v)
+        posts, slots = mask.shape
+        index = torch.arange(posts * slots, device=features.device).view(posts, slots)
+        # The cells of a box have equal areas.
+        return cls(pooled, patches[:, -1], index, mask, image_index, weights.mean(dim=2))
+
+    @property
+    def patch_index(self) -> torch.Tensor:
+        """The P images whose patches are compared with the text, `(B, P)`: those of all slots, or the one of the
+        post."""
+        return self.index if self.image_index is None else self.image_index
+
+    @property
+    def patch_mask(self) -> torch.Tensor:
+        """`(B, P)`, true where there is such an image."""
+        return self.mask if self.image_index is None else self.mask.any(dim=1, keepdim=True)
+
+    @property
+    def patch_weights(self) -> torch.Tensor:
+        """The weights of the patches in their mean over the slots, `(B, P · n)`: each slot counts alike. They sum to
+        one, or to zero for a post without an image."""
+        n = self.patches.shape[1]
+        shares = self.mask / self.mask.sum(dim=1, keepdim=True).clamp(min=1)  # (B, S)
+        shares = shares.to(self.patches.dtype)
+        if self.region_weights is None:
+            return (shares / n).repeat_interleave(n, dim=1)
+        return (shares.unsqueeze(1) @ self.region_weights).squeeze(1)
+
     def shifted_negatives(self) -> "Images":
-        """Replaces the images of each post by those of the preceding post; the first post gets those of the last."""
-        return self._replace(index=self.index.roll(1, dims=0), mask=self.mask.roll(1, dims=0))
+        """Replaces the images of each post, with their regions, by those of the preceding post; the first post gets
+        those of the last."""
+        rolled = {name: getattr(self, name) for name in ("index", "mask", "image_index", "region_weights")}
+        return self._replace(**{name: of.roll(1, dims=0) for name, of in rolled.items() if of is not None})
 
     def same_as(self, other: "Images") -> torch.Tensor:
         """`(B,)`: whether each post's first image equals that of `other`, compared by patches."""
-        own, others = (images.patches[images.index[:, 0]] for images in (self, other))
+        own, others = (images.patches[images.patch_index[:, 0]] for images in (self, other))
         # Kernels round rows differently; distinct images differ by about their own magnitude.
         return (own - others).abs().mean(dim=(1, 2)) < 0.01 * own.abs().mean(dim=(1, 2))
-
-
-def _check_rank(name: str, given: torch.Tensor, image_rank: int, image_index: torch.Tensor | None) -> None:
-    """Checks the dimensions of `given`, in which one image has `image_rank` of them."""
-    expected = image_rank + (2 if image_index is None else 1)
-    if given.dim() != expected:
-        raise ValueError(
-            f"`{name}` has shape {tuple(given.shape)}; expected {expected} dimensions "
-            f"{'without' if image_index is None else 'with'} `image_index`: one row per post with its images in the "
-            "second dimension, or the distinct images of the batch and an `image_index`."
-        )
-    if 0 in given.shape:
-        raise ValueError(
-            f"`{name}` has shape {tuple(given.shape)}; expected at least one image. Omit `{name}` for a batch without "
-            "images."
-        )
-
-
-def _check_slots(image_mask: torch.Tensor, image_index: torch.Tensor, batch_size: int, num_objects: int) -> None:
-    if image_index.shape != image_mask.shape or image_index.shape[0] != batch_size:
-        raise ValueError(
-            f"A batch of {batch_size} posts needs one `image_mask` and one `image_index` entry per image slot; got "
-            f"shapes {tuple(image_mask.shape)} for the mask and {tuple(image_index.shape)} for the images."
-        )
-    if image_index.shape[1] > 1 + num_objects:
-        raise ValueError(
-            f"Got {image_index.shape[1]} images per post; a model with `num_objects={num_objects}` reads at most "
-            f"{1 + num_objects}: the whole image and {num_objects} objects."
-        )
-
-
-def _check_index(image_index: torch.Tensor, num_images: int) -> None:
-    if not can_read_values(image_index):
-        return
-    outside = image_index[(image_index < 0) | (image_index >= num_images)]
-    if outside.shape[0]:
-        raise ValueError(f"`image_index` contains {int(outside[0])}; expected indices from 0 to {num_images - 1}.")

@@ -10,7 +10,8 @@ from transformers.utils import ModelOutput
 class TGDIModelOutput(ModelOutput):
     r"""
     Output of `TGDIModel`. A batch has B posts of L tokens (L_e with the caption) and S image slots per post (one for
-    the whole image, one per object), each of n patches; N = S · n, and d is the width of the text encoder.
+    the whole image, one per object), each of n patches; N = S · n, or n with `object_features="regions"`, where objects
+    have no patches but those of the image; and d is the width of the text encoder.
 
     Args:
         entity_states (`torch.Tensor` of shape `(B, 2 d)`):
@@ -24,6 +25,9 @@ class TGDIModelOutput(ModelOutput):
             A sum to one whether the image fits or not; cosines can be compared between posts.
         vision_gates (`torch.Tensor` of shape `(B, S, layers, c)`, *optional*):
             g of Eq. 3, the weight of each of c vision layers in each text layer. Absent if no post has an image.
+        region_weights (`torch.Tensor` of shape `(B, S, n)`, *optional*):
+            The weights of the patches in each slot, which sum to one: uniform for the image, and the shares of its box
+            for an object. Present with `object_features="regions"` and an image; arbitrary for empty slots.
         matching_loss (`torch.Tensor` of shape `()`, *optional*):
             Present in training with `config.matching_loss_weight`, for batches with an image.
         cross_modal_last_hidden_state (`torch.Tensor` of shape `(B, L_e, d)`):
@@ -53,6 +57,7 @@ class TGDIModelOutput(ModelOutput):
     cross_modal_attentions: tuple[torch.Tensor, ...] | None = None
     text_oriented_hidden_states: tuple[torch.Tensor | None, ...] | None = None
     text_oriented_attentions: tuple[torch.Tensor, ...] | None = None
+    region_weights: torch.Tensor | None = None
 
 
 @dataclass
@@ -77,6 +82,7 @@ class TGDIRelationExtractionOutput(ModelOutput):
         directed_logits (`torch.Tensor` of shape `(B, num_labels + inverse_labels)`, *optional*):
             Present with `config.inverse_labels`: scores in which relations from tail to head are separate labels, after
             the others, rather than part of the negative label.
+        region_weights (`torch.Tensor` of shape `(B, S, n)`, *optional*): As in `TGDIModelOutput`.
     """
 
     loss: torch.Tensor | None = None
@@ -90,3 +96,4 @@ class TGDIRelationExtractionOutput(ModelOutput):
     text_oriented_hidden_states: tuple[torch.Tensor | None, ...] | None = None
     text_oriented_attentions: tuple[torch.Tensor, ...] | None = None
     directed_logits: torch.Tensor | None = None
+    region_weights: torch.Tensor | None = None

@@ -9,6 +9,7 @@ from transformers.activations import ACT2FN
 
 from .devices import on_device_of
 from .prefix_attention import PrefixCache, PrefixProjection
+from .region_weights import CROPS, REGIONS
 from .tgdi_inputs import Images
 
 
@@ -30,18 +31,22 @@ def grid_pool(patches: torch.Tensor, rows: int, grid: int) -> torch.Tensor:
     return nn.functional.adaptive_avg_pool2d(image, grid).flatten(2).transpose(1, 2)
 
 
-def vision_features(tower: PreTrainedModel, images: torch.Tensor, grid: int) -> torch.Tensor:
+def vision_features(
+    tower: PreTrainedModel, images: torch.Tensor, grid: int, object_features: str = CROPS
+) -> torch.Tensor:
     r"""
     Computes everything that TGDI reads from images.
 
     Args:
         tower (`PreTrainedModel`): A vision encoder as `as_vision_tower` returns it.
         images (`torch.Tensor`): `(N, 3, H, W)`.
-        grid (`int`): `prompt_grid`.
+        grid (`int`): `prompt_grid`; with `"regions"` it has no effect.
+        object_features (`str`, *optional*, defaults to `"crops"`): As in the configuration of the model.
 
     Returns:
         `torch.Tensor`: `(N, c · grid ** 2 + n, d_v)`: the pooled patches of each of the c hidden states, then the n
-        patches of the last hidden state, without class and register tokens.
+        patches of the last hidden state, without class and register tokens. With `"regions"` `(N, c · n, d_v)`: the
+        patches of each hidden state, in which any box and grid can be read.
 
     Raises:
         ValueError: The encoder does not return every patch in every hidden state.
@@ -55,6 +60,8 @@ def vision_features(tower: PreTrainedModel, images: torch.Tensor, grid: int) -> 
             "patches; TGDI needs every patch in every hidden state."
         )
     patches = [states[:, -rows * columns :] for states in hidden_states]  # c of (N, n, d_v)
+    if object_features == REGIONS:
+        return torch.cat([on_device_of(states, patches[-1]) for states in patches], dim=1)
     pooled = [on_device_of(grid_pool(states, rows, grid), patches[-1]) for states in patches]
     return torch.cat([*pooled, patches[-1]], dim=1)
 
@@ -99,15 +106,15 @@ class VisualPrompts(nn.Module):
     def forward(self, images: Images) -> VisualPromptsOutput:
         r"""
         Args:
-            images (`Images`): N distinct images in S slots of B posts.
+            images (`Images`): R distinct images or regions in S slots of B posts.
 
         Returns:
             `VisualPromptsOutput`.
         """
-        features = self.conv(self.mlp(self.norm(images.pooled)))  # Eq. 1: (N, c, G, d)
+        features = self.conv(self.mlp(self.norm(images.pooled)))  # Eq. 1: (R, c, G, d)
         scores = self.activation(self.gate(features.mean(dim=(1, 2))))  # Eq. 2
-        gates = scores.unflatten(-1, (self.num_text_layers, -1)).softmax(dim=-1)  # Eq. 3: (N, layers, c)
-        mixed = torch.einsum("nlc,ncgd->nlgd", gates, features)  # Ṽ_l: (N, layers, G, d)
+        gates = scores.unflatten(-1, (self.num_text_layers, -1)).softmax(dim=-1)  # Eq. 3: (R, layers, c)
+        mixed = torch.einsum("nlc,ncgd->nlgd", gates, features)  # Ṽ_l: (R, layers, G, d)
         prefix = on_device_of(self.prefix(mixed), mixed)
         prompts = prefix[images.index].transpose(1, 2).flatten(2, 3)  # Eq. 5: (B, layers, S G, 2 d)
         mask = images.mask.repeat_interleave(mixed.shape[2], dim=1)  # (B, S G)

@@ -89,6 +89,15 @@ def tiny_inputs(batch=4, length=9, caption=5, slots=3, seed=1, images=True) -> d
     return inputs
 
 
+def region_inputs(batch=4, length=9, caption=5, objects=2, seed=1) -> dict[str, torch.Tensor]:
+    """As `tiny_inputs`, with one image per post and its objects as boxes, some of them across its edge."""
+    inputs = tiny_inputs(batch, length, caption, slots=1 + objects, seed=seed)
+    inputs["pixel_values"] = inputs["pixel_values"][:, :1]
+    corners = torch.rand(batch, objects, 4, generator=torch.Generator().manual_seed(seed))
+    inputs["object_boxes"] = torch.cat([corners[..., :2] - 0.2, corners[..., :2] + 0.1 + corners[..., 2:] / 2], dim=-1)
+    return inputs
+
+
 def prefixed_with(name: str) -> Callable[[str], str]:
     """The `msg` of `torch.testing.assert_close` that names what differs."""
     return lambda message: f"{name}: {message}"

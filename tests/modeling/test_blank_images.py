@@ -30,6 +30,7 @@ VARIANTS = {
         "gate_visual_prompts": True,
         "gate_attention": True,
     },
+    "regions": {"object_features": "regions"},
     "grid": {"prompt_grid": 2, "toi_share_text_encoder": False},
 }
 

@@ -12,6 +12,7 @@ from .conftest import TEXT_CONFIGS, tiny_config
         ({"fusion_lambda": 1.5}, r"fusion_lambda.*1\.5.*from 0 to 1"),
         ({"classifier_dropout": 1.0}, r"classifier_dropout.*1\.0"),
         ({"num_objects": -1}, r"num_objects.*-1"),
+        ({"object_features": "boxes"}, r"object_features.*'boxes'.*'crops', 'regions'"),
         ({"prompt_grid": 0}, r"prompt_grid.*0"),
         ({"toi_num_layers": 4}, r"toi_num_layers.*4.*1 to 3"),
         ({"toi_num_layers": 0}, r"toi_num_layers.*use_text_oriented_interaction=False"),

@@ -9,7 +9,7 @@ from tgdi_hf import TGDIForRelationExtraction, TGDIModel
 
 from ..examples.research.test_baselines import PARTIAL, VISUAL, inputs_for
 from ..examples.research.test_baselines import make as make_baseline
-from .conftest import tiny_config, tiny_inputs, tiny_model
+from .conftest import region_inputs, tiny_config, tiny_inputs, tiny_model
 from .two_devices import SECOND, TwoDevices, placed, spread
 
 CPU = torch.device("cpu")
@@ -128,6 +128,17 @@ def test_further_losses_and_inputs_on_two_devices(second, inputs):
             outputs = model(**given, labels=LABELS)
         torch.testing.assert_close(outputs.loss, expected.loss)
         torch.testing.assert_close(outputs.logits, expected.logits)
+
+
+@pytest.mark.parametrize("second", ["vision_tower", "vision_tower.encoder.layers.1", "visual_prompts", "matching_gate"])
+def test_regions_on_two_devices(second):
+    inputs = region_inputs()
+    model = tiny_model(object_features="regions", matching_loss_weight=1.0).train()
+    expected = model(**inputs, labels=LABELS)
+    with spread(model, [f"tgdi.{second}"]):
+        outputs = model(**inputs, labels=LABELS)
+    torch.testing.assert_close(outputs.loss, expected.loss)
+    torch.testing.assert_close(outputs.logits, expected.logits)
 
 
 @pytest.mark.parametrize("second", ["vision_tower", "text_encoder", "text_encoder.encoder.layer.2"])

@@ -7,7 +7,7 @@ from torch.export import Dim
 
 from tgdi_hf import TGDIModel
 
-from .conftest import IMAGE, tiny_config, tiny_inputs, tiny_model
+from .conftest import IMAGE, region_inputs, tiny_config, tiny_inputs, tiny_model
 
 SIZES = [(1, 9, 5, 3), (3, 9, 5, 2), (4, 9, 5, 3), (2, 12, 7, 1)]  # posts, tokens, caption tokens, images per post
 VARIANTS = [
@@ -33,6 +33,8 @@ def make(text="bert", vision="clip_vision_model", **options):
 
 def inputs_of(form, batch, length=9, caption=5, slots=3):
     inputs = tiny_inputs(batch, length, caption, slots, images=form != "no images")
+    if form == "regions":
+        return region_inputs(batch, length, caption, objects=slots)
     if form == "features":
         inputs["vision_features"] = tiny_model().get_vision_features(inputs.pop("pixel_values")).detach()
     if form == "shared images":
@@ -53,7 +55,11 @@ def dynamic_shapes(inputs, kind):
     def of(name):
         if name in ("pixel_values", "vision_features") and "image_index" in inputs:
             return {0: named["images"]}
-        if name in ("pixel_values", "vision_features", "image_mask", "image_index"):
+        if "object_boxes" in inputs and name == "pixel_values":
+            return {0: named["posts"]}
+        if "object_boxes" in inputs and name == "image_mask" and kind == "dimensions":
+            return {0: named["posts"], 1: named["slots"] + 1}
+        if name in ("pixel_values", "vision_features", "image_mask", "image_index", "object_boxes"):
             return {0: named["posts"], 1: named["slots"]}
         if name in ("head_index", "tail_index"):
             return {0: named["posts"]}
@@ -112,6 +118,12 @@ def test_every_variant_exports(text, vision, options):
     assert_equal_at_every_size(export(model, inputs_of("pixels", 4), "dimensions"), model, "pixels")
 
 
+@pytest.mark.parametrize("options", [{}, pytest.param({"prompt_grid": 2}, marks=pytest.mark.slow)])
+def test_a_model_that_reads_regions_exports(options):
+    model = tiny_model(object_features="regions", num_objects=4, **options)
+    assert_equal_at_every_size(export(model, inputs_of("regions", 4), "dimensions"), model, "regions")
+
+
 def test_the_body_exports():
     model = TGDIModel(tiny_config()).eval()
     assert_equal_at_every_size(export(model, inputs_of("pixels", 4), "auto"), model, "pixels")
@@ -124,6 +136,13 @@ def test_a_traced_model_accepts_every_batch_size(batch, form):
     """A model traced with a single post must not read the states of that post in every row."""
     model = make()
     assert_equal_at_every_size(trace(model, inputs_of(form, batch)), model, form)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::torch.jit.TracerWarning")
+@pytest.mark.parametrize("batch", [1, 4])
+def test_a_model_that_reads_regions_traces(batch):
+    model = tiny_model(object_features="regions", num_objects=4)
+    assert_equal_at_every_size(trace(model, inputs_of("regions", batch)), model, "regions")
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::torch.jit.TracerWarning")
