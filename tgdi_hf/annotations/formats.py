@@ -17,6 +17,10 @@ class Format(StrEnum):
     """Formats that can be imported."""
 
     label_studio = "label-studio"
+    brat = "brat"
+    doccano = "doccano"
+    prodigy = "prodigy"
+    docbin = "docbin"
 
 
 class Unit(StrEnum):
@@ -31,6 +35,10 @@ class Unit(StrEnum):
 # Format -> module and function of its reader, imported on first use.
 _READERS = {
     Format.label_studio: ("label_studio", "read_label_studio"),
+    Format.brat: ("brat", "read_brat"),
+    Format.doccano: ("doccano", "read_doccano"),
+    Format.prodigy: ("prodigy", "read_prodigy"),
+    Format.docbin: ("docbin", "read_docbin"),
 }
 
 

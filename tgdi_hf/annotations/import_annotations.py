@@ -95,7 +95,8 @@ def import_annotations(
         output: A new folder. It gets `train.jsonl`, `validation.jsonl` and `test.jsonl` with one row per entity pair;
             `dataset/`, the same rows for `datasets.load_from_disk`; `report.jsonl`; and `import.json` with the
             settings. Images stay where they are, except those inside the export, which are written to `images/`.
-        format: `"label-studio"`.
+        format: `"label-studio"`, `"brat"`, `"doccano"`, `"prodigy"`, or `"docbin"` of spaCy, which requires the extra
+            `spacy`.
         annotators: How to combine several annotators of one post: `"majority"` keeps the entities and relations that
             more than half of them marked, `"first"` takes the oldest annotation; otherwise names or ids of annotators,
             in order of preference.
