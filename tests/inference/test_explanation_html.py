@@ -23,5 +23,5 @@ def test_images_are_part_of_the_page():
 
 
 def test_the_colour_bar_names_its_scale():
-    assert "-1 <span></span> 1" in COLOUR_BAR and "cosine" in COLOUR_BAR
+    assert "-1 <i></i> 1" in COLOUR_BAR and "cosine" in COLOUR_BAR
     assert "linear-gradient(90deg, rgb(76, 114, 152), rgb(160, 160, 160), rgb(184, 104, 65))" in STYLE
