@@ -174,8 +174,10 @@ class Images(NamedTuple):
         grid = patch_grid(patches.shape[2], config.vision_config) if grid is None else grid
         weights = region_weights(with_whole_image(object_boxes), grid, config.prompt_grid)  # (B, S, G, n)
         weights = weights.to(features.dtype)
-        of_post = weights.flatten(1, 2).unsqueeze(1) @ patches[image_index[:, 0]]  # (B, c, S G, d_v)
-        pooled = of_post.unflatten(2, weights.shape[1:3]).transpose(1, 2).flatten(0, 1)  # (B S, c, G, d_v)
+        of_slots, of_post = weights.flatten(1, 2), image_index[:, 0]  # (B, S G, n), (B,)
+        # State by state, because the patches of all states of as many posts as rows would be c times the memory.
+        pooled = torch.stack([of_slots @ state[of_post] for state in patches.unbind(1)], dim=2)  # (B, S G, c, d_v)
+        pooled = pooled.unflatten(1, weights.shape[1:3]).transpose(2, 3).flatten(0, 1)  # (B S, c, G, d_v)
         posts, slots = mask.shape
         index = torch.arange(posts * slots, device=features.device).view(posts, slots)
         # The cells of a box have equal areas.

@@ -122,7 +122,7 @@ def _seen(given: GivenBox, size: tuple[int, int], frame: Box) -> Box | None:
         pixels = touched_pixels(given.box, size, given.where)
     seen = relative_box(pixels, frame)
     if seen is not None:
-        x0, y0, x1, y1 = np.float32(seen)  # the precision of the model input, in which a sliver may vanish
+        x0, y0, x1, y1 = np.array(seen, dtype=np.float32)  # that of the model input, in which a sliver may vanish
         if x0 < x1 and y0 < y1:
             return seen
     if not _warned:

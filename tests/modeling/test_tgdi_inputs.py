@@ -274,7 +274,10 @@ def test_training_reaches_the_vision_encoder_through_every_region():
     assert not without
 
 
-@pytest.mark.parametrize("options", [{"matching_loss_weight": 1.0}, {"gate_visual_prompts": True}, {"prompt_grid": 2}])
+@pytest.mark.parametrize(
+    "options",
+    [{"matching_loss_weight": 1.0}, {"gate_visual_prompts": True}, {"gate_attention": True}, {"prompt_grid": 2}],
+)
 def test_the_options_of_training_work_with_regions(options):
     model = tiny_model(object_features="regions", **options).train()
     outputs = model(**region_inputs(), labels=torch.tensor([0, 1, 2, 3]))

@@ -737,8 +737,8 @@ def test_regions_are_read_off_one_pass_over_each_image(pipe_with_regions, image,
     model.tgdi.vision_tower.register_forward_pre_hook(lambda module, args: calls.append(len(args[0])))
     post = {**MANY, "image": str(tmp_path / "post.png"), "objects": [[0, 0, 30, 20], [10, 10, 50, 40]]}
     other = {**POST, "image": image, "objects": [[0, 0, 30, 20]]}
-    results = pipe_with_regions([post, other, POST], pairs="independent", rows_per_pass=5)
-    assert calls == [2]  # of 12 + 1 + 1 rows in three passes
+    results = pipe_with_regions([post, other, POST], pairs="independent", max_batch_tokens=100)
+    assert calls == [2]  # of 12 + 1 + 1 rows in several passes
     assert results[2]["gate"] is None
     moved = {**other, "objects": [[30, 20, 60, 40]]}
     assert abs(pipe_with_regions(moved)["gate"] - results[1]["gate"]) > 1e-5
