@@ -4,7 +4,7 @@ import torch
 from torch import nn
 from transformers.loss.loss_utils import fixed_cross_entropy
 
-from .devices import can_read_values
+from .devices import can_read_values, on_device_of
 
 IGNORED = -100  # the label that PyTorch's cross-entropy ignores
 
@@ -14,6 +14,7 @@ def classification_loss(
     labels: torch.Tensor,
     multi_label: bool = False,
     num_items_in_batch: torch.Tensor | int | None = None,
+    weights: torch.Tensor | None = None,
 ) -> torch.Tensor:
     r"""
     Cross-entropy of Eq. 16, or, beyond the paper, the binary cross-entropy of each relation of a multi-label model.
@@ -25,6 +26,8 @@ def classification_loss(
         multi_label (`bool`): Whether a row may have any number of labels.
         num_items_in_batch (`torch.Tensor` or `int`, *optional*): Divisor of the summed loss: the number of labels other
             than -100 in all batches that are accumulated to one step. Defaults to that of this batch.
+        weights (`torch.Tensor`, *optional*): Weights of the rows in the sum, `(B,)`, for a single-label model. They do
+            not change the divisor.
 
     Returns:
         `torch.Tensor`: A scalar; 0, with gradients of 0, if every label is -100.
@@ -43,6 +46,9 @@ def classification_loss(
         labels = labels.long()
         _check_ids(labels, scores.shape[1])
         count = _labels_of_step(labels, num_items_in_batch)
+        if weights is not None:
+            losses = nn.functional.cross_entropy(scores.float(), labels, ignore_index=IGNORED, reduction="none")
+            return (on_device_of(weights, losses) * losses).sum() / count
         # It divides by integers as well, contrary to its annotation.
         return fixed_cross_entropy(scores.float(), labels, num_items_in_batch=count)  # type: ignore[arg-type]
     if labels.shape != scores.shape:

@@ -147,6 +147,8 @@ def check_mechanisms(config) -> None:
             f"`branch_consistency_weight` is {weight}; expected 0 or more, and 0 without two branches "
             "(`use_text_oriented_interaction=False` or `use_result_fusion=False`)."
         )
+    if not 0 <= config.text_loss_weight < inf:
+        raise ValueError(f"`text_loss_weight` is {config.text_loss_weight}; expected 0 or more.")
     if config.gate_attention and not config.use_matching_gate:
         raise ValueError("`gate_attention=True` requires the gate: `use_matching_gate=True`.")
     if config.gate_is_probability and not config.use_matching_gate:
@@ -185,7 +187,7 @@ def check_problem_type(config) -> None:
     checked_thresholds(config.decision_thresholds, config.num_labels, multi_label)
     if not multi_label:
         return
-    for name in ("direction_balanced", "branch_consistency_weight", "inverse_labels"):
+    for name in ("direction_balanced", "branch_consistency_weight", "text_loss_weight", "inverse_labels"):
         if getattr(config, name, False):
             raise ValueError(f"`{name}` requires mutually exclusive labels; omit it for a multi-label model.")
     if config.none_label is not None:

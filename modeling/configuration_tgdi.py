@@ -67,9 +67,9 @@ class TGDIConfig(RelationConfig):
             Whether the gate of Eq. 10 also weighs the values of the visual prompts in Eq. 6. In the paper (`False`) it
             weighs f_1 in Eq. 11 only, and Eq. 14 adds the ungated f_1.
         gate_attention (`bool`, *optional*, defaults to `False`):
-            Whether the mean of the gate also weighs the attention of Eq. 6 to the visual prompts and to the caption:
-            its logarithm is added to their scores, so that f_1 of a closed gate is that of the text alone. Not in the
-            paper.
+            Whether the gate also weighs the attention of Eq. 6 to the visual prompts and to the caption: the logarithm
+            of the odds of its mean, at most 0, is added to their scores. From a mean of 0.5 on nothing changes, and f_1
+            of a closed gate is that of the text alone. Not in the paper.
         gate_is_probability (`bool`, *optional*, defaults to `False`):
             Whether the mean of the gate estimates the probability that the images belong to the text, where as many do
             as do not. Set by `make_trainer` for training with `matching_loss_weight` and swapped images.
@@ -80,6 +80,12 @@ class TGDIConfig(RelationConfig):
             The weight, in training, of a loss that trains the gate of Eq. 10 to distinguish the images of a post from
             those of another post: the preceding row's and, if the batch has `image_matches`, the swapped ones. In the
             paper (0) the gate is trained by the relation labels alone.
+        matching_loss_gate_only (`bool`, *optional*, defaults to `False`):
+            Whether that loss trains the gate alone, and neither the encoders nor the self-attention of Eq. 7.
+        text_loss_weight (`float`, *optional*, defaults to 0.0):
+            The weight, in training, of the cross-entropy of the text alone: the classifier on H instead of R. With it,
+            rows with the image of another post (`image_matches` 0) count in Eq. 16 only if the text alone gives their
+            label a probability above 0.5, because otherwise the image had determined it. Not in the paper (0).
         branch_consistency_weight (`float`, *optional*, defaults to 0.0):
             The weight, in training, of a loss that aligns the predictions of the two branches of Eq. 14. The paper has
             no such loss (0).
@@ -152,6 +158,7 @@ class TGDIConfig(RelationConfig):
     # Fields with which the model adds terms to the cross-entropy of its logits, or computes it from others.
     extra_loss_fields: ClassVar[tuple[str, ...]] = (
         "matching_loss_weight",
+        "text_loss_weight",
         "branch_consistency_weight",
         "inverse_labels",
     )
@@ -178,6 +185,8 @@ class TGDIConfig(RelationConfig):
     gate_is_probability: bool = False
     gate_calibration_error: float | int | None = None
     matching_loss_weight: float | int = 0.0
+    text_loss_weight: float | int = 0.0
+    matching_loss_gate_only: bool = False
     branch_consistency_weight: float | int = 0.0
 
     def __post_init__(self, **kwargs):

@@ -47,7 +47,7 @@ def matching_loss(
         -(positive * p_own.log()).sum() / positive.sum().clamp(min=1),
         -(swapped * (1 - p_own).log() + follows * (1 - p_other).log()).sum() / (swapped + follows).sum().clamp(min=1),
     ]
-    return sum(losses) / 2
+    return torch.stack(losses).mean()
 
 
 def gated_keys(
@@ -63,13 +63,15 @@ def gated_keys(
         enhanced (`torch.Tensor`): The mask of T_e, `(B, L_e)`.
 
     Returns:
-        `torch.Tensor`: `(B, P + L_e)`: the mean of m for visual prompts and the tokens of the caption, one for the
-        tokens of T.
+        `torch.Tensor`: `(B, P + L_e)`: the odds m̄ / (1 - m̄) of the mean m̄ of m, at most one, for visual prompts and the
+        tokens of the caption; one for the tokens of T.
     """
-    mean = on_device_of(gate, enhanced).float().mean(dim=1, keepdim=True).clamp(min=1e-6)  # (B, 1)
+    mean = on_device_of(gate, enhanced).float().mean(dim=1, keepdim=True)  # (B, 1)
+    # A gate that is undecided, at 0.5, takes nothing from the images.
+    odds = (mean / (1 - mean).clamp(min=1e-6)).clamp(min=1e-6, max=1.0)
     positions = torch.arange(enhanced.shape[1], device=enhanced.device)
-    weights = torch.where(positions >= text.sum(dim=1, keepdim=True), mean, 1.0)  # (B, L_e)
-    return weights if prompts is None else torch.cat([mean.expand(-1, prompts.shape[1]), weights], dim=1)
+    weights = torch.where(positions >= text.sum(dim=1, keepdim=True), odds, 1.0)  # (B, L_e)
+    return weights if prompts is None else torch.cat([odds.expand(-1, prompts.shape[1]), weights], dim=1)
 
 
 class TextSelfAttention(nn.Module):

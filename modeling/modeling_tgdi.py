@@ -8,7 +8,7 @@ from transformers import AutoModel, PreTrainedModel
 from transformers.utils import can_return_tuple
 
 from .attention_support import check_implementation_of
-from .blank_images import blank_image, trains_with_other_processes
+from .blank_images import blank_images, trains_with_other_processes
 from .branch_consistency import branch_divergence
 from .classification_loss import classification_loss, share_of_step
 from .configuration_tgdi import TGDIConfig
@@ -20,8 +20,8 @@ from .matching_gate import MatchingGate, MatchingGateOutput, TextSelfAttention, 
 from .output_selection import OutputOptions, output_options
 from .prefix_attention import PrefixCache
 from .pretrained_towers import as_text_encoder, as_vision_tower
-from .region_weights import REGIONS
 from .result_fusion import at_markers, fuse_results
+from .swapped_rows import supported_rows
 from .text_encoder_pass import EncodedText, encode_text
 from .text_oriented import EncoderReference, TextOrientedInteraction, TextOrientedOutput
 from .tgdi_inputs import Images, TextInputs
@@ -171,15 +171,18 @@ class TGDIModel(TGDIPreTrainedModel):
         prefix, vision_gates = self._visual_prompts(images)  # Eq. 1-3, 5
         single_pass = enhanced is text and prefix is None  # without captions and prompts both passes are identical
         plain = h_s = None
-        if self.text_oriented is not None or (self.matching_gate is not None and images is not None):
-            assert self.self_attention is not None
+        attends = self.text_oriented is not None or (self.matching_gate is not None and images is not None)
+        trains_text = self.training and self.config.text_loss_weight > 0
+        if attends or trains_text:
             plain = self._encode(text, outputs=outputs if single_pass else None)  # H: (B, L, d)
+        if attends:
+            assert self.self_attention is not None and plain is not None
             h_s = self.self_attention(plain.last_hidden_state, text.mask)  # Eq. 7
         gate, similarity, cosine = self._matching_gate(images, h_s, text.mask)  # Eq. 8-10: Text Modulated Matching Gate
         if self.config.gate_visual_prompts and prefix is not None and gate is not None:
             prefix.weigh_values(gate)
         weights = None
-        if self.config.gate_attention and images is not None:
+        if self.config.gate_attention and gate is not None and images is not None:
             weights = gated_keys(gate, None if prefix is None else prefix.mask, text.mask, enhanced.mask)
         # Eq. 4, 6: Cross-Modal Interaction
         cross_modal = plain if single_pass and plain is not None else self._encode(enhanced, prefix, outputs, weights)
@@ -200,6 +203,7 @@ class TGDIModel(TGDIPreTrainedModel):
             vision_gates=vision_gates,
             region_weights=None if images is None else images.region_weights,
             matching_loss=mismatch,
+            text_states=at_markers(plain.last_hidden_state, head_index, tail_index) if trains_text and plain else None,
             cross_modal_last_hidden_state=f_1,
             text_oriented_last_hidden_state=f_3,
             cross_modal_hidden_states=cross_modal.hidden_states,
@@ -231,23 +235,8 @@ class TGDIModel(TGDIPreTrainedModel):
             pixel_values, vision_features, image_mask, image_index, object_boxes,
             batch_size=batch_size, config=self.config, encode=self.get_vision_features, dtype=self.dtype,
         )  # fmt: skip
-        return self._blank_images(batch_size) if images is None and trains_with_other_processes(self) else images
-
-    def _blank_images(self, batch_size: int) -> Images:
-        """One image that fills no slot: every weight of the visual modules gets a gradient, which is zero."""
-        assert self.vision_tower is not None
-        regions = self.config.object_features == REGIONS
-        if any(parameter.requires_grad for parameter in self.vision_tower.parameters()):
-            features = self.get_vision_features(blank_image(self.config.vision_config, self.device))
-        else:  # a frozen encoder exchanges no gradients
-            states, patches = self.config.num_vision_states, self.config.num_patches
-            tokens = states * patches if regions else self.config.num_pooled_tokens + 1
-            shape = (1, tokens, self.config.vision_config.hidden_size)
-            features = torch.zeros(shape, dtype=self.dtype, device=self.device)
-        index = torch.zeros(batch_size, 1, dtype=torch.long, device=self.device)
-        if regions:
-            return Images.from_regions(features, index, index.bool(), features.new_zeros(batch_size, 0, 4), self.config)
-        return Images.from_features(features, index, index.bool(), self.config)
+        blank = images is None and trains_with_other_processes(self)
+        return blank_images(self, batch_size) if blank else images
 
     def _visual_prompts(self, images: Images | None) -> tuple[PrefixCache | None, torch.Tensor | None]:
         if self.visual_prompts is None or images is None:
@@ -265,6 +254,9 @@ class TGDIModel(TGDIPreTrainedModel):
     def _matching_loss(self, gate, images, h_s, mask, matches) -> torch.Tensor | None:
         if not (self.training and self.config.matching_loss_weight) or self.matching_gate is None or images is None:
             return None
+        if self.config.matching_loss_gate_only:
+            images, h_s = images._replace(patches=images.patches.detach()), h_s.detach()
+            gate = self.matching_gate(images, h_s, mask).gate
         return matching_loss(gate, self.matching_gate(images.shifted_negatives(), h_s, mask).gate, images, matches)
 
 
@@ -357,7 +349,14 @@ class TGDIForRelationExtraction(TGDIPreTrainedModel):
         loss = None
         if labels is not None:
             labels = on_device_of(labels, scores)
-            loss = classification_loss(scores, labels, self.config.thresholds is not None, num_items_in_batch)  # Eq. 16
+            multi_label, weights, text_loss = self.config.thresholds is not None, None, None
+            if self.training and self.config.text_loss_weight:
+                alone = self.classifier(self.dropout(outputs.text_states))
+                text_loss = classification_loss(alone, labels, multi_label, num_items_in_batch)
+                weights = supported_rows(alone, labels, image_matches)
+            loss = classification_loss(scores, labels, multi_label, num_items_in_batch, weights)  # Eq. 16
+            if text_loss is not None:
+                loss = loss + self.config.text_loss_weight * text_loss
             if further := self._further_losses(outputs, head_index, tail_index, labels):
                 loss = loss + share_of_step(labels, num_items_in_batch) * sum(further)
         directed = scores if self.config.inverse_labels else None

@@ -30,6 +30,8 @@ class TGDIModelOutput(ModelOutput):
             for an object. Present with `object_features="regions"` and an image; arbitrary for empty slots.
         matching_loss (`torch.Tensor` of shape `()`, *optional*):
             Present in training with `config.matching_loss_weight`, for batches with an image.
+        text_states (`torch.Tensor` of shape `(B, 2 d)`, *optional*):
+            H of Eq. 7 at the opening markers, concatenated. Present in training with `config.text_loss_weight`.
         cross_modal_last_hidden_state (`torch.Tensor` of shape `(B, L_e, d)`):
             f_1 of Eq. 6, before the gate.
         text_oriented_last_hidden_state (`torch.Tensor` of shape `(B, L, d)`, *optional*):
@@ -51,6 +53,7 @@ class TGDIModelOutput(ModelOutput):
     patch_token_cosine: torch.Tensor | None = None
     vision_gates: torch.Tensor | None = None
     matching_loss: torch.Tensor | None = None
+    text_states: torch.Tensor | None = None
     cross_modal_last_hidden_state: torch.Tensor | None = None
     text_oriented_last_hidden_state: torch.Tensor | None = None
     cross_modal_hidden_states: tuple[torch.Tensor | None, ...] | None = None

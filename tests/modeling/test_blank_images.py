@@ -29,6 +29,7 @@ VARIANTS = {
         "branch_consistency_weight": 1.0,
         "gate_visual_prompts": True,
         "gate_attention": True,
+        "text_loss_weight": 1.0,
     },
     "regions": {"object_features": "regions"},
     "grid": {"prompt_grid": 2, "toi_share_text_encoder": False},

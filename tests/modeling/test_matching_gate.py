@@ -182,6 +182,19 @@ def test_swapped_images_are_negative_examples():
     assert found.item() == pytest.approx(-(positive + negative) / 2, abs=1e-6)
 
 
+@pytest.mark.parametrize("gate_only", [False, True])
+def test_the_matching_loss_may_train_the_gate_alone(gate_only):
+    model = tiny_model(matching_loss_weight=1.0, matching_loss_gate_only=gate_only).train()
+    given, matches = tiny_inputs(), torch.tensor([1, 0, 1, 1])
+    found = model.tgdi(**given, image_matches=matches).matching_loss
+    expected = tiny_model(matching_loss_weight=1.0).train().tgdi(**given, image_matches=matches).matching_loss
+    torch.testing.assert_close(found, expected)
+    found.backward()
+    trained = {name.split(".")[0] for name, one in model.tgdi.named_parameters() if one.grad is not None}
+    assert trained == ({"matching_gate"} if gate_only else {"matching_gate", "text_encoder", "vision_tower",
+                                                            "self_attention"})  # fmt: skip
+
+
 def test_known_matches_change_the_loss_in_training_only():
     model, inputs = tiny_model(matching_loss_weight=2.0).train(), tiny_inputs()
     matches = torch.tensor([1, 0, 1, 1])
@@ -257,11 +270,12 @@ def test_gated_prompts_require_a_gate_and_prompts(option):
         tiny_config(gate_visual_prompts=True, **{option: False})
 
 
-def test_keys_that_stem_from_images_have_the_mean_of_the_gate():
-    gate = torch.tensor([[0.2, 0.4], [1.0, 1.0]])
-    prompts, text = torch.ones(2, 1), torch.tensor([[1, 1, 0], [1, 1, 1]])
-    enhanced = torch.tensor([[1, 1, 1, 1], [1, 1, 1, 0]])  # a caption of two tokens; none
-    expected = torch.tensor([[0.3, 1.0, 1.0, 0.3, 0.3], [1.0, 1.0, 1.0, 1.0, 1.0]])
+def test_keys_that_stem_from_images_have_the_odds_of_the_gate():
+    gate = torch.tensor([[0.1, 0.3], [0.4, 0.6], [1.0, 1.0]])
+    prompts, text = torch.ones(3, 1), torch.tensor([[1, 1, 0], [1, 1, 0], [1, 1, 1]])
+    enhanced = torch.tensor([[1, 1, 1, 1], [1, 1, 1, 1], [1, 1, 1, 0]])  # captions of two tokens; none
+    # 0.2 / 0.8; undecided; no image
+    expected = torch.tensor([[0.25, 1.0, 1.0, 0.25, 0.25], [1.0, 1.0, 1.0, 1.0, 1.0], [1.0, 1.0, 1.0, 1.0, 1.0]])
     torch.testing.assert_close(gated_keys(gate, prompts, text, enhanced), expected)
     torch.testing.assert_close(gated_keys(gate, None, text, enhanced), expected[:, 1:])
 

@@ -125,7 +125,7 @@ def fine_tune(
     if model.config.gate_is_probability:
         gate = gate_reliability(trainer.model, processor, dataset["validation"], seed, vision_features=features)
         if gate is not None:
-            trainer.model.config.gate_calibration_error = gate["ece"]
+            model.config.gate_calibration_error = gate["ece"]
             metrics |= {"eval_gate_ece": gate["ece"], "eval_gate_auroc": gate["auroc"]}
     trainer.save_model()
     trainer.save_state()

@@ -45,8 +45,13 @@ class Variant(NamedTuple):
     build: Callable = tiny_tgdi
 
 
-GATED = {"matching_loss_weight": 0.2, "gate_attention": True}
 SWAPPED = 0.1  # of the images in training
+ROBUST = {
+    "matching_loss_weight": 1.0,
+    "matching_loss_gate_only": True,
+    "gate_attention": True,
+    "text_loss_weight": 1.0,
+}
 MODELS = {
     "text only": Variant(TEXT_ONLY),
     "HVPNeT-style": Variant(build=tiny_hvpnet),
@@ -56,5 +61,5 @@ MODELS = {
     "HVPNeT-style, swaps": Variant({}, SWAPPED, tiny_hvpnet),
     "MKGformer-style, swaps": Variant({}, SWAPPED, tiny_mkgformer),
     "TGDI, swaps": Variant({}, SWAPPED),
-    "TGDI, swaps, gated attention": Variant(GATED, SWAPPED),
+    "TGDI, robust": Variant(ROBUST, SWAPPED),
 }
