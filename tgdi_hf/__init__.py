@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .evaluation.report import evaluation_report
     from .evaluation.scoring import evaluate
     from .hub.upload import push_to_hub, save_for_hub
+    from .inference.pre_annotation import PreAnnotator
     from .inference.prediction import predict
     from .modeling.configuration_tgdi import TGDIConfig
     from .modeling.modeling_tgdi import TGDIForRelationExtraction, TGDIModel
@@ -37,6 +38,7 @@ _LAZY = {
     "MNREMetric": "evaluation.metric",
     "MultimodalRelationExtractionPipeline": "processing.pipeline_tgdi",
     "ObjectGrounder": "preparation.object_grounder",
+    "PreAnnotator": "inference.pre_annotation",
     "RELATIONS": "data.mnre_schema",
     "TGDICollator": "data.collator",
     "TGDIConfig": "modeling.configuration_tgdi",

@@ -58,8 +58,8 @@ def choose_annotators(
         elif list(rule) == [FIRST]:
             is_dated = all(document.created for document in group)
             chosen.append(min(group, key=lambda document: document.created) if is_dated else group[0])
-        elif (document := _by_name(group, rule)) is not None:
-            chosen.append(document)
+        elif (named := _by_name(group, rule)) is not None:
+            chosen.append(named)
         else:
             found = ", ".join(_name(document, i) for i, document in enumerate(group))
             _add(report, group[0], "document", f"no annotation by {', '.join(rule)}; found {found}.")

@@ -114,7 +114,8 @@ def _document(doc: Any, file: Path, number: int, name: str, options: ReaderOptio
 
 def _read_entities(builder: DocumentBuilder, doc: Any) -> dict[int, str]:
     """Adds the entities, and returns the entity of each token; its first token counts more than the others."""
-    first, inside = {}, {}
+    first: dict[int, str] = {}
+    inside: dict[int, str] = {}
     groups = (span for key in doc.spans for span in doc.spans[key])
     for number, span in enumerate((*doc.ents, *groups)):
         id = f"e{number}"
@@ -176,4 +177,4 @@ def _read_relation(
         builder.undecided(*ends)
         raise
     for label in labels:  # none: the tutorial lists unrelated pairs with scores of 0
-        builder.relation(*ends, label)
+        builder.relation(ends[0], ends[1], label)

@@ -51,7 +51,8 @@ def _documents(found: JsonDocument, options: ReaderOptions, report: Report) -> I
     if "data" not in task:
         raise Unusable("the task has no `data`. Export as JSON: JSON-MIN, CSV, TSV and CONLL2003 have no relations.")
     data = as_mapping(task["data"], "`data`")
-    id = as_id(task.get("id", found.where), "`id`")
+    # `post_id` is what `tgdi label` wrote: Label Studio gives tasks ids of its own.
+    id = as_id(data.get("post_id", task.get("id", found.where)), "`id`")
     text, image = find_text(data, options), None
     with report.collecting(found.file, found.where, id, "image"):
         image = find_image(data, options)

@@ -97,10 +97,12 @@ class _Example:
 
     def _entity(self, id: str, span: Mapping[str, Any]) -> None:
         start, end, mention = span.get("start"), span.get("end"), span.get("text")
-        if start is None and end is None and "token_start" in span:
-            first = self._token(as_integer(span["token_start"], "`token_start`"))
-            last = self._token(as_integer(span.get("token_end"), "`token_end`"))
-            start, end = first[0], last[1]
+        tokens = range(0)
+        if span.get("token_start") is not None:
+            first, last = (as_integer(span.get(key), f"`{key}`") for key in ("token_start", "token_end"))
+            tokens = range(max(first, 0), min(last, len(self.builder.text)) + 1)
+            if start is None and end is None:
+                start, end = self._token(first)[0], self._token(last)[1]
         self.builder.entity(
             id,
             as_integer(start, "`start`"),
@@ -108,19 +110,16 @@ class _Example:
             as_optional_label(span.get("label"), "`label`"),
             mention if isinstance(mention, str) and mention else None,
         )
-        if "token_start" in span and "token_end" in span:
-            first, last = (as_integer(span[key], f"`{key}`") for key in ("token_start", "token_end"))
-            if last - first < len(self.builder.text):
-                self.by_token |= dict.fromkeys(range(first, last + 1), id)
+        self.by_token |= dict.fromkeys(tokens, id)
 
     def _relation(self, id: str, relation: Mapping[str, Any]) -> None:
-        ends = [self._end(f"{id}-{end}", end, relation) for end in ("head", "child")]
+        head, child = (self._end(f"{id}-{end}", end, relation) for end in ("head", "child"))
         try:
             kind = as_label(relation.get("label"), "`label`")
         except Unusable:
-            self.builder.undecided(*ends)
+            self.builder.undecided(head, child)
             raise
-        self.builder.relation(*ends, kind)
+        self.builder.relation(head, child, kind)
 
     def _end(self, id: str, end: str, relation: Mapping[str, Any]) -> str:
         """The entity at one end of a relation; a token without a span becomes an entity without a type."""

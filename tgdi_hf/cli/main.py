@@ -15,6 +15,7 @@ from .demo import demo
 from .evaluate import evaluate
 from .explain import explain
 from .import_annotations import import_annotations
+from .label import label
 from .predict import predict
 from .prepare import prepare
 from .push import push
@@ -68,6 +69,7 @@ def _help(
 for _command in (train, evaluate, audit, predict, triples, prepare, explain, push):
     app.command()(_command)
 app.command(name="import")(import_annotations)
+app.command()(label)
 app.command(name="app")(serve)
 app.command()(demo)
 
