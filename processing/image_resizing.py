@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from transformers.image_processing_utils import get_size_dict
 
+from .fast_resizing import fast_pixels, fast_steps
 from .image_boxes import Box
 from .pillow import Image
 from .processor_options import CROPS, REGIONS, InvalidOption
@@ -20,6 +21,10 @@ CROP, SQUASH = "crop", "squash"
 IMAGE_RESIZE, OBJECT_RESIZE = CROP, SQUASH  # of new processors
 # What processors did before these options existed, and how they are saved without them.
 LEGACY_RESIZE = {"image_resize": CROP, "object_resize": CROP}
+
+
+# Options of a call that `_fast_pixels` follows.
+_FAST_OPTIONS = {"return_tensors", "do_center_crop", "size"}
 
 
 class Squashed(NamedTuple):
@@ -109,7 +114,23 @@ def encoder_pixels(
         if size is None:
             raise _no_size("An image or object is to be squashed", image_processor)
         options |= {"do_center_crop": False, "size": {"height": size[0], "width": size[1]}}
-    return [np.asarray(pixels) for pixels in image_processor(list(images), **options)["pixel_values"]]
+    fast = _fast_pixels(image_processor, images, options)
+    others = [image for image, pixels in zip(images, fast) if pixels is None]
+    plain = iter(image_processor(others, **options)["pixel_values"] if others else ())
+    return [np.asarray(next(plain)) if pixels is None else pixels for pixels in fast]
+
+
+def _fast_pixels(
+    image_processor: Any, images: Sequence[Image.Image], options: Mapping[str, Any]
+) -> list[np.ndarray | None]:
+    """The pixel values of the images that `fast_pixels` can resize; `None` for all others."""
+    settings = _Settings(image_processor, options)
+    size = settings.size("size")
+    if options.keys() <= _FAST_OPTIONS and (_height_and_width(size) or _square(size)):
+        steps = fast_steps(image_processor, settings)
+        if steps is not None:
+            return [fast_pixels(image, _resized(settings, image.height, image.width), steps) for image in images]
+    return [None] * len(images)
 
 
 def squashed_size(image_processor: Any, options: Mapping[str, Any] | None = None) -> tuple[int, int] | None:
