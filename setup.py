@@ -29,6 +29,8 @@ REQUIREMENTS = [
 
 AUDIT = ["scikit-learn>=1.6"]  # the search for label leaks
 DEMO = ["gradio>=6.29"]  # the oldest that installs with huggingface-hub 2; the page of `tgdi app`
+ONNX = ["onnx>=1.21", "onnxruntime>=1.24", "onnxscript>=0.7"]  # as transformers' exporter is tested with
+OPENVINO = ["nncf>=3.0", "openvino>=2026.0"]  # nncf quantises
 PEFT = ["peft>=0.21"]
 RDF = ["rdflib>=7.0"]  # N-Triples
 VIZ = ["matplotlib>=3.10.7"]  # figures; earlier versions call deprecated functions of pyparsing 3.3
@@ -39,6 +41,7 @@ DOCS = ["furo>=2025.7", "myst-parser>=5.0", "sphinx>=9.0"]
 TEST = [
     *AUDIT,
     *DEMO,
+    *ONNX,
     *PEFT,
     *RDF,
     *VIZ,
@@ -55,6 +58,8 @@ TEST = [
 EXTRAS = {
     "audit": AUDIT,
     "demo": DEMO,
+    "onnx": ONNX,
+    "openvino": OPENVINO,
     "peft": PEFT,
     "ray": ["ray[data]>=2.50", "polars>=1.0"],  # the cluster example; its join needs polars
     "rdf": RDF,

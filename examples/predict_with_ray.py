@@ -19,11 +19,13 @@ import torch
 from ray.data import SaveMode
 
 from tgdi_hf import MultimodalRelationExtractionPipeline, TGDIForRelationExtraction, TGDIProcessor
+from tgdi_hf.checkpoints import is_export
+from tgdi_hf.export.pipeline_loading import load_pipeline
 from tgdi_hf.inference.prediction_rows import as_table
 from tgdi_hf.processing.post_reader import PostReader
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-parser.add_argument("checkpoint")
+parser.add_argument("checkpoint", help="a model, or a folder written by `tgdi export`")
 parser.add_argument("posts", help="a Parquet file or a folder of them")
 parser.add_argument("output", help="a folder for Parquet files")
 parser.add_argument("--batch-size", type=int, default=16, help="posts per batch")
@@ -43,9 +45,12 @@ class Read:
 
 
 class Predict:
-    """An actor with the model."""
+    """An actor with the model, or the graphs that `tgdi export` made of it."""
 
     def __init__(self, checkpoint: str):
+        if is_export(checkpoint):
+            self.pipe = load_pipeline(checkpoint)
+            return
         model = TGDIForRelationExtraction.from_pretrained(checkpoint, dtype=torch.float32)
         processor = TGDIProcessor.from_pretrained(checkpoint)
         self.pipe = MultimodalRelationExtractionPipeline(model=model, processor=processor)

@@ -8,7 +8,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 MODULES = sorted(path for folder in ("modeling", "processing", "tgdi_hf") for path in (ROOT / folder).rglob("*.py"))
 # A module imports from its own room and from rooms to the left.
-ROOMS = ("data", "annotations", "preparation", "evaluation", "training", "inference", "hub", "demo", "cli")
+ROOMS = ("data", "annotations", "preparation", "evaluation", "training", "inference", "export", "hub", "demo", "cli")
 TRAVELLING = ("modeling", "processing")  # with a checkpoint, where only the files of the same folder exist
 FOUNDATION = ("extras", "checkpoints", "file_locks")
 ASSEMBLY = ("__init__", "__main__", "registration", "checkout")  # may import anything, and nothing imports them
@@ -31,6 +31,13 @@ TESTED_ELSEWHERE = {
     "tests/processing/test_processing_tgdi.py": ("processing/invalid_post.py",),
     # Read back by transformers from saved checkpoints.
     "tests/hub/test_checkpoint_code.py": ("modeling/checkpoint_names.py",),
+    "tests/export/test_command.py": ("tgdi_hf/cli/export.py",),
+    # What goes into and comes out of a graph is compared with the model.
+    "tests/export/test_exported_model.py": (
+        "tgdi_hf/export/graph_inputs.py",
+        "tgdi_hf/export/graphs.py",
+        "tgdi_hf/export/sessions.py",
+    ),
     "tests/evaluation/test_report_files.py": ("tgdi_hf/evaluation/report_figures.py",),
     # Parts of `make_corpus`, whose output is compared byte by byte.
     "tests/demo/test_corpus.py": (

@@ -7,25 +7,37 @@ from typing import Any
 
 # How files are downloaded. These options do not identify a run, and the token is a secret: neither is recorded.
 HUB_OPTIONS = ("token", "cache_dir", "local_files_only")
+# The file that a folder written by `tgdi export` has besides a configuration, in place of weights.
+EXPORT_MANIFEST = "tgdi_export.json"
 
 
-def check_checkpoint(name: str, revision: str | None = None) -> None:
+def is_export(name: str | Path) -> bool:
+    """Whether a name is a folder that `tgdi export` wrote."""
+    return (Path(name).expanduser() / EXPORT_MANIFEST).is_file()
+
+
+def check_checkpoint(name: str, revision: str | None = None, exports: bool = False) -> None:
     r"""
     Refuses a folder without a fine-tuned model before anything is loaded or requested from the Hub.
 
     Args:
         name: Local folder, or repository on the Hub.
         revision: Branch, tag or commit on the Hub.
+        exports: Whether a folder written by `tgdi export` will do as well.
 
     Raises:
-        ValueError: The name can only be a folder and does not exist; the folder contains no model; or a revision is
-            given for a folder.
+        ValueError: The name can only be a folder and does not exist; the folder contains no model, or an exported one
+            where a checkpoint is required; or a revision is given for a folder.
     """
     folder = Path(name).expanduser()
     if folder.is_file():
         raise ValueError(f"{name} is a file; expected the folder of a fine-tuned model, or a name on the Hub.")
     if folder.is_dir():
         if (folder / "config.json").is_file():
+            if is_export(folder) and not exports:
+                raise ValueError(
+                    f"{name} is an export, without weights for PyTorch; expected the checkpoint that it was made of."
+                )
             check_revision(folder, revision)
             return
         checkpoints = sorted(folder.glob("checkpoint-*/config.json"), key=lambda file: file.stat().st_mtime)

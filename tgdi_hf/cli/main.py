@@ -14,6 +14,7 @@ from .demo import app as serve
 from .demo import demo
 from .evaluate import evaluate
 from .explain import explain
+from .export import export
 from .import_annotations import import_annotations
 from .label import label
 from .predict import predict
@@ -66,7 +67,7 @@ def _help(
     typer.echo(commands[command].get_help(type(context)(commands[command], info_name=command, parent=parent)))
 
 
-for _command in (train, evaluate, audit, predict, triples, prepare, explain, push):
+for _command in (train, evaluate, audit, predict, triples, prepare, explain, export, push):
     app.command()(_command)
 app.command(name="import")(import_annotations)
 app.command()(label)

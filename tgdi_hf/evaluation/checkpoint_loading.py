@@ -45,13 +45,8 @@ def load_for_evaluation(
             `negative_of`.
     """
     check_revision(checkpoint, revision)
+    check_model_type(checkpoint, revision)
     at: dict[str, Any] = {} if revision is None else {"revision": revision}
-    kind = TGDIConfig.get_config_dict(checkpoint, **at)[0].get("model_type")
-    if kind != TGDIConfig.model_type:
-        raise ValueError(
-            f"{checkpoint} is a model of type {kind!r}; expected {TGDIConfig.model_type!r}. Loaded as a TGDI it would "
-            "have random weights wherever the two differ."
-        )
     model = TGDIForRelationExtraction.from_pretrained(checkpoint, **at)
     processor = TGDIProcessor.from_pretrained(checkpoint, **at)
     check_same_object_features(model.config, processor)
@@ -64,6 +59,17 @@ def load_for_evaluation(
         )
     model.config.negative_label = model.config.find_negative(negative)
     return LoadedCheckpoint(model, processor, names, with_label_ids(dataset, names, checkpoint))
+
+
+def check_model_type(checkpoint: str | Path, revision: str | None = None) -> None:
+    """Raises `ValueError` if a checkpoint, of a folder or at a revision on the Hub, is not a TGDI model."""
+    at: dict[str, Any] = {} if revision is None else {"revision": revision}
+    kind = TGDIConfig.get_config_dict(checkpoint, **at)[0].get("model_type")
+    if kind != TGDIConfig.model_type:
+        raise ValueError(
+            f"{checkpoint} is a model of type {kind!r}; expected {TGDIConfig.model_type!r}. Loaded as a TGDI it would "
+            "have random weights wherever the two differ."
+        )
 
 
 def with_label_ids(dataset: Dataset, names: Sequence[str], checkpoint: str | Path) -> Dataset:

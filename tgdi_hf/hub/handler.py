@@ -41,7 +41,8 @@ class BadRequest(ValueError):
 class EndpointHandler:
     r"""
     Args:
-        path (`str`): Folder of the model, or its name on the Hub.
+        path (`str`): Folder of the model, or its name on the Hub; or a folder written by `tgdi export`, which requires
+            tgdi_hf with the extra of its format.
         allowed_hosts (*optional*):
             Sources of images: hosts for https (`"pbs.twimg.com"`), or origins (`"http://images.local:8080"`). By
             default the comma-separated value of the environment variable `TGDI_ALLOWED_HOSTS`, or no host if it is
@@ -74,8 +75,12 @@ class EndpointHandler:
         self.max_entities = _limit("TGDI_MAX_ENTITIES", max_entities, 16)
         self.max_image_bytes = _limit("TGDI_MAX_IMAGE_BYTES", max_image_bytes, 10_000_000)
         self.timeout = timeout
-        # The operator chose this model, and deploying its handler executes its code in any case.
-        self.pipe: Any = pipeline(TASK, model=path, trust_remote_code=True, **options)  # type: ignore[call-overload]  # a task of our own
+        self.pipe: Any
+        if os.path.isfile(os.path.join(path, "tgdi_export.json")):
+            self.pipe = _exported_pipeline(path, **options)
+        else:
+            # The operator chose this model, and deploying its handler executes its code in any case.
+            self.pipe = pipeline(TASK, model=path, trust_remote_code=True, **options)  # type: ignore[call-overload]  # a task of our own
         # With `ambiguous` "all" every mention of an entity counts.
         self.pipe.reader.max_entities = min(self.pipe.reader.max_entities, self.max_entities)
 
@@ -225,6 +230,14 @@ def _origin(url: str) -> tuple[str, str, int]:
     if parts.scheme not in DEFAULT_PORTS or not parts.hostname:
         raise ValueError(f"Expected an http or https URL; found {url!r}.")
     return parts.scheme, parts.hostname.lower(), parts.port or DEFAULT_PORTS[parts.scheme]
+
+
+def _exported_pipeline(folder: str, **options: Any) -> Any:
+    try:
+        from tgdi_hf.export.pipeline_loading import load_pipeline
+    except ImportError as error:
+        raise ImportError(f"{folder} is an export, which requires tgdi_hf: pip install 'tgdi_hf[onnx]'") from error
+    return load_pipeline(folder, **options)
 
 
 def _limit(variable: str, value: int | None, default: int) -> int:
