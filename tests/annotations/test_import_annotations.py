@@ -35,6 +35,7 @@ def test_the_folder_is_read_by_load_data(imported, tmp_path):
     assert [{**row, "label": None} for row in dataset["test"]] == [{**row, "label": None} for row in lines]
     posts = [{*rows["post_id"]} for rows in dataset.values()]
     assert sum(map(len, posts)) == 10 == len(set.union(*posts))
+    assert done.symmetric == ("/per/per/couple",) and "symmetric  /per/per/couple" in done.summary()
     assert "report" not in done.summary() and json.loads((tmp_path / "out/import.json").read_text())["seed"] == 0
 
 

@@ -106,6 +106,7 @@ MALFORMED = {
     "annotation is a string": ([task("x")], "an annotation is 'x'; expected an object"),
     "skipped": ([task(annotation(ANN, was_cancelled=True))], "the annotator skipped the task"),
     "result is an object": ([task({"result": {"a": 1}})], "`result` is {'a': 1}; expected a list"),
+    "no result": ([task({"completed_by": 1})], "the annotation has no `result`"),
     "result of a string": ([task(annotation("x"))], "result 0: the result is 'x'"),
     "region without id": ([task(annotation({**ANN, "id": None}))], "`id` is None; expected an id"),
     "region without value": ([task(annotation({**ANN, "value": None}))], "`value` is None; expected an object"),

@@ -25,7 +25,7 @@ def test_the_options_reach_the_import(export, tmp_path):
     )  # fmt: skip
     assert done.exit_code == 0, done.output
     assert f"to train on them: tgdi train {tmp_path / 'out'} RUN" in done.output
-    assert "train      3 posts, 3 rows" in done.output and "test" not in done.output.splitlines()[1]
+    assert "train      3 posts, 3 rows" in done.output and "symmetric  no relation" in done.output
     settings = json.loads((tmp_path / "out/import.json").read_text())
     assert settings["symmetric"] == [] and settings["annotators"] == ["2", "1"] and settings["seed"] == 3
 

@@ -42,9 +42,9 @@ def read_doccano(path: Path, options: ReaderOptions, report: Report) -> Iterator
 
 def _document(found: JsonDocument, annotator: str | None, options: ReaderOptions, report: Report) -> Document:
     value = as_mapping(found.value, "the document")
-    if "entities" not in value:
+    if missing := [key for key in ("entities", "relations") if value.get(key) is None]:
         raise Unusable(
-            f"the document has no `entities`, only {', '.join(map(str, value)) or 'nothing'}. Export as JSONL "
+            f"the document has no `{missing[0]}`, only {', '.join(map(str, value)) or 'nothing'}. Export as JSONL "
             "(relation), from a project with relation labelling; other exports have no relations."
         )
     id = as_id(value.get("id", found.where), "`id`")
@@ -62,7 +62,7 @@ def _document(found: JsonDocument, annotator: str | None, options: ReaderOptions
     for number, entity in enumerate(as_list(value["entities"], "`entities`")):
         with builder.attempt("entity", f"entity {number}"):
             _read_entity(builder, as_mapping(entity, "the entity"))
-    for number, relation in enumerate(as_list(value.get("relations"), "`relations`")):
+    for number, relation in enumerate(as_list(value["relations"], "`relations`")):
         with builder.attempt("relation", f"relation {number}"):
             _read_relation(builder, as_mapping(relation, "the relation"))
     if value.get("cats") or value.get("label"):

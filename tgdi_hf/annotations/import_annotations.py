@@ -41,6 +41,7 @@ class Import(NamedTuple):
         labels: Number of rows with each label; `None` stands for no relation.
         problems: Number of problems in the report, by part.
         agreement: Agreement of the annotators.
+        symmetric: The relations that were taken as symmetric.
     """
 
     folder: Path
@@ -49,11 +50,13 @@ class Import(NamedTuple):
     labels: dict[str, int]
     problems: dict[str, int]
     agreement: Agreement
+    symmetric: tuple[str, ...] = ()
 
     def summary(self) -> str:
         """What was imported, and what was not, for a terminal."""
         lines = [f"{split:<10} {self.posts[split]:,} posts, {self.rows[split]:,} rows" for split in self.rows]
         lines.append("labels     " + ", ".join(f"{name} {count:,}" for name, count in self.labels.items()))
+        lines.append(f"symmetric  {', '.join(self.symmetric) or 'no relation'}")
         if self.agreement.posts:
             lines.append(
                 f"annotators {self.agreement.posts:,} posts by several; unanimous on {self.agreement.unanimous:,} of "
@@ -148,7 +151,8 @@ def import_annotations(
     settings = {
         "path": str(path), "format": str(format), "annotators": rule, "negatives": negatives, "negative": negative,
         "symmetric": None if symmetric is None else list(symmetric), "multi_label": multi_label, "split": list(split),
-        "seed": seed, "offsets": offsets,
+        "seed": seed, "images": str(folder), "offsets": offsets, "text_key": text_key, "image_key": image_key,
+        "attribute": attribute, "predictions": predictions,
     }  # fmt: skip
     report = Report()
     with sole_writer(output):
@@ -177,6 +181,7 @@ def import_annotations(
             for document, row in split_rows:
                 row["image"] = placed[document.id]
         done = _write(part, output, splits, report, settings, agreement, negative, multi_label)
+        done = done._replace(symmetric=tuple(sorted(filter(is_symmetric, kinds - {negative}))))
         if output.exists():
             output.rmdir()
         part.replace(output)
@@ -249,7 +254,7 @@ def _find_image(folder: ImageFolder, report: Report, part: Path, output: Path, d
         name = hashlib.sha256(found).hexdigest()[:16] + suffix
         (part / IMAGES).mkdir(exist_ok=True)
         (part / IMAGES / name).write_bytes(found)
-        return output.absolute() / IMAGES / name
+        return output.resolve() / IMAGES / name
     return None
 
 
@@ -274,7 +279,7 @@ def _write(
             [{name: row[name] for name in COLUMNS} for row in absolute], Features(features)
         )
         writer = RowWriter(part / f"{split}.jsonl", dict.fromkeys(COLUMNS, str))
-        writer.write(list(_with_relative_images(rows, output.absolute())))
+        writer.write(list(_with_relative_images(rows, output.resolve())))
         writer.finish()
     with without_progress_bars():
         DatasetDict(datasets).save_to_disk(part / DATASET)
@@ -296,5 +301,5 @@ def _write(
 def _with_relative_images(rows: Sequence[Mapping[str, Any]], folder: Path) -> Iterator[dict[str, Any]]:
     """Rows as a file of posts has them: image paths start at the folder of the file."""
     for row in rows:
-        image = None if row["image"] is None else os.path.relpath(row["image"], folder.resolve())
+        image = None if row["image"] is None else os.path.relpath(row["image"], folder)
         yield {name: image if name == "image" else row[name] for name in COLUMNS}

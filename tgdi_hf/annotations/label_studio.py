@@ -74,6 +74,8 @@ def _documents(found: JsonDocument, options: ReaderOptions, report: Report) -> I
         with report.collecting(found.file, where, id, "annotation"):
             if annotation.value.get("was_cancelled"):
                 raise Unusable("the annotator skipped the task.")
+            if annotation.value.get("result") is None:
+                raise Unusable("the annotation has no `result`.")
             source = _source(annotation, found.file, where, id)
             builder = DocumentBuilder(
                 source, text, report, options.offsets or Unit.code_points, options.offsets is not None, image

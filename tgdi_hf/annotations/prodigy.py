@@ -54,10 +54,10 @@ def _document(found: JsonDocument, id: str, options: ReaderOptions, report: Repo
     if answer != "accept":
         hint = "" if answer in ANSWERS else f"; expected {', '.join(ANSWERS)}"
         raise Unusable(f"the answer is {answer!r:.80}, so the example was not used{hint}.")
-    if "relations" not in value and "spans" not in value:
+    if value.get("relations") is None:
         raise Unusable(
-            f"the example has neither `spans` nor `relations`, only {', '.join(map(str, value)) or 'nothing'}. "
-            "Annotate with the interface `relations`, for example the recipe rel.manual."
+            f"the example has no `relations`, only {', '.join(map(str, value)) or 'nothing'}, so its pairs were not "
+            "annotated. Annotate with the interface `relations`, for example the recipe rel.manual."
         )
     text, image = find_text(value, options), None
     with report.collecting(found.file, found.where, id, "image"):
