@@ -53,6 +53,7 @@ TEST = [
     "pytest-cov>=7.0",
     "pytest-xdist>=3.6",
     "pyyaml>=6.0",
+    "spacy>=3.8.18",  # files of DocBin; the version that their tests ran with
 ]
 
 EXTRAS = {
@@ -63,7 +64,7 @@ EXTRAS = {
     "peft": PEFT,
     "ray": ["ray[data]>=2.50", "polars>=1.0"],  # the cluster example; its join needs polars
     "rdf": RDF,
-    "spacy": ["spacy>=3.8"],  # noun phrases from a dependency parser
+    "spacy": ["spacy>=3.8"],  # noun phrases from a dependency parser; files of DocBin
     "tensorboard": ["tensorboard>=2.18"],
     "viz": VIZ,
     # For development. Each gate of the Makefile installs its own; `dev` is all of them.

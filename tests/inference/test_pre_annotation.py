@@ -62,6 +62,19 @@ def test_rows_of_one_post_are_joined(pipe):
     assert first["predictions"] == whole["predictions"] and len(second["predictions"][0]["result"]) >= 2
 
 
+def test_reposts_with_another_image_are_other_posts(pipe, image, tmp_path):
+    for name in ("a.png", "b.png"):
+        image.save(tmp_path / name)
+    (row, *_) = rows_of(POST)
+    del row["post_id"]
+    names = ["a.png", "a.png", "b.png", None]
+    rows = [{**row, "image": None if name is None else str(tmp_path / name)} for name in names]
+    tasks = [*PreAnnotator(pipe, "v1", image_root=tmp_path, image_prefix="")(rows)]
+    assert [task["data"].get("image") for task in tasks] == ["a.png", "b.png", None]
+    stored = [{**row, "image": {"bytes": content, "path": None}} for content in (b"1", b"1", b"2")]
+    assert len([*PreAnnotator(pipe, "v1", on_error=lambda error: None)._joined(stored)]) == 2
+
+
 def test_symmetric_relations_point_both_ways(pipe):
     pipe.symmetric = [True] * len(pipe.names)
     (task,) = PreAnnotator(pipe, "v1", **RELATED)([POST])

@@ -64,7 +64,7 @@ def label(
 ) -> None:
     """Predict the relations between all entities of posts, as pre-annotations that annotators correct in Label Studio.
 
-    Rows with head and tail that follow each other and have the same text are one post.
+    Rows with head and tail that follow each other and have the same text and image are one post.
 
     Example: tgdi label runs/demo posts.jsonl tasks.json --config label-studio.xml
     """

@@ -25,7 +25,7 @@ class _Post:
     id: Any
     text: str
     given: Mapping[str, Any]
-    key: tuple[Any, str] | None  # of rows that can be joined
+    key: tuple[Any, ...] | None  # of rows that can be joined
     types: dict[tuple[int, int], str | None] = field(default_factory=dict)
 
     def for_pipeline(self) -> dict[str, Any]:
@@ -88,7 +88,8 @@ class PreAnnotator:
 
         Args:
             posts: Posts in the pipeline's input format, with `entities`, or with head and tail. Consecutive rows with
-                the same `post_id` and text are one post. `head_type` and `tail_type` are the types of head and tail.
+                the same `post_id`, text and image are one post. `head_type` and `tail_type` are the types of head and
+                tail.
 
         Yields:
             Tasks, in the order of the posts. A post with fewer than two entities has no relations.
@@ -140,7 +141,7 @@ class PreAnnotator:
         values: Sequence[Any]
         if is_missing(post.get("entities")):
             values = [(name, post.get(name), post.get(f"{name}_type")) for name in ("head", "tail")]
-            key = (post.get("post_id"), text.text)
+            key: tuple[Any, ...] | None = (post.get("post_id"), text.text, _identity_of(post.get("image")))
         else:
             entities = post["entities"]
             if not isinstance(entities, list | tuple):
@@ -205,6 +206,13 @@ class PreAnnotator:
         with suppress(ValueError):
             path = path.resolve().relative_to(self.image_root.resolve())
         return self.image_prefix + path.as_posix()
+
+
+def _identity_of(image: Any) -> Any:
+    """What tells whether the images of two rows are the same: path or bytes, otherwise the object."""
+    if isinstance(image, Mapping):
+        image = image.get("path") or image.get("bytes")
+    return image if image is None or isinstance(image, str | bytes | os.PathLike) else id(image)
 
 
 def write_tasks(tasks: Iterable[Mapping[str, Any]], output: str | Path) -> int:
