@@ -20,6 +20,10 @@ _MODES = {Image.Resampling.BILINEAR: "bilinear", Image.Resampling.BICUBIC: "bicu
 # The steps of the PIL backend; an image processor that overrides one of them runs by itself.
 _STEPS = ("process_image", "_preprocess", "resize", "center_crop", "rescale", "normalize")
 _ENTRIES = ("__call__", "preprocess")
+SETTINGS = (
+    *("do_resize", "resample", "do_center_crop", "crop_size", "do_pad"),
+    *("do_rescale", "rescale_factor", "do_normalize", "image_mean", "image_std"),
+)
 
 
 class FastSteps(NamedTuple):
@@ -41,7 +45,7 @@ def fast_steps(image_processor: Any, settings: Mapping[str, Any]) -> FastSteps |
     r"""
     Args:
         image_processor: The image processor.
-        settings: Its settings, or their replacements for one call.
+        settings: The values of `SETTINGS`, those of the image processor or of one call.
 
     Returns:
         Its steps; `None` if it has others than those of transformers' PIL backend.

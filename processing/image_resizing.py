@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from transformers.image_processing_utils import get_size_dict
 
-from .fast_resizing import fast_pixels, fast_steps
+from .fast_resizing import SETTINGS, fast_pixels, fast_steps
 from .image_boxes import Box
 from .pillow import Image
 from .processor_options import CROPS, REGIONS, InvalidOption
@@ -127,7 +127,7 @@ def _fast_pixels(
     settings = _Settings(image_processor, options)
     size = settings.size("size")
     if options.keys() <= _FAST_OPTIONS and (_height_and_width(size) or _square(size)):
-        steps = fast_steps(image_processor, settings)
+        steps = fast_steps(image_processor, {name: settings[name] for name in SETTINGS})
         if steps is not None:
             return [fast_pixels(image, _resized(settings, image.height, image.width), steps) for image in images]
     return [None] * len(images)

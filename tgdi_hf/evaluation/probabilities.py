@@ -6,6 +6,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
+import torch
 from datasets import Dataset
 from transformers import PreTrainedModel, Trainer
 
@@ -33,7 +34,7 @@ class SwappedPairs:
         return {**row, "head": row["tail"], "tail": row["head"]}
 
 
-class RowsByLength:
+class RowsByLength(torch.utils.data.Dataset):
     r"""
     Rows sorted by length, read as needed, so that little of a batch is padding.
 
