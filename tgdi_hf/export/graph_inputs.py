@@ -33,7 +33,7 @@ class GraphImages(NamedTuple):
     """
 
     given: torch.Tensor
-    index: torch.Tensor
+    index: torch.Tensor  # type: ignore[assignment]  # replaces `tuple.index`, which nothing calls
     mask: torch.Tensor
     boxes: torch.Tensor | None
     slots: int
@@ -137,7 +137,7 @@ def image_inputs(
     slots = mask.shape[1]
     missing = max(0, (fixed_slots or 1) - slots)
     mask = functional.pad(mask.bool().long(), (0, missing))
-    if config.object_features == REGIONS:
+    if boxes is not None:
         boxes = functional.pad(boxes, (0, 0, 0, missing))
     else:
         index = functional.pad(index, (0, missing))

@@ -30,7 +30,7 @@ def fold_transposed_weights(program: Any) -> int:
             name = f"{weight.name}.transposed.{'.'.join(map(str, order))}"
             tensor = onnx_ir.tensor(np.ascontiguousarray(weight.const_value.numpy().transpose(order)), name=name)
             folded[weight.name, order] = onnx_ir.Value(
-                name=name, shape=tensor.shape, type=onnx_ir.TensorType(tensor.dtype), const_value=tensor
+                name=name, shape=onnx_ir.Shape(tensor.shape), type=onnx_ir.TensorType(tensor.dtype), const_value=tensor
             )
             graph.register_initializer(folded[weight.name, order])
         node.outputs[0].replace_all_uses_with(folded[weight.name, order])
