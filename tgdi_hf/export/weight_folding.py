@@ -28,9 +28,10 @@ def fold_transposed_weights(program: Any) -> int:
         order = tuple(node.attributes["perm"].as_ints())
         if (weight.name, order) not in folded:
             name = f"{weight.name}.transposed.{'.'.join(map(str, order))}"
-            tensor = onnx_ir.tensor(np.ascontiguousarray(weight.const_value.numpy().transpose(order)), name=name)
+            turned = np.ascontiguousarray(weight.const_value.numpy().transpose(order))
+            tensor = onnx_ir.tensor(turned, name=name)
             folded[weight.name, order] = onnx_ir.Value(
-                name=name, shape=onnx_ir.Shape(tensor.shape), type=onnx_ir.TensorType(tensor.dtype), const_value=tensor
+                name=name, shape=onnx_ir.Shape(turned.shape), type=onnx_ir.TensorType(tensor.dtype), const_value=tensor
             )
             graph.register_initializer(folded[weight.name, order])
         node.outputs[0].replace_all_uses_with(folded[weight.name, order])
