@@ -15,10 +15,12 @@ STYLE = f"""
 .panels {{ display: flex; flex-wrap: wrap; gap: .5em }} .panels figure {{ margin: 0; max-width: 100% }}
 .panels img {{ max-width: 100%; vertical-align: bottom }}
 .panels figcaption {{ font-size: .8em; overflow-wrap: anywhere }}
-.cosine {{ display: flex; flex-wrap: wrap; align-items: center; gap: .5em; font-size: .8em }}
-.cosine span {{ width: 10em; height: 1em; background: linear-gradient(90deg, {_GRADIENT}) }}
+.cosine {{ display: flex; flex-wrap: wrap; align-items: center; gap: .5em 1em; font-size: .8em }}
+.cosine span {{ white-space: nowrap }}
+.cosine i {{ display: inline-block; width: 10em; height: 1em; vertical-align: middle }}
+.cosine i {{ background: linear-gradient(90deg, {_GRADIENT}) }}
 """
-COLOUR_BAR = f"<div class=cosine>-1 <span></span> 1 &nbsp;{SCALE_LABEL}; grey at 0</div>"
+COLOUR_BAR = f"<div class=cosine><span>-1 <i></i> 1</span> {SCALE_LABEL}; grey at 0</div>"
 
 
 def panels_html(panels: Iterable[Panel]) -> str:
