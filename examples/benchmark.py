@@ -1,11 +1,13 @@
-"""Measures speed and memory of TGDI at the paper's size, beside the bare encoders on the same inputs.
+"""Measures speed and memory of TGDI at the paper's size, beside the bare encoders, its rivals and its exported graphs.
 
-    python examples/benchmark.py                        # about four minutes on two cores
-    python examples/benchmark.py --json benchmark.json
+    OMP_NUM_THREADS=2 python examples/benchmark.py                       # about ten minutes on two cores
+    OMP_NUM_THREADS=2 python examples/benchmark.py --export onnx --json benchmark.json
 
 BERT-base and CLIP ViT-B/32 with random weights, 1 + 3 images of 224 × 224 pixels per post, token lengths of MNRE. The
-compared steps run in turn, and medians over rounds are reported with their ratio, so that a machine whose speed drifts
-affects all steps alike.
+rivals have the inputs of their releases: texts padded to 80 tokens; HVPNeT reads the same images with a ResNet-50;
+MKGformer reads three objects of 128 × 128 and three of 64 × 64 pixels, which have as many patches as the four images of
+128 × 128 that stand for them here. The compared steps run in turn, and medians over rounds are reported with their
+ratios, so that a machine whose speed drifts affects all steps alike.
 """
 
 import argparse
@@ -17,149 +19,238 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import torch
+from transformers import CLIPVisionConfig, PreTrainedModel, ResNetConfig
 
-from tgdi_hf import TGDIConfig, TGDIForRelationExtraction
+sys.path.insert(0, str(Path(__file__).parents[1]))  # the baselines are not installed
+
+from examples.research.baselines import BaselineConfig, HVPNeTForRelationExtraction, MKGformerForRelationExtraction
+from tgdi_hf import TGDIConfig, TGDIForRelationExtraction, TGDIProcessor
+from tgdi_hf.demo.tiny import tiny_image_processor, tiny_tokenizer
 
 # Tokens of MNRE's training texts with markers and special tokens, one length per decile of the rows, and of a typical
 # caption.
 TEXT_LENGTHS = (21, 24, 26, 28, 30, 31, 33, 35, 37, 42)
 CAPTION_LENGTH = 12
+PEER_LENGTH = 80  # to which the releases of the rivals pad
+TRAINED = ("crops", "regions", "hvpnet", "mkgformer")
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("--batch-size", type=int, default=16)
 parser.add_argument("--objects", type=int, default=3)
-parser.add_argument("--rounds", type=int, default=7)
+parser.add_argument("--rounds", type=int, default=5)
 parser.add_argument("--threads", type=int, default=2)
-parser.add_argument("--json", type=Path, help="also write the numbers to this file")
+parser.add_argument("--device", default="cpu")
 parser.add_argument(
-    "--training", action="store_true", help="measure only the training step, whose peak memory is that of the process"
+    "--export", nargs="*", choices=["onnx", "openvino"], default=[], help="also measure graphs in fp32 and int8"
 )
+parser.add_argument("--json", type=Path, help="also write the numbers to this file")
+parser.add_argument("--training", choices=TRAINED, help="measure only this training step, for its peak memory")
+
+Inputs = dict[str, torch.Tensor]
 
 
-def build() -> TGDIForRelationExtraction:
+def build(name: str, objects: int) -> PreTrainedModel:
+    """A model with random weights: TGDI that reads `crops` or `regions`, or a rival."""
     torch.manual_seed(0)
-    return TGDIForRelationExtraction(TGDIConfig(num_labels=23)).eval()
+    if name in ("crops", "regions"):
+        return TGDIForRelationExtraction(TGDIConfig(num_labels=23, num_objects=objects, object_features=name)).eval()
+    vision = ResNetConfig() if name == "hvpnet" else CLIPVisionConfig(patch_size=32, image_size=128)
+    config = BaselineConfig(num_labels=23, num_objects=objects, vision_config=vision.to_dict())
+    return (HVPNeTForRelationExtraction if name == "hvpnet" else MKGformerForRelationExtraction)(config).eval()
 
 
-def make_inputs(batch_size: int, objects: int) -> dict[str, torch.Tensor]:
+def make_inputs(name: str, batch_size: int, objects: int, device: str = "cpu") -> Inputs:
     generator = torch.Generator().manual_seed(0)
     lengths = torch.tensor([TEXT_LENGTHS[i % len(TEXT_LENGTHS)] for i in range(batch_size)])
+    of_tgdi = name in ("crops", "regions")
     inputs = {}
-    for prefix, of in (("", lengths), ("enhanced_", lengths + CAPTION_LENGTH)):
-        mask = (torch.arange(int(of.max())) < of[:, None]).long()
+    for prefix, of in (("", lengths), ("enhanced_", lengths + CAPTION_LENGTH))[: 2 if of_tgdi else 1]:
+        mask = (torch.arange(int(of.max()) if of_tgdi else PEER_LENGTH) < of[:, None]).long()
         inputs[f"{prefix}input_ids"] = torch.randint(1000, 30000, mask.shape, generator=generator) * mask
         inputs[f"{prefix}attention_mask"] = mask
         inputs[f"{prefix}token_type_ids"] = torch.zeros_like(mask)
     inputs["head_index"], inputs["tail_index"] = torch.full((batch_size,), 2), torch.full((batch_size,), 9)
-    inputs["pixel_values"] = torch.randn(batch_size, 1 + objects, 3, 224, 224, generator=generator)
+    size, images = 128 if name == "mkgformer" else 224, 1 if name == "regions" else 1 + objects
+    inputs["pixel_values"] = torch.randn(batch_size, images, 3, size, size, generator=generator)
     inputs["image_mask"] = torch.ones(batch_size, 1 + objects, dtype=torch.long)
-    return inputs
+    if name == "regions" and objects:
+        corners = torch.rand(batch_size, objects, 2, 2, generator=generator).sort(dim=2).values
+        inputs["object_boxes"] = corners.flatten(2).clamp(0, 0.9) + torch.tensor([0, 0, 0.1, 0.1])
+    return {name: value.to(device) for name, value in inputs.items()}
 
 
-def in_turn(rounds: int, **steps: Callable[[], object]) -> dict[str, float]:
+def in_turn(rounds: int, device: str = "cpu", **steps: Callable[[], object]) -> dict[str, float]:
     """Median seconds per step; steps run in turn, after one warm-up round."""
     seconds = {name: [] for name in steps}
     for turn in range(rounds + 1):
         for name, step in steps.items():
             start = time.perf_counter()
             step()
+            if device != "cpu":
+                torch.accelerator.synchronize()
             if turn:
                 seconds[name].append(time.perf_counter() - start)
     return {name: statistics.median(values) for name, values in seconds.items()}
 
 
-def matrix_product(dtype: torch.dtype, size: int = 2048) -> float:
+def matrix_product(dtype: torch.dtype, device: str, size: int = 2048) -> float:
     """GFLOP/s of a square matrix product."""
-    a, b = torch.randn(size, size, dtype=dtype), torch.randn(size, size, dtype=dtype)
-    return 2 * size**3 / in_turn(7, product=lambda: a @ b)["product"] / 1e9
+    a, b = (torch.randn(size, size, dtype=dtype, device=device) for _ in range(2))
+    return 2 * size**3 / in_turn(7, device, product=lambda: a @ b)["product"] / 1e9
+
+
+def from_features(model: PreTrainedModel, inputs: Inputs) -> Inputs:
+    """The same inputs with vision features in place of pixels."""
+    rest = {name: value for name, value in inputs.items() if name != "pixel_values"}
+    return {**rest, "vision_features": model.get_vision_features(inputs["pixel_values"])}
+
+
+def exported(model: PreTrainedModel, folder: Path, formats: list[str]) -> dict[str, Any]:
+    """The graphs of a model, in fp32 and int8."""
+    from tgdi_hf.export.exported_model import ExportedTGDI
+    from tgdi_hf.export.exporting import export_model
+
+    processor = TGDIProcessor(tiny_image_processor(224), tiny_tokenizer(["a b"]), num_objects=model.config.num_objects)
+    graphs = {}
+    for format in formats:
+        for kind in ("fp32", "int8"):
+            target = folder / f"{format}_{kind}_{model.config.object_features}"
+            export_model(model, processor, target, format, int8=kind == "int8", force=True)
+            graphs[f"{format}_{kind}"] = ExportedTGDI(target)
+    return graphs
 
 
 @torch.inference_mode()
-def inference(rounds: int, batch_size: int, objects: int) -> dict[str, float]:
-    """Seconds per step: TGDI, the bare encoders, TGDI in bf16, and TGDI from precomputed features."""
-    model, inputs = build(), make_inputs(batch_size, objects)
-    tgdi, half = model.tgdi, build().to(torch.bfloat16)
+def inference(args: argparse.Namespace, folder: Path) -> dict[str, float]:
+    """Seconds per step."""
+    device, size = args.device, (args.batch_size, args.objects)
+    models = {name: build(name, args.objects).to(device) for name in TRAINED}
+    inputs = {name: make_inputs(name, *size, device) for name in TRAINED}
+    kept = {name: from_features(models[name], inputs[name]) for name in ("crops", "regions")}
+    half = build("crops", args.objects).to(device, torch.bfloat16)
+    crops, tgdi = inputs["crops"], models["crops"].tgdi
     bert, clip = tgdi.text_encoder, tgdi.vision_tower
-    pixels = inputs["pixel_values"].flatten(0, 1)
-    rest = {name: value for name, value in inputs.items() if name != "pixel_values"}
-    features = model.get_vision_features(inputs["pixel_values"])
-    text = (inputs["input_ids"], inputs["attention_mask"])
-    enhanced = (inputs["enhanced_input_ids"], inputs["enhanced_attention_mask"])
+    pixels = crops["pixel_values"].flatten(0, 1)
+    text = (crops["input_ids"], crops["attention_mask"])
+    enhanced = (crops["enhanced_input_ids"], crops["enhanced_attention_mask"])
     hidden = bert(*text).last_hidden_state
-    visible = inputs["attention_mask"].bool()[:, None, None, :].expand(-1, 1, hidden.shape[1], -1)
+    visible = crops["attention_mask"].bool()[:, None, None, :].expand(-1, 1, hidden.shape[1], -1)
 
     def layers():
         states = hidden
-        for layer in bert.encoder.layer[-model.config.toi_num_layers :]:
+        for layer in bert.encoder.layer[-models["crops"].config.toi_num_layers :]:
             states = layer(states, visible)
 
-    return in_turn(
-        rounds,
-        tgdi=lambda: model(**inputs),
-        clip=lambda: clip(pixels),
-        bert_text=lambda: bert(*text),
-        bert_enhanced=lambda: bert(*enhanced),
-        text_oriented_layers=layers,
-        tgdi_bf16=lambda: half(**inputs),
-        tgdi_from_features=lambda: model(**rest, vision_features=features),
-    )
+    steps: dict[str, Callable[[], object]] = {
+        "crops": lambda: models["crops"](**crops),
+        "clip": lambda: clip(pixels),
+        "bert_text": lambda: bert(*text),
+        "bert_enhanced": lambda: bert(*enhanced),
+        "text_oriented_layers": layers,
+        "crops_bf16": lambda: half(**crops),
+        "crops_from_features": lambda: models["crops"](**kept["crops"]),
+        "regions": lambda: models["regions"](**inputs["regions"]),
+        "regions_from_features": lambda: models["regions"](**kept["regions"]),
+        "hvpnet": lambda: models["hvpnet"](**inputs["hvpnet"]),
+        "mkgformer": lambda: models["mkgformer"](**inputs["mkgformer"]),
+    }
+    for name in ("crops", "regions") if args.export else ():
+        for graph, run in exported(models[name], folder, args.export).items():
+            steps[f"{name}_{graph}"] = lambda run=run, given=inputs[name]: run(**given)
+            steps[f"{name}_{graph}_from_features"] = lambda run=run, given=kept[name]: run(**given)
+    return in_turn(args.rounds, device, **steps)
 
 
-def training(rounds: int, batch_size: int, objects: int) -> dict[str, float]:
-    """A training step with a frozen vision encoder: seconds, and peak memory of this process in GiB."""
-    model, inputs = build().train(), make_inputs(batch_size, objects)
-    model.freeze_vision_encoder()
+def training(args: argparse.Namespace) -> dict[str, float]:
+    """
+    A training step: seconds, and peak memory of this process in GiB. The vision encoder is frozen, but MKGformer's,
+    which runs jointly with the text encoder.
+    """
+    model = build(args.training, args.objects).train().to(args.device)
+    inputs = make_inputs(args.training, args.batch_size, args.objects, args.device)
+    if args.training != "mkgformer":
+        model.freeze_vision_encoder()
     optimizer = torch.optim.AdamW((p for p in model.parameters() if p.requires_grad), lr=1e-5, fused=True)
-    labels = torch.arange(batch_size) % 23
+    labels = torch.arange(args.batch_size, device=args.device) % 23
 
     def step():
         model(**inputs, labels=labels).loss.backward()
         optimizer.step()
         optimizer.zero_grad()
 
-    seconds = in_turn(rounds, step=step)["step"]
+    seconds = in_turn(args.rounds, args.device, step=step)["step"]
+    if args.device != "cpu":
+        return {"seconds": seconds, "peak_gib": torch.accelerator.max_memory_allocated() / 2**30}
     unit = 1 if sys.platform == "darwin" else 1024  # bytes per unit of `ru_maxrss`
     return {"seconds": seconds, "peak_gib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30}
+
+
+def in_new_process(name: str, args: argparse.Namespace) -> dict[str, float]:
+    """`training`, whose peak memory is that of its process."""
+    options = ("batch-size", "objects", "rounds", "threads", "device")
+    command = [sys.executable, __file__, "--training", name]
+    command += [f"--{option}={getattr(args, option.replace('-', '_'))}" for option in options]
+    return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
+def ratios(steps: Mapping[str, float], trained: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+    """How many times as fast: the first is over the second."""
+    bare = steps["clip"] + steps["bert_text"] + steps["bert_enhanced"] + steps["text_oriented_layers"]
+    found = {
+        "time of TGDI with crops over its bare encoders": steps["crops"] / bare,
+        "bf16 over fp32": steps["crops"] / steps["crops_bf16"],
+        "regions over crops": steps["crops"] / steps["regions"],
+    }
+    for name in steps:
+        if "fp32" in name or "int8" in name:
+            eager = name.partition("_")[0] + ("_from_features" if name.endswith("from_features") else "")
+            found[f"{name} over {eager}"] = steps[eager] / steps[name]
+    for peer in ("hvpnet", "mkgformer"):
+        for name in ("crops", "regions", "crops_from_features", "regions_from_features"):
+            found[f"{name} over {peer}"] = steps[peer] / steps[name]
+        for name in ("crops", "regions"):
+            found[f"training {name} over {peer}"] = trained[peer]["seconds"] / trained[name]["seconds"]
+    return found
 
 
 def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    size = (args.rounds, args.batch_size, args.objects)
     if args.training:
-        print(json.dumps(training(*size)))
+        print(json.dumps(training(args)))
         return
-    speed = {name: matrix_product(dtype) for name, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16))}
-    steps = inference(*size)
-    # In a separate process: the peak of this one is that of inference.
-    command = [sys.executable, __file__, "--training", *(f"--{n}={getattr(args, n.replace('-', '_'))}"
-               for n in ("batch-size", "objects", "rounds", "threads"))]  # fmt: skip
-    trained = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-    bare = steps["clip"] + steps["bert_text"] + steps["bert_enhanced"] + steps["text_oriented_layers"]
+    dtypes = (("fp32", torch.float32), ("bf16", torch.bfloat16))
+    speed = {name: matrix_product(dtype, args.device) for name, dtype in dtypes}
+    with TemporaryDirectory() as folder:
+        steps = inference(args, Path(folder))
+    trained = {name: in_new_process(name, args) for name in TRAINED}
     results = {
-        "machine": f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, {args.threads} threads",
+        "machine": f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, {args.threads} threads, "
+        f"device {args.device}",
         "torch": torch.__version__,
         "matrix_product_gflops": speed,
         "seconds": steps,
-        "tgdi_over_bare_encoders": steps["tgdi"] / bare,
-        "fp32_over_bf16": steps["tgdi"] / steps["tgdi_bf16"],
-        "pixels_over_features": steps["tgdi"] / steps["tgdi_from_features"],
-        "training": {**trained, "samples_per_second": args.batch_size / trained["seconds"]},
+        "training": trained,
+        "ratios": ratios(steps, trained),
     }
     print(f"{results['machine']}, torch {torch.__version__}")
     print(f"matrix product: fp32 {speed['fp32']:.0f}, bf16 {speed['bf16']:.0f} GFLOP/s")
     print(f"inference, batch {args.batch_size}, 1 + {args.objects} images:")
     for name, seconds in steps.items():
-        print(f"  {name:<22}{seconds:7.3f} s  {args.batch_size / seconds:7.1f} samples/s")
-    print(f"  TGDI over the sum of the bare encoders  {results['tgdi_over_bare_encoders']:.2f}")
-    print(f"  fp32 over bf16                          {results['fp32_over_bf16']:.2f}")
-    print(f"  from pixels over from features          {results['pixels_over_features']:.2f}")
-    print(f"training, vision encoder frozen: {results['training']['samples_per_second']:.2f} samples/s, "
-          f"peak {trained['peak_gib']:.2f} GiB")  # fmt: skip
+        print(f"  {name:<36}{seconds:8.3f} s  {args.batch_size / seconds:7.1f} samples/s")
+    print("training:")
+    for name, of in trained.items():
+        print(f"  {name:<36}{of['seconds']:8.3f} s  {args.batch_size / of['seconds']:7.2f} samples/s  "
+              f"peak {of['peak_gib']:.2f} GiB")  # fmt: skip
+    print("times as fast:")
+    for name, ratio in results["ratios"].items():
+        print(f"  {name:<60}{ratio:6.2f}")
     if args.json:
         args.json.write_text(json.dumps(results, indent=2) + "\n")
 

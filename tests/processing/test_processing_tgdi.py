@@ -555,9 +555,8 @@ def test_saving_and_loading(processors_by_kind, kind, tmp_path, logged_warnings,
 def test_only_the_options_are_saved(processor, tmp_path):
     processor(**POST)
     assert set(processor.to_dict()) == {
-        *("image_processor", "image_resize", "max_image_pixels", "max_length", "num_objects", "object_resize"),
-        *("processor_class", "use_caption"),
-        "use_image",
+        *("image_processor", "image_resize", "max_image_pixels", "max_length", "num_objects", "object_features"),
+        *("object_resize", "processor_class", "use_caption", "use_image"),
     }
 
 
