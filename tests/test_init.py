@@ -51,10 +51,10 @@ def test_importing_the_package_does_not_load_torch_or_transformers():
     [
         "import tgdi_hf, transformers",
         "import transformers, tgdi_hf",
-        "import tgdi_hf.modeling.modeling_tgdi; import transformers",
         *(
             pytest.param(imports, marks=pytest.mark.slow)  # each starts Python and imports PyTorch
             for imports in (
+                "import tgdi_hf.modeling.modeling_tgdi; import transformers",
                 "from transformers import AutoConfig; import tgdi_hf, transformers",
                 "import tgdi_hf; tgdi_hf.TGDIConfig; import transformers",
                 "import tgdi_hf.processing.post_text; import transformers",

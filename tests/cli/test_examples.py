@@ -17,6 +17,7 @@ from transformers import BertModel, ViTModel
 from tgdi_hf.cli.main import app
 from tgdi_hf.demo.tiny import tiny_image_processor, tiny_text_config, tiny_tokenizer, tiny_vision_config
 
+from ..annotations.label_studio_tasks import exported
 from ..preparation.tiny_checkpoints import blip, grounding_dino
 
 COMMANDS = typer.main.get_command(app).commands
@@ -78,14 +79,21 @@ MADE = {
     "prepare": "prepared/prepared.json",
     "explain": "why.png",
     "push": "upload/README.md",
+    "import": "tweets/train.jsonl",
+    "label": "tasks.json",
+    "export": "exported/tgdi_export.json",
 }
+# Covered by faster tests of the same room.
+SLOW = ("export", "explain", "push", "triples")
 
 
 def test_every_command_is_run_here():
     assert {*MADE, "app", "demo", "help"} == set(COMMANDS)
 
 
-@pytest.mark.parametrize("command", MADE)
+@pytest.mark.parametrize(
+    "command", [pytest.param(name, marks=pytest.mark.slow if name in SLOW else ()) for name in MADE]
+)
 def test_the_example_runs_as_printed(command, folder):
     if command == "train":
         (folder / "runs" / "mnre").unlink()
@@ -93,6 +101,11 @@ def test_the_example_runs_as_printed(command, folder):
         pytest.importorskip("sklearn")
     if command == "explain":
         pytest.importorskip("matplotlib")
+    if command == "export":
+        pytest.importorskip("onnxruntime")
+    if command == "import":
+        (folder / "photos").mkdir()
+        (folder / "export.json").write_text(json.dumps(exported()))
     done = subprocess.run(arguments_of(command), capture_output=True, text=True, env=environment(folder))
     assert done.returncode == 0, done.stderr
     if MADE[command]:

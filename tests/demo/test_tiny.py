@@ -46,6 +46,7 @@ def test_vocabulary_is_limited_and_the_limit_checked():
         tiny_tokenizer(TEXTS, vocab_size=20)
 
 
+@pytest.mark.slow
 def test_same_vocabulary_in_every_process(tokenizer):
     # The trainer's hash tables are seeded anew in each process, and for each table.
     assert all(tiny_tokenizer(TEXTS, vocab_size=150).get_vocab() == tokenizer.get_vocab() for _ in range(5))

@@ -101,7 +101,7 @@ def trace(model, inputs):
     ("form", "kind"),
     [
         ("shared images", "dimensions"),
-        ("pixels", "auto"),
+        pytest.param("pixels", "auto", marks=pytest.mark.slow),
         *(pytest.param(form, "dimensions", marks=pytest.mark.slow) for form in FORMS if form != "shared images"),
     ],
 )
@@ -110,9 +110,7 @@ def test_an_exported_model_accepts_every_batch_size(form, kind):
     assert_equal_at_every_size(export(model, inputs_of(form, 4), kind), model, form)
 
 
-@pytest.mark.parametrize(
-    ("text", "vision", "options"), [VARIANTS[0], *(pytest.param(*of, marks=pytest.mark.slow) for of in VARIANTS[1:])]
-)
+@pytest.mark.parametrize(("text", "vision", "options"), [pytest.param(*of, marks=pytest.mark.slow) for of in VARIANTS])
 def test_every_variant_exports(text, vision, options):
     model = make(text, vision, **options)
     assert_equal_at_every_size(export(model, inputs_of("pixels", 4), "dimensions"), model, "pixels")
@@ -124,6 +122,7 @@ def test_a_model_that_reads_regions_exports(options):
     assert_equal_at_every_size(export(model, inputs_of("regions", 4), "dimensions"), model, "regions")
 
 
+@pytest.mark.slow
 def test_the_body_exports():
     model = TGDIModel(tiny_config()).eval()
     assert_equal_at_every_size(export(model, inputs_of("pixels", 4), "auto"), model, "pixels")

@@ -98,7 +98,7 @@ def check_after_kills(folder, tmp_path, kills, seconds, seed=0):
 
 
 def test_a_killed_run_continues_from_the_cache(many, tmp_path):
-    assert check_after_kills(many(200), tmp_path, kills=2, seconds=0.1) <= 2 * 8
+    assert check_after_kills(many(120), tmp_path, kills=1, seconds=0.1) <= 8
 
 
 @pytest.mark.slow

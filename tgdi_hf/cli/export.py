@@ -44,7 +44,7 @@ def export(
 ) -> None:
     """Export a model for ONNX Runtime or OpenVINO, which `tgdi predict` and servers take in place of a checkpoint.
 
-    Example: tgdi export runs/demo exported --int8 --check runs/demo/corpus
+    Example: tgdi export runs/demo exported --int8 --check path/to/mnre
     """
     from ..checkpoints import check_checkpoint, explain_hub_errors
     from ..export.exporting import check_export_options, export_model

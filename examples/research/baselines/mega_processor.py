@@ -19,6 +19,7 @@ from tgdi_hf.processing.entity_markers import (
 from tgdi_hf.processing.image_boxes import is_box
 from tgdi_hf.processing.image_opening import MAX_IMAGE_PIXELS
 from tgdi_hf.processing.post_columns import column, text_column
+from tgdi_hf.processing.processor_options import CROPS
 from tgdi_hf.processing.text_rows import mark_entities
 
 from .dependency_trees import CHAIN, DependencyTree, tree_of, tree_parser
@@ -36,7 +37,8 @@ class MEGAProcessor(TGDIProcessor):
     Args:
         trees (`str`, *optional*, defaults to `"chain"`): See `tree_parser`.
 
-    The other arguments are those of `TGDIProcessor`, with defaults for MEGA.
+    The other arguments are those of `TGDIProcessor`, with defaults for MEGA. It reads objects and no images, and so
+    crops only.
 
     Raises:
         ImportError, ValueError: The parser is not installed.
@@ -53,6 +55,7 @@ class MEGAProcessor(TGDIProcessor):
         max_image_pixels: int = MAX_IMAGE_PIXELS,
         image_resize: str | None = None,
         object_resize: str | None = None,
+        object_features: str = CROPS,
         trees: str = CHAIN,
     ):
         super().__init__(
@@ -65,6 +68,7 @@ class MEGAProcessor(TGDIProcessor):
             max_image_pixels=max_image_pixels,
             image_resize=image_resize,
             object_resize=object_resize,
+            object_features=object_features,
         )
         tree_parser(trees)
         self.trees = trees
@@ -108,7 +112,7 @@ class MEGAProcessor(TGDIProcessor):
 
     def _words_of_tokens(self, text: Any, head: Any, tail: Any, tree: DependencyTree, length: int) -> np.ndarray:
         """The word of each of the `length` tokens of a text with its markers, `NO_WORD` for markers and the like."""
-        texts = self._current_texts()
+        texts = self.text_tokenizer()
         segments, markers = mark_entities(text, head, tail, "")
         words: list[int] = []
         places, start = {}, 0
