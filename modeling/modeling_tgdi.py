@@ -128,7 +128,7 @@ class TGDIModel(TGDIPreTrainedModel):
                 post, `(B, m, 4)`: x0, y0, x1, y1 in fractions of the image that the encoder sees. A post then has one
                 image, `(B, 1, 3, H, W)` with an `image_index` of `(B, 1)`, and S = 1 + m slots in `image_mask`.
             image_matches (`torch.Tensor`, *optional*): `(B,)`, 1 where the images belong to the text, 0 where they are
-                those of another post. Only the matching loss reads it, in training.
+                those of another post. Only losses read it, in training.
             output_hidden_states (`bool`, `int` or `list[int]`, *optional*): Whether to return the hidden states of both
                 passes. Indices select states in each pass, negative ones from its end; the others are `None`.
             output_attentions (`bool`, *optional*): Whether to return the attention weights of both passes; requires
