@@ -6,8 +6,8 @@
 BERT-base and CLIP ViT-B/32 with random weights, 1 + 3 images of 224 × 224 pixels per post, token lengths of MNRE. The
 rivals have the inputs of their releases: texts padded to 80 tokens; HVPNeT reads the same images with a ResNet-50;
 MKGformer reads three objects of 128 × 128 and three of 64 × 64 pixels, which have as many patches as the four images of
-128 × 128 that stand for them here. The compared steps run in turn, and medians over rounds are reported with their
-ratios, so that a machine whose speed drifts affects all steps alike.
+128 × 128 that stand for them here. Each part runs in a process of its own, whose steps run in turn; medians over rounds
+are reported with their ratios, so that a machine whose speed drifts affects all steps of a part alike.
 """
 
 import argparse
@@ -20,6 +20,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -50,7 +51,7 @@ parser.add_argument(
     "--export", nargs="*", choices=["onnx", "openvino"], default=[], help="also measure graphs in fp32 and int8"
 )
 parser.add_argument("--json", type=Path, help="also write the numbers to this file")
-parser.add_argument("--training", choices=TRAINED, help="measure only this training step, for its peak memory")
+parser.add_argument("--part", help="measure this part only, and print JSON")
 
 Inputs = dict[str, torch.Tensor]
 
@@ -65,7 +66,8 @@ def build(name: str, objects: int) -> PreTrainedModel:
     return (HVPNeTForRelationExtraction if name == "hvpnet" else MKGformerForRelationExtraction)(config).eval()
 
 
-def make_inputs(name: str, batch_size: int, objects: int, device: str = "cpu") -> Inputs:
+def make_inputs(name: str, args: argparse.Namespace) -> Inputs:
+    batch_size, objects = args.batch_size, args.objects
     generator = torch.Generator().manual_seed(0)
     lengths = torch.tensor([TEXT_LENGTHS[i % len(TEXT_LENGTHS)] for i in range(batch_size)])
     of_tgdi = name in ("crops", "regions")
@@ -82,27 +84,27 @@ def make_inputs(name: str, batch_size: int, objects: int, device: str = "cpu") -
     if name == "regions" and objects:
         corners = torch.rand(batch_size, objects, 2, 2, generator=generator).sort(dim=2).values
         inputs["object_boxes"] = corners.flatten(2).clamp(0, 0.9) + torch.tensor([0, 0, 0.1, 0.1])
-    return {name: value.to(device) for name, value in inputs.items()}
+    return {name: value.to(args.device) for name, value in inputs.items()}
 
 
-def in_turn(rounds: int, device: str = "cpu", **steps: Callable[[], object]) -> dict[str, float]:
+def in_turn(args: argparse.Namespace, **steps: Callable[[], object]) -> dict[str, float]:
     """Median seconds per step; steps run in turn, after one warm-up round."""
     seconds = {name: [] for name in steps}
-    for turn in range(rounds + 1):
+    for turn in range(args.rounds + 1):
         for name, step in steps.items():
             start = time.perf_counter()
             step()
-            if device != "cpu":
+            if args.device != "cpu":
                 torch.accelerator.synchronize()
             if turn:
                 seconds[name].append(time.perf_counter() - start)
     return {name: statistics.median(values) for name, values in seconds.items()}
 
 
-def matrix_product(dtype: torch.dtype, device: str, size: int = 2048) -> float:
+def matrix_product(dtype: torch.dtype, args: argparse.Namespace, size: int = 2048) -> float:
     """GFLOP/s of a square matrix product."""
-    a, b = (torch.randn(size, size, dtype=dtype, device=device) for _ in range(2))
-    return 2 * size**3 / in_turn(7, device, product=lambda: a @ b)["product"] / 1e9
+    a, b = (torch.randn(size, size, dtype=dtype, device=args.device) for _ in range(2))
+    return 2 * size**3 / in_turn(args, product=lambda: a @ b)["product"] / 1e9
 
 
 def from_features(model: PreTrainedModel, inputs: Inputs) -> Inputs:
@@ -111,70 +113,102 @@ def from_features(model: PreTrainedModel, inputs: Inputs) -> Inputs:
     return {**rest, "vision_features": model.get_vision_features(inputs["pixel_values"])}
 
 
-def exported(model: PreTrainedModel, folder: Path, formats: list[str]) -> dict[str, Any]:
+def exported(model: PreTrainedModel, folder: Path, args: argparse.Namespace) -> dict[str, Any]:
     """The graphs of a model, in fp32 and int8."""
     from tgdi_hf.export.exported_model import ExportedTGDI
     from tgdi_hf.export.exporting import export_model
 
     processor = TGDIProcessor(tiny_image_processor(224), tiny_tokenizer(["a b"]), num_objects=model.config.num_objects)
-    graphs = {}
-    for format in formats:
+    found = {}
+    for format in args.export:
         for kind in ("fp32", "int8"):
             target = folder / f"{format}_{kind}_{model.config.object_features}"
             export_model(model, processor, target, format, int8=kind == "int8", force=True)
-            graphs[f"{format}_{kind}"] = ExportedTGDI(target)
-    return graphs
+            found[f"{format}_{kind}"] = ExportedTGDI(target)
+    return found
 
 
 @torch.inference_mode()
-def inference(args: argparse.Namespace, folder: Path) -> dict[str, float]:
-    """Seconds per step."""
-    device, size = args.device, (args.batch_size, args.objects)
-    models = {name: build(name, args.objects).to(device) for name in TRAINED}
-    inputs = {name: make_inputs(name, *size, device) for name in TRAINED}
-    kept = {name: from_features(models[name], inputs[name]) for name in ("crops", "regions")}
-    half = build("crops", args.objects).to(device, torch.bfloat16)
-    crops, tgdi = inputs["crops"], models["crops"].tgdi
-    bert, clip = tgdi.text_encoder, tgdi.vision_tower
-    pixels = crops["pixel_values"].flatten(0, 1)
-    text = (crops["input_ids"], crops["attention_mask"])
-    enhanced = (crops["enhanced_input_ids"], crops["enhanced_attention_mask"])
+def bare_encoders(args: argparse.Namespace) -> dict[str, float]:
+    """Seconds per step of TGDI with crops, and of the encoder passes that it consists of."""
+    model, inputs = build("crops", args.objects).to(args.device), make_inputs("crops", args)
+    bert, clip = model.tgdi.text_encoder, model.tgdi.vision_tower
+    pixels = inputs["pixel_values"].flatten(0, 1)
+    text = (inputs["input_ids"], inputs["attention_mask"])
+    enhanced = (inputs["enhanced_input_ids"], inputs["enhanced_attention_mask"])
     hidden = bert(*text).last_hidden_state
-    visible = crops["attention_mask"].bool()[:, None, None, :].expand(-1, 1, hidden.shape[1], -1)
+    visible = inputs["attention_mask"].bool()[:, None, None, :].expand(-1, 1, hidden.shape[1], -1)
 
     def layers():
         states = hidden
-        for layer in bert.encoder.layer[-models["crops"].config.toi_num_layers :]:
+        for layer in bert.encoder.layer[-model.config.toi_num_layers :]:
             states = layer(states, visible)
 
+    return in_turn(
+        args,
+        crops=lambda: model(**inputs),
+        clip=lambda: clip(pixels),
+        bert_text=lambda: bert(*text),
+        bert_enhanced=lambda: bert(*enhanced),
+        text_oriented_layers=layers,
+    )
+
+
+@torch.inference_mode()
+def images(args: argparse.Namespace) -> dict[str, float]:
+    """Seconds per step with crops, regions, stored features, and bf16."""
+    models = {name: build(name, args.objects).to(args.device) for name in ("crops", "regions")}
+    inputs = {name: make_inputs(name, args) for name in models}
+    kept = {name: from_features(models[name], inputs[name]) for name in models}
+    half = build("crops", args.objects).to(args.device, torch.bfloat16)
+    return in_turn(
+        args,
+        crops=lambda: models["crops"](**inputs["crops"]),
+        crops_bf16=lambda: half(**inputs["crops"]),
+        regions=lambda: models["regions"](**inputs["regions"]),
+        crops_from_features=lambda: models["crops"](**kept["crops"]),
+        regions_from_features=lambda: models["regions"](**kept["regions"]),
+    )
+
+
+@torch.inference_mode()
+def rivals(args: argparse.Namespace) -> dict[str, float]:
+    """Seconds per step of TGDI and its rivals."""
+    models = {name: build(name, args.objects).to(args.device) for name in TRAINED}
+    inputs = {name: make_inputs(name, args) for name in TRAINED}
+    kept = from_features(models["crops"], inputs["crops"])
     steps: dict[str, Callable[[], object]] = {
-        "crops": lambda: models["crops"](**crops),
-        "clip": lambda: clip(pixels),
-        "bert_text": lambda: bert(*text),
-        "bert_enhanced": lambda: bert(*enhanced),
-        "text_oriented_layers": layers,
-        "crops_bf16": lambda: half(**crops),
-        "crops_from_features": lambda: models["crops"](**kept["crops"]),
-        "regions": lambda: models["regions"](**inputs["regions"]),
-        "regions_from_features": lambda: models["regions"](**kept["regions"]),
-        "hvpnet": lambda: models["hvpnet"](**inputs["hvpnet"]),
-        "mkgformer": lambda: models["mkgformer"](**inputs["mkgformer"]),
+        name: lambda model=models[name], given=inputs[name]: model(**given) for name in TRAINED
     }
-    for name in ("crops", "regions") if args.export else ():
-        for graph, run in exported(models[name], folder, args.export).items():
-            steps[f"{name}_{graph}"] = lambda run=run, given=inputs[name]: run(**given)
-            steps[f"{name}_{graph}_from_features"] = lambda run=run, given=kept[name]: run(**given)
-    return in_turn(args.rounds, device, **steps)
+    return in_turn(args, **steps, crops_from_features=lambda: models["crops"](**kept))
 
 
-def training(args: argparse.Namespace) -> dict[str, float]:
+@torch.inference_mode()
+def graphs(args: argparse.Namespace) -> dict[str, float]:
+    """Seconds per step of exported graphs."""
+    steps: dict[str, Callable[[], object]] = {}
+    with TemporaryDirectory() as folder:
+        for name in ("crops", "regions"):
+            model, inputs = build(name, args.objects), make_inputs(name, args)
+            kept = from_features(model, inputs)
+            runs = {
+                name: model,
+                **{f"{name}_{graph}": run for graph, run in exported(model, Path(folder), args).items()},
+            }
+            for title, run in runs.items():
+                steps[title] = lambda run=run, given=inputs: run(**given)
+                steps[f"{title}_from_features"] = lambda run=run, given=kept: run(**given)
+        return in_turn(args, **steps)
+
+
+def training(args: argparse.Namespace, name: str) -> dict[str, float]:
     """
     A training step: seconds, and peak memory of this process in GiB. The vision encoder is frozen, but MKGformer's,
     which runs jointly with the text encoder.
     """
-    model = build(args.training, args.objects).train().to(args.device)
-    inputs = make_inputs(args.training, args.batch_size, args.objects, args.device)
-    if args.training != "mkgformer":
+    model = build(name, args.objects).train().to(args.device)
+    inputs = make_inputs(name, args)
+    if name != "mkgformer":
         model.freeze_vision_encoder()
     optimizer = torch.optim.AdamW((p for p in model.parameters() if p.requires_grad), lr=1e-5, fused=True)
     labels = torch.arange(args.batch_size, device=args.device) % 23
@@ -184,70 +218,84 @@ def training(args: argparse.Namespace) -> dict[str, float]:
         optimizer.step()
         optimizer.zero_grad()
 
-    seconds = in_turn(args.rounds, args.device, step=step)["step"]
+    seconds = in_turn(args, step=step)["step"]
     if args.device != "cpu":
         return {"seconds": seconds, "peak_gib": torch.accelerator.max_memory_allocated() / 2**30}
+    status = Path("/proc/self/status")
+    if status.exists():  # `ru_maxrss` of a new process begins with that of the process that started it
+        kilobytes = next(int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+        return {"seconds": seconds, "peak_gib": kilobytes / 2**20}
     unit = 1 if sys.platform == "darwin" else 1024  # bytes per unit of `ru_maxrss`
     return {"seconds": seconds, "peak_gib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30}
 
 
-def in_new_process(name: str, args: argparse.Namespace) -> dict[str, float]:
-    """`training`, whose peak memory is that of its process."""
+PARTS: dict[str, Callable[[argparse.Namespace], dict[str, float]]] = {
+    "bare_encoders": bare_encoders,
+    "images": images,
+    "rivals": rivals,
+    "graphs": graphs,
+    **{f"training_{name}": partial(training, name=name) for name in TRAINED},
+}
+
+
+def in_new_process(part: str, args: argparse.Namespace) -> dict[str, float]:
+    """One of `PARTS` in a process of its own."""
     options = ("batch-size", "objects", "rounds", "threads", "device")
-    command = [sys.executable, __file__, "--training", name]
+    command = [sys.executable, __file__, "--part", part]
     command += [f"--{option}={getattr(args, option.replace('-', '_'))}" for option in options]
-    return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    command += ["--export", *args.export] if args.export else []
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    return json.loads(done.stdout.splitlines()[-1])
 
 
-def ratios(steps: Mapping[str, float], trained: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
-    """How many times as fast: the first is over the second."""
-    bare = steps["clip"] + steps["bert_text"] + steps["bert_enhanced"] + steps["text_oriented_layers"]
-    found = {
-        "time of TGDI with crops over its bare encoders": steps["crops"] / bare,
-        "bf16 over fp32": steps["crops"] / steps["crops_bf16"],
-        "regions over crops": steps["crops"] / steps["regions"],
+def ratios(found: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+    """How many times as fast: the first is over the second, both of one part."""
+    bare, shown, peers = (found[part] for part in ("bare_encoders", "images", "rivals"))
+    passes = sum(bare[name] for name in ("clip", "bert_text", "bert_enhanced", "text_oriented_layers"))
+    ratio = {
+        "time of TGDI with crops over its encoder passes": bare["crops"] / passes,
+        "crops, bf16 over fp32": shown["crops"] / shown["crops_bf16"],
+        "regions over crops": shown["crops"] / shown["regions"],
     }
-    for name in steps:
+    for peer in ("hvpnet", "mkgformer"):
+        for name in ("crops", "regions", "crops_from_features"):
+            ratio[f"{name} over {peer}"] = peers[peer] / peers[name]
+        for name in ("crops", "regions"):
+            seconds = [found[f"training_{of}"]["seconds"] for of in (peer, name)]
+            ratio[f"training {name} over {peer}"] = seconds[0] / seconds[1]
+    for name, seconds in found.get("graphs", {}).items():
         if "fp32" in name or "int8" in name:
             eager = name.partition("_")[0] + ("_from_features" if name.endswith("from_features") else "")
-            found[f"{name} over {eager}"] = steps[eager] / steps[name]
-    for peer in ("hvpnet", "mkgformer"):
-        for name in ("crops", "regions", "crops_from_features", "regions_from_features"):
-            found[f"{name} over {peer}"] = steps[peer] / steps[name]
-        for name in ("crops", "regions"):
-            found[f"training {name} over {peer}"] = trained[peer]["seconds"] / trained[name]["seconds"]
-    return found
+            ratio[f"{name} over {eager}"] = found["graphs"][eager] / seconds
+    return ratio
 
 
 def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    if args.training:
-        print(json.dumps(training(args)))
+    if args.part:
+        print(json.dumps(PARTS[args.part](args)))
         return
     dtypes = (("fp32", torch.float32), ("bf16", torch.bfloat16))
-    speed = {name: matrix_product(dtype, args.device) for name, dtype in dtypes}
-    with TemporaryDirectory() as folder:
-        steps = inference(args, Path(folder))
-    trained = {name: in_new_process(name, args) for name in TRAINED}
+    speed = {name: matrix_product(dtype, args) for name, dtype in dtypes}
+    found = {part: in_new_process(part, args) for part in PARTS if part != "graphs" or args.export}
+    machine = f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, {args.threads} threads"
     results = {
-        "machine": f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, {args.threads} threads, "
-        f"device {args.device}",
+        "machine": f"{machine}, device {args.device}",
         "torch": torch.__version__,
         "matrix_product_gflops": speed,
-        "seconds": steps,
-        "training": trained,
-        "ratios": ratios(steps, trained),
+        "seconds": found,
+        "ratios": ratios(found),
     }
     print(f"{results['machine']}, torch {torch.__version__}")
     print(f"matrix product: fp32 {speed['fp32']:.0f}, bf16 {speed['bf16']:.0f} GFLOP/s")
-    print(f"inference, batch {args.batch_size}, 1 + {args.objects} images:")
-    for name, seconds in steps.items():
-        print(f"  {name:<36}{seconds:8.3f} s  {args.batch_size / seconds:7.1f} samples/s")
-    print("training:")
-    for name, of in trained.items():
-        print(f"  {name:<36}{of['seconds']:8.3f} s  {args.batch_size / of['seconds']:7.2f} samples/s  "
-              f"peak {of['peak_gib']:.2f} GiB")  # fmt: skip
+    print(f"batch {args.batch_size}, 1 + {args.objects} images:")
+    for part, steps in found.items():
+        if part.startswith("training"):
+            steps = {f"step, peak {steps['peak_gib']:.2f} GiB": steps["seconds"]}
+        print(part)
+        for name, seconds in steps.items():
+            print(f"  {name:<36}{seconds:8.3f} s  {args.batch_size / seconds:7.2f} samples/s")
     print("times as fast:")
     for name, ratio in results["ratios"].items():
         print(f"  {name:<60}{ratio:6.2f}")
