@@ -13,6 +13,7 @@ from .options import (
     Ambiguous,
     BatchSize,
     Checkpoint,
+    EntityModel,
     Negative,
     NoNegative,
     PairOrder,
@@ -34,12 +35,7 @@ def label(
         Path | None,
         typer.Option(help="Also write the labelling configuration to this file (.xml).", show_default="none"),
     ] = None,
-    ner: Annotated[
-        str | None,
-        typer.Option(
-            help="Token-classification model that recognises entities in posts without any.", show_default="none"
-        ),
-    ] = None,
+    ner: EntityModel = None,
     min_score: Annotated[float, typer.Option(min=0.0, max=1.0, help="Minimum probability of a relation.")] = 0.0,
     model_version: Annotated[
         str | None, typer.Option(help="Name of the model in Label Studio.", show_default="CHECKPOINT")

@@ -62,6 +62,10 @@ Control = Annotated[
 Share = Annotated[float, typer.Option(min=0.0, max=1.0, help="Share of the rows that --control perturbs.")]
 Objects = Annotated[str, typer.Option(help="'none', or 'published': the crops of the MNRE release, which leak labels.")]
 Strict = Annotated[bool, typer.Option(help="Stop at the first malformed line of the corpus.")]
+EntityModel = Annotated[
+    str | None,
+    typer.Option(help="Token-classification model that recognises entities in posts without any.", show_default="none"),
+]
 PairOrder = Annotated[
     str,
     typer.Option(

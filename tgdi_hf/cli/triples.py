@@ -13,6 +13,7 @@ from .options import (
     Ambiguous,
     BatchSize,
     Checkpoint,
+    EntityModel,
     Negative,
     NoNegative,
     PairOrder,
@@ -30,12 +31,7 @@ def triples(
     checkpoint: Checkpoint,
     posts: Posts,
     output: Annotated[Path, typer.Argument(help="Output file: .jsonl, .csv, .parquet or .nt (N-Triples).")],
-    ner: Annotated[
-        str | None,
-        typer.Option(
-            help="Token-classification model that recognises entities in posts without any.", show_default="none"
-        ),
-    ] = None,
+    ner: EntityModel = None,
     min_score: Annotated[float, typer.Option(min=0.0, max=1.0, help="Minimum probability of a triple.")] = 0.0,
     base: Annotated[str, typer.Option(help="Prefix of the IRIs in N-Triples.")] = "urn:tgdi:",
     pairs: PairOrder = "auto",
