@@ -15,6 +15,14 @@ PRESETS: dict[str, dict[str, Any]] = {
         "text_dropout": 0.01,
         "classifier_dropout": 0.01,
     },
+    # For posts whose images may be irrelevant and whose entities have no given order. Trained with swapped images.
+    "application": {
+        "direction_balanced": True,
+        "matching_loss_weight": 1.0,
+        "matching_loss_gate_only": True,
+        "gate_attention": True,
+        "text_loss_weight": 1.0,
+    },
 }
 
 

@@ -203,7 +203,8 @@ class TGDIConfig(RelationConfig):
         A configuration from a named set of fields.
 
         Args:
-            preset (`str`): `"default"`, or `"paper"`, which follows the formulas of the paper to the letter.
+            preset (`str`): `"default"`; `"paper"`, which follows the formulas of the paper to the letter; or
+                `"application"`, for posts whose images may be irrelevant and whose entities have no given order.
             fields: Further fields; they override those of the preset.
 
         Raises:

@@ -155,3 +155,25 @@ def test_an_unknown_preset_is_refused_before_data_are_read(tmp_path, monkeypatch
     monkeypatch.setattr("tgdi_hf.data.loading.load_data", lambda *arguments, **options: pytest.fail("data were read"))
     result = CliRunner().invoke(app, ["train", str(tmp_path), str(tmp_path / "run"), "--preset", "papr"])
     assert result.exit_code == 2 and "papr" in result.output and "paper" in result.output
+
+
+@pytest.mark.parametrize(
+    ("options", "both_orders", "swap_images"),
+    [
+        ((), False, None),
+        (("--both-orders",), True, None),
+        (("--preset", "application"), True, None),
+        (("--preset", "application", "--listed-order", "--swap-images", "0"), False, 0.0),
+    ],
+)
+def test_the_preset_for_applications_trains_on_both_orders(tmp_path, monkeypatch, options, both_orders, swap_images):
+    calls = []
+    monkeypatch.setattr("tgdi_hf.data.loading.load_data", lambda *arguments, **options: {"validation": []})
+    monkeypatch.setattr(
+        "tgdi_hf.training.fine_tuning.fine_tune",
+        lambda *arguments, **options: calls.append(options) or {"eval_f1": 0.5},
+    )
+    CliRunner().invoke(app, ["train", str(tmp_path), str(tmp_path / "run"), *options])
+    (call,) = calls
+    assert call["model_options"]["direction_balanced"] is both_orders
+    assert call["swap_images"] == swap_images

@@ -6,7 +6,7 @@ import pytest
 from huggingface_hub import ModelCard
 from huggingface_hub.repocard_data import model_index_to_eval_results
 
-from tgdi_hf import evaluate
+from tgdi_hf import TGDIConfig, evaluate
 from tgdi_hf.hub.model_card import model_card, recorded_versions
 
 
@@ -37,6 +37,16 @@ def test_settings_other_than_the_defaults(model):
     config.similarity_function, config.initial_gate = "dot", 0.75
     text = model_card(SimpleNamespace(config=config), "me/tiny").text
     assert "\n- **Settings other than the defaults:** `similarity_function=dot`, `initial_gate=0.75`\n- **Saved" in text
+
+
+def test_the_card_names_the_preset(model):
+    assert "Preset" not in model_card(model, "me/tiny").text
+    parts = {"text_config": model.config.text_config, "vision_config": model.config.vision_config}
+    for preset in ("paper", "application"):
+        config = TGDIConfig.from_preset(preset, id2label=model.config.id2label, **parts)
+        assert f"\n- **Preset:** `{preset}`\n" in model_card(SimpleNamespace(config=config), "me/tiny").text
+        config.toi_num_layers, config.gate_attention = 1, False
+        assert "Preset" not in model_card(SimpleNamespace(config=config), "me/tiny").text
 
 
 def test_results_name_split_and_seeds(model, tmp_path):

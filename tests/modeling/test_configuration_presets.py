@@ -1,4 +1,5 @@
 import pytest
+from huggingface_hub.errors import StrictDataclassError
 
 from tgdi_hf import TGDIConfig
 
@@ -17,5 +18,16 @@ def test_the_preset_of_the_paper():
     config = TGDIConfig.from_preset("paper", **own)
     assert (config.toi_num_layers, config.text_config.hidden_dropout_prob) == (1, 0.0)
     assert TGDIConfig.from_preset("default", **own).to_dict() == TGDIConfig(**own).to_dict()
-    with pytest.raises(ValueError, match="Unknown preset 'papre'; expected one of 'default', 'paper'"):
+    with pytest.raises(
+        ValueError, match="Unknown preset 'papre'; expected one of 'default', 'paper', 'application'\\."
+    ):
         TGDIConfig.from_preset("papre")
+
+
+def test_the_preset_for_applications():
+    config = TGDIConfig.from_preset("application", matching_loss_weight=0.5)
+    assert config.direction_balanced and config.gate_attention and config.matching_loss_gate_only
+    assert (config.matching_loss_weight, config.text_loss_weight) == (0.5, 1.0)
+    assert (config.toi_num_layers, config.similarity_function) == (2, "cosine")  # those of the default
+    with pytest.raises(StrictDataclassError, match="`direction_balanced` requires mutually exclusive labels"):
+        TGDIConfig.from_preset("application", problem_type="multi_label_classification", num_labels=3)

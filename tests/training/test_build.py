@@ -23,6 +23,10 @@ def test_presets(encoders):
     assert model.tgdi.text_encoder.config.hidden_dropout_prob == 0.01
     with pytest.raises(ValueError, match="Unknown preset 'papre'"):
         build_model(names, *encoders, preset="papre")
+    model, _ = build_model(["None", "/per/per/peer", "/per/org/member_of"], *encoders, preset="application")
+    assert model.config.direction_balanced and model.config.inverse_labels == 1
+    model, _ = build_model(names, *encoders, preset="application", direction_balanced=False)
+    assert not model.config.direction_balanced and model.config.inverse_labels == 0
 
 
 def test_the_vision_encoder_is_frozen_unless_asked_for(encoders):

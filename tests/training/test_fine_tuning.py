@@ -37,6 +37,18 @@ def test_swapped_images_distinguish_runs(few, encoders, tmp_path):
         fine_tune(few, tmp_path / "run", *encoders, **{**options, "swap_images": 0.0}, resume=True)
 
 
+def test_the_preset_for_applications_swaps_images(few, encoders, tmp_path):
+    options = {"preset": "application", "num_objects": 1, "toi_num_layers": 1}
+    metrics = fine_tune(few, tmp_path / "swaps", *encoders, model_options=options, **QUICK)
+    assert json.loads((tmp_path / "swaps" / "run.json").read_text())["swap_images"] == 0.1
+    config = TGDIForRelationExtraction.from_pretrained(tmp_path / "swaps").config
+    assert config.direction_balanced and config.inverse_labels > 0
+    assert config.gate_is_probability and config.gate_calibration_error == metrics["eval_gate_ece"]
+    fine_tune(few, tmp_path / "none", *encoders, model_options=options, swap_images=0.0, **QUICK)
+    assert json.loads((tmp_path / "none" / "run.json").read_text())["swap_images"] is None
+    assert not TGDIForRelationExtraction.from_pretrained(tmp_path / "none").config.gate_is_probability
+
+
 def test_a_run_is_not_resumed_with_other_defaults(few, encoders, tmp_path):
     options = {"num_objects": 1}
     fine_tune(few, tmp_path, *encoders, model_options=options, **QUICK)

@@ -34,6 +34,7 @@ class Preset(StrEnum):
 
     default = "default"
     paper = "paper"
+    application = "application"
 
 
 Checkpoint = Annotated[str, typer.Argument(help="Fine-tuned model: a folder, or a name on the Hub.")]

@@ -47,7 +47,11 @@ def train(
     seed: int = 0,
     preset: Annotated[
         Preset,
-        typer.Option(help="'paper' follows every formula of the paper to the letter, and squashes images."),
+        typer.Option(
+            help="'paper' follows every formula of the paper to the letter, and squashes images. 'application' is for "
+            "posts whose images may be irrelevant and whose entities have no given order: both orders, swapped images, "
+            "and a gate that learns to detect them."
+        ),
     ] = Preset.default,
     caption: Annotated[bool, typer.Option(help="Append captions to the text.")] = True,
     freeze_vision: Annotated[bool, typer.Option(help="Freeze the vision encoder.")] = True,
@@ -55,12 +59,14 @@ def train(
     object_resize: ObjectResize = None,
     object_features: ReadObjects = None,
     both_orders: Annotated[
-        bool,
+        bool | None,
         typer.Option(
-            "--both-orders",
-            help="Train on both orders of every entity pair, for models that score all pairs of a post.",
+            "--both-orders/--listed-order",
+            help="Train on both orders of every entity pair, for models that score all pairs of a post, or on the "
+            "listed one.",
+            show_default="listed; both with --preset application",
         ),
-    ] = False,
+    ] = None,
     symmetric: Annotated[
         list[str],
         typer.Option(
@@ -72,11 +78,14 @@ def train(
     control: Control = None,
     share: Share = 1.0,
     swap_images: Annotated[
-        float,
+        float | None,
         typer.Option(
-            min=0.0, max=1.0, help="Share of training rows that get the image of another post and keep their label."
+            min=0.0,
+            max=1.0,
+            help="Share of training rows that get the image of another post and keep their label.",
+            show_default="0; 0.1 with --preset application",
         ),
-    ] = 0.0,
+    ] = None,
     objects: Objects = "none",
     strict: Strict = True,
     negative: Negative = None,
@@ -105,6 +114,7 @@ def train(
 
     if tensorboard:
         require("tensorboard", "tensorboard", "--tensorboard")
+    both_orders = preset is Preset.application if both_orders is None else both_orders
     if symmetric and not both_orders:
         raise typer.BadParameter("--symmetric requires --both-orders.", param_hint="--symmetric")
     check_share(control, share)

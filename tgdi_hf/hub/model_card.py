@@ -14,6 +14,7 @@ from transformers import PreTrainedModel
 
 from ..evaluation.spread import mean_and_deviation
 from ..modeling.checkpoint_names import is_hub_name
+from ..modeling.configuration_presets import PRESETS
 from ..modeling.configuration_tgdi import TGDIConfig
 from ..modeling.negative_label import negative_of
 from ..modeling.relation_configuration import RelationConfig
@@ -115,6 +116,7 @@ def model_card(
         tail_first_bias=config.tail_first_bias,
         gate_is_probability=config.gate_is_probability,
         gate_error=config.gate_calibration_error,
+        preset=_preset_of(config),
         settings=_changed_settings(config),
         versions=", ".join(f"{name} {number}" for name, number in recorded_versions().items()),
         results=averages if scores else None,
@@ -134,6 +136,15 @@ def _changed_settings(config: Any) -> dict[str, Any]:
     shared = {field.name for field in fields(RelationConfig)}
     own = [field for field in fields(TGDIConfig) if field.name not in shared]
     return {field.name: value for field in own if (value := getattr(config, field.name)) != field.default}
+
+
+def _preset_of(config: Any) -> str | None:
+    """The preset whose fields the configuration has, other than the default; `None` if there is none."""
+    for name, chosen in PRESETS.items():
+        own = TGDIConfig.from_preset(name, text_config=config.text_config, vision_config=config.vision_config)
+        if chosen and all(getattr(config, field) == getattr(own, field) for field in chosen):
+            return name
+    return None
 
 
 def recorded_versions() -> dict[str, str]:

@@ -6,13 +6,16 @@ from typing import Any
 
 from ..checkpoints import hub_access
 from ..data.entity_order import count_inverses
+from ..modeling.configuration_presets import preset_fields
 from ..modeling.modeling_tgdi import TGDIForRelationExtraction
 from ..modeling.negative_label import AUTO, MULTI_LABEL, NEGATIVE, find_negative
 from ..processing.image_resizing import SQUASH
 from ..processing.processing_tgdi import TGDIProcessor
 
 
-def with_label_fields(names: Sequence[str], config: Mapping[str, Any], multi_label: bool = False) -> dict[str, Any]:
+def with_label_fields(
+    names: Sequence[str], config: Mapping[str, Any], multi_label: bool = False, preset: str = "default"
+) -> dict[str, Any]:
     r"""
     Adds the fields of `TGDIConfig` that follow from the labels, unless they are set: `negative_label`; `problem_type`
     for data with several labels per row; and `inverse_labels` with `direction_balanced`.
@@ -21,9 +24,10 @@ def with_label_fields(names: Sequence[str], config: Mapping[str, Any], multi_lab
         names: The labels in the order of their ids.
         config: Fields of `TGDIConfig`.
         multi_label: Whether a row may have several labels.
+        preset: The preset that `config` overrides, see `TGDIConfig.from_preset`.
 
     Raises:
-        ValueError: The label for no relation cannot be determined, see `find_negative`.
+        ValueError: An unknown preset, or the label for no relation cannot be determined, see `find_negative`.
     """
     fields = {**({"problem_type": MULTI_LABEL} if multi_label else {}), **config}
     if fields.get("problem_type") == MULTI_LABEL:
@@ -32,7 +36,7 @@ def with_label_fields(names: Sequence[str], config: Mapping[str, Any], multi_lab
     negative = find_negative(names, fields.get("negative_label", AUTO))
     if negative != NEGATIVE:  # the default
         fields["negative_label"] = negative
-    if fields.get("direction_balanced"):
+    if {**preset_fields(preset), **fields}.get("direction_balanced"):
         fields.setdefault("inverse_labels", count_inverses(names, fields.get("symmetric_relations"), negative))
     return fields
 
@@ -82,7 +86,7 @@ def build_model(
     Raises:
         ValueError: The label for no relation cannot be determined: set `negative_label`.
     """
-    config = with_label_fields(names, config)
+    config = with_label_fields(names, config, preset=preset)
     if preset == "paper":  # which rescales all images to 224 × 224
         image_resize, object_resize = (SQUASH if way is None else way for way in (image_resize, object_resize))
     hub: dict[str, Any] = {"token": token, "cache_dir": cache_dir, "local_files_only": local_files_only}

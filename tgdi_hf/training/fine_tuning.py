@@ -11,7 +11,7 @@ from ..data.labels import label_names
 from ..evaluation.gate_reliability import gate_reliability
 from ..preparation.vision_features import compute_model_features
 from .build import build_model, with_label_fields
-from .recipe import training_arguments
+from .recipe import PRESET_SWAPS, training_arguments
 from .run_record import RESUMABLE_ARGUMENTS, check_same_defaults, claim, digest_of_rows, last_checkpoint
 from .trainer import make_trainer
 
@@ -30,7 +30,7 @@ def fine_tune(
     model_options: dict[str, Any] | None = None,
     control: str | None = None,
     share: float = 1.0,
-    swap_images: float = 0.0,
+    swap_images: float | None = None,
     text_revision: str | None = None,
     vision_revision: str | None = None,
     token: str | bool | None = None,
@@ -55,7 +55,7 @@ def fine_tune(
             `image_resize`, `object_resize`, `preset`.
         control: See `make_trainer`.
         share: See `make_trainer`.
-        swap_images: See `make_trainer`.
+        swap_images: See `make_trainer`. By default 0.1 with the preset `"application"`, and 0 otherwise.
         text_revision: Branch, tag or commit of the text encoder on the Hub. `run.json` records the commit, and a run is
             only resumed with the same one.
         vision_revision: Branch, tag or commit of the vision encoder on the Hub, likewise.
@@ -82,7 +82,10 @@ def fine_tune(
     text_access, text_commit = hub_access(text_model, text_revision, **hub)
     vision_access, vision_commit = hub_access(vision_model, vision_revision, **hub)
     names, multi_label = label_names(dataset)
-    model_options = with_label_fields(names, model_options or {}, multi_label)
+    model_options = model_options or {}
+    preset = model_options.get("preset", "default")
+    model_options = with_label_fields(names, model_options, multi_label, preset)
+    swap_images = PRESET_SWAPS.get(preset, 0.0) if swap_images is None else swap_images
     identity = {
         "text_model": str(text_model),
         "vision_model": str(vision_model),

@@ -7,6 +7,9 @@ from transformers import TrainingArguments
 
 from ..evaluation.scoring_arguments import collator_arguments
 
+# The share of swapped images in training, by preset.
+PRESET_SWAPS = {"application": 0.1}
+
 
 def training_arguments(output_dir: str | Path, **overrides: Any) -> TrainingArguments:
     r"""

@@ -9,8 +9,12 @@ from examples.research.baselines import (
     HVPNeTForRelationExtraction,
     MKGformerForRelationExtraction,
 )
+from tgdi_hf.data.labels import label_names
 from tgdi_hf.demo.demo import TEXT_ONLY
 from tgdi_hf.demo.tiny_model import tiny_tgdi
+from tgdi_hf.modeling.configuration_presets import preset_fields
+from tgdi_hf.training.build import with_label_fields
+from tgdi_hf.training.recipe import PRESET_SWAPS
 
 
 def tiny_baseline(model_class: type[Baseline], corpus, **options):
@@ -32,6 +36,12 @@ def tiny_mkgformer(corpus, **options):
     return tiny_baseline(MKGformerForRelationExtraction, corpus, **options)
 
 
+def tiny_application(corpus, **options):
+    """The tiny TGDI with a class per inverse relation, as `build_model` gives to models of both orders."""
+    names = label_names(corpus)[0]
+    return tiny_tgdi(corpus, **with_label_fields(names, options))
+
+
 class Variant(NamedTuple):
     r"""
     Args:
@@ -45,13 +55,9 @@ class Variant(NamedTuple):
     build: Callable = tiny_tgdi
 
 
-SWAPPED = 0.1  # of the images in training
-ROBUST = {
-    "matching_loss_weight": 1.0,
-    "matching_loss_gate_only": True,
-    "gate_attention": True,
-    "text_loss_weight": 1.0,
-}
+SWAPPED = PRESET_SWAPS["application"]  # of the images in training
+APPLICATION = preset_fields("application")
+ROBUST = {name: value for name, value in APPLICATION.items() if name != "direction_balanced"}
 MODELS = {
     "text only": Variant(TEXT_ONLY),
     "HVPNeT-style": Variant(build=tiny_hvpnet),
@@ -62,4 +68,5 @@ MODELS = {
     "MKGformer-style, swaps": Variant({}, SWAPPED, tiny_mkgformer),
     "TGDI, swaps": Variant({}, SWAPPED),
     "TGDI, robust": Variant(ROBUST, SWAPPED),
+    "TGDI, application": Variant(APPLICATION, SWAPPED, tiny_application),
 }

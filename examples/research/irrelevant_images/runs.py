@@ -13,6 +13,8 @@ from tgdi_hf import TGDICollator, make_corpus
 from tgdi_hf.data.dataset_columns import undecoded
 from tgdi_hf.demo.demo import fit
 from tgdi_hf.evaluation.gate_reliability import gate_reliability
+from tgdi_hf.evaluation.order_sensitivity import order_sensitivity
+from tgdi_hf.evaluation.probabilities import SwappedPairs, probabilities_of
 from tgdi_hf.evaluation.roc import area_under_roc
 from tgdi_hf.evaluation.score_counts import micro_scores, row_counts
 
@@ -64,18 +66,43 @@ def scores_on(trainer, test) -> dict[str, float]:
     return scores
 
 
-def run(name: str, seed: int, share: float, epochs: float, rows: dict[str, int] = ROWS) -> dict[str, Any]:
+def order_sensitivity_on(trainer, test) -> dict[str, Any]:
+    """False positives in either order of the entities, and scores where it is unknown which one is the head."""
+    model, processor, names = trainer.model, trainer.processing_class, test.features["label"].names
+    rows = undecoded(test)
+    listed, swapped = (
+        probabilities_of(model, processor, names, of, directed=True, dataloader_num_workers=0, disable_tqdm=True)
+        for of in (rows, SwappedPairs(rows))
+    )
+    return order_sensitivity(listed, swapped, np.array(test["label"][:]), names, model.config, test)
+
+
+def run(
+    name: str,
+    seed: int,
+    share: float,
+    epochs: float,
+    rows: dict[str, int] = ROWS,
+    swapped: float | None = None,
+    split: str = "test",
+) -> dict[str, Any]:
     """Trains one model at one share of irrelevant images, and scores it at every share on the same posts, and where
-    all images of posts that need none are misleading."""
+    all images of posts that need none are misleading. `swapped` replaces the model's share of swapped images; choices
+    are made on the split `validation`."""
     code = commit()  # before training, since files may change meanwhile
     options, swap_images, build = MODELS[name]
+    swap_images = swap_images if swapped is None else swapped
     corpus = corpus_with(share, seed, {split: rows[split] for split in ("train", "validation")})
     with TemporaryDirectory() as scratch:
         trainer, seconds = fit(corpus, scratch, seed, epochs, build, swap_images=swap_images, **options)
     gated = getattr(trainer.model.config, "use_matching_gate", False)
-    clean = corpus_with(0.0, seed, {"test": rows["test"]})["test"]
+
+    def posts(share: float, misleading: float = 0.5):
+        return corpus_with(share, seed, {split: rows["test"]}, misleading)[split]
+
     return {
         "model": name,
+        "split": split,
         "options": options,
         "swap_images": swap_images,
         "seed": seed,
@@ -86,10 +113,8 @@ def run(name: str, seed: int, share: float, epochs: float, rows: dict[str, int] 
         "command": " ".join(["python -m examples.research.irrelevant_images", *sys.argv[1:]]),
         "commit": code,
         "versions": versions(),
-        "test": [
-            {"share": test_share, **scores_on(trainer, corpus_with(test_share, seed, {"test": rows["test"]})["test"])}
-            for test_share in SHARES
-        ],
-        "gate": gate_reliability(trainer.model, trainer.processing_class, clean, seed) if gated else None,
-        "misleading": scores_on(trainer, corpus_with(1.0, seed, {"test": rows["test"]}, misleading=1.0)["test"]),
+        "test": [{"share": test_share, **scores_on(trainer, posts(test_share))} for test_share in SHARES],
+        "gate": gate_reliability(trainer.model, trainer.processing_class, posts(0.0), seed) if gated else None,
+        "misleading": scores_on(trainer, posts(1.0, misleading=1.0)),
+        "order": order_sensitivity_on(trainer, posts(0.0)),
     }

@@ -38,6 +38,7 @@ SUMMARY: dict[str, Callable[[dict], float | None]] = {
     "all misleading": lambda result: result.get("misleading", {}).get("f1_needs_not"),
     "AUROC of the gate": _at(0.5, "auroc"),
     "its calibration error": lambda result: (result.get("gate") or {}).get("ece"),
+    "order of the pair unknown": lambda result: (result.get("order") or {}).get("order_unknown", {}).get("f1"),
 }
 # Further tables: title, score, and the shares in training and at test; `None` marks the swept one.
 SECTIONS = (
@@ -54,6 +55,11 @@ def sweep(train_share: float | None, test_share: float | None) -> list[tuple[flo
             for share in SHARES]  # fmt: skip
 
 
+def summary_row(name: str, own: list[dict]) -> list[str]:
+    columns = [[value for result in own if (value := of(result)) is not None] for of in SUMMARY.values()]
+    return [name, *(mean_and_deviation(values, digits=1) for values in columns), str(len(own))]
+
+
 def summary_table(results: list[dict]) -> str:
     """One row per model that was trained without irrelevant images, one column per question."""
     rows = []
@@ -61,9 +67,18 @@ def summary_table(results: list[dict]) -> str:
         own = [result for result in results if result["model"] == name]
         own = [result for result in own if result["train_share"] == 0.0 or name == "text only"]
         if own:
-            columns = [[value for result in own if (value := of(result)) is not None] for of in SUMMARY.values()]
-            rows.append([name, *(mean_and_deviation(values, digits=1) for values in columns), str(len(own))])
+            rows.append(summary_row(name, own))
     return "\n".join(table(["model", *SUMMARY, "seeds"], rows))
+
+
+def search_table(results: list[dict]) -> str:
+    """One row per model and share of swapped images, scored on validation rows."""
+    settings = sorted({(result["model"], result["swap_images"]) for result in results})
+    rows = []
+    for name, swapped in settings:
+        own = [result for result in results if (result["model"], result["swap_images"]) == (name, swapped)]
+        rows.append(summary_row(f"{name}, {100 * swapped:g} %", own))
+    return "\n".join(table(["model, images swapped in training", *SUMMARY, "seeds"], rows))
 
 
 def score_table(results: list[dict], score: str, train_share: float | None, test_share: float | None) -> str:
@@ -89,11 +104,14 @@ def collect(folder: Path) -> str:
         refuse_unlike(name, "options", [variant.options, *(of.get("options") for of in own)])
         refuse_unlike(name, "swap_images", [variant.swap_images, *(of.get("swap_images", 0.0) for of in own)])
     parts = [
-        f"Trained without irrelevant images; the last five columns are of posts that need no image, except the \
-calibration error, which is of all posts\n\n{summary_table(results)}"
+        f"Trained without irrelevant images; the columns from 'all irrelevant' to the AUROC are of posts that need no \
+image, the last two of all posts\n\n{summary_table(results)}"
     ]
     found = ((title, score_table(results, *of)) for title, *of in SECTIONS)
     parts += [f"{title}\n\n{rows}" for title, rows in found if rows]
+    searched = [json.loads(file.read_text()) for file in sorted(folder.glob("search/*.json"))]
+    if searched:
+        parts.append(f"Validation rows, by the share of swapped images in training\n\n{search_table(searched)}")
     text = f"In percent, mean ± standard deviation over seeds; {len(results)} runs.\n\n" + "\n\n".join(parts) + "\n"
     (folder / "tables.md").write_text(text, encoding="utf-8")
     draw(results, folder)

@@ -33,6 +33,7 @@ def test_every_model_is_trained_and_scored_at_every_share(name):
     assert ("auroc" in half) == (result["gate"] is not None) == name.startswith("TGDI")
     assert 0 <= result["misleading"]["f1_needs_not"] <= 1
     assert result["swap_images"] == MODELS[name].swap_images
+    assert 0 <= result["order"]["order_unknown"]["f1"] <= 1
     assert "auroc" not in result["test"][0]  # all images are relevant there
     json.dumps(result)
 
@@ -50,9 +51,13 @@ def test_tables_have_mean_and_deviation_over_seeds(tmp_path):
     # 80 and 90, 10 points lower at 100 %; standard deviation: square root of 50
     assert "| TGDI | 85.0 ± 7.1 | 82.5 ± 7.1 | 80.0 ± 7.1 | 77.5 ± 7.1 | 75.0 ± 7.1 | 2 |" in text
     assert "| TGDI | 75.0 ± 0.0 | | | | | 2 |" in text
-    summary = "| TGDI | 85.0 ± 7.1 | | 100.0 ± 0.0 | 100.0 ± 0.0 | 50.0 ± 0.0 | 75.0 ± 0.0 | 20.0 ± 14.1 | 2 |"
+    summary = "| TGDI | 85.0 ± 7.1 | | 100.0 ± 0.0 | 100.0 ± 0.0 | 50.0 ± 0.0 | 75.0 ± 0.0 | 20.0 ± 14.1 | | 2 |"
     assert summary in text
     assert (tmp_path / "figure.png").is_file()
+    assert "Validation rows" not in text
+    (tmp_path / "search").mkdir()
+    (tmp_path / "search" / "any.json").write_text(json.dumps({**result, "swap_images": 0.15}))
+    assert "| TGDI, 15 % | 90.0 | | 100.0 | 100.0 | 50.0 | 75.0 | 30.0 | | 1 |" in collect(tmp_path)
     (tmp_path / "TGDI-0-1.json").write_text(json.dumps({**result, "epochs": 3}))
     with pytest.raises(ValueError, match="cannot average runs with different epochs: 5 and 3"):
         collect(tmp_path)
@@ -72,6 +77,33 @@ def test_existing_run_must_match_the_requested_one(tmp_path, monkeypatch):
     file.write_text(json.dumps({"epochs": 5.0}))  # from an earlier version with other posts
     with pytest.raises(ValueError, match="TGDI-0-0.json: cannot average runs with different rows"):
         main()
+
+
+def test_the_share_of_swaps_is_searched_on_validation_rows(tmp_path, monkeypatch):
+    calls = []
+    monkeypatch.setattr(
+        "examples.research.irrelevant_images.__main__.run",
+        lambda *arguments, **options: calls.append((arguments, options)) or {"test": []},
+    )
+    arguments = [
+        "irrelevant",
+        "search",
+        "--results",
+        str(tmp_path / "mine"),
+        "--seeds",
+        "1",
+        "--swapped",
+        "0.15",
+        "0.2",
+    ]
+    monkeypatch.setattr(sys, "argv", arguments)
+    main()
+    options = [{"swapped": share, "split": "validation"} for share in (0.15, 0.2)]
+    assert calls == [(("TGDI, robust", 1, 0.0, 5), of) for of in options]
+    files = sorted(file.name for file in (tmp_path / "mine" / "search").iterdir())
+    assert files == ["TGDI-robust-0-15-1.json", "TGDI-robust-0-20-1.json"]
+    result = run("TGDI", 0, 0.0, 1, ROWS, swapped=0.5, split="validation")
+    assert (result["swap_images"], result["split"]) == (0.5, "validation")
 
 
 def test_posts_do_not_depend_on_the_share():
