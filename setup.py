@@ -53,7 +53,7 @@ TEST = [
     "pytest-cov>=7.0",
     "pytest-xdist>=3.6",
     "pyyaml>=6.0",
-    "spacy>=3.8.18",  # files of DocBin; the version that their tests ran with
+    "spacy>=3.8.18",  # the component and files of DocBin; the version that their tests ran with
 ]
 
 EXTRAS = {
@@ -64,7 +64,7 @@ EXTRAS = {
     "peft": PEFT,
     "ray": ["ray[data]>=2.50", "polars>=1.0"],  # the cluster example; its join needs polars
     "rdf": RDF,
-    "spacy": ["spacy>=3.8"],  # noun phrases from a dependency parser; files of DocBin
+    "spacy": ["spacy>=3.8"],  # the component; noun phrases from a dependency parser; files of DocBin
     "tensorboard": ["tensorboard>=2.18"],
     "viz": VIZ,
     # For development. Each gate of the Makefile installs its own; `dev` is all of them.
@@ -99,7 +99,10 @@ setup(
     package_data={"tgdi_hf": ["py.typed"], "tgdi_hf.hub": ["model_card_template.md"]},
     install_requires=REQUIREMENTS,
     extras_require=EXTRAS,
-    entry_points={"console_scripts": ["tgdi = tgdi_hf.cli.main:main"]},
+    entry_points={
+        "console_scripts": ["tgdi = tgdi_hf.cli.main:main"],
+        "spacy_factories": ["tgdi = tgdi_hf.inference.spacy_factory:make_component"],
+    },
     classifiers=[
         "Development Status :: 4 - Beta",
         "Environment :: Console",

@@ -1,6 +1,7 @@
 """Entity types: one spelling for the types of all taggers, and the relation labels that two types allow."""
 
 import re
+from collections.abc import Iterable
 from functools import lru_cache
 
 # The names that token classifiers use for the entity types in MNRE's relation labels. OntoNotes' types of things that
@@ -29,6 +30,15 @@ def type_of(tag: str | None) -> str | None:
     return ENTITY_TYPES.get(tag, tag)
 
 
+def types_of(names: Iterable[str]) -> set[str]:
+    """
+    The entity types that restrict the relations of a model: those in its relation labels, which are all types of MNRE
+    if they contain no others. Empty if the labels contain no types.
+    """
+    found = {entity_type for name in names for entity_type in types_in_label(name) or ()}
+    return set(ENTITY_TYPES.values()) if found and found <= set(ENTITY_TYPES.values()) else found
+
+
 @lru_cache(maxsize=4096)
 def allowed_relations(names: tuple[str, ...], head_type: str | None, tail_type: str | None) -> tuple[bool, ...]:
     r"""
@@ -46,8 +56,6 @@ def allowed_relations(names: tuple[str, ...], head_type: str | None, tail_type: 
         For each label, whether it is allowed.
     """
     expected = [types_in_label(name) for name in names]
-    known = {entity_type for types in expected if types for entity_type in types}
-    if known <= set(ENTITY_TYPES.values()):
-        known = set(ENTITY_TYPES.values())
+    known = types_of(names)
     given = [entity_type if entity_type in known else None for entity_type in (type_of(head_type), type_of(tail_type))]
     return tuple(types is None or all(one in (None, other) for one, other in zip(given, types)) for types in expected)

@@ -1,6 +1,6 @@
 import pytest
 
-from tgdi_hf.processing.entity_types import allowed_relations, type_of
+from tgdi_hf.processing.entity_types import allowed_relations, type_of, types_of
 
 NAMES = ("None", "/per/org/member_of", "/per/per/peer")
 
@@ -32,3 +32,10 @@ def test_tags_are_mapped_to_mnre_types():
         *("per", "per", "loc", "org", "misc", "date"),
         None,
     ]
+
+
+def test_types_of_relation_labels():
+    mnre = {"per", "org", "loc", "misc"}
+    assert types_of(NAMES) == mnre and types_of(("/loc/loc/contain",)) == mnre
+    assert types_of(("None", "/drug/disease/treats")) == {"drug", "disease"}
+    assert types_of(("None", "works_for")) == set()
