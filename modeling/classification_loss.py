@@ -1,5 +1,7 @@
 """The classification loss (Eq. 16), for single-label and multi-label models."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import nn
 from transformers.loss.loss_utils import fixed_cross_entropy
@@ -62,6 +64,27 @@ def classification_loss(
         scores.float(), labels.float().masked_fill(~counted, 0), reduction="none"
     )
     return (losses * counted).sum() / _labels_of_step(labels, num_items_in_batch)
+
+
+def adjusted_scores(scores: torch.Tensor, log_priors: Sequence[float] | None, strength: float) -> torch.Tensor:
+    r"""
+    The scores that the loss reads with logit adjustment: those of frequent labels are raised, so that the model has to
+    give them less (Menon et al. 2021, Eq. 10).
+
+    Args:
+        scores (`torch.Tensor`): `(B, num_labels)`, before softmax.
+        log_priors (`Sequence[float]`): `(num_labels,)`, the logarithms of the labels' frequencies.
+        strength (`float`): Their weight τ.
+
+    Raises:
+        ValueError: The frequencies were not counted.
+    """
+    if log_priors is None:
+        raise ValueError(
+            f"`logit_adjustment` is {strength:g}, but `label_log_priors` is not set. Train with `make_trainer`, which "
+            "counts the labels, or set `model.config.label_log_priors`."
+        )
+    return scores + strength * scores.new_tensor(log_priors)
 
 
 def share_of_step(labels: torch.Tensor, num_items_in_batch: torch.Tensor | int | None) -> torch.Tensor | int:

@@ -149,6 +149,7 @@ def check_mechanisms(config) -> None:
         )
     if not 0 <= config.text_loss_weight < inf:
         raise ValueError(f"`text_loss_weight` is {config.text_loss_weight}; expected 0 or more.")
+    _check_logit_adjustment(config)
     if config.gate_attention and not config.use_matching_gate:
         raise ValueError("`gate_attention=True` requires the gate: `use_matching_gate=True`.")
     if config.gate_is_probability and not config.use_matching_gate:
@@ -176,6 +177,17 @@ def check_mechanisms(config) -> None:
         )
 
 
+def _check_logit_adjustment(config) -> None:
+    if not 0 <= config.logit_adjustment < inf:
+        raise ValueError(f"`logit_adjustment` is {config.logit_adjustment}; expected 0 or more.")
+    priors, count = config.label_log_priors, config.num_labels + config.inverse_labels
+    if priors is not None and (len(priors) != count or not all(isfinite(prior) and prior <= 0 for prior in priors)):
+        raise ValueError(
+            f"`label_log_priors` is {priors}; expected {count} logarithms of frequencies, one per label and inverse "
+            "relation: finite numbers of 0 or less."
+        )
+
+
 def check_problem_type(config) -> None:
     """Checks that the options of single-label and multi-label models are not mixed."""
     multi_label = config.problem_type == MULTI_LABEL
@@ -187,7 +199,13 @@ def check_problem_type(config) -> None:
     checked_thresholds(config.decision_thresholds, config.num_labels, multi_label)
     if not multi_label:
         return
-    for name in ("direction_balanced", "branch_consistency_weight", "text_loss_weight", "inverse_labels"):
+    for name in (
+        "direction_balanced",
+        "branch_consistency_weight",
+        "text_loss_weight",
+        "inverse_labels",
+        "logit_adjustment",
+    ):
         if getattr(config, name, False):
             raise ValueError(f"`{name}` requires mutually exclusive labels; omit it for a multi-label model.")
     if config.none_label is not None:

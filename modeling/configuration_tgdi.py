@@ -86,6 +86,12 @@ class TGDIConfig(RelationConfig):
             The weight, in training, of the cross-entropy of the text alone: the classifier on H instead of R. With it,
             rows with the image of another post (`image_matches` 0) count in Eq. 16 only if the text alone gives their
             label a probability above 0.5, because otherwise the image had determined it. Not in the paper (0).
+        logit_adjustment (`float`, *optional*, defaults to 0.0):
+            The weight τ of the logarithm of the labels' frequencies, which the loss of Eq. 16 adds to the logits in
+            training (Menon et al. 2021, "Long-tail learning via logit adjustment", Eq. 10), so that frequent labels,
+            such as the negative one, are predicted less often. 1 balances the labels. Not in the paper (0).
+        label_log_priors (`list[float]`, *optional*):
+            These logarithms, of every label and inverse relation. Counted in the training rows by `make_trainer`.
         branch_consistency_weight (`float`, *optional*, defaults to 0.0):
             The weight, in training, of a loss that aligns the predictions of the two branches of Eq. 14. The paper has
             no such loss (0).
@@ -159,6 +165,7 @@ class TGDIConfig(RelationConfig):
     extra_loss_fields: ClassVar[tuple[str, ...]] = (
         "matching_loss_weight",
         "text_loss_weight",
+        "logit_adjustment",
         "branch_consistency_weight",
         "inverse_labels",
     )
@@ -187,6 +194,8 @@ class TGDIConfig(RelationConfig):
     matching_loss_weight: float | int = 0.0
     text_loss_weight: float | int = 0.0
     matching_loss_gate_only: bool = False
+    logit_adjustment: float | int = 0.0
+    label_log_priors: list[float] | None = None
     branch_consistency_weight: float | int = 0.0
 
     def __post_init__(self, **kwargs):

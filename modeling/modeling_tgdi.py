@@ -10,7 +10,7 @@ from transformers.utils import can_return_tuple
 from .attention_support import check_implementation_of
 from .blank_images import blank_images, trains_with_other_processes
 from .branch_consistency import branch_divergence
-from .classification_loss import classification_loss, share_of_step
+from .classification_loss import adjusted_scores, classification_loss, share_of_step
 from .configuration_tgdi import TGDIConfig
 from .devices import on_device_of
 from .forward_arguments import reject_unknown_arguments
@@ -352,9 +352,10 @@ class TGDIForRelationExtraction(TGDIPreTrainedModel):
             multi_label, weights, text_loss = self.config.thresholds is not None, None, None
             if self.training and self.config.text_loss_weight:
                 alone = self.classifier(self.dropout(outputs.text_states))
-                text_loss = classification_loss(alone, labels, multi_label, num_items_in_batch)
+                text_loss = classification_loss(self._adjusted(alone), labels, multi_label, num_items_in_batch)
                 weights = supported_rows(alone, labels, image_matches)
-            loss = classification_loss(scores, labels, multi_label, num_items_in_batch, weights)  # Eq. 16
+            adjusted = self._adjusted(scores)
+            loss = classification_loss(adjusted, labels, multi_label, num_items_in_batch, weights)  # Eq. 16
             if text_loss is not None:
                 loss = loss + self.config.text_loss_weight * text_loss
             if further := self._further_losses(outputs, head_index, tail_index, labels):
@@ -374,6 +375,12 @@ class TGDIForRelationExtraction(TGDIPreTrainedModel):
             directed_logits=directed,
             region_weights=outputs.region_weights,
         )
+
+    def _adjusted(self, scores: torch.Tensor) -> torch.Tensor:
+        """The scores that the loss reads; in training, with the logit adjustment of the configuration."""
+        if not (self.training and self.config.logit_adjustment):
+            return scores
+        return adjusted_scores(scores, self.config.label_log_priors, self.config.logit_adjustment)
 
     def _further_losses(self, outputs: TGDIModelOutput, head_index, tail_index, labels) -> list[torch.Tensor]:
         """The weighted losses that the configuration adds to Eq. 16 in training; none by default, as in the paper."""

@@ -36,6 +36,7 @@ LABEL_FIELDS = (
     "inverse_labels",
     "tail_first_bias",
     "decision_thresholds",
+    "label_log_priors",
 )
 # Options of every configuration that are not fields of its class.
 GENERAL_OPTIONS = ("num_labels", "attn_implementation", "output_attentions", "torch_dtype", "name_or_path", "auto_map")

@@ -3,7 +3,7 @@
 import re
 from importlib.util import find_spec
 
-_INSTALL_COMMAND = re.compile(r"pip install 'tgdi_hf\[\w+\]'")
+_INSTALL_COMMAND = re.compile(r"requires .+: pip install ")
 
 
 def is_installed(module: str) -> bool:
@@ -32,5 +32,5 @@ def require(module: str, extra: str, purpose: str, package: str | None = None) -
 
 
 def names_extra(error: ImportError) -> bool:
-    """Whether an error message contains the command that installs an extra, so that no traceback is needed."""
+    """Whether an error message contains the command that installs what is missing, so that no traceback is needed."""
     return _INSTALL_COMMAND.search(str(error)) is not None

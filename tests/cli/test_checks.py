@@ -46,7 +46,7 @@ def message_of(arguments, monkeypatch, capsys):
         (("explain", "model", "why.png", *ENTITIES), "matplotlib", "viz"),
         (("audit", "data"), "sklearn", "audit"),
         (("prepare", "posts.jsonl", "out", "--spacy", "en_core_web_sm"), "spacy", "spacy"),
-        (("train", "data", "run", "--tensorboard"), "tensorboard", "tensorboard"),
+        (("train", "data", "run", "--report-to", "tensorboard"), "tensorboard", "tensorboard"),
         (("app", "model"), "gradio", "demo"),
     ],
     ids=lambda value: value[0] if isinstance(value, tuple) else "",

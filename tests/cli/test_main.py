@@ -166,7 +166,7 @@ def test_invalid_input_is_a_message_and_leaves_no_partial_file(checkpoint, tmp_p
 
 @pytest.mark.parametrize(("option", "message"), [
     (("--set", "fusion_lambda=3"), "`fusion_lambda` is 3; expected the weight of f_3 in Eq. 14, from 0 to 1"),
-    (("--tensorboard",), r"pip install 'tgdi_hf[tensorboard]'"),
+    (("--report-to", "tensorboard"), r"pip install 'tgdi_hf[tensorboard]'"),
 ])  # fmt: skip
 def test_invalid_options_are_a_message(corpus, backbones, tmp_path, monkeypatch, capsys, option, message):
     corpus.save_to_disk(tmp_path / "data")

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from tgdi_hf.modeling.classification_loss import classification_loss
+from tgdi_hf.modeling.classification_loss import adjusted_scores, classification_loss
 
 from .conftest import tiny_model
 
@@ -109,3 +109,33 @@ def test_the_loss_is_divided_by_the_labels_of_the_step():
         assert classification_loss(SCORES, labels, num_items_in_batch=count).item() == pytest.approx(
             math.log(4 / 3) / 8
         )
+
+
+def test_logit_adjustment_by_hand():
+    # Frequencies 3/4 and 1/4. Odds of 1 to 3 become 1·3 to 3·1, so that both labels have the probability 1/2.
+    log_priors = [math.log(3 / 4), math.log(1 / 4)]
+    adjusted = adjusted_scores(SCORES, log_priors, 1.0)
+    assert classification_loss(adjusted[:1], torch.tensor([1])).item() == pytest.approx(math.log(2))
+    # With half of the strength they become √3 to 3, which gives the second label √3 / (1 + √3).
+    half = adjusted_scores(SCORES, log_priors, 0.5)
+    expected = -math.log(math.sqrt(3) / (1 + math.sqrt(3)))
+    assert classification_loss(half[:1], torch.tensor([1])).item() == pytest.approx(expected)
+    with pytest.raises(ValueError, match="`logit_adjustment` is 1, but `label_log_priors` is not set"):
+        adjusted_scores(SCORES, None, 1.0)
+
+
+def test_the_loss_is_adjusted_in_training_only(inputs):
+    model = tiny_model(
+        logit_adjustment=1.0, label_log_priors=[math.log(p) for p in (0.6, 0.1, 0.1, 0.1, 0.1)], classifier_dropout=0.0
+    )
+    labels = torch.tensor([0, 1, 2, 0])
+    with torch.no_grad():
+        outputs = model.eval()(**inputs, labels=labels)
+        assert outputs.loss.item() == pytest.approx(classification_loss(outputs.logits, labels).item())
+        outputs = model.train()(**inputs, labels=labels)  # the tiny model has no other dropout
+    expected = classification_loss(outputs.logits + torch.tensor(model.config.label_log_priors), labels)
+    assert outputs.loss.item() == pytest.approx(expected.item())
+    assert outputs.loss.item() != pytest.approx(classification_loss(outputs.logits, labels).item())
+    model.config.label_log_priors = None
+    with pytest.raises(ValueError, match="Train with `make_trainer`"):
+        model(**inputs, labels=labels)

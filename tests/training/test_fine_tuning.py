@@ -1,3 +1,4 @@
+import functools
 import json
 
 import pytest
@@ -47,6 +48,43 @@ def test_the_preset_for_applications_swaps_images(few, encoders, tmp_path):
     fine_tune(few, tmp_path / "none", *encoders, model_options=options, swap_images=0.0, **QUICK)
     assert json.loads((tmp_path / "none" / "run.json").read_text())["swap_images"] is None
     assert not TGDIForRelationExtraction.from_pretrained(tmp_path / "none").config.gate_is_probability
+
+
+def test_batches_are_halved_when_memory_runs_out(few, encoders, tmp_path, monkeypatch):
+    forward, sizes = TGDIForRelationExtraction.forward, []
+
+    @functools.wraps(forward)  # `Trainer` reads the names of its arguments
+    def limited(self, *arguments, **options):
+        if self.training:
+            sizes.append(len(options["input_ids"]))
+            if sizes[-1] > 4:
+                raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+        return forward(self, *arguments, **options)
+
+    monkeypatch.setattr(TGDIForRelationExtraction, "forward", limited)
+    options = dict(QUICK, model_options={"num_objects": 1}, per_device_train_batch_size=16, early_stopping=1)
+    metrics = fine_tune(few, tmp_path / "auto", *encoders, auto_batch_size=True, **options)
+    assert sizes == [16, 8, 4, 4, 4, 4] and metrics["train_batch_size"] == 4
+    state = json.loads((tmp_path / "auto" / "trainer_state.json").read_text())
+    assert state["global_step"] == 1  # 16 rows per step, as asked for
+    same = {**options, "per_device_train_batch_size": 4, "gradient_accumulation_steps": 4}
+    assert fine_tune(few, tmp_path / "same", *encoders, **same)["eval_loss"] == pytest.approx(metrics["eval_loss"])
+
+
+def test_a_run_stops_early_and_resumes_its_count(few, encoders, tmp_path):
+    options = dict(QUICK, model_options={"num_objects": 1}, num_train_epochs=6, learning_rate=0.0)
+    fine_tune(few, tmp_path, *encoders, early_stopping=2, **options)
+    state = json.loads((tmp_path / "trainer_state.json").read_text())
+    assert state["epoch"] == 3  # two epochs after the first, which stays the best without learning
+    (last,) = (tmp_path / f"checkpoint-{state['global_step']}",)
+    counted = json.loads((last / "trainer_state.json").read_text())["stateful_callbacks"]["EarlyStoppingCallback"]
+    assert counted["attributes"] == {"early_stopping_patience_counter": 2}
+
+
+def test_a_missing_tracker_is_found_before_training(few, tmp_path):
+    with pytest.raises(ValueError, match="`report_to` is 'excel'"):
+        fine_tune(few, tmp_path / "run", "missing", "missing", report_to="excel")
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_run_is_not_resumed_with_other_defaults(few, encoders, tmp_path):

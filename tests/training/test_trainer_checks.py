@@ -10,7 +10,9 @@ from .row_kinds import KINDS
 from .trainers import PLAIN, trainer_for
 
 
-@pytest.mark.parametrize("name", ["matching_loss_weight", "text_loss_weight", "branch_consistency_weight"])
+@pytest.mark.parametrize(
+    "name", ["matching_loss_weight", "text_loss_weight", "logit_adjustment", "branch_consistency_weight"]
+)
 def test_label_smoothing_is_refused_with_additional_losses(name, corpus, tmp_path):
     trainer_for(corpus, tmp_path, label_smoothing_factor=0.1)
     with pytest.raises(ValueError, match=f"without the term that `{name}` adds"):

@@ -1,3 +1,5 @@
+import math
+
 import pytest
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
 from transformers import set_seed
@@ -196,3 +198,39 @@ def test_the_order_of_unrelated_pairs_is_counted_in_the_training_rows(corpus, tm
         stream = {"train": corpus["train"].to_iterable_dataset()}
         make_trainer(model, processor, stream, training_arguments(tmp_path, max_steps=1, **PLAIN))
         assert model.config.tail_first_bias == given
+
+
+def test_label_frequencies_are_counted_where_the_loss_reads_them(corpus, tmp_path):
+    rows = corpus["train"].select(range(20))
+    labels = rows["label"][:]
+    for balanced in (False, True):
+        names = rows.features["label"].names
+        inverses = count_inverses(names, None) if balanced else 0
+        model, processor = tiny_tgdi(corpus, logit_adjustment=1.0, direction_balanced=balanced, inverse_labels=inverses)
+        make_trainer(model, processor, {"train": rows}, training_arguments(tmp_path, **PLAIN))
+        priors = model.config.label_log_priors
+        assert len(priors) == len(names) + inverses
+        assert sum(math.exp(prior) for prior in priors) == pytest.approx(1)
+        if not balanced:
+            expected = [(labels.count(i) + 1) / (20 + len(names)) for i in range(len(names))]
+            assert [math.exp(prior) for prior in priors] == pytest.approx(expected)
+    listed, _ = tiny_tgdi(corpus, logit_adjustment=1.0)
+    make_trainer(listed, processor, {"train": [{"label": i} for i in labels]}, training_arguments(tmp_path, **PLAIN))
+    assert [math.exp(prior) for prior in listed.config.label_log_priors] == pytest.approx(expected)
+    plain, _ = tiny_tgdi(corpus)
+    make_trainer(plain, processor, {"train": rows}, training_arguments(tmp_path, **PLAIN))
+    assert plain.config.label_log_priors is None
+
+
+def test_label_frequencies_of_a_stream_have_to_be_given(corpus, tmp_path):
+    model, processor = tiny_tgdi(corpus, logit_adjustment=1.0)
+    stream, arguments = (
+        {"train": corpus["train"].to_iterable_dataset()},
+        training_arguments(tmp_path, max_steps=1, **PLAIN),
+    )
+    with pytest.raises(ValueError, match=r"cannot be counted in a IterableDataset before training: set"):
+        make_trainer(model, processor, stream, arguments)
+    given = [math.log(1 / model.config.num_labels)] * model.config.num_labels
+    model.config.label_log_priors = given
+    make_trainer(model, processor, stream, arguments).train()
+    assert model.config.label_log_priors == given

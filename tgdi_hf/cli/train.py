@@ -97,7 +97,33 @@ def train(
     features_dtype: FeaturesDtype = "float16",
     bf16: BF16 = False,
     resume: Annotated[bool, typer.Option("--resume", help="Resume from the last checkpoint in OUTPUT.")] = False,
-    tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Log to TensorBoard.")] = False,
+    report_to: Annotated[
+        list[str],
+        typer.Option(
+            metavar="TRACKER",
+            help="Report to an experiment tracker (trackio, wandb, tensorboard, mlflow, ...); may be repeated.",
+            show_default="none",
+        ),
+    ] = [],  # noqa: B006 - typer copies it
+    early_stopping: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="EPOCHS", help="Stop after so many epochs without a better validation F1."),
+    ] = None,
+    auto_batch_size: Annotated[
+        bool,
+        typer.Option(
+            "--auto-batch-size",
+            help="When memory runs out, start again with half of --batch-size and twice the batches per step.",
+        ),
+    ] = False,
+    logit_adjustment: Annotated[
+        float | None,
+        typer.Option(
+            min=0.0,
+            help="Strength of the correction for frequent labels, such as the one for no relation; 1 balances them.",
+            show_default="0",
+        ),
+    ] = None,
     set_: Annotated[
         list[str], typer.Option("--set", metavar="NAME=VALUE", help="Set a field of TGDIConfig; may be repeated.")
     ] = [],  # noqa: B006 - typer copies it
@@ -109,11 +135,10 @@ def train(
     Example: tgdi train path/to/mnre runs/mnre --epochs 6 --bf16
     """
     from ..data.loading import load_data
-    from ..extras import require
     from ..training.fine_tuning import fine_tune
+    from ..training.reporting import check_report_to
 
-    if tensorboard:
-        require("tensorboard", "tensorboard", "--tensorboard")
+    trackers = check_report_to(report_to)
     both_orders = preset is Preset.application if both_orders is None else both_orders
     if symmetric and not both_orders:
         raise typer.BadParameter("--symmetric requires --both-orders.", param_hint="--symmetric")
@@ -133,6 +158,8 @@ def train(
         control=control,
         share=share,
         swap_images=swap_images,
+        early_stopping=early_stopping,
+        auto_batch_size=auto_batch_size,
         text_revision=text_revision,
         vision_revision=vision_revision,
         cache_dir=cache_dir,
@@ -145,13 +172,14 @@ def train(
             "direction_balanced": both_orders,
             **({} if chosen == "auto" else {"negative_label": chosen}),
             **({"symmetric_relations": [name for name in symmetric if name != "none"]} if symmetric else {}),
+            **({} if logit_adjustment is None else {"logit_adjustment": logit_adjustment}),
             **config_fields(set_),
         },
         num_train_epochs=epochs,
         learning_rate=learning_rate,
         per_device_train_batch_size=batch_size,
         bf16=bf16,
-        report_to="tensorboard" if tensorboard else "none",
+        report_to=trackers or "none",
     )
     print_scores(metrics, "validation", len(dataset["validation"]))
     typer.echo(f"Saved the model to {output}")

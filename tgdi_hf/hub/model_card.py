@@ -133,7 +133,7 @@ def model_card(
 
 def _changed_settings(config: Any) -> dict[str, Any]:
     """The fields of TGDI's own mechanisms whose values are not the defaults, such as those of the preset `paper`."""
-    shared = {field.name for field in fields(RelationConfig)}
+    shared = {field.name for field in fields(RelationConfig)} | {"label_log_priors"}  # that has a number per label
     own = [field for field in fields(TGDIConfig) if field.name not in shared]
     return {field.name: value for field in own if (value := getattr(config, field.name)) != field.default}
 

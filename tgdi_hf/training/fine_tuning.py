@@ -10,8 +10,11 @@ from ..checkpoints import HUB_OPTIONS, hub_access
 from ..data.labels import label_names
 from ..evaluation.gate_reliability import gate_reliability
 from ..preparation.vision_features import compute_model_features
+from .batch_size import train_within_memory
 from .build import build_model, with_label_fields
+from .early_stopping import early_stopping_options
 from .recipe import PRESET_SWAPS, training_arguments
+from .reporting import check_report_to
 from .run_record import RESUMABLE_ARGUMENTS, check_same_defaults, claim, digest_of_rows, last_checkpoint
 from .trainer import make_trainer
 
@@ -31,6 +34,8 @@ def fine_tune(
     control: str | None = None,
     share: float = 1.0,
     swap_images: float | None = None,
+    early_stopping: int | None = None,
+    auto_batch_size: bool = False,
     text_revision: str | None = None,
     vision_revision: str | None = None,
     token: str | bool | None = None,
@@ -56,23 +61,28 @@ def fine_tune(
         control: See `make_trainer`.
         share: See `make_trainer`.
         swap_images: See `make_trainer`. By default 0.1 with the preset `"application"`, and 0 otherwise.
+        early_stopping: Stop after this number of epochs without a better validation F1. By default all epochs are run.
+        auto_batch_size: Whether to halve the batches when memory runs out, see `train_within_memory`.
         text_revision: Branch, tag or commit of the text encoder on the Hub. `run.json` records the commit, and a run is
             only resumed with the same one.
         vision_revision: Branch, tag or commit of the vision encoder on the Hub, likewise.
         token: See `hub_access`; not recorded in `run.json`.
         cache_dir: See `hub_access`; not recorded in `run.json`.
         local_files_only: See `hub_access`; not recorded in `run.json`.
-        arguments: Fields of `TrainingArguments` (`num_train_epochs`, `learning_rate`, `bf16`, ...).
+        arguments: Fields of `TrainingArguments` (`num_train_epochs`, `learning_rate`, `bf16`, `report_to`, ...).
 
     Returns:
-        The validation metrics of the best epoch; with swapped images and a matching loss also `eval_gate_ece` and
+        The validation metrics of the best epoch; with `auto_batch_size` also `train_batch_size`, the rows per batch;
+        with swapped images and a matching loss also `eval_gate_ece` and
         `eval_gate_auroc`, see `gate_reliability`.
 
     Raises:
         ValueError: The checkpoints in `output_dir` are from a run with another model, other rows or another recipe, or
             this package had other defaults when they were trained; `vision_features` is combined with a control that
-            draws images; or a local folder has a revision.
+            draws images; a local folder has a revision; or see `check_report_to` and `train_within_memory`.
+        ImportError: A tracker in `report_to` is not installed.
     """
+    check_report_to(arguments.get("report_to", "none"))
     if misplaced := {"text_revision", "vision_revision", *HUB_OPTIONS} & set(model_options or {}):
         raise ValueError(
             f"`model_options` has {', '.join(sorted(misplaced))}; pass it as an argument of `fine_tune`, because "
@@ -97,6 +107,8 @@ def fine_tune(
         "control": control,
         "share": share,
         "swap_images": swap_images or None,  # as in runs that started before the option existed
+        "early_stopping": early_stopping,
+        "auto_batch_size": auto_batch_size or None,
         "train_rows": len(dataset["train"]),
         "train_digest": digest_of_rows(dataset["train"]),
         **{name: value for name, value in arguments.items() if name not in RESUMABLE_ARGUMENTS},
@@ -106,31 +118,47 @@ def fine_tune(
             f"The control {control!r} draws new images, for which `vision_features` has no features: omit "
             "`vision_features`."
         )
+    stopping = early_stopping_options(early_stopping, arguments)
     claim(output_dir, identity)
-    set_seed(seed)
     revisions: dict[str, Any] = {
         "text_revision": text_access.get("revision"),
         "vision_revision": vision_access.get("revision"),
     }
-    model, processor = build_model(names, text_model, vision_model, **revisions, **hub, **model_options)
-    checkpoint = last_checkpoint(output_dir) if resume else None
-    if checkpoint is not None:
-        check_same_defaults(checkpoint, model.config, processor)
-    training = training_arguments(output_dir, seed=seed, **arguments)
-    features = None
-    if vision_features is not None:
-        features = compute_model_features(model, processor, dataset, vision_features, features_dtype, training.device)
-    trainer = make_trainer(
-        model, processor, dataset, training, fusion_learning_rate, features, control, share, swap_images=swap_images
+
+    def run(**batches: int) -> dict[str, float]:
+        set_seed(seed)
+        model, processor = build_model(names, text_model, vision_model, **revisions, **hub, **model_options)
+        checkpoint = last_checkpoint(output_dir) if resume else None
+        if checkpoint is not None:
+            check_same_defaults(checkpoint, model.config, processor)
+        training = training_arguments(output_dir, seed=seed, **{**arguments, **batches}, **stopping.arguments)
+        features = None
+        if vision_features is not None:
+            features = compute_model_features(
+                model, processor, dataset, vision_features, features_dtype, training.device
+            )
+        trainer = make_trainer(
+            model, processor, dataset, training, fusion_learning_rate, features, control, share,
+            swap_images=swap_images, callbacks=stopping.callbacks(),
+        )  # fmt: skip
+        train_metrics = trainer.train(resume_from_checkpoint=checkpoint).metrics
+        metrics = trainer.evaluate()
+        if model.config.gate_is_probability:
+            gate = gate_reliability(trainer.model, processor, dataset["validation"], seed, vision_features=features)
+            if gate is not None:
+                model.config.gate_calibration_error = gate["ece"]
+                metrics |= {"eval_gate_ece": gate["ece"], "eval_gate_auroc": gate["auroc"]}
+        metrics |= {"train_batch_size": batches["per_device_train_batch_size"]} if batches else {}
+        trainer.save_model()
+        trainer.save_state()
+        trainer.save_metrics("all", {**train_metrics, **metrics})
+        return metrics
+
+    if not auto_batch_size:
+        return run()
+    first = training_arguments(output_dir, seed=seed, **arguments)
+    return train_within_memory(
+        lambda size, steps: run(per_device_train_batch_size=size, gradient_accumulation_steps=steps),
+        first,
+        smallest=2 if swap_images else 1,
     )
-    train_metrics = trainer.train(resume_from_checkpoint=checkpoint).metrics
-    metrics = trainer.evaluate()
-    if model.config.gate_is_probability:
-        gate = gate_reliability(trainer.model, processor, dataset["validation"], seed, vision_features=features)
-        if gate is not None:
-            model.config.gate_calibration_error = gate["ece"]
-            metrics |= {"eval_gate_ece": gate["ece"], "eval_gate_auroc": gate["auroc"]}
-    trainer.save_model()
-    trainer.save_state()
-    trainer.save_metrics("all", {**train_metrics, **metrics})
-    return metrics

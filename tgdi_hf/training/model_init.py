@@ -44,7 +44,7 @@ class CheckedModelInit:
         for name in getattr(self.config, "extra_loss_fields", ()):
             first, other = getattr(self.config, name), getattr(model.config, name, None)
             self._check(name, first, other, differs=bool(first) != bool(other))
-        for name in ("tail_first_bias", "gate_is_probability"):  # these follow from the data
+        for name in ("tail_first_bias", "gate_is_probability", "label_log_priors"):  # these follow from the data
             if hasattr(self.config, name):
                 setattr(model.config, name, getattr(self.config, name))
         return model

@@ -21,7 +21,12 @@ RESUMABLE_ARGUMENTS = ("report_to", "logging_steps", "dataloader_num_workers", "
 _CONFIG_FIELDS = {field.name for field in fields(TGDIConfig)} - {
     *(field.name for field in fields(PreTrainedConfig)),
     *("text_config", "vision_config"),
-    *("tail_first_bias", "gate_is_probability", "gate_calibration_error"),  # these follow from the training rows
+    *(
+        "tail_first_bias",
+        "gate_is_probability",
+        "gate_calibration_error",
+        "label_log_priors",
+    ),  # these follow from the training rows
 }
 _PROCESSOR_OPTIONS = (
     *("num_objects", "use_caption", "use_image", "max_length"),

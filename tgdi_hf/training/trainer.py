@@ -26,6 +26,7 @@ from .trainer_checks import (
     splits_batches,
 )
 from .training_rows import (
+    count_label_priors,
     count_tail_first_bias,
     declare_gate,
     in_trained_orders,
@@ -56,7 +57,8 @@ def make_trainer(
     Args:
         model: `TGDIForRelationExtraction`, or any model with the same inputs. A model with `config.direction_balanced`
             is trained on both orders of every pair, see `with_both_orders`; `config.symmetric_relations` hold in both
-            directions. For other models, `config.tail_first_bias` is counted in the training rows. `None` with
+            directions. For other models, `config.tail_first_bias` is counted in the training rows, and with
+            `config.logit_adjustment` the frequencies of their labels (`config.label_log_priors`). `None` with
             `model_init`.
         processor: The model's processor; saved with every checkpoint.
         dataset: A mapping with the splits `train` and `validation`, both optional: datasets or streams
@@ -113,6 +115,7 @@ def make_trainer(
         count_tail_first_bias(rows["train"], config, names, negative)
         declare_gate(config, swap_images)
         rows["train"] = in_trained_orders(rows["train"], config, names, negative)
+        count_label_priors(rows["train"], config)
     rows = {split: ready_rows(found, processor, arguments, control, share) for split, found in rows.items()}
     if swap_images and "train" in rows:
         rows["train"] = with_swapped_images(rows["train"], swap_images, arguments.seed)

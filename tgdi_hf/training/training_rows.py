@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 from datasets import ClassLabel, Dataset, Features, IterableDataset, List
 from torch.utils.data import IterableDataset as TorchIterableDataset
 from transformers import PreTrainedConfig, TrainingArguments
@@ -109,6 +110,32 @@ def count_tail_first_bias(rows: Any, config: PreTrainedConfig, names: Sequence[s
     if isinstance(rows, Dataset):
         symmetric = getattr(config, "symmetric_relations", None)
         config.tail_first_bias = estimate_tail_first_bias(rows, names, symmetric, negative)
+
+
+def count_label_priors(rows: Any, config: PreTrainedConfig) -> None:
+    r"""
+    Sets `config.label_log_priors` from the rows that a model with `logit_adjustment` is trained on.
+
+    Args:
+        rows: The training split in the orders of `in_trained_orders`: a `Dataset` or a list of rows. For rows of
+            another type, such as those of a stream, the field has to be set.
+        config: The model's configuration.
+
+    Raises:
+        ValueError: The rows cannot be counted before training.
+    """
+    if not getattr(config, "logit_adjustment", 0):
+        return
+    if isinstance(rows, Dataset | list):
+        labels = rows["label"][:] if isinstance(rows, Dataset) else [row["label"] for row in rows]
+        counts = np.bincount(np.array(labels), minlength=config.num_labels + config.inverse_labels)
+        # One more of each, since a label without a row has no logarithm of its frequency.
+        config.label_log_priors = np.log((counts + 1) / (counts + 1).sum()).tolist()
+    elif config.label_log_priors is None:
+        raise ValueError(
+            f"`logit_adjustment` requires the frequencies of the labels, which cannot be counted in a "
+            f"{type(rows).__name__} before training: set `model.config.label_log_priors`."
+        )
 
 
 def ready_rows(

@@ -1,0 +1,44 @@
+"""Training with the largest batch that fits into memory, at a constant number of rows per step."""
+
+from collections.abc import Callable
+from typing import Any
+
+from accelerate.utils.memory import should_reduce_batch_size
+from transformers import TrainingArguments
+from transformers.utils import logging
+
+logger = logging.get_logger(__name__)
+
+
+def train_within_memory(train: Callable[[int, int], Any], arguments: TrainingArguments, smallest: int = 1) -> Any:
+    r"""
+    Trains and, whenever memory runs out, trains again with batches of half the size, twice as many of them per step.
+    The rows per step, and thus the meaning of the learning rate, stay the same. (`auto_find_batch_size` of `Trainer`
+    changes them, and goes on with the weights of the attempt that failed.)
+
+    Args:
+        train: Called with the rows per batch and the batches per step; creates its model anew.
+        arguments: Their `per_device_train_batch_size` and `gradient_accumulation_steps` are tried first.
+        smallest: The smallest size of a batch.
+
+    Returns:
+        What `train` returns.
+
+    Raises:
+        ValueError: Training on several processes, of which each would run out of memory at another time.
+        RuntimeError: The error of PyTorch, if the smallest batch does not fit or another error occurs.
+    """
+    if arguments.world_size > 1:
+        raise ValueError(
+            f"`auto_batch_size` requires one process; found {arguments.world_size}. Pass a batch size that fits."
+        )
+    size, steps = arguments.per_device_train_batch_size, arguments.gradient_accumulation_steps
+    while True:
+        try:
+            return train(size, steps)
+        except Exception as error:
+            if not should_reduce_batch_size(error) or size % 2 or size // 2 < smallest:
+                raise
+        # Outside of the handler, where nothing keeps the tensors of the failed attempt alive.
+        size, steps = size // 2, 2 * steps
+        logger.warning("Out of memory: training again with %d rows per batch and %d batches per step.", size, steps)
