@@ -33,10 +33,16 @@ ONNX = ["onnx>=1.21", "onnxruntime>=1.24", "onnxscript>=0.7"]  # as transformers
 OPENVINO = ["nncf>=3.0", "openvino>=2026.0"]  # nncf quantises
 PEFT = ["peft>=0.21"]
 RDF = ["rdflib>=7.0"]  # N-Triples
+SERVE = [
+    "fastapi>=0.130",
+    "prometheus-client>=0.22",
+    "pydantic>=2.12",
+    "uvicorn>=0.40",
+]
 VIZ = ["matplotlib>=3.10.7"]  # figures; earlier versions call deprecated functions of pyparsing 3.3
 
 STYLE = ["ruff==0.17.6"]  # versions differ in how they format
-TYPES = [*DEMO, *RDF, *VIZ, "mypy>=2.4", "types-regex", "types-tqdm"]  # with the typed optional packages
+TYPES = [*DEMO, *RDF, *SERVE, *VIZ, "mypy>=2.4", "types-regex", "types-tqdm"]  # with the typed optional packages
 DOCS = ["furo>=2025.7", "myst-parser>=5.0", "sphinx>=9.0"]
 TEST = [
     *AUDIT,
@@ -44,8 +50,10 @@ TEST = [
     *ONNX,
     *PEFT,
     *RDF,
+    *SERVE,
     *VIZ,
     "build>=1.2",
+    "httpx>=0.28",  # requests to the application of `tgdi serve`
     "hypothesis>=6.100",
     "jsonschema>=4.20",
     "parameterized>=0.9",  # the common tests of transformers
@@ -64,6 +72,7 @@ EXTRAS = {
     "peft": PEFT,
     "ray": ["ray[data]>=2.50", "polars>=1.0"],  # the cluster example; its join needs polars
     "rdf": RDF,
+    "serve": SERVE,
     "spacy": ["spacy>=3.8"],  # the component; noun phrases from a dependency parser; files of DocBin
     "tensorboard": ["tensorboard>=2.18"],
     "viz": VIZ,

@@ -8,7 +8,19 @@ import pytest
 ROOT = Path(__file__).parents[1]
 MODULES = sorted(path for folder in ("modeling", "processing", "tgdi_hf") for path in (ROOT / folder).rglob("*.py"))
 # A module imports from its own room and from rooms to the left.
-ROOMS = ("data", "annotations", "preparation", "evaluation", "training", "inference", "export", "hub", "demo", "cli")
+ROOMS = (
+    "data",
+    "annotations",
+    "preparation",
+    "evaluation",
+    "training",
+    "inference",
+    "export",
+    "hub",
+    "serving",
+    "demo",
+    "cli",
+)
 TRAVELLING = ("modeling", "processing")  # with a checkpoint, where only the files of the same folder exist
 FOUNDATION = ("extras", "checkpoints", "file_locks")
 ASSEMBLY = ("__init__", "__main__", "registration", "checkout")  # may import anything, and nothing imports them
@@ -55,7 +67,7 @@ TESTED_ELSEWHERE = {
         f"tgdi_hf/cli/{name}.py"
         for name in (
             *("arguments", "messages", "options", "pipelines"),
-            *("audit", "demo", "evaluate", "explain", "predict", "prepare", "push", "train", "triples"),
+            *("audit", "demo", "evaluate", "explain", "predict", "prepare", "push", "serve", "train", "triples"),
         )
     ),
 }

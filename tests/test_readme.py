@@ -19,8 +19,8 @@ README = ROOT / "README.md"
 PAGES = [README, *sorted(ROOT.glob("docs/*.md")), *sorted(ROOT.glob("docs/*/*.md"))]
 RUN = [page for page in PAGES if any(one.language in ("python", "bash") for one in snippets_of(page))]
 MAX_WORDS, MAX_CODE_WIDTH, MAX_TABLE_COLUMNS = 1300, 50, 3
-# A server and a minute of training; `tests/cli/test_examples.py` runs both.
-PARSED_ONLY = ("app", "demo")
+# Two servers and a minute of training; `tests/cli/test_examples.py` runs them.
+PARSED_ONLY = ("app", "demo", "serve")
 
 
 # What README promises to a reader

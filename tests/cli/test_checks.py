@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 
@@ -48,6 +49,8 @@ def message_of(arguments, monkeypatch, capsys):
         (("prepare", "posts.jsonl", "out", "--spacy", "en_core_web_sm"), "spacy", "spacy"),
         (("train", "data", "run", "--report-to", "tensorboard"), "tensorboard", "tensorboard"),
         (("app", "model"), "gradio", "demo"),
+        (("serve", "model"), "fastapi", "serve"),
+        (("serve", "model"), "prometheus_client", "serve"),
     ],
     ids=lambda value: value[0] if isinstance(value, tuple) else "",
 )
@@ -55,6 +58,13 @@ def test_a_missing_extra_is_named_first(no_model, monkeypatch, capsys, arguments
     monkeypatch.setitem(sys.modules, module, None)
     error = message_of(arguments, monkeypatch, capsys)
     assert "Error: " in error and f"pip install 'tgdi_hf[{extra}]'" in error
+
+
+def test_a_port_that_is_taken_is_reported_before_the_model_is_loaded(no_model, monkeypatch, capsys):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        error = message_of(("serve", "model", "--port", port), monkeypatch, capsys)
+    assert f"Cannot serve on 127.0.0.1, port {port}" in error and "Choose another --host or --port." in error
 
 
 def test_other_import_errors_keep_their_traceback(monkeypatch):

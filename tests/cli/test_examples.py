@@ -4,11 +4,13 @@ import json
 import os
 import re
 import shlex
+import signal
 import socket
 import subprocess
 import sys
 import time
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import typer
@@ -88,7 +90,7 @@ SLOW = ("export", "explain", "push", "triples")
 
 
 def test_every_command_is_run_here():
-    assert {*MADE, "app", "demo", "help"} == set(COMMANDS)
+    assert {*MADE, "app", "demo", "help", "serve"} == set(COMMANDS)
 
 
 @pytest.mark.parametrize(
@@ -132,6 +134,42 @@ def test_the_page_of_the_example_is_served(folder):
     finally:
         server.terminate()
         server.wait()
+
+
+@pytest.mark.slow
+def test_the_server_of_the_example_answers_stops_and_starts_again(folder):
+    """Stopped by SIGTERM with a request under way, and killed; after each, it starts again on the same port."""
+    pytest.importorskip("fastapi", reason="needs the extra `serve`")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    body = json.dumps({"inputs": [{"text": "Ann meets Bob", "head": "Ann", "tail": "Bob", "id": i} for i in range(64)]})
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{port}/predict", body.encode(), headers={"Content-Type": "application/json"}
+    )
+    # A long wait for others, which the stop cuts short.
+    command = [*arguments_of("serve"), "--port", str(port), "--max-batch", "128", "--max-wait-ms", "20000"]
+    for number, status in ((signal.SIGTERM, 0), (signal.SIGKILL, -signal.SIGKILL), (signal.SIGINT, 0)):
+        server = subprocess.Popen(command, env=environment(folder), stderr=subprocess.PIPE, text=True)
+        try:
+            for line in server.stderr:
+                if "Serving runs/demo at" in line:
+                    break
+            with ThreadPoolExecutor(1) as clients:
+                answer = clients.submit(lambda: json.loads(urllib.request.urlopen(request).read()))
+                while b"tgdi_queue_posts 64.0" not in urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics").read():
+                    time.sleep(0.05)
+                server.send_signal(number)
+                if status == 0:
+                    assert [one["id"] for one in answer.result(60)] == [*range(64)]
+                else:
+                    with pytest.raises(OSError):
+                        answer.result(60)
+            assert server.wait(60) == status
+        finally:
+            server.kill()
+            server.wait()
+            server.stderr.close()
 
 
 @pytest.mark.slow

@@ -7,6 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import torch
 import typer
 from datasets import load_from_disk
 from PIL import Image
@@ -19,6 +20,7 @@ from tgdi_hf.cli.main import app, main
 from tgdi_hf.demo.tiny import tiny_image_processor, tiny_text_config, tiny_tokenizer, tiny_vision_config
 from tgdi_hf.inference.bulk_prediction import predict_file
 from tgdi_hf.inference.prediction_printing import print_predictions
+from tgdi_hf.serving.app import Limits
 
 from ..preparation.tiny_checkpoints import blip2, grounding_dino
 
@@ -406,3 +408,20 @@ def test_printed_predictions_are_json_in_every_encoding(monkeypatch, tmp_path, p
         stream.flush()
     assert json.loads(out.buffer.getvalue().decode(encoding))["tail"]["text"] == "Łukasz"
     assert "🎉🎉" in json.loads(err.buffer.getvalue().decode(encoding))["error"]
+
+
+def test_serve_from_the_command_line(checkpoint, monkeypatch):
+    served = []
+    monkeypatch.setattr("tgdi_hf.serving.server.run_app", lambda *arguments: served.append(arguments))
+    monkeypatch.setenv("TGDI_MAX_POSTS", "8")
+    monkeypatch.setenv("TGDI_MAX_BODY_BYTES", "123456")
+    options = ("--max-batch", 4, "--max-wait-ms", 2.5, "--max-queue", 32, "--timeout", 7, "--device", "cpu")
+    run("serve", checkpoint, "--port", 0, *options, "--negative", "None", "--bf16", "--access-log")
+    ((served_app, opened, access_log),) = served
+    service = served_app.state.service
+    assert service.limits == Limits(4, 2.5, 32, 123456, 7)
+    assert (service.name, service.handler.max_posts, access_log) == (str(checkpoint), 8, True)
+    pipe = service.handler.pipe
+    assert (pipe.device.type, pipe.model.dtype) == ("cpu", torch.bfloat16)
+    assert pipe._settings({})["negative_label"] == "None"
+    assert opened.fileno() == -1  # closed

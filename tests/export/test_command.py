@@ -12,7 +12,10 @@ from typer.testing import CliRunner
 from tgdi_hf.cli.main import app
 from tgdi_hf.export import exporting
 from tgdi_hf.export.exporting import check_export_options
+from tgdi_hf.export.pipeline_loading import load_pipeline
 from tgdi_hf.hub.handler import EndpointHandler
+
+from ..serving.conftest import ask
 
 POST = {"text": "Ann meets Bob in Rome", "head": "Ann", "tail": "Bob"}
 
@@ -72,6 +75,20 @@ def test_a_file_of_posts_is_predicted(onnx_folder, checkpoint, tmp_path):
     assert [one["score"] for one in found["graph"]] == pytest.approx([one["score"] for one in found["model"]], abs=1e-4)
     failed = invoke("predict", onnx_folder, posts, tmp_path / "other.jsonl", "--bf16")
     assert "--bf16 does not apply to" in str(failed.exception)
+
+
+def test_a_server_answers_from_graphs_on_the_cpu(onnx_folder, monkeypatch):
+    served = []
+    monkeypatch.setattr("tgdi_hf.serving.server.run_app", lambda app, *arguments: served.append(app))
+    done = invoke("serve", onnx_folder, "--port", 0)
+    assert done.exit_code == 0, done.output + str(done.exception)
+    answer, refused = ask(served[0], {"inputs": POST}, {"inputs": POST, "parameters": {"evidence": True}})
+    expected = load_pipeline(onnx_folder)(POST)
+    assert answer.status_code == 200 and answer.json()["relation"] == expected["relation"]
+    assert answer.json()["score"] == pytest.approx(expected["score"], abs=1e-5)
+    assert refused.status_code == 422 and "an exported model computes no hidden states" in refused.json()["error"]
+    failed = invoke("serve", onnx_folder, "--port", 0, "--device", "cuda")
+    assert "--device cuda does not apply to" in str(failed.exception)
 
 
 @pytest.mark.parametrize("command", ["evaluate", "push"])

@@ -52,9 +52,9 @@ def handler(pipe, tmp_path_factory):
 def ask(handler, request, conforming=True):
     """Sends a request through JSON and back, and validates both against the schema."""
     if conforming:
-        conforms(request, "request")
+        conforms(request, "Request")
     answer = json.loads(json.dumps(handler(json.loads(json.dumps(request))), allow_nan=False))
-    conforms(answer, "answer")
+    conforms(answer, "Answer")
     return answer
 
 

@@ -10,7 +10,7 @@ from typer.core import TyperGroup
 
 from ..extras import names_extra
 from .audit import audit
-from .demo import app as serve
+from .demo import app as page
 from .demo import demo
 from .evaluate import evaluate
 from .explain import explain
@@ -20,6 +20,7 @@ from .label import label
 from .predict import predict
 from .prepare import prepare
 from .push import push
+from .serve import serve
 from .train import train
 from .triples import triples
 
@@ -71,7 +72,8 @@ for _command in (train, evaluate, audit, predict, triples, prepare, explain, exp
     app.command()(_command)
 app.command(name="import")(import_annotations)
 app.command()(label)
-app.command(name="app")(serve)
+app.command()(serve)
+app.command(name="app")(page)
 app.command()(demo)
 
 

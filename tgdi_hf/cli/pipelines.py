@@ -9,9 +9,13 @@ if TYPE_CHECKING:
 
 
 def load_pipeline(
-    checkpoint: str, bf16: bool, negative: str | None = "auto", revision: str | None = None
+    checkpoint: str,
+    bf16: bool,
+    negative: str | None = "auto",
+    revision: str | None = None,
+    device: str | None = None,
 ) -> MultimodalRelationExtractionPipeline:
-    """Loads the pipeline of a checkpoint, on the accelerator if one is available, or of an export, on the CPU."""
+    """Loads the pipeline of a checkpoint, by default on the accelerator if any, or of an export, on the CPU."""
     from ..checkpoints import check_checkpoint, is_export
 
     check_checkpoint(checkpoint, revision, exports=True)
@@ -20,7 +24,9 @@ def load_pipeline(
 
         if bf16:
             raise ValueError(f"--bf16 does not apply to {checkpoint}, whose graphs compute in single precision.")
+        if device not in (None, "cpu"):
+            raise ValueError(f"--device {device} does not apply to {checkpoint}, whose graphs run on the CPU.")
         return load_exported(checkpoint, negative_label=negative)
     from ..inference.checkpoint_pipeline import load_checkpoint
 
-    return load_checkpoint(checkpoint, bf16, negative, revision)
+    return load_checkpoint(checkpoint, bf16, negative, revision, device)

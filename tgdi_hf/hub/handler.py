@@ -5,6 +5,8 @@ This file is copied into a model repository as `handler.py` and requires only tr
 A request is `{"inputs": POST or [POST, …], "parameters": {…}}`; `docs/serving.schema.json` specifies requests and
 answers. Images are base64 strings, or URLs of hosts that the operator allows: a client must not make the server fetch
 arbitrary URLs or open local files.
+
+`tgdi serve` applies the same checks and limits, and calls the steps of the handler one by one.
 """
 
 import base64
@@ -12,7 +14,8 @@ import binascii
 import http.client
 import os
 import urllib.request
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -38,6 +41,34 @@ class BadRequest(ValueError):
         self.field = field
 
 
+class ImageTooLarge(BadRequest):
+    """An image whose file exceeds the limit in bytes."""
+
+
+@dataclass(frozen=True)
+class CheckedRequest:
+    r"""
+    A request that has passed the checks: its valid posts, and the errors in the places of the others.
+
+    Args:
+        posts: The valid posts, by their place in the request.
+        errors: The errors of the other posts, by place.
+        parameters: Options of the pipeline.
+        single: Whether the request is one post rather than a list.
+    """
+
+    posts: dict[int, dict[str, Any]]
+    errors: dict[int, tuple[dict[str, Any], BadRequest]]
+    parameters: dict[str, Any]
+    single: bool
+
+    def answer(self, results: Iterable[Mapping[str, Any]]) -> dict[str, Any] | list[dict[str, Any]]:
+        """The answer to the request, given the results of its valid posts in order."""
+        answers = {place: {**known, **_error(error)} for place, (known, error) in self.errors.items()}
+        answers |= {place: _json(result) for place, result in zip(self.posts, results, strict=True)}
+        return answers[0] if self.single else [answers[place] for place in range(len(answers))]
+
+
 class EndpointHandler:
     r"""
     Args:
@@ -52,6 +83,7 @@ class EndpointHandler:
             "all"), and bytes of an image file. By default the environment variables `TGDI_MAX_POSTS`, …, or 64,
             10,000, 16 and 10 MB.
         timeout (`float`, *optional*, defaults to 5): Seconds to wait for the next packet of an image.
+        pipe (*optional*): A pipeline that is already loaded, in place of `path`.
         options: Options of `transformers.pipeline` (`device`, `dtype`, …).
     """
 
@@ -65,6 +97,7 @@ class EndpointHandler:
         max_entities: int | None = None,
         max_image_bytes: int | None = None,
         timeout: float = 5.0,
+        pipe: Any = None,
         **options: Any,
     ):
         if allowed_hosts is None:
@@ -76,7 +109,9 @@ class EndpointHandler:
         self.max_image_bytes = _limit("TGDI_MAX_IMAGE_BYTES", max_image_bytes, 10_000_000)
         self.timeout = timeout
         self.pipe: Any
-        if os.path.isfile(os.path.join(path, "tgdi_export.json")):
+        if pipe is not None:
+            self.pipe = pipe
+        elif os.path.isfile(os.path.join(path, "tgdi_export.json")):
             self.pipe = _exported_pipeline(path, **options)
         else:
             # The operator chose this model, and deploying its handler executes its code in any case.
@@ -100,12 +135,51 @@ class EndpointHandler:
             The pipeline's result per post. The answer to an invalid post or request is `{"error": …, "field": …}`.
         """
         try:
-            inputs, parameters = self._request(data)
-            posts = inputs if isinstance(inputs, list) else [inputs]
-            results = self._results(posts, parameters)
+            request = self.check(data)
+            return request.answer(self.results([*request.posts.values()], request.parameters))
         except BadRequest as error:
-            return {"error": str(error), "field": error.field}
-        return results if isinstance(inputs, list) else results[0]
+            return _error(error)
+
+    def check(self, data: Any) -> CheckedRequest:
+        r"""
+        Checks a request and decodes its images, without the model.
+
+        Args:
+            data: The request.
+
+        Raises:
+            BadRequest: The request is invalid. Errors of its posts are recorded instead.
+        """
+        inputs, parameters = self._request(data)
+        posts, errors = {}, {}
+        for place, post in enumerate(inputs if isinstance(inputs, list) else [inputs]):
+            try:
+                posts[place] = {**self._post(post), "where": f"inputs[{place}]"}
+            except BadRequest as error:
+                identity = post.get("id") if isinstance(post, Mapping) else None
+                known = {"id": identity} if isinstance(identity, str | int) else {}
+                errors[place] = known, error
+        return CheckedRequest(posts, errors, parameters, single=not isinstance(inputs, list))
+
+    def results(self, posts: list[dict[str, Any]], parameters: Mapping[str, Any], **options: Any) -> list[Any]:
+        r"""
+        Runs the pipeline on checked posts.
+
+        Args:
+            posts: Posts from `check`, also of several requests.
+            parameters: The parameters that these requests share.
+            options: Further options of the pipeline, such as `batch_size`.
+
+        Returns:
+            The result or the error of each post.
+
+        Raises:
+            BadRequest: A parameter is invalid.
+        """
+        try:
+            return self.pipe(posts, strict=False, **parameters, **options)
+        except (ValueError, TypeError) as error:  # errors of posts are in their places, so a parameter is invalid
+            raise BadRequest(str(error), "parameters") from None
 
     def _request(self, data: Any) -> tuple[Any, dict[str, Any]]:
         if not isinstance(data, Mapping) or "inputs" not in data:
@@ -127,25 +201,8 @@ class EndpointHandler:
         for name in ("drop_none", "evidence", "truncation"):
             if not isinstance(parameters.get(name, False), bool):
                 raise BadRequest(f"`{name}` is {_short(parameters[name])}; expected true or false.", "parameters")
+        self.results([], parameters)  # the pipeline checks its options before it reads posts
         return inputs, parameters
-
-    def _results(self, posts: list[Any], parameters: dict[str, Any]) -> list[dict[str, Any]]:
-        answers: dict[int, dict[str, Any]] = {}
-        usable = {}
-        for i, post in enumerate(posts):
-            try:
-                usable[i] = {**self._post(post), "where": f"inputs[{i}]"}
-            except BadRequest as error:
-                identity = post.get("id") if isinstance(post, Mapping) else None
-                known = {"id": identity} if isinstance(identity, str | int) else {}
-                answers[i] = {**known, "error": str(error), "field": error.field}
-        try:
-            found = self.pipe(list(usable.values()), strict=False, **parameters)
-        except (ValueError, TypeError) as error:  # errors of posts are in their places, so a parameter is invalid
-            raise BadRequest(str(error), "parameters") from None
-        for i, result in zip(usable, found):
-            answers[i] = _json(result)
-        return [answers[i] for i in range(len(posts))]
 
     def _post(self, post: Any) -> dict[str, Any]:
         if not isinstance(post, Mapping):
@@ -186,7 +243,7 @@ class EndpointHandler:
             return {"bytes": self._fetch(value, field)}
         encoded = value.partition(",")[2] if value.startswith("data:") else value
         if len(encoded) > self.max_image_bytes * 4 // 3 + 4:
-            raise BadRequest(f"The image in `{field}` is larger than {self.max_image_bytes:,} bytes.", field)
+            raise ImageTooLarge(f"The image in `{field}` is larger than {self.max_image_bytes:,} bytes.", field)
         try:
             content = base64.b64decode(encoded, validate=True)
         except (binascii.Error, ValueError) as error:
@@ -210,7 +267,7 @@ class EndpointHandler:
         except (OSError, http.client.HTTPException, ValueError) as error:
             raise BadRequest(f"`{field}`: {_short(url)} could not be fetched: {error}.", field) from None
         if len(content) > self.max_image_bytes:
-            raise BadRequest(f"The image in `{field}` is larger than {self.max_image_bytes:,} bytes.", field)
+            raise ImageTooLarge(f"The image in `{field}` is larger than {self.max_image_bytes:,} bytes.", field)
         return content
 
 
@@ -238,6 +295,10 @@ def _exported_pipeline(folder: str, **options: Any) -> Any:
     except ImportError as error:
         raise ImportError(f"{folder} is an export, which requires tgdi_hf: pip install 'tgdi_hf[onnx]'") from error
     return load_pipeline(folder, **options)
+
+
+def _error(error: BadRequest) -> dict[str, Any]:
+    return {"error": str(error), "field": error.field}
 
 
 def _limit(variable: str, value: int | None, default: int) -> int:

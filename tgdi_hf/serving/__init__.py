@@ -1,0 +1,1 @@
+"""The HTTP server of `tgdi serve`: requests and answers as types, batches of requests, metrics, and a graceful stop."""
