@@ -1,3 +1,4 @@
+import pytest
 import torch
 from transformers import AutoModelForImageTextToText
 
@@ -17,3 +18,26 @@ def test_a_model_is_loaded_with_its_processor_and_identity(tmp_path):
     assert type(processor.image_processor).__name__.endswith("Pil")
     assert identity == resolve_checkpoint(folder).identity
     assert model.config._name_or_path == str(folder)
+
+
+def test_a_device_map_places_the_model(tmp_path):
+    folder = blip(tmp_path)
+    options = {"device_map": {"": "cpu"}, "use_safetensors": True}
+    model, _, _ = load_with_processor(
+        AutoModelForImageTextToText, str(folder), None, torch.float32, "meta", None, **options
+    )
+    assert model.device.type == "cpu"  # and is not moved to the device
+
+
+@pytest.mark.parametrize("trust", [False, True])
+def test_code_of_the_repository_runs_only_if_asked(tmp_path, monkeypatch, trust):
+    folder, given = blip(tmp_path), []
+
+    class Stub:
+        @staticmethod
+        def from_pretrained(name, **options):
+            given.append(options["trust_remote_code"])
+            return AutoModelForImageTextToText.from_pretrained(name)
+
+    load_with_processor(Stub, str(folder), None, "auto", "cpu", None, **({"trust_remote_code": True} if trust else {}))
+    assert given == [trust]

@@ -95,14 +95,14 @@ def evaluation_report(
         if model.config.gate_is_probability:
             report["gate"] = gate_reliability(model, processor, dataset, seed)
     if compare is not None:
-        other = _predictions_of(compare, as_given, control, as_listed, names, **arguments)
+        other = predictions_of(compare, as_given, control, as_listed, names, **arguments)
         none = None if negative is None else names.index(negative)
         compared = compare_predictions(other, probabilities.argmax(axis=1), labels, none, posts, rounds, seed)
         report["comparison"] = {"with": str(compare), **compared}
     return report, {"names": names, "negative": negative, "labels": labels, "probabilities": probabilities}
 
 
-def _predictions_of(
+def predictions_of(
     checkpoint: str | Path,
     dataset: Dataset,
     control: PerturbedDataset | None,
@@ -110,7 +110,20 @@ def _predictions_of(
     names: list[str],
     **arguments: Any,
 ) -> np.ndarray:
-    """The ids, indices into `names`, that another checkpoint predicts; `len(names)` for a relation not in `names`."""
+    r"""
+    The predictions of another checkpoint for the same rows.
+
+    Args:
+        checkpoint: A fine-tuned model with its processor.
+        dataset: Rows with `label`.
+        control: The same rows, perturbed.
+        train: The training rows; their entity-order prior is applied to a checkpoint trained on both orders.
+        names: The relations that the returned ids are indices into.
+        arguments: Fields of `TrainingArguments`.
+
+    Returns:
+        `(rows,)`, ids; `len(names)` for a relation that is not in `names`.
+    """
     model, processor, known, dataset = load_for_evaluation(checkpoint, dataset)
     rows = rows_to_score(dataset, control)
     if train is not None and model.config.direction_balanced:
