@@ -105,7 +105,11 @@ setup(
     # root of the repository; in an installation they are subpackages of `tgdi_hf`.
     packages=[*find_packages(include=["tgdi_hf", "tgdi_hf.*"]), "tgdi_hf.modeling", "tgdi_hf.processing"],
     package_dir={"tgdi_hf.modeling": "modeling", "tgdi_hf.processing": "processing"},
-    package_data={"tgdi_hf": ["py.typed"], "tgdi_hf.hub": ["model_card_template.md"]},
+    package_data={
+        "tgdi_hf": ["py.typed"],
+        "tgdi_hf.demo": ["dataset_card_template.md"],
+        "tgdi_hf.hub": ["model_card_template.md"],
+    },
     install_requires=REQUIREMENTS,
     extras_require=EXTRAS,
     entry_points={

@@ -100,7 +100,8 @@ def workplace(files, corpus, tmp_path, monkeypatch):
 def run_tgdi(call: TgdiCall) -> None:
     name, *arguments = call.arguments
     typer.main.get_command(app).commands[name].make_context(name, [*arguments])  # the options exist
-    if call.launched or name in PARSED_ONLY or (name == "push" and "--to" not in arguments):
+    is_quick = name not in PARSED_ONLY or "--dataset" in arguments
+    if call.launched or not is_quick or (name == "push" and "--to" not in arguments):
         return
     if name == "train":
         arguments += ["--epochs", "1"]

@@ -66,6 +66,26 @@ def test_unprepared_posts_are_refused(tmp_path):
         load_data(tmp_path / "posts.jsonl")
 
 
+def test_parquet_with_spans_and_images_is_complete(corpus, tmp_path):
+    (tmp_path / "corpus" / "data").mkdir(parents=True)
+    for split, rows in corpus.items():
+        rows.to_parquet(tmp_path / "corpus" / "data" / f"{split}-00000-of-00001.parquet")
+    loaded = load_data(tmp_path / "corpus")
+    assert loaded["test"][3]["text"] == corpus["test"][3]["text"]
+    assert loaded["train"].features["label"] == corpus["train"].features["label"]
+    with pytest.raises(ValueError, match="apply to MNRE folders"):
+        load_data(tmp_path / "corpus", objects="published")
+
+
+def test_parquet_without_images_is_not_complete(corpus, tmp_path):
+    corpus["train"].remove_columns("image").to_parquet(tmp_path / "train.parquet")
+    with pytest.raises(ValueError, match="has posts that are not prepared"):
+        load_data(tmp_path)
+    (tmp_path / "train.parquet").write_bytes(b"PAR1 no table PAR1")
+    with pytest.raises(ValueError, match="has posts that are not prepared"):
+        load_data(tmp_path)
+
+
 def test_a_saved_dataset_dict_is_loaded_by_its_folder(corpus, tmp_path):
     corpus.save_to_disk(tmp_path / "corpus")
     assert load_data(tmp_path / "corpus")["test"][3]["text"] == corpus["test"][3]["text"]

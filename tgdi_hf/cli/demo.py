@@ -40,11 +40,34 @@ def app(
 def demo(
     seed: int = 0,
     output: Annotated[Path | None, typer.Option(help="Folder for the trained model.", show_default="none")] = None,
+    dataset: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write the corpus into this new folder instead: Parquet and a dataset card, for `tgdi train`, "
+            "`datasets.load_dataset` and the Hub. Nothing is trained.",
+            show_default="none",
+        ),
+    ] = None,
+    rows: Annotated[
+        tuple[int, int, int] | None,
+        typer.Option(help="Rows of train, validation and test.", show_default="4500 450 900"),
+    ] = None,
 ) -> None:
     """Train a tiny TGDI and a text-only control from scratch on an embedded corpus, and predict one post.
 
     Example: tgdi demo
     """
+    if dataset is not None and output is not None:
+        raise ValueError("--output is for the trained model, but --dataset trains none. Leave one of them out.")
+    from ..demo.corpus_schema import SPLITS
+
+    sizes = None if rows is None else dict(zip(SPLITS, rows))
+    if dataset is not None:
+        from ..demo.corpus_dataset import write_dataset
+
+        corpus = write_dataset(dataset, sizes, seed)
+        print(f"{dataset}: {', '.join(f'{len(posts)} {split}' for split, posts in corpus.items())} posts.")
+        return
     from ..demo.demo import run_demo
 
-    run_demo(seed=seed, output_dir=output)
+    run_demo(seed=seed, output_dir=output, rows=sizes)

@@ -3,7 +3,9 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from datasets import Dataset, DatasetDict, config, load_dataset, load_from_disk
+import pyarrow
+from datasets import Dataset, DatasetDict, Features, Image, List, config, load_dataset, load_from_disk
+from pyarrow import parquet
 
 from ..modeling.negative_label import AUTO
 from .csv_rows import check_csv
@@ -84,7 +86,8 @@ def _load_files(files: Mapping[str, Sequence[Path]], builder: str, cache_dir: st
 
 def load_data(path: str | Path, objects: str = "none", strict: bool = True, negative: str | None = AUTO) -> DatasetDict:
     r"""
-    Loads a corpus to train or to score on: a folder made by `prepare` or `DatasetDict.save_to_disk`, or an MNRE folder.
+    Loads a corpus to train or to score on: a folder made by `prepare` or `DatasetDict.save_to_disk`, a folder of Parquet
+    files with spans and images, such as a dataset of the Hub, or an MNRE folder.
 
     Relations may be names, or lists of names, in a column `label` or `relation`; their ids follow the alphabet, see
     `with_class_labels`.
@@ -103,19 +106,33 @@ def load_data(path: str | Path, objects: str = "none", strict: bool = True, nega
     """
     path = Path(path)
     saved = _saved_splits(path)
-    if saved is None and not has_text_folder(path) and (path.is_file() or find_splits(path)):
+    complete = saved is None and _is_complete(path)
+    if saved is None and not complete and not has_text_folder(path) and (path.is_file() or find_splits(path)):
         raise ValueError(
             f"{path} has posts that are not prepared; training and evaluation need prepared posts: tgdi prepare {path} "
             "PREPARED (with --captioner none --grounder none it only checks the posts and finds their images)."
         )
-    if saved is None:
+    if saved is None and not complete:
         return load_mnre(path, objects=objects, strict=strict)
     if objects != "none" or not strict:
         raise ValueError(
             f"{path} is a saved DatasetDict; `objects={objects!r}` and `strict={strict}` apply to MNRE folders. Leave "
             "them out, or set them where the DatasetDict is made."
         )
-    return with_class_labels(_load_splits(saved), negative)
+    return with_class_labels(read_table(path) if saved is None else _load_splits(saved), negative)
+
+
+def _is_complete(path: Path) -> bool:
+    """Whether a folder has Parquet files of `datasets`, whose images are embedded and whose entities are spans."""
+    files = [file for shards in find_splits(path).values() for file in shards] if path.is_dir() else []
+    if not files or any(format_of(file) != ".parquet" for file in files):
+        return False
+    try:
+        features = Features.from_arrow_schema(parquet.read_schema(files[0]))
+    except pyarrow.ArrowInvalid:  # damaged; reported by the loader
+        return False
+    has_spans = all(isinstance(features.get(entity), List) for entity in ("head", "tail"))
+    return has_spans and isinstance(features.get("image"), Image)
 
 
 def _saved_splits(path: Path) -> Path | None:
