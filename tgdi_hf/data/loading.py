@@ -86,8 +86,8 @@ def _load_files(files: Mapping[str, Sequence[Path]], builder: str, cache_dir: st
 
 def load_data(path: str | Path, objects: str = "none", strict: bool = True, negative: str | None = AUTO) -> DatasetDict:
     r"""
-    Loads a corpus to train or to score on: a folder made by `prepare` or `DatasetDict.save_to_disk`, a folder of Parquet
-    files with spans and images, such as a dataset of the Hub, or an MNRE folder.
+    Loads a corpus to train or to score on: a folder made by `prepare` or `DatasetDict.save_to_disk`, a folder of
+    Parquet files with spans and images, such as a dataset of the Hub, or an MNRE folder.
 
     Relations may be names, or lists of names, in a column `label` or `relation`; their ids follow the alphabet, see
     `with_class_labels`.
