@@ -45,7 +45,7 @@ from .model import VisionLanguageModel
 from .prompts import INSTRUCTION
 from .records import open_records, probabilities_of_records, write_record
 from .relations import TYPE_COLUMNS, describe, read_descriptions
-from .scoring import SCORES, Scoring, score_rows
+from .scoring import NORMALIZATIONS, Scoring, score_rows
 from .shots import Shots
 
 logger = logging.getLogger("vlm_baseline")
@@ -66,7 +66,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         "--shot-images", choices=("auto", "yes", "no"), default="auto",
         help="whether examples have their images; auto: if the model was trained on several per conversation",
     )  # fmt: skip
-    parser.add_argument("--score", choices=SCORES, default="sum", help="of the tokens' log-likelihoods")
+    parser.add_argument("--normalization", choices=NORMALIZATIONS, default="sum", help="of the log-likelihoods")
     parser.add_argument("--calibrate", action="store_true", help="subtract the score for a post without content")
     parser.add_argument("--descriptions", type=Path, help="JSON object from relations to descriptions")
     parser.add_argument("--control", choices=CONTROLS, help="perturb images, as `tgdi evaluate --control`")
@@ -141,7 +141,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     if args.shots and not example_images:
         why = "--shot-images no" if args.shot_images == "no" else f"{args.model} was trained on one per conversation"
         logger.info("The examples have no images (%s).", why)
-    scoring = Scoring(args.score, args.calibrate, example_images)
+    scoring = Scoring(args.normalization, args.calibrate, example_images)
     settings = {
         "model": args.model,
         "identity": model.identity,

@@ -14,7 +14,7 @@ from .prompts import CONTENT_FREE, Question, post_text, question_text
 from .relations import allowed_for
 from .shots import Shots, identities_of
 
-SCORES = ("sum", "mean")
+NORMALIZATIONS = ("sum", "mean")
 
 
 class Scoring(NamedTuple):
@@ -22,16 +22,16 @@ class Scoring(NamedTuple):
     How answers are scored.
 
     Args:
-        score: `"sum"`: the log-likelihood of the answer; `"mean"`: divided by its tokens. The sum is the probability
-            that the model gives this answer. It favours short answers among equally good ones (Brown et al., NeurIPS
-            2020, Sec. 2.4 divide by the length), but little if the prompt lists them all: after the first
+        normalization: `"sum"`: the log-likelihood of the answer; `"mean"`: divided by its tokens. The sum is the
+            probability that the model gives this answer. It favours short answers among equally good ones (Brown et
+            al., NeurIPS 2020, Sec. 2.4 divide by the length), but little if the prompt lists them all: after the first
             tokens that tell an answer from the others, the rest is copied. The mean favours long ones for that reason.
         calibrate: Whether the score of the same answer for a post without content is subtracted (contextual
             calibration, Zhao et al., ICML 2021).
         example_images: Whether examples have their images.
     """
 
-    score: str = "sum"
+    normalization: str = "sum"
     calibrate: bool = False
     example_images: bool = True
 
@@ -111,6 +111,6 @@ def _text_of(row: dict[str, Any]) -> str:
 
 
 def _normalised(likelihoods: Likelihoods, scoring: Scoring) -> list[float]:
-    if scoring.score == "sum":
+    if scoring.normalization == "sum":
         return likelihoods.sums
     return [total / length for total, length in zip(*likelihoods)]

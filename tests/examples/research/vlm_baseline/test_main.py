@@ -116,7 +116,7 @@ def test_scoring_without_shared_prefix_and_in_other_batches(few_shot, checkpoint
 def test_means_and_calibrated_scores(checkpoint, data, tmp_path):
     sums, means, calibrated = (
         call(checkpoint, data, tmp_path / name, *options)[1:]
-        for name, options in (("sum", []), ("mean", ["--score", "mean"]), ("calibrated", ["--calibrate"]))
+        for name, options in (("sum", []), ("mean", ["--normalization", "mean"]), ("calibrated", ["--calibrate"]))
     )
     model = VisionLanguageModel.from_pretrained(str(checkpoint))
     lengths = {name: len(model.answer_tokens(name)) for name in LABELS}
@@ -212,7 +212,7 @@ BAD = {
     "negative shots": (["--shots", -1], None, "--shots is -1; expected 0 or more"),
     "no batch": (["--batch-size", 0], None, "--batch-size is 0; expected 1 or more"),
     "two devices": (["--device", "cpu", "--device-map", "auto"], None, "--device and --device-map are both given"),
-    "unknown score": (["--score", "median"], None, "invalid choice: 'median'"),
+    "unknown normalization": (["--normalization", "median"], None, "invalid choice: 'median'"),
     "unknown control": (["--control", "no-text"], None, "invalid choice: 'no-text'"),
     "unknown data type": (["--dtype", "int8"], None, "invalid choice: 'int8'"),
     "shots are no number": (["--shots", "four"], None, "invalid int value: 'four'"),

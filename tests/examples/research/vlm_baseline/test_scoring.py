@@ -55,7 +55,7 @@ def test_scores_are_sums_or_means(corpus):
     expected = [-18.0, -16.0, *(place - 18.0 for place in range(2, len(LABELS)))]
     assert list(total["scores"].values()) == expected
     assert total["predicted"] == LABELS[-1]
-    (mean, *_), _ = scored(corpus, scoring=Scoring(score="mean"))
+    (mean, *_), _ = scored(corpus, scoring=Scoring(normalization="mean"))
     assert list(mean["scores"].values()) == [score / (2 * place + 1) for place, score in enumerate(expected)]
 
 
