@@ -1,4 +1,3 @@
-import pytest
 import torch
 from transformers import AutoModelForImageTextToText
 
@@ -27,17 +26,3 @@ def test_a_device_map_places_the_model(tmp_path):
         AutoModelForImageTextToText, str(folder), None, torch.float32, "meta", None, **options
     )
     assert model.device.type == "cpu"  # and is not moved to the device
-
-
-@pytest.mark.parametrize("trust", [False, True])
-def test_code_of_the_repository_runs_only_if_asked(tmp_path, monkeypatch, trust):
-    folder, given = blip(tmp_path), []
-
-    class Stub:
-        @staticmethod
-        def from_pretrained(name, **options):
-            given.append(options["trust_remote_code"])
-            return AutoModelForImageTextToText.from_pretrained(name)
-
-    load_with_processor(Stub, str(folder), None, "auto", "cpu", None, **({"trust_remote_code": True} if trust else {}))
-    assert given == [trust]

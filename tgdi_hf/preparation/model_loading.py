@@ -16,7 +16,6 @@ def load_with_processor(
     dtype: torch.dtype | str,
     device: torch.device | str | None,
     hub: dict[str, Any] | None,
-    trust_remote_code: bool = False,
     **model_options: Any,
 ) -> tuple[PreTrainedModel, ProcessorMixin, str]:
     r"""
@@ -30,14 +29,13 @@ def load_with_processor(
         device (*optional*): Device to run on; by default the accelerator, if one is available. Ignored with a
             `device_map`, which places the parts of the model itself.
         hub (`dict`, *optional*): `token`, `cache_dir`, `local_files_only`.
-        trust_remote_code: Whether to run code of the repository, at the pinned commit.
         model_options: Further arguments of the model's `from_pretrained` (`device_map`, `use_safetensors`, ...).
 
     Returns:
         The model, its processor, and the identity of the checkpoint, see `ResolvedCheckpoint`.
     """
     checkpoint = resolve_checkpoint(name_or_path, revision, **(hub or {}))
-    options = {"trust_remote_code": trust_remote_code, **checkpoint.options}
+    options = {"trust_remote_code": False, **checkpoint.options}
     model = auto_class.from_pretrained(name_or_path, dtype=dtype, **options, **model_options)
     model.config._name_or_path = str(name_or_path)
     # The PIL backend gives the same pixels whether or not torchvision is installed.

@@ -82,7 +82,6 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         "--no-shared-prefix", action="store_true",
         help="read the conversation again for each answer; for models whose cache cannot be repeated",
     )  # fmt: skip
-    parser.add_argument("--trust-remote-code", action="store_true", help="run the code of MODEL's repository")
     args = parser.parse_args(arguments)
     if args.shots < 0:
         parser.error(f"--shots is {args.shots}; expected 0 or more.")
@@ -134,7 +133,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     descriptions = describe(names, negative, args.descriptions and read_descriptions(args.descriptions))
     control = None if args.control is None else PerturbedDataset(scored, args.control, seed=args.seed)
     model = VisionLanguageModel.from_pretrained(
-        args.model, args.revision, args.dtype, args.device, args.device_map, args.trust_remote_code,
+        args.model, args.revision, args.dtype, args.device, args.device_map,
         batch_size=args.batch_size, share_prefix=not args.no_shared_prefix,
     )  # fmt: skip
     example_images = args.shot_images == "yes" or (args.shot_images == "auto" and model.reads_several_images)

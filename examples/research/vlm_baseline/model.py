@@ -70,7 +70,6 @@ class VisionLanguageModel:
         dtype: str = "auto",
         device: str | None = None,
         device_map: str | None = None,
-        trust_remote_code: bool = False,
         **options: Any,
     ) -> "VisionLanguageModel":
         r"""
@@ -82,7 +81,6 @@ class VisionLanguageModel:
             dtype: Data type of the weights; `"auto"` keeps that of the saved weights.
             device: Device to run on; by default the accelerator, if one is available.
             device_map: As of `from_pretrained`, such as `"auto"`, in place of `device`.
-            trust_remote_code: Whether to run code of the repository.
             options: See the class.
 
         Raises:
@@ -100,7 +98,6 @@ class VisionLanguageModel:
                 dtype,
                 device,
                 None,
-                trust_remote_code,
                 use_safetensors=True,
                 **placed,
             )
