@@ -136,6 +136,8 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         args.model, args.revision, args.dtype, args.device, args.device_map,
         batch_size=args.batch_size, share_prefix=not args.no_shared_prefix,
     )  # fmt: skip
+    if not (model.share_prefix or args.no_shared_prefix):
+        logger.info("The cache of %s cannot be repeated: the conversation is read for each answer.", args.model)
     example_images = args.shot_images == "yes" or (args.shot_images == "auto" and model.reads_several_images)
     if args.shots and not example_images:
         why = "--shot-images no" if args.shot_images == "no" else f"{args.model} was trained on one per conversation"
@@ -149,6 +151,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         "data": {
             name: digest_of_rows(dataset[name]) for name in ([args.split, "train"] if args.shots else [args.split])
         },
+        "types": digest_of_types(scored),
         "shots": args.shots,
         "seed": args.seed,
         "control": args.control,

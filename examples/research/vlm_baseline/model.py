@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import torch
 from transformers import AutoModelForImageTextToText, DynamicCache
+from transformers.cache_utils import DynamicLayer, LinearAttentionLayer
 
 from tgdi_hf.checkpoints import explain_hub_errors
 from tgdi_hf.preparation.model_loading import load_with_processor
@@ -39,7 +40,7 @@ class VisionLanguageModel:
         batch_size: Answers scored in one pass.
         share_prefix: Whether a conversation is read once, and its answers continue from the cached keys and values.
             Otherwise each answer is scored in a pass of its own with the whole conversation and its images, which is
-            slower, but works for models whose cache cannot be repeated.
+            slower, and what happens in any case if the model keeps recurrent states, which cannot be repeated.
 
     Raises:
         ValueError: There is no chat template, the model has an encoder for the text, or `batch_size` is below 1.
@@ -57,7 +58,8 @@ class VisionLanguageModel:
         if batch_size < 1:
             raise ValueError(f"The batch size is {batch_size}; expected 1 or more.")
         self.model, self.processor, self.identity = model.eval(), processor, identity
-        self.batch_size, self.share_prefix = batch_size, share_prefix
+        self.batch_size = batch_size
+        self.share_prefix = share_prefix and can_be_repeated(DynamicCache(config=model.config))
         self._arguments = inspect.signature(model.forward).parameters
         self._answers: dict[str, list[int]] = {}
         self._prompt_end: int | None = None  # the last token before an answer
@@ -270,6 +272,11 @@ class VisionLanguageModel:
             found = self._log_probabilities(len(answer) + 1, **longer, use_cache=False)[0]
             scores.append(found[torch.arange(len(answer)), answer].sum().item())
         return scores
+
+
+def can_be_repeated(cache: DynamicCache) -> bool:
+    """Whether all layers of a cache hold keys and values alone; recurrent states are not repeated with these."""
+    return all(isinstance(one, DynamicLayer) and not isinstance(one, LinearAttentionLayer) for one in cache.layers)
 
 
 def check_prefixes(answers: dict[str, list[int]]) -> None:

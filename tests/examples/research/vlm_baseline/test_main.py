@@ -172,6 +172,15 @@ def test_examples_have_no_images_for_a_model_of_one_image(data, tmp_path, caplog
     assert asked == [False] * ROWS + [True] * ROWS + [False] * ROWS
 
 
+def test_a_cache_that_cannot_be_repeated_is_reported(few_shot, checkpoint, data, tmp_path, caplog, monkeypatch):
+    monkeypatch.setattr("examples.research.vlm_baseline.model.can_be_repeated", lambda cache: False)
+    with caplog.at_level("INFO", "vlm_baseline"):
+        _, *records = call(checkpoint, data, tmp_path / "out", "--shots", 2)
+    assert f"The cache of {checkpoint} cannot be repeated" in caplog.text
+    for one, two in zip(records, few_shot[1][1:], strict=True):
+        assert one["scores"] == pytest.approx(two["scores"], rel=1e-4)
+
+
 # Bad input
 
 
@@ -286,11 +295,15 @@ def test_bad_places(few_shot, checkpoint, data, tmp_path, capsys):
         call(checkpoint, data, tmp_path / "out", "--compare", checkpoint)
 
 
-def test_results_of_another_run_are_kept(few_shot, checkpoint, data, tmp_path):
+def test_results_of_another_run_are_kept(few_shot, checkpoint, posts, data, tmp_path):
     out, whole = few_shot
     for options, name in ((["--shots", 1], "shots"), (["--shots", 2, "--seed", 1], "seed"), ([], "data")):
         with pytest.raises(SystemExit, match=f"run with other settings: `{name}`"):
             call(checkpoint, data, out, *options)
+    with_types = with_rows(lambda row, place: {**row, "head_type": "org", "tail_type": "org"})(posts)
+    with_types.save_to_disk(str(tmp_path / "typed"))
+    with pytest.raises(SystemExit, match="run with other settings: `types`"):
+        call(checkpoint, tmp_path / "typed", out, "--shots", 2)
     again = tmp_path / "again"
     again.mkdir()
     longer = [*whole, {**whole[-1], "row": ROWS}]

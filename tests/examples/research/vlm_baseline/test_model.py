@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from transformers import DynamicCache, Qwen3_5TextConfig
 
-from examples.research.vlm_baseline.model import VisionLanguageModel, check_prefixes
+from examples.research.vlm_baseline.model import VisionLanguageModel, can_be_repeated, check_prefixes
 from examples.research.vlm_baseline.prompts import Question, conversation
 
 from ....preparation.tiny_checkpoints import florence2
@@ -236,6 +237,15 @@ def test_only_safetensors_and_no_remote_code(folder, monkeypatch):
     monkeypatch.setattr("examples.research.vlm_baseline.model.AutoModelForImageTextToText.from_pretrained", stop)
     with pytest.raises(ValueError, match="False, True"):
         VisionLanguageModel.from_pretrained(str(folder))
+
+
+def test_a_cache_with_recurrent_states_is_not_repeated(tiny, monkeypatch):
+    model, processor = tiny
+    text = Qwen3_5TextConfig(layer_types=["linear_attention", "full_attention"], num_hidden_layers=2)
+    assert not can_be_repeated(DynamicCache(config=text))
+    assert can_be_repeated(DynamicCache(config=model.config)) and VisionLanguageModel(*tiny).share_prefix
+    monkeypatch.setattr("examples.research.vlm_baseline.model.can_be_repeated", lambda cache: False)
+    assert not VisionLanguageModel(model, processor).share_prefix
 
 
 def test_bad_checkpoints_are_refused(tiny, folder, tmp_path):
