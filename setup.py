@@ -34,7 +34,7 @@ OPENVINO = ["nncf>=3.0", "openvino>=2026.0"]  # nncf quantises
 PEFT = ["peft>=0.21"]
 RDF = ["rdflib>=7.0"]  # N-Triples
 SERVE = [
-    "fastapi>=0.130",
+    "fastapi>=0.133",  # the oldest that installs with the starlette of gradio
     "prometheus-client>=0.22",
     "pydantic>=2.12",
     "uvicorn>=0.40",

@@ -38,7 +38,8 @@ from tgdi_hf.export.pipeline_loading import load_pipeline
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("checkpoint")
-parser.add_argument("--requests", type=int, default=2000, help="requests per measurement of speed")
+parser.add_argument("--parts", nargs="+", default=["speed", "memory", "faults"], choices=["speed", "memory", "faults"])
+parser.add_argument("--requests", type=int, default=1000, help="requests per measurement of speed, and with each fault")
 parser.add_argument("--memory", type=int, default=20_000, help="requests of the measurement of memory")
 parser.add_argument("--clients", type=int, default=64)
 parser.add_argument("--images", type=float, default=0.25, help="share of the posts that have an image")
@@ -181,21 +182,22 @@ def report(load: Load) -> None:
 def measure_speed(checkpoint: str, posts, expected, requests: int, clients: int) -> None:
     print("| clients | options | requests/s | p50 ms | p99 ms | posts per batch | CPU ms of the server per request |")
     print("|---|---|---|---|---|---|---|")
-    runs = [(1, ("--max-wait-ms", "0")), (1, ()), (8, ()), (clients, ("--max-batch", "1")), (clients, ())]
-    for number, options in runs:
+    runs = {(): (1, 8, clients), ("--max-wait-ms", "0"): (1,), ("--max-batch", "1"): (clients,)}
+    for options, numbers in runs.items():
         server = Server(checkpoint, *options)
-        asyncio.run(Load(server.url, posts, expected).run(200, number))  # warm
-        load = Load(server.url, posts, expected)
-        before = server.metrics()
-        rate = asyncio.run(load.run(requests, number))
-        report(load)
-        spent = {name: value - before.get(name, 0) for name, value in server.metrics().items()}
-        print(
-            f"| {number} | {' '.join(options) or 'defaults'} | {rate:.0f} | {load.milliseconds(0.5):.1f} "
-            f"| {load.milliseconds(0.99):.1f} | {spent['tgdi_batch_posts_sum'] / spent['tgdi_batch_posts_count']:.1f} "
-            f"| {1000 * spent['process_cpu_seconds_total'] / requests:.1f} |",
-            flush=True,
-        )
+        for number in numbers:
+            asyncio.run(Load(server.url, posts, expected).run(64, number))  # warm
+            load, before = Load(server.url, posts, expected), server.metrics()
+            rate = asyncio.run(load.run(requests, number))
+            report(load)
+            spent = {name: value - before.get(name, 0) for name, value in server.metrics().items()}
+            batch = spent["tgdi_batch_posts_sum"] / spent["tgdi_batch_posts_count"]
+            print(
+                f"| {number} | {' '.join(options) or 'defaults'} | {rate:.0f} | {load.milliseconds(0.5):.0f} "
+                f"| {load.milliseconds(0.99):.0f} | {batch:.1f} "
+                f"| {1000 * spent['process_cpu_seconds_total'] / requests:.1f} |",
+                flush=True,
+            )
         server.end()
 
 
@@ -215,7 +217,7 @@ def measure_memory(checkpoint: str, posts, expected, requests: int, clients: int
 
     rate = asyncio.run(both())
     report(load)
-    print(f"\n{requests:,} requests of {clients} clients, {rate:.0f} per second; MB of the server after …")
+    print(f"\n{requests:,} requests of {clients} clients, {rate:.0f} per second; MB of the server after …", flush=True)
     for part in range(1, 11):
         done = min(samples, key=lambda number: abs(number - part * requests / 10))
         print(f"{done:>8,} requests: {samples[done]:.0f}")
@@ -227,7 +229,10 @@ def inject_faults(checkpoint: str, posts, expected, requests: int, clients: int)
     load = Load(server.url, posts, expected, invalid=5)
     asyncio.run(load.run(requests, clients))
     report(load)
-    print(f"\n{requests:,} requests, every fifth invalid: all answers right, repeated {dict(load.repeated) or 'none'}")
+    print(
+        f"\n{requests:,} requests, every fifth invalid: all answers right, repeated {dict(load.repeated) or 'none'}",
+        flush=True,
+    )
     for number in (signal.SIGKILL, signal.SIGTERM):
         load = Load(server.url, posts, expected)
         restarts = []
@@ -259,9 +264,13 @@ def main() -> None:
     expected = pipeline_answers(arguments.checkpoint, posts)
     with_image = sum("image" in post for post in posts)
     print(f"{len(posts)} posts, {with_image} with an image; {os.cpu_count()} cores\n")
-    measure_speed(arguments.checkpoint, posts, expected, arguments.requests, arguments.clients)
-    measure_memory(arguments.checkpoint, posts, expected, arguments.memory, arguments.clients)
-    inject_faults(arguments.checkpoint, posts, expected, arguments.requests, arguments.clients)
+    given = arguments.checkpoint, posts, expected
+    if "speed" in arguments.parts:
+        measure_speed(*given, arguments.requests, arguments.clients)
+    if "memory" in arguments.parts:
+        measure_memory(*given, arguments.memory, arguments.clients)
+    if "faults" in arguments.parts:
+        inject_faults(*given, arguments.requests, arguments.clients)
 
 
 if __name__ == "__main__":
