@@ -73,8 +73,9 @@ def test_a_file_of_posts_is_predicted(onnx_folder, checkpoint, tmp_path):
         found[name] = [json.loads(line) for line in output.read_text().splitlines()]
     assert [one["relation"] for one in found["graph"]] == [one["relation"] for one in found["model"]]
     assert [one["score"] for one in found["graph"]] == pytest.approx([one["score"] for one in found["model"]], abs=1e-4)
-    failed = invoke("predict", onnx_folder, posts, tmp_path / "other.jsonl", "--bf16")
-    assert "--bf16 does not apply to" in str(failed.exception)
+    for option in ("--bf16", "--compile"):
+        failed = invoke("predict", onnx_folder, posts, tmp_path / "other.jsonl", option)
+        assert f"{option} does not apply to" in str(failed.exception)
 
 
 def test_a_server_answers_from_graphs_on_the_cpu(onnx_folder, monkeypatch):

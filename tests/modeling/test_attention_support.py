@@ -144,3 +144,16 @@ def test_flex_attention_in_the_vision_encoder_equals_sdpa(inputs):
         expected = model(**inputs).logits
         model.set_attn_implementation({"vision_config": "flex_attention"})
         torch.testing.assert_close(model(**inputs).logits, expected)
+
+
+def test_eager_attention_has_the_logits_of_sdpa(inputs):
+    model = tiny_model()
+    expected = first_logits(model, inputs)
+    model.set_attn_implementation("eager")
+    assert implementations(model) == ["eager"] * 3
+    torch.testing.assert_close(first_logits(model, inputs), expected, atol=1e-6, rtol=0)
+
+
+@torch.no_grad()
+def first_logits(model, inputs):
+    return model(**inputs).logits

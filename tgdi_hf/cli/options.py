@@ -110,6 +110,13 @@ MaxBatchTokens = Annotated[
 ]
 Workers = Annotated[int, typer.Option(min=1, help="Threads that load images.")]
 BF16 = Annotated[bool, typer.Option("--bf16", help="Compute in bfloat16.")]
+Compile = Annotated[
+    bool,
+    typer.Option(
+        "--compile",
+        help="Compile the model first, which takes minutes and requires a C++ compiler; for large files only.",
+    ),
+]
 ImageResize = Annotated[
     Resize | None,
     typer.Option(

@@ -14,6 +14,7 @@ def load_pipeline(
     negative: str | None = "auto",
     revision: str | None = None,
     device: str | None = None,
+    compiled: bool = False,
 ) -> MultimodalRelationExtractionPipeline:
     """Loads the pipeline of a checkpoint, by default on the accelerator if any, or of an export, on the CPU."""
     from ..checkpoints import check_checkpoint, is_export
@@ -26,7 +27,16 @@ def load_pipeline(
             raise ValueError(f"--bf16 does not apply to {checkpoint}, whose graphs compute in single precision.")
         if device not in (None, "cpu"):
             raise ValueError(f"--device {device} does not apply to {checkpoint}, whose graphs run on the CPU.")
+        if compiled:
+            raise ValueError(
+                f"--compile does not apply to {checkpoint}, whose graphs are compiled by their runtime; omit it."
+            )
         return load_exported(checkpoint, negative_label=negative)
     from ..inference.checkpoint_pipeline import load_checkpoint
 
-    return load_checkpoint(checkpoint, bf16, negative, revision, device)
+    pipe = load_checkpoint(checkpoint, bf16, negative, revision, device)
+    if compiled:
+        from ..inference.compiled_model import compile_model
+
+        compile_model(pipe.model)
+    return pipe

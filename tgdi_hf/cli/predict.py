@@ -15,6 +15,7 @@ from .options import (
     Ambiguous,
     BatchSize,
     Checkpoint,
+    Compile,
     MaxBatchTokens,
     Negative,
     NoNegative,
@@ -66,6 +67,7 @@ def predict(
     workers: Workers = 2,
     revision: Revision = None,
     bf16: BF16 = False,
+    compiled: Compile = False,
 ) -> None:
     """Extract relations from a file of posts of any size; image paths are relative to the file.
 
@@ -88,7 +90,7 @@ def predict(
     if str(posts) == "-" and resume:
         raise typer.BadParameter("--resume cannot be used with POSTS '-'.", param_hint="POSTS")
     chosen = negative_label(negative, no_negative)
-    pipe = load_pipeline(checkpoint, bf16, chosen, revision)
+    pipe = load_pipeline(checkpoint, bf16, chosen, revision, compiled=compiled)
     options: dict[str, Any] = {
         "top_k": top_k,
         "drop_none": drop_none,
@@ -125,6 +127,8 @@ def predict(
             "checkpoint": checkpoint,
             "weights": resolve_checkpoint(checkpoint, revision).identity,
             "bf16": bf16,
+            # A run that was started by an earlier version has no such entry.
+            **({"compile": True} if compiled else {}),
         },
         **options,
     )

@@ -13,6 +13,7 @@ from .options import (
     Ambiguous,
     BatchSize,
     Checkpoint,
+    Compile,
     EntityModel,
     Negative,
     NoNegative,
@@ -44,6 +45,7 @@ def triples(
     workers: Workers = 2,
     revision: Revision = None,
     bf16: BF16 = False,
+    compiled: Compile = False,
 ) -> None:
     """Extract triples from posts, one per row: post id, head, relation, tail and score; pairs without a relation are
     omitted.
@@ -63,7 +65,7 @@ def triples(
     check_output(output, ".nt")
     if output.suffix.lower() == ".nt":
         require("rdflib", "rdf", "Writing N-Triples")
-    pipe = load_pipeline(checkpoint, bf16, negative_label(negative, no_negative), revision)
+    pipe = load_pipeline(checkpoint, bf16, negative_label(negative, no_negative), revision, compiled=compiled)
     rows = read_posts(posts, strict=False, need_entities=ner is None)
     first = list(islice(rows, 1))
     warn_if_empty(len(first), posts)
