@@ -7,6 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+import torch
 from jsonschema import Draft202012Validator
 from PIL import Image
 
@@ -72,6 +73,22 @@ def test_posts_are_answered(handler, pipe):
     image = pipe({**POST, "image": Image.new("RGB", (60, 40), "teal")})
     for one in ask(handler, {"inputs": posts}):
         assert one["gate"] == pytest.approx(image["gate"], abs=1e-5)
+
+
+def test_objects_as_regions(pipe_with_regions, tmp_path):
+    torch.nn.init.normal_(pipe_with_regions.model.classifier.weight, std=3)  # so that the score depends on the objects
+    pipe_with_regions.save_pretrained(tmp_path)
+    handler, image = EndpointHandler(str(tmp_path)), Image.radial_gradient("L").convert("RGB")
+    content = io.BytesIO()
+    image.save(content, "PNG")
+    scores = []
+    for objects in ([], [[0, 0, 64, 64]], [[96, 96, 160, 160]]):
+        post = {**POST, "objects": objects}
+        answer = ask(handler, {"inputs": {**post, "image": base64.b64encode(content.getvalue()).decode()}})
+        expected = pipe_with_regions({**post, "image": image})
+        assert (answer["score"], answer["gate"]) == pytest.approx((expected["score"], expected["gate"]), abs=1e-5)
+        scores.append(answer["score"])
+    assert len({round(score, 5) for score in scores}) == 3
 
 
 def test_all_pairs_and_evidence(handler):
