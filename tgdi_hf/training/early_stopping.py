@@ -37,9 +37,9 @@ def early_stopping_options(patience: int | None, arguments: Mapping[str, Any]) -
         return EarlyStopping(None)
     if isinstance(patience, bool) or not isinstance(patience, int) or patience < 1:
         raise ValueError(f"`early_stopping` is {patience!r}; expected the number of epochs to wait, 1 or more.")
-    needed = {"load_best_model_at_end": True, "eval_strategy": ("epoch", "steps")}
-    for name, values in needed.items():
-        found = arguments.get(name, True if values is True else "epoch")
-        if found != values and (values is True or str(found) not in values):
+    valid: dict[str, tuple[Any, ...]] = {"load_best_model_at_end": (True,), "eval_strategy": ("epoch", "steps")}
+    for name, values in valid.items():
+        found = arguments.get(name, values[0])
+        if found not in values:
             raise ValueError(f"`early_stopping` compares epochs, but `{name}` is {found!r}. Omit one of the two.")
     return EarlyStopping(patience)
