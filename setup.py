@@ -39,10 +39,11 @@ SERVE = [
     "pydantic>=2.12",
     "uvicorn>=0.40",
 ]
+TUNE = ["optuna>=5.0"]  # the hyperparameter search
 VIZ = ["matplotlib>=3.10.7"]  # figures; earlier versions call deprecated functions of pyparsing 3.3
 
 STYLE = ["ruff==0.17.6"]  # versions differ in how they format
-TYPES = [*DEMO, *RDF, *SERVE, *VIZ, "mypy>=2.4", "types-regex", "types-tqdm"]  # with the typed optional packages
+TYPES = [*DEMO, *RDF, *SERVE, *TUNE, *VIZ, "mypy>=2.4", "types-regex", "types-tqdm"]  # with the typed optional packages
 DOCS = ["furo>=2025.7", "myst-parser>=5.0", "sphinx>=9.0"]
 TEST = [
     *AUDIT,
@@ -51,6 +52,7 @@ TEST = [
     *PEFT,
     *RDF,
     *SERVE,
+    *TUNE,
     *VIZ,
     "build>=1.2",
     "httpx>=0.28",  # requests to the application of `tgdi serve`
@@ -78,6 +80,7 @@ EXTRAS = {
     "serve": SERVE,
     "spacy": ["spacy>=3.8"],  # the component; noun phrases from a dependency parser; files of DocBin
     "tensorboard": ["tensorboard>=2.18"],
+    "tune": TUNE,
     "viz": VIZ,
     # For development. Each gate of the Makefile installs its own; `dev` is all of them.
     "browser": [*DEMO, "playwright>=1.50"],  # tests of the page; they also need Chromium

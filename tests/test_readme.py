@@ -103,8 +103,8 @@ def run_tgdi(call: TgdiCall) -> None:
     is_quick = name not in PARSED_ONLY or "--dataset" in arguments
     if call.launched or not is_quick or (name == "push" and "--to" not in arguments):
         return
-    if name == "train":
-        arguments += ["--epochs", "1"]
+    if name in ("train", "tune"):
+        arguments += ["--epochs", "1", *(["--trials", "1"] if name == "tune" else [])]
         if Path(arguments[1]).is_symlink():
             Path(arguments[1]).unlink()
     done = CliRunner().invoke(app, [name, *arguments], input=call.piped or None)

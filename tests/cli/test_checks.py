@@ -48,6 +48,7 @@ def message_of(arguments, monkeypatch, capsys):
         (("audit", "data"), "sklearn", "audit"),
         (("prepare", "posts.jsonl", "out", "--spacy", "en_core_web_sm"), "spacy", "spacy"),
         (("train", "data", "run", "--report-to", "tensorboard"), "tensorboard", "tensorboard"),
+        (("tune", "data", "search"), "optuna", "tune"),
         (("app", "model"), "gradio", "demo"),
         (("serve", "model"), "fastapi", "serve"),
         (("serve", "model"), "prometheus_client", "serve"),

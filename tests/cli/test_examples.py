@@ -75,6 +75,7 @@ def environment(folder):
 MADE = {
     "audit": None,
     "train": "runs/mnre/model.safetensors",
+    "tune": "runs/search/best.json",
     "evaluate": "report/errors.html",
     "predict": "relations.jsonl",
     "triples": "triples.csv",
@@ -105,6 +106,8 @@ def test_the_example_runs_as_printed(command, folder):
         pytest.importorskip("matplotlib")
     if command == "export":
         pytest.importorskip("onnxruntime")
+    if command == "tune":
+        pytest.importorskip("optuna")
     if command == "import":
         (folder / "photos").mkdir()
         (folder / "export.json").write_text(json.dumps(exported()))

@@ -1,5 +1,3 @@
-import importlib.util
-
 import pytest
 from transformers import set_seed
 from transformers.hyperparameter_search import ALL_HYPERPARAMETER_SEARCH_BACKENDS
@@ -55,8 +53,8 @@ def test_hyperparameter_search_creates_a_model_per_trial(corpus, tiny, tmp_path,
     assert not takes_trial or [trial for trial in seen if trial] == [*Backend.trials]
 
 
-@pytest.mark.skipif(importlib.util.find_spec("optuna") is None, reason="needs optuna")
 def test_optuna_searches_hyperparameters(corpus, tiny, tmp_path):
+    pytest.importorskip("optuna")
     small = {split: corpus[split].select(range(16)) for split in ("train", "validation")}
     trainer = make_trainer(
         None, tiny[1], small, training_arguments(tmp_path, **PLAIN), model_init=lambda trial: tiny_tgdi(corpus)[0]

@@ -23,6 +23,7 @@ from .push import push
 from .serve import serve
 from .train import train
 from .triples import triples
+from .tune import tune
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -68,7 +69,7 @@ def _help(
     typer.echo(commands[command].get_help(type(context)(commands[command], info_name=command, parent=parent)))
 
 
-for _command in (train, evaluate, audit, predict, triples, prepare, explain, export, push):
+for _command in (train, tune, evaluate, audit, predict, triples, prepare, explain, export, push):
     app.command()(_command)
 app.command(name="import")(import_annotations)
 app.command()(label)

@@ -109,6 +109,13 @@ MaxBatchTokens = Annotated[
     int, typer.Option(min=1, help="Maximum number of entity pairs times their padded length in one forward pass.")
 ]
 Workers = Annotated[int, typer.Option(min=1, help="Threads that load images.")]
+Warmup = Annotated[
+    float | None,
+    typer.Option(
+        min=0.0, max=0.99, help="Share of the steps in which the learning rate rises to its value.", show_default="0.1"
+    ),
+]
+WeightDecay = Annotated[float | None, typer.Option(min=0.0, help="Weight decay of AdamW.", show_default="0.01")]
 BF16 = Annotated[bool, typer.Option("--bf16", help="Compute in bfloat16.")]
 Compile = Annotated[
     bool,
@@ -152,3 +159,9 @@ def image_options(
     """The options that are set, as keyword arguments."""
     options = {"image_resize": image_resize, "object_resize": object_resize, "object_features": object_features}
     return {name: option.value for name, option in options.items() if option is not None}
+
+
+def schedule_options(warmup: float | None, weight_decay: float | None) -> dict[str, float]:
+    """The options that are set, as arguments of `TrainingArguments`; run.json does not record those that are not."""
+    options = {"warmup_steps": warmup, "weight_decay": weight_decay}
+    return {name: value for name, value in options.items() if value is not None}

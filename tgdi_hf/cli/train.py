@@ -24,7 +24,10 @@ from .options import (
     Revision,
     Share,
     Strict,
+    Warmup,
+    WeightDecay,
     image_options,
+    schedule_options,
 )
 
 
@@ -43,6 +46,8 @@ def train(
         float | None,
         typer.Option(help="Learning rate of randomly initialised modules.", show_default="--learning-rate"),
     ] = None,
+    warmup: Warmup = None,
+    weight_decay: WeightDecay = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Rows per device and step.")] = 16,
     seed: int = 0,
     preset: Annotated[
@@ -177,6 +182,7 @@ def train(
         },
         num_train_epochs=epochs,
         learning_rate=learning_rate,
+        **schedule_options(warmup, weight_decay),
         per_device_train_batch_size=batch_size,
         bf16=bf16,
         report_to=trackers or "none",

@@ -49,6 +49,7 @@ def make_trainer(
     share: float = 1.0,
     model_init: Callable[..., PreTrainedModel] | None = None,
     swap_images: float = 0.0,
+    trainer_class: type[Trainer] = Trainer,
     **kwargs: Any,
 ) -> Trainer:
     r"""
@@ -78,6 +79,7 @@ def make_trainer(
             its caption and objects, and keep their label, see `SwappedImages`. The model receives `image_matches`; with
             `config.matching_loss_weight`, its gate becomes a probability (`config.gate_is_probability`). With
             both orders, the two rows of a pair are swapped independently of each other.
+        trainer_class: A subclass of `Trainer` to create instead.
         kwargs: Passed to `Trainer` (`callbacks`, ...); they replace arguments of the same name that are set here
             (`compute_metrics`, `data_collator`, `optimizers`, ...).
 
@@ -132,4 +134,4 @@ def make_trainer(
         "compute_metrics": make_compute_metrics(names, negative, thresholds=thresholds),
         "model_init": model_init,
     }
-    return Trainer(**{**defaults, **kwargs})
+    return trainer_class(**{**defaults, **kwargs})
