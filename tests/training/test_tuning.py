@@ -73,22 +73,24 @@ def test_a_search_is_resumed(few, encoders, tmp_path, monkeypatch):
     options = dict(QUICK, model_options={"num_objects": 1}, space=SPACE, num_train_epochs=1)
 
     def interrupted(self, *arguments, **more):
-        if self._trial.number == 1 and not monkeypatched:
-            monkeypatched.append(self._trial.params)
+        if self._trial.number == 1 and not interruptions:
+            interruptions.append(self._trial.params)
             raise KeyboardInterrupt
         return step(self, *arguments, **more)
 
-    monkeypatched, step = [], SearchTrainer.training_step
+    interruptions, step = [], SearchTrainer.training_step
     monkeypatch.setattr(SearchTrainer, "training_step", interrupted)
     with pytest.raises(KeyboardInterrupt):
         tune(few, tmp_path, *encoders, trials=3, **options)
     assert not (tmp_path / "best.json").exists()
+    killed = study_in(tmp_path).ask()  # the interrupted trial starts again, and its process is killed
+    killed.suggest_float("learning_rate", 1e-4, 1e-2, log=True)
     best = tune(few, tmp_path, *encoders, trials=3, **options)
     trials = study_in(tmp_path).trials
-    assert [trial.state.name for trial in trials] == ["COMPLETE", "FAIL", "COMPLETE", "COMPLETE"]
-    assert trials[2].params == trials[1].params == monkeypatched[0]  # started again
-    assert trials[3].params not in [trial.params for trial in trials[:3]]
-    assert best["trials"] == {"completed": 3, "pruned": 0, "failed": 1}
+    assert [trial.state.name for trial in trials] == ["COMPLETE", "FAIL", "FAIL", "COMPLETE", "COMPLETE"]
+    assert trials[3].params == trials[1].params == interruptions[0]
+    assert trials[4].params not in [trial.params for trial in trials[:4]]
+    assert best["trials"] == {"completed": 3, "pruned": 0, "failed": 2}
     # Nothing is left to do: the same answer, without a model.
     monkeypatch.setattr("tgdi_hf.training.tuning.build_model", None)
     assert tune(few, tmp_path, *encoders, trials=3, **options) == best
@@ -102,9 +104,7 @@ def test_trials_below_the_median_are_pruned_and_time_is_limited(few, encoders, t
 
     def evaluate(self, *arguments, **more):
         names = ("loss", "accuracy", "precision", "recall")
-        metrics = {**{f"eval_{name}": 0.5 for name in names}, "eval_f1": next(scores)}
-        self._report_to_hp_search(self._trial, self.state.global_step, metrics)
-        return metrics
+        return {**{f"eval_{name}": 0.5 for name in names}, "eval_f1": next(scores)}
 
     monkeypatch.setattr(SearchTrainer, "evaluate", evaluate)
     monkeypatch.setattr(SearchTrainer, "training_step", lambda self, model, *rest: model.device and _zero(model))
@@ -112,8 +112,10 @@ def test_trials_below_the_median_are_pruned_and_time_is_limited(few, encoders, t
     best = tune(few, tmp_path / "pruned", *encoders, trials=6, **options)
     assert best["trials"] == {"completed": 5, "pruned": 1, "failed": 0}
     assert study_in(tmp_path / "pruned").trials[5].state.name == "PRUNED"
-    with pytest.raises(ValueError, match="No trial was completed within 0 minutes. Raise `minutes`"):
-        tune(few, tmp_path / "timed", *encoders, trials=6, minutes=0, **options)
+    scores = iter([0.9] * 4)
+    timed = dict(options, space={"learning_rate": SPACE["learning_rate"]})  # one rate for all modules
+    best = tune(few, tmp_path / "timed", *encoders, trials=6, minutes=1e-3, **timed)
+    assert best["trials"]["completed"] == 1 and best["first_trial_f1"] == 0.9
 
 
 def _zero(model):
@@ -152,6 +154,8 @@ def test_settings_of_the_recipe_come_first():
 def test_searches_that_cannot_run(few, encoders, tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="`trials` is 0; expected 1 or more"):
         tune(few, tmp_path, *encoders, trials=0)
+    with pytest.raises(ValueError, match="`minutes` is 0; expected more than 0"):
+        tune(few, tmp_path, *encoders, minutes=0)
     with pytest.raises(ValueError, match="'validation' has no rows, and the splits are train"):
         tune(DatasetDict({"train": few["train"]}), tmp_path, *encoders)
     (tmp_path / "model.safetensors").touch()

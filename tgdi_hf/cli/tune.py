@@ -139,8 +139,7 @@ def tune(
     counts = ", ".join(f"{number} {state}" for state, number in best["trials"].items())
     typer.echo(f"{counted(sum(best['trials'].values()), 'trial')}: {counts}. The best is trial {best['trial']}.")
     print_scores(best["validation"], "validation", len(dataset["validation"]))
-    if best["first_trial_f1"] is not None:
-        typer.echo(f"F1 of the first trial, the recipe of `tgdi train`: {100 * best['first_trial_f1']:.2f}")
+    typer.echo(f"F1 of the first trial, the recipe of `tgdi train`: {100 * best['first_trial_f1']:.2f}")
     typer.echo(f"Wrote {output / 'best.json'}. Train with the best settings:\n{best['command']}")
 
 

@@ -138,17 +138,20 @@ def tune(
     Returns:
         The content of `best.json`: `trial`, its number; `settings`, which `fine_tune` reproduces it with, as
         `arguments` and `model_options`; `validation`, the metrics of its best epoch; `first_trial_f1`, the F1 of the
-        first trial, if it was completed; `trials`, how many were completed, pruned and failed; `command`.
+        first completed one, which has the start values; `trials`, how many were completed, pruned and failed; and
+        `command`.
 
     Raises:
         ImportError: optuna is not installed.
-        ValueError: Less than one trial; a split is missing or empty; nothing is left to search; no time for a trial;
+        ValueError: Less than one trial; a split is missing or empty; nothing is left to search; no time;
             the folder has another study or other files; or several processes.
     """
     require("optuna", "tune", "The hyperparameter search")
     output = Path(output_dir)
     if trials < 1:
         raise ValueError(f"`trials` is {trials}; expected 1 or more.")
+    if minutes is not None and minutes <= 0:
+        raise ValueError(f"`minutes` is {minutes}; expected more than 0.")
     for split in ("train", "validation"):
         if split not in dataset or not len(dataset[split]):
             raise ValueError(
@@ -224,8 +227,6 @@ def tune(
                 model_init=lambda trial: build(trial)[0], trainer_class=SearchTrainer,
             )  # fmt: skip
             _search(trainer, storage, study, space, remaining, minutes, seed)
-        if not any(trial.state.name == "COMPLETE" for trial in study.trials):
-            raise ValueError(f"No trial was completed within {minutes} minutes. Raise `minutes`.")
         best = _best_of(study, command)
         (output / "best.json").write_text(json.dumps(best, indent=2) + "\n", encoding="utf-8")
     return best
@@ -261,7 +262,7 @@ def _open_study(
         )
     for trial in study.get_trials(states=(TrialState.RUNNING,)):
         study.tell(trial.number, state=TrialState.FAIL)
-        study.enqueue_trial(trial.params)
+        study.enqueue_trial({**trial.system_attrs.get("fixed_params", {}), **trial.params})  # maybe none was drawn yet
     return study
 
 
@@ -325,7 +326,8 @@ def _search(
 
 
 def _best_of(study: "Study", command: Callable[[Mapping[str, float]], str] | None) -> dict[str, Any]:
-    trial, first = study.best_trial, study.trials[0]
+    trial = study.best_trial
+    first = next(one for one in study.trials if one.state.name == "COMPLETE")
     settings = trial.user_attrs["settings"]
     arguments, options = split_settings(settings)
     states = [one.state.name.lower() for one in study.trials]
@@ -333,7 +335,7 @@ def _best_of(study: "Study", command: Callable[[Mapping[str, float]], str] | Non
         "trial": trial.number,
         "settings": {"arguments": arguments, "model_options": options},
         "validation": trial.user_attrs["validation"],
-        "first_trial_f1": first.value if first.state.name == "COMPLETE" else None,
+        "first_trial_f1": first.value,
         "trials": {
             state: states.count(name)
             for state, name in (("completed", "complete"), ("pruned", "pruned"), ("failed", "fail"))
