@@ -188,13 +188,16 @@ def test_push_writes_the_files_for_the_hub(checkpoint, tmp_path):
     (tmp_path / "scores.json").write_text(json.dumps(scores))
     run(
         "push", checkpoint, "me/tiny", "--to", tmp_path / "upload", "--results", tmp_path / "scores.json", "--seed", 4,
-        "--handler",
+        "--handler", "--dataset-id", "user/mnre",
     )  # fmt: skip
+    assert "value: 0.5\n" in (tmp_path / "upload" / ".eval_results" / "user--mnre.yaml").read_text()
     card = (tmp_path / "upload" / "README.md").read_text()
     assert "| 50.0 | 50.0 | 50.0 | 50.0 |" in card and "seed 4" in card and "under the control" not in card
-    (checkpoint / "run.json").write_text(json.dumps({"control": "no-image", "share": 0.5}))
+    assert "## Training" not in card
+    (checkpoint / "run.json").write_text(json.dumps({"control": "no-image", "share": 0.5, "learning_rate": 0.001}))
     run("push", checkpoint, "me/tiny", "--to", tmp_path / "control", "--notes", "Of May.")
     card = (tmp_path / "control" / "README.md").read_text()
+    assert "| `learning_rate` | 0.001 |" in card
     assert "Trained under the control no-image, on 50 % of the rows that it can change" in card and "Of May." in card
     assert (tmp_path / "upload" / "handler.py").is_file()
 

@@ -7,7 +7,8 @@ from huggingface_hub import ModelCard
 from huggingface_hub.repocard_data import model_index_to_eval_results
 
 from tgdi_hf import TGDIConfig, evaluate
-from tgdi_hf.hub.model_card import model_card, recorded_versions
+from tgdi_hf.hub.model_card import RECORDED, model_card
+from tgdi_hf.training.training_record import recorded_versions
 
 
 def result(f1, relation_f1=0.5):
@@ -26,7 +27,7 @@ def test_a_card_without_results(model):
     assert 'model="me/tiny", trust_remote_code=True' in card.text
     assert "Trained on both orders of every entity pair:** no" in card.text
     assert "license" not in card.data.to_dict()
-    for name, version in recorded_versions().items():
+    for name, version in recorded_versions(RECORDED).items():
         assert f"{name} {version}" in card.text
 
 

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from huggingface_hub import HfApi
+from huggingface_hub import EvalResultEntry, HfApi
 
 from tgdi_hf import MultimodalRelationExtractionPipeline, TGDIConfig
 from tgdi_hf.hub.model_card import model_card
@@ -171,16 +171,18 @@ def test_local_paths_are_not_saved(save, name, model, processor, tmp_path):
     }
 
 
-def test_hidden_files_are_not_uploaded(model, processor, tmp_path, monkeypatch):
-    folder = save_for_hub(tmp_path / "new", model, processor, model_card(model, "me/tiny"))
-    (folder / ".git").mkdir()
-    for name in (".env", ".git/config", ".git/objects.bin"):
+def test_of_hidden_files_only_results_are_uploaded(model, processor, tmp_path, monkeypatch):
+    entry = EvalResultEntry("user/mnre", "default", 0.5)
+    folder = save_for_hub(tmp_path / "new", model, processor, model_card(model, "me/tiny"), eval_result=entry)
+    (folder / ".git" / ".eval_results").mkdir(parents=True)
+    for name in (".env", ".git/config", ".git/objects.bin", ".git/.eval_results/x.yaml", ".eval_results/notes.txt"):
         (folder / name).write_text("secret")
     sent = []
     monkeypatch.setattr(HfApi, "create_repo", lambda *args, **options: None)
     monkeypatch.setattr(HfApi, "create_commit", lambda self, repo, operations, **options: sent.extend(operations))
     push_folder(folder, "me/tiny")
-    assert {one.path_in_repo for one in sent} == {path.name for path in folder.iterdir() if path.name[0] != "."}
+    visible = {path.name for path in folder.iterdir() if path.name[0] != "."}
+    assert {one.path_in_repo for one in sent} == {*visible, ".eval_results/user--mnre.yaml"}
 
 
 def test_a_folder_that_is_not_empty_is_refused(model, processor, tmp_path):
@@ -199,3 +201,13 @@ def test_pickles_are_refused(model, processor, tmp_path):
     (folder / "model.safetensors").unlink()
     with pytest.raises(ValueError, match="has no weights"):
         push_folder(folder, "me/tiny")
+
+
+def test_the_handler_comes_with_its_requirements(model, processor, tmp_path, monkeypatch):
+    card = model_card(model, "me/tiny")
+    folder = save_for_hub(tmp_path / "with", model, processor, card, handler=True)
+    assert (folder / "requirements.txt").read_text().startswith("transformers>=")
+    monkeypatch.setattr("tgdi_hf.hub.upload.handler_requirements", lambda: None)
+    folder = save_for_hub(tmp_path / "without", model, processor, card, handler=True)
+    assert (folder / "handler.py").exists() and not (folder / "requirements.txt").exists()
+    assert not (folder / ".eval_results").exists()

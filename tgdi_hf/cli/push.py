@@ -19,6 +19,11 @@ def push(
         str | None, typer.Option(help="Dataset of the results.", show_default="as recorded in them")
     ] = None,
     split: Annotated[str | None, typer.Option(help="Split of the results.", show_default="as recorded in them")] = None,
+    dataset_id: Annotated[
+        str | None,
+        typer.Option(help="Name of that dataset on the Hub; adds the F1 for its leaderboard to .eval_results."),
+    ] = None,
+    task_id: Annotated[str, typer.Option(help="Task of the leaderboard, as in the dataset's eval.yaml.")] = "default",
     license: Annotated[str | None, typer.Option(help="License of the weights, as an identifier of the Hub.")] = None,
     language: Annotated[str, typer.Option(help="ISO code of the language.")] = "en",
     base_models: Annotated[
@@ -30,7 +35,9 @@ def push(
     notes: Annotated[str | None, typer.Option(help="Paragraph for the model card.")] = None,
     negative: Negative = None,
     no_negative: NoNegative = False,
-    handler: Annotated[bool, typer.Option("--handler", help="Add handler.py for Inference Endpoints.")] = False,
+    handler: Annotated[
+        bool, typer.Option("--handler", help="Add handler.py and requirements.txt for Inference Endpoints.")
+    ] = False,
     private: Annotated[bool, typer.Option("--private", help="Create a private repository.")] = False,
     to: Annotated[Path | None, typer.Option(help="Write the files to this folder; upload nothing.")] = None,
     revision: Annotated[
@@ -47,9 +54,12 @@ def push(
     Example: tgdi push runs/demo me/tgdi-demo --to upload
     """
     from ..checkpoints import check_checkpoint, explain_hub_errors
+    from ..hub.eval_results import eval_result_entry
     from ..hub.model_card import model_card
+    from ..hub.training_facts import training_facts
     from ..hub.upload import push_to_hub, save_for_hub
     from ..modeling.modeling_tgdi import TGDIForRelationExtraction
+    from ..modeling.negative_label import negative_of
     from ..processing.processing_tgdi import TGDIProcessor
     from ..training.run_record import control_of
 
@@ -60,10 +70,11 @@ def push(
     model.config.negative_label = model.config.find_negative(negative_label(negative, no_negative))
     if trained_under := control_of(checkpoint):
         notes = " ".join([f"Trained under {trained_under}, to be compared with; not for use.", *filter(None, [notes])])
+    scores = [json.loads(path.read_text(encoding="utf-8")) for path in results]
     card = model_card(
         model,
         repo,
-        results=[json.loads(path.read_text(encoding="utf-8")) for path in results],
+        results=scores,
         seeds=seeds or None,
         dataset_name=dataset,
         split=split,
@@ -71,8 +82,17 @@ def push(
         language=language,
         base_models=base_models or None,
         notes=notes,
+        training=training_facts(checkpoint),
     )
+    entry = None
+    if dataset_id is not None:
+        config = model.config
+        names = [config.id2label[i] for i in range(config.num_labels)]
+        entry = eval_result_entry(
+            scores, dataset_id, task_id, seeds=seeds or None, split=split, negative=negative_of(config, names)
+        )
     if to is not None:
-        typer.echo(f"Wrote the files for the Hub to {save_for_hub(to, model, processor, card, handler)}")
+        typer.echo(f"Wrote the files for the Hub to {save_for_hub(to, model, processor, card, handler, entry)}")
         return
-    typer.echo(push_to_hub(repo, model, processor, card, handler=handler, private=private or None).commit_url)
+    done = push_to_hub(repo, model, processor, card, handler=handler, eval_result=entry, private=private or None)
+    typer.echo(done.commit_url)

@@ -1,10 +1,8 @@
 """The model card: architecture, evaluation, intended use and limits."""
 
-import platform
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -19,6 +17,7 @@ from ..modeling.configuration_tgdi import TGDIConfig
 from ..modeling.negative_label import negative_of
 from ..modeling.relation_configuration import RelationConfig
 from ..processing.pipeline_tgdi import TASK
+from ..training.training_record import recorded_versions
 
 TEMPLATE = Path(__file__).with_name("model_card_template.md")
 SCORES = {"accuracy": "accuracy", "precision": "micro-precision", "recall": "micro-recall", "f1": "micro-F1"}
@@ -40,6 +39,7 @@ def model_card(
     tags: Sequence[str] = (),
     notes: str | None = None,
     co2: Mapping[str, Any] | str | None = None,
+    training: Mapping[str, Any] | None = None,
 ) -> ModelCard:
     r"""
     Renders the model card. Unknown facts are omitted.
@@ -60,6 +60,7 @@ def model_card(
         tags: Additional tags.
         notes: A paragraph about this model.
         co2: Emissions: the Hub's `co2_eq_emissions` (in grams), or a sentence.
+        training: What is known about the training, see `training_facts`.
 
     Returns:
         `ModelCard`.
@@ -118,7 +119,7 @@ def model_card(
         gate_error=config.gate_calibration_error,
         preset=_preset_of(config),
         settings=_changed_settings(config),
-        versions=", ".join(f"{name} {number}" for name, number in recorded_versions().items()),
+        versions=", ".join(f"{name} {number}" for name, number in recorded_versions(RECORDED).items()),
         results=averages if scores else None,
         several=len(scores) > 1,
         per_relation=_per_relation(results, names) if results else [],
@@ -128,6 +129,7 @@ def model_card(
         seeds=seed_text,
         notes=notes,
         co2=co2 if isinstance(co2, str) else None,
+        training=training or {},
     )
 
 
@@ -145,17 +147,6 @@ def _preset_of(config: Any) -> str | None:
         if chosen and all(getattr(config, field) == getattr(own, field) for field in chosen):
             return name
     return None
-
-
-def recorded_versions() -> dict[str, str]:
-    """Versions of Python and of the packages that a checkpoint depends on."""
-    versions = {"python": platform.python_version()}
-    for name in RECORDED:
-        try:
-            versions[name] = version(name)
-        except PackageNotFoundError:  # imported from a checkout, not installed
-            continue
-    return versions
 
 
 def _scores(result: Mapping[str, float]) -> dict[str, float]:

@@ -5,11 +5,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from huggingface_hub import CommitInfo, CommitOperationAdd, HfApi, ModelCard
+from huggingface_hub import CommitInfo, CommitOperationAdd, EvalResultEntry, HfApi, ModelCard
 from transformers import PreTrainedModel
 
 from ..processing.pipeline_tgdi import MultimodalRelationExtractionPipeline
 from ..processing.processing_tgdi import TGDIProcessor
+from .eval_results import FOLDER, write_eval_result
+from .handler_requirements import handler_requirements
 from .model_card import model_card
 
 # Formats that can execute code when they are loaded.
@@ -22,6 +24,7 @@ def save_for_hub(
     processor: TGDIProcessor,
     card: ModelCard,
     handler: bool = False,
+    eval_result: EvalResultEntry | None = None,
 ) -> Path:
     r"""
     Writes the files of a model repository: weights as safetensors, processor, code of model, processor and pipeline,
@@ -31,7 +34,8 @@ def save_for_hub(
         folder: A new or empty folder.
         model, processor: The model and its processor.
         card: The model card, see `model_card`.
-        handler: Add `handler.py` for Inference Endpoints.
+        handler: Add `handler.py` for Inference Endpoints, and `requirements.txt` with the packages that it requires.
+        eval_result: The score for the leaderboard of a dataset, see `eval_result_entry`.
 
     Returns:
         The folder. The training modes of the model's modules are left unchanged.
@@ -49,6 +53,11 @@ def save_for_hub(
         module.training = mode
     if handler:
         shutil.copyfile(Path(__file__).with_name("handler.py"), folder / "handler.py")
+        requirements = handler_requirements()
+        if requirements is not None:
+            (folder / "requirements.txt").write_text(requirements, encoding="utf-8")
+    if eval_result is not None:
+        write_eval_result(folder, eval_result)
     card.save(folder / "README.md")
     return folder
 
@@ -60,6 +69,7 @@ def push_to_hub(
     card: ModelCard | None = None,
     *,
     handler: bool = False,
+    eval_result: EvalResultEntry | None = None,
     **options: Any,
 ) -> CommitInfo:
     r"""
@@ -72,7 +82,8 @@ def push_to_hub(
         repo_id: `"user/name"`; the repository is created if it does not exist.
         model, processor: The model and its processor.
         card: The model card, by default `model_card(model, repo_id)`.
-        handler: Add `handler.py` for Inference Endpoints.
+        handler: See `save_for_hub`.
+        eval_result: See `save_for_hub`.
         options: Arguments of `push_folder`: `private`, `revision`, `create_pr`, `commit_message`, `token`.
 
     Returns:
@@ -84,7 +95,7 @@ def push_to_hub(
     """
     card = model_card(model, repo_id) if card is None else card
     with TemporaryDirectory() as folder:
-        save_for_hub(folder, model, processor, card, handler)
+        save_for_hub(folder, model, processor, card, handler, eval_result)
         return push_folder(folder, repo_id, **options)
 
 
@@ -99,7 +110,8 @@ def push_folder(
     token: str | None = None,
 ) -> CommitInfo:
     r"""
-    Uploads a folder written by `save_for_hub` in one commit. Hidden files are not uploaded.
+    Uploads a folder written by `save_for_hub` in one commit. Of hidden files, only results
+    (`.eval_results/*.yaml`) are uploaded.
 
     Args:
         folder: The folder to upload.
@@ -113,7 +125,7 @@ def push_folder(
     """
     folder = Path(folder)
     paths = sorted(path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
-    paths = [path for path in paths if not any(part.startswith(".") for part in path.parts)]
+    paths = [path for path in paths if _is_result(path) or not any(part.startswith(".") for part in path.parts)]
     pickles = [path.as_posix() for path in paths if path.suffix.lower() in PICKLES]
     if pickles:
         raise ValueError(
@@ -140,3 +152,7 @@ def push_folder(
     # Not `upload_folder`: with hf_xet installed it may split a folder into several commits.
     operations = [CommitOperationAdd(path.as_posix(), folder / path) for path in paths]
     return api.create_commit(repo_id, operations, commit_message=commit_message, revision=revision, create_pr=create_pr)
+
+
+def _is_result(path: Path) -> bool:
+    return path.parent == Path(FOLDER) and path.suffix == ".yaml"

@@ -17,6 +17,7 @@ from .recipe import PRESET_SWAPS, training_arguments
 from .reporting import check_report_to
 from .run_record import RESUMABLE_ARGUMENTS, check_same_defaults, claim, digest_of_rows, last_checkpoint
 from .trainer import make_trainer
+from .training_record import record_training
 
 
 def fine_tune(
@@ -48,7 +49,7 @@ def fine_tune(
 
     Args:
         dataset: Rows of the splits `train` and `validation`.
-        output_dir: Folder for checkpoints, the final model, `run.json` and `all_results.json`.
+        output_dir: Folder for checkpoints, the final model, `run.json`, `all_results.json` and `training.json`.
         text_model: The pretrained text encoder, a name on the Hub or a folder.
         vision_model: The pretrained vision encoder, a name on the Hub or a folder.
         seed: Seed of new weights, the order of rows, dropout, `control` and `swap_images`.
@@ -152,6 +153,7 @@ def fine_tune(
         trainer.save_model()
         trainer.save_state()
         trainer.save_metrics("all", {**train_metrics, **metrics})
+        record_training(trainer, output_dir, None if checkpoint else train_metrics["train_runtime"])
         return metrics
 
     if not auto_batch_size:
