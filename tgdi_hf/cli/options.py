@@ -161,7 +161,7 @@ def image_options(
     return {name: option.value for name, option in options.items() if option is not None}
 
 
-def schedule_options(warmup: float | None, weight_decay: float | None) -> dict[str, float]:
+def schedule_options(warmup: float | None, weight_decay: float | None) -> dict[str, Any]:
     """The options that are set, as arguments of `TrainingArguments`; run.json does not record those that are not."""
     options = {"warmup_steps": warmup, "weight_decay": weight_decay}
     return {name: value for name, value in options.items() if value is not None}

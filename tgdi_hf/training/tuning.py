@@ -70,6 +70,7 @@ class SearchTrainer(Trainer):
 
     def create_optimizer(self, model: PreTrainedModel | None = None) -> torch.optim.Optimizer:
         if self.optimizer is None and self.fusion_learning_rate is not None:
+            assert isinstance(self.model, PreTrainedModel)
             self.optimizer = optimizer_for(self.model, self.args, self.fusion_learning_rate)
         return super().create_optimizer(model)
 
