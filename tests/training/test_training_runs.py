@@ -99,9 +99,11 @@ from tgdi_hf.demo.tiny_model import tiny_tgdi
 from tgdi_hf.training.recipe import training_arguments
 from tgdi_hf.training.run_record import last_checkpoint
 from tgdi_hf.training.trainer import make_trainer
-corpus, output, resume = load_from_disk(sys.argv[1]), sys.argv[2], sys.argv[3] == "resume"
+corpus, output, resume, objects = load_from_disk(sys.argv[1]), sys.argv[2], sys.argv[3] == "resume", sys.argv[4:]
 set_seed(0)
-model, processor = tiny_tgdi(corpus)
+model, processor = tiny_tgdi(corpus, object_features=objects[0] if objects else "crops")
+if objects:
+    model.config.num_objects = processor.num_objects = 3
 arguments = training_arguments(
     output, num_train_epochs=3, learning_rate=1e-3, logging_steps=1, per_device_train_batch_size=4,
     dataloader_num_workers=0, disable_tqdm=True, save_strategy="steps", save_steps=5, eval_strategy="no",
@@ -144,14 +146,17 @@ def test_a_killed_run_resumes_on_the_same_loss_curve(script, tmp_path):
 
 
 @pytest.mark.slow
-def test_two_processes_train_together(script, tmp_path):
+@pytest.mark.parametrize("objects", [[], ["regions"]], ids=["no objects", "regions"])
+def test_two_processes_train_together(objects, script, tmp_path):
     # `--multi_gpu` makes accelerate start two processes; the variable below makes them CPU processes over gloo.
     launch = "accelerate.commands.launch --multi_gpu --num_processes 2 --num_machines 1"
     launch += " --mixed_precision no --dynamo_backend no"
     command = [sys.executable, "-m", *launch.split()]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
-    subprocess.run([*command, *script, str(tmp_path / "two"), "fresh"], check=True, env=environment)
+    subprocess.run([*command, *script, str(tmp_path / "two"), "fresh", *objects], check=True, env=environment)
     curve = saved_losses(tmp_path / "two")
     assert len(curve) == 36  # half as many steps: each takes the rows of both
     assert curve[36] < curve[1]
-    TGDIForRelationExtraction.from_pretrained(tmp_path / "two")
+    config = TGDIForRelationExtraction.from_pretrained(tmp_path / "two").config
+    assert config.object_features == (objects or ["crops"])[0]
+    assert config.num_objects == (3 if objects else 0)
