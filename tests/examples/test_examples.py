@@ -80,7 +80,7 @@ def posts(corpus, tmp_path):
 
 
 def check_against_one_process(found, pipe, posts, tmp_path):
-    """The very rows of the single process."""
+    """The rows of the single process."""
     predict_file(pipe, posts, tmp_path / "one.jsonl", batch_size=16)
     expected = [json.loads(line) for line in (tmp_path / "one.jsonl").read_text().splitlines()]
     bad = [json.loads(line) for line in (tmp_path / "one.jsonl.errors.jsonl").read_text().splitlines()]
@@ -89,9 +89,24 @@ def check_against_one_process(found, pipe, posts, tmp_path):
     for one, two in zip(found, expected, strict=True):
         assert one["id"] == two["id"]
         assert (one["error"] is None) == ("error" not in two)
-        assert (one["relation"], one["gate"]) == (two.get("relation"), two.get("gate"))
-        assert one["score"] == two.get("score")
-        assert (json.loads(one["pairs"]) if one["pairs"] else None) == two.get("pairs")
+        assert one["relation"] == two.get("relation")
+        # Batches of another size are rounded differently on some CPUs.
+        for name in ("gate", "score"):
+            assert one[name] == pytest.approx(two.get(name), abs=1e-6)
+        assert_alike(json.loads(one["pairs"]) if one["pairs"] else None, two.get("pairs"))
+
+
+def assert_alike(found, expected):
+    """Equal structures, whose numbers differ by rounding at most."""
+    assert type(found) is type(expected)
+    if isinstance(found, dict):
+        assert [*found] == [*expected]
+        found, expected = [*found.values()], [*expected.values()]
+    if isinstance(found, list):
+        for one, two in zip(found, expected, strict=True):
+            assert_alike(one, two)
+    else:
+        assert found == (pytest.approx(expected, abs=1e-6) if isinstance(expected, float) else expected)
 
 
 def test_two_processes_agree_with_one(checkpoint, pipe, posts, tmp_path):

@@ -3,7 +3,7 @@
 from typing import Any
 
 import torch
-from transformers import pipeline
+import transformers
 
 from ..checkpoints import check_checkpoint, explain_hub_errors
 from ..processing.pipeline_tgdi import TASK, MultimodalRelationExtractionPipeline
@@ -37,7 +37,7 @@ def load_checkpoint(
     else:
         place = _device(device)
     with explain_hub_errors(checkpoint):
-        return pipeline(  # type: ignore[call-overload]  # the stubs list the tasks of transformers only
+        return transformers.pipeline(  # type: ignore[call-overload]  # the stubs list the tasks of transformers only
             TASK,
             model=checkpoint,
             revision=revision,
