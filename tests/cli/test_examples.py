@@ -87,7 +87,7 @@ MADE = {
     "export": "exported/tgdi_export.json",
 }
 # Covered by faster tests of the same room.
-SLOW = ("export", "explain", "push", "triples")
+SLOW = ("audit", "evaluate", "explain", "export", "import", "label", "prepare", "push", "triples", "tune")
 
 
 def test_every_command_is_run_here():
@@ -119,6 +119,7 @@ def test_the_example_runs_as_printed(command, folder):
         assert "guessed without a word" in done.stdout
 
 
+@pytest.mark.slow  # starts processes
 def test_the_page_of_the_example_is_served(folder):
     pytest.importorskip("gradio", reason="needs the extra `demo`")
     with socket.socket() as free:

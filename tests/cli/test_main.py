@@ -315,6 +315,7 @@ def test_a_missing_model_is_a_message(tmp_path, monkeypatch, capsys, command, na
     assert not Path("out.csv").exists()
 
 
+@pytest.mark.slow  # starts processes
 def test_a_misspelled_key_is_reported_once_per_command(checkpoint, tmp_path):
     (tmp_path / "posts.jsonl").write_text("\n".join([json.dumps({**POST, "images": "a.png"})] * 5))
     command = [sys.executable, "-m", "tgdi_hf", "predict", str(checkpoint), str(tmp_path / "posts.jsonl")]

@@ -68,6 +68,7 @@ print(metric.compute()["f1"])
 """
 
 
+@pytest.mark.slow  # starts processes
 def test_metric_needs_no_network_and_writes_nothing(tmp_path):
     home = tmp_path / "home"
     home.mkdir()

@@ -109,6 +109,7 @@ def assert_alike(found, expected):
         assert found == (pytest.approx(expected, abs=1e-6) if isinstance(expected, float) else expected)
 
 
+@pytest.mark.slow  # starts processes
 def test_two_processes_agree_with_one(checkpoint, pipe, posts, tmp_path):
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2"]
     arguments = [checkpoint, posts, tmp_path / "two.parquet", "--cpu"]

@@ -97,6 +97,7 @@ def check_after_kills(folder, tmp_path, kills, seconds, seed=0):
     return len(captioned) - len(set(captioned))
 
 
+@pytest.mark.slow  # starts processes
 def test_a_killed_run_continues_from_the_cache(many, tmp_path):
     assert check_after_kills(many(120), tmp_path, kills=1, seconds=0.1) <= 8
 
@@ -106,6 +107,7 @@ def test_twenty_kills_neither_lose_nor_repeat_a_result(many, tmp_path):
     assert check_after_kills(many(2000), tmp_path, kills=20, seconds=0.05) <= 20 * 8
 
 
+@pytest.mark.slow  # starts processes
 def test_parallel_commands_share_a_cache_and_the_work(many, tmp_path):
     folder, log = many(60), tmp_path / "log"
     runs = [

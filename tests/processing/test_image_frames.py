@@ -149,6 +149,7 @@ def test_subclasses_of_image_formats_are_accepted():
     assert np.array_equal(read(copy.deepcopy(image)), PIXELS)
 
 
+@pytest.mark.slow  # starts processes
 def test_a_spawned_process_reads_the_same_pixels():
     kinds = ["PNG", "GIF", "TIFF", "WebP", "JPEG, turned", "JPEG, CMYK", "PNG, palette"]
     pickles = [pickle.dumps(Image.open(io.BytesIO(FILES[kind]))) for kind in kinds]
