@@ -44,3 +44,8 @@ def test_options_of_tune_are_those_of_train():
     options = {name: {opt for one in commands[name].params for opt in one.opts} for name in ("tune", "train")}
     assert options["tune"] - options["train"] == {"--trials", "--minutes"}
     assert {"--learning-rate", "--fusion-learning-rate", "--warmup", "--weight-decay", "--set"} <= options["train"]
+
+
+def test_symmetric_relations_require_both_orders(tmp_path):
+    result = CliRunner().invoke(app, ["tune", str(tmp_path), str(tmp_path / "out"), "--symmetric", "friend"])
+    assert result.exit_code == 2 and "requires --both-orders" in result.output

@@ -92,7 +92,7 @@ def test_a_search_is_resumed(few, encoders, tmp_path, monkeypatch):
     assert trials[4].params not in [trial.params for trial in trials[:4]]
     assert best["trials"] == {"completed": 3, "pruned": 0, "failed": 2}
     # Nothing is left to do: the same answer, without a model.
-    monkeypatch.setattr("tgdi_hf.training.tuning.build_model", None)
+    monkeypatch.setattr("tgdi_hf.training.run_setup.build_model", None)
     assert tune(few, tmp_path, *encoders, trials=3, **options) == best
     with pytest.raises(ValueError, match="the study of a search with another seed. Continue that search"):
         tune(few, tmp_path, *encoders, trials=4, seed=1, **options)

@@ -141,6 +141,44 @@ ReadObjects = Annotated[
         show_default="crops",
     ),
 ]
+TextModel = Annotated[str, typer.Option(help="Text encoder of the BERT family.")]
+VisionModel = Annotated[str, typer.Option(help="Vision transformer.")]
+TrainBatchSize = Annotated[int, typer.Option(min=1, help="Rows per device and step.")]
+Caption = Annotated[bool, typer.Option(help="Append captions to the text.")]
+FreezeVision = Annotated[bool, typer.Option(help="Freeze the vision encoder.")]
+BothOrders = Annotated[
+    bool | None,
+    typer.Option(
+        "--both-orders/--listed-order",
+        help="Train on both orders of every entity pair, for models that score all pairs of a post, or on the listed "
+        "one.",
+        show_default="listed; both with --preset application",
+    ),
+]
+Symmetric = Annotated[
+    list[str],
+    typer.Option(
+        metavar="RELATION",
+        help="Symmetric relation, with --both-orders; may be repeated. 'none': no relation is symmetric.",
+        show_default="MNRE's",
+    ),
+]
+SwapImages = Annotated[
+    float | None,
+    typer.Option(
+        min=0.0,
+        max=1.0,
+        help="Share of training rows that get the image of another post and keep their label.",
+        show_default="0; 0.1 with --preset application",
+    ),
+]
+KeptFeatures = Annotated[
+    Path | None,
+    typer.Option(
+        "--vision-features",
+        help="Compute the features of the frozen vision encoder once and store them in this folder.",
+    ),
+]
 FeaturesDtype = Annotated[str, typer.Option(help="Data type of stored vision features: float32, float16 or bfloat16.")]
 Revision = Annotated[
     str | None, typer.Option(help="Branch, tag or commit of the model on the Hub.", show_default="main")
@@ -159,6 +197,15 @@ def image_options(
     """The options that are set, as keyword arguments."""
     options = {"image_resize": image_resize, "object_resize": object_resize, "object_features": object_features}
     return {name: option.value for name, option in options.items() if option is not None}
+
+
+def order_options(preset: Preset, both_orders: bool | None, symmetric: list[str]) -> dict[str, Any]:
+    """The entity orders to train on, as fields of `TGDIConfig`."""
+    both_orders = preset is Preset.application if both_orders is None else both_orders
+    if symmetric and not both_orders:
+        raise typer.BadParameter("--symmetric requires --both-orders.", param_hint="--symmetric")
+    names = {"symmetric_relations": [name for name in symmetric if name != "none"]} if symmetric else {}
+    return {"direction_balanced": both_orders, **names}
 
 
 def schedule_options(warmup: float | None, weight_decay: float | None) -> dict[str, Any]:

@@ -9,11 +9,15 @@ from .arguments import check_share, config_fields, negative_label
 from .messages import print_scores
 from .options import (
     BF16,
+    BothOrders,
     CacheDir,
+    Caption,
     Control,
     Data,
     FeaturesDtype,
+    FreezeVision,
     ImageResize,
+    KeptFeatures,
     LocalFilesOnly,
     Negative,
     NoNegative,
@@ -24,9 +28,15 @@ from .options import (
     Revision,
     Share,
     Strict,
+    SwapImages,
+    Symmetric,
+    TextModel,
+    TrainBatchSize,
+    VisionModel,
     Warmup,
     WeightDecay,
     image_options,
+    order_options,
     schedule_options,
 )
 
@@ -34,8 +44,8 @@ from .options import (
 def train(
     data: Data,
     output: Annotated[Path, typer.Argument(help="Folder for checkpoints and the final model.")],
-    text_model: Annotated[str, typer.Option(help="Text encoder of the BERT family.")] = "bert-base-uncased",
-    vision_model: Annotated[str, typer.Option(help="Vision transformer.")] = "openai/clip-vit-base-patch32",
+    text_model: TextModel = "bert-base-uncased",
+    vision_model: VisionModel = "openai/clip-vit-base-patch32",
     text_revision: Revision = None,
     vision_revision: Revision = None,
     cache_dir: CacheDir = None,
@@ -48,7 +58,7 @@ def train(
     ] = None,
     warmup: Warmup = None,
     weight_decay: WeightDecay = None,
-    batch_size: Annotated[int, typer.Option(min=1, help="Rows per device and step.")] = 16,
+    batch_size: TrainBatchSize = 16,
     seed: int = 0,
     preset: Annotated[
         Preset,
@@ -58,47 +68,21 @@ def train(
             "and a gate that learns to detect them."
         ),
     ] = Preset.default,
-    caption: Annotated[bool, typer.Option(help="Append captions to the text.")] = True,
-    freeze_vision: Annotated[bool, typer.Option(help="Freeze the vision encoder.")] = True,
+    caption: Caption = True,
+    freeze_vision: FreezeVision = True,
     image_resize: ImageResize = None,
     object_resize: ObjectResize = None,
     object_features: ReadObjects = None,
-    both_orders: Annotated[
-        bool | None,
-        typer.Option(
-            "--both-orders/--listed-order",
-            help="Train on both orders of every entity pair, for models that score all pairs of a post, or on the "
-            "listed one.",
-            show_default="listed; both with --preset application",
-        ),
-    ] = None,
-    symmetric: Annotated[
-        list[str],
-        typer.Option(
-            metavar="RELATION",
-            help="Symmetric relation, with --both-orders; may be repeated. 'none': no relation is symmetric.",
-            show_default="MNRE's",
-        ),
-    ] = [],  # noqa: B006 - typer copies it
+    both_orders: BothOrders = None,
+    symmetric: Symmetric = [],  # noqa: B006 - typer copies it
     control: Control = None,
     share: Share = 1.0,
-    swap_images: Annotated[
-        float | None,
-        typer.Option(
-            min=0.0,
-            max=1.0,
-            help="Share of training rows that get the image of another post and keep their label.",
-            show_default="0; 0.1 with --preset application",
-        ),
-    ] = None,
+    swap_images: SwapImages = None,
     objects: Objects = "none",
     strict: Strict = True,
     negative: Negative = None,
     no_negative: NoNegative = False,
-    vision_features: Annotated[
-        Path | None,
-        typer.Option(help="Compute the features of the frozen vision encoder once and store them in this folder."),
-    ] = None,
+    vision_features: KeptFeatures = None,
     features_dtype: FeaturesDtype = "float16",
     bf16: BF16 = False,
     resume: Annotated[bool, typer.Option("--resume", help="Resume from the last checkpoint in OUTPUT.")] = False,
@@ -144,9 +128,7 @@ def train(
     from ..training.reporting import check_report_to
 
     trackers = check_report_to(report_to)
-    both_orders = preset is Preset.application if both_orders is None else both_orders
-    if symmetric and not both_orders:
-        raise typer.BadParameter("--symmetric requires --both-orders.", param_hint="--symmetric")
+    orders = order_options(preset, both_orders, symmetric)
     check_share(control, share)
     chosen = negative_label(negative, no_negative)
     dataset = load_data(data, objects=objects, strict=strict, negative=chosen)
@@ -174,9 +156,8 @@ def train(
             "preset": preset.value,
             "freeze_vision": freeze_vision,
             **image_options(image_resize, object_resize, object_features),
-            "direction_balanced": both_orders,
+            **orders,
             **({} if chosen == "auto" else {"negative_label": chosen}),
-            **({"symmetric_relations": [name for name in symmetric if name != "none"]} if symmetric else {}),
             **({} if logit_adjustment is None else {"logit_adjustment": logit_adjustment}),
             **config_fields(set_),
         },

@@ -11,10 +11,14 @@ from .arguments import config_fields, negative_label
 from .messages import counted, print_scores
 from .options import (
     BF16,
+    BothOrders,
     CacheDir,
+    Caption,
     Data,
     FeaturesDtype,
+    FreezeVision,
     ImageResize,
+    KeptFeatures,
     LocalFilesOnly,
     Negative,
     NoNegative,
@@ -24,7 +28,13 @@ from .options import (
     ReadObjects,
     Revision,
     Strict,
+    SwapImages,
+    Symmetric,
+    TextModel,
+    TrainBatchSize,
+    VisionModel,
     image_options,
+    order_options,
 )
 
 # Arguments and options that `tgdi train` does not have, or has with another value.
@@ -41,46 +51,29 @@ def tune(
     minutes: Annotated[
         float | None, typer.Option(min=0.0, help="Start no trial after this time.", show_default="no limit")
     ] = None,
-    text_model: Annotated[str, typer.Option(help="Text encoder of the BERT family.")] = "bert-base-uncased",
-    vision_model: Annotated[str, typer.Option(help="Vision transformer.")] = "openai/clip-vit-base-patch32",
+    text_model: TextModel = "bert-base-uncased",
+    vision_model: VisionModel = "openai/clip-vit-base-patch32",
     text_revision: Revision = None,
     vision_revision: Revision = None,
     cache_dir: CacheDir = None,
     local_files_only: LocalFilesOnly = False,
     epochs: Annotated[float, typer.Option(min=0.0, help="Epochs of every trial.")] = 6,
-    batch_size: Annotated[int, typer.Option(min=1, help="Rows per device and step.")] = 16,
+    batch_size: TrainBatchSize = 16,
     seed: Annotated[int, typer.Option(help="Seed of every trial and of the sampler.")] = 0,
     preset: Annotated[Preset, typer.Option(help="See `tgdi train`.")] = Preset.default,
-    caption: Annotated[bool, typer.Option(help="Append captions to the text.")] = True,
-    freeze_vision: Annotated[bool, typer.Option(help="Freeze the vision encoder.")] = True,
+    caption: Caption = True,
+    freeze_vision: FreezeVision = True,
     image_resize: ImageResize = None,
     object_resize: ObjectResize = None,
     object_features: ReadObjects = None,
-    both_orders: Annotated[
-        bool | None,
-        typer.Option(
-            "--both-orders/--listed-order",
-            help="Train on both orders of every entity pair, or on the listed one.",
-            show_default="listed; both with --preset application",
-        ),
-    ] = None,
-    swap_images: Annotated[
-        float | None,
-        typer.Option(
-            min=0.0,
-            max=1.0,
-            help="Share of training rows that get the image of another post and keep their label.",
-            show_default="0; 0.1 with --preset application",
-        ),
-    ] = None,
+    both_orders: BothOrders = None,
+    symmetric: Symmetric = [],  # noqa: B006 - typer copies it
+    swap_images: SwapImages = None,
     objects: Objects = "none",
     strict: Strict = True,
     negative: Negative = None,
     no_negative: NoNegative = False,
-    vision_features: Annotated[
-        Path | None,
-        typer.Option(help="Compute the features of the frozen vision encoder once and store them in this folder."),
-    ] = None,
+    vision_features: KeptFeatures = None,
     features_dtype: FeaturesDtype = "float16",
     bf16: BF16 = False,
     set_: Annotated[
@@ -100,7 +93,7 @@ def tune(
     from ..training.tuning import tune as search
 
     require("optuna", "tune", "`tgdi tune`")
-    both_orders = preset is Preset.application if both_orders is None else both_orders
+    orders = order_options(preset, both_orders, symmetric)
     chosen = negative_label(negative, no_negative)
     dataset = load_data(data, objects=objects, strict=strict, negative=chosen)
     given = _given_options(context)
@@ -124,7 +117,7 @@ def tune(
             "preset": preset.value,
             "freeze_vision": freeze_vision,
             **image_options(image_resize, object_resize, object_features),
-            "direction_balanced": both_orders,
+            **orders,
             **({} if chosen == "auto" else {"negative_label": chosen}),
             **config_fields(set_),
         },

@@ -119,7 +119,7 @@ class Service:
                 headers["Connection"] = "close"
         except ClientDisconnect:
             status, content = DISCONNECTED, b""
-        except Exception:
+        except Exception:  # a fault of one request must not end the server; the log has it
             logger.exception("A request failed")
             message = "The model failed on this request; the server's log has the reason."
             status, content = 500, _as_json({"error": message, "field": "inputs"})

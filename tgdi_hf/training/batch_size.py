@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from accelerate.utils.memory import should_reduce_batch_size
+from accelerate.utils.memory import clear_device_cache, should_reduce_batch_size
 from transformers import TrainingArguments
 from transformers.utils import logging
 
@@ -39,6 +39,7 @@ def train_within_memory(train: Callable[[int, int], Any], arguments: TrainingArg
         except Exception as error:
             if not should_reduce_batch_size(error) or size % 2 or size // 2 < smallest:
                 raise
-        # Outside of the handler, where nothing keeps the tensors of the failed attempt alive.
+        # Outside of the handler, where only cycles still keep the tensors of the failed attempt alive.
+        clear_device_cache(garbage_collection=True)
         size, steps = size // 2, 2 * steps
         logger.warning("Out of memory: training again with %d rows per batch and %d batches per step.", size, steps)

@@ -6,16 +6,14 @@ from typing import Any
 from datasets import DatasetDict
 from transformers import set_seed
 
-from ..checkpoints import HUB_OPTIONS, hub_access
-from ..data.labels import label_names
 from ..evaluation.gate_reliability import gate_reliability
 from ..preparation.vision_features import compute_model_features
 from .batch_size import train_within_memory
-from .build import build_model, with_label_fields
 from .early_stopping import early_stopping_options
-from .recipe import PRESET_SWAPS, training_arguments
+from .recipe import training_arguments
 from .reporting import check_report_to
 from .run_record import RESUMABLE_ARGUMENTS, check_same_defaults, claim, digest_of_rows, last_checkpoint
+from .run_setup import run_setup
 from .trainer import make_trainer
 from .training_record import record_training
 
@@ -74,8 +72,7 @@ def fine_tune(
 
     Returns:
         The validation metrics of the best epoch; with `auto_batch_size` also `train_batch_size`, the rows per batch;
-        with swapped images and a matching loss also `eval_gate_ece` and
-        `eval_gate_auroc`, see `gate_reliability`.
+        with swapped images and a matching loss also `eval_gate_ece` and `eval_gate_auroc`, see `gate_reliability`.
 
     Raises:
         ValueError: The checkpoints in `output_dir` are from a run with another model, other rows or another recipe, or
@@ -84,30 +81,16 @@ def fine_tune(
         ImportError: A tracker in `report_to` is not installed.
     """
     check_report_to(arguments.get("report_to", "none"))
-    if misplaced := {"text_revision", "vision_revision", *HUB_OPTIONS} & set(model_options or {}):
-        raise ValueError(
-            f"`model_options` has {', '.join(sorted(misplaced))}; pass it as an argument of `fine_tune`, because "
-            "`model_options` is recorded in run.json."
-        )
     hub: dict[str, Any] = {"token": token, "cache_dir": cache_dir, "local_files_only": local_files_only}
-    text_access, text_commit = hub_access(text_model, text_revision, **hub)
-    vision_access, vision_commit = hub_access(vision_model, vision_revision, **hub)
-    names, multi_label = label_names(dataset)
-    model_options = model_options or {}
-    preset = model_options.get("preset", "default")
-    model_options = with_label_fields(names, model_options, multi_label, preset)
-    swap_images = PRESET_SWAPS.get(preset, 0.0) if swap_images is None else swap_images
+    setup = run_setup(
+        dataset, text_model, vision_model, model_options, swap_images, text_revision, vision_revision, hub, "fine_tune"
+    )
     identity = {
-        "text_model": str(text_model),
-        "vision_model": str(vision_model),
-        "text_revision": text_commit or text_revision,
-        "vision_revision": vision_commit or vision_revision,
-        "model_options": model_options,
+        **setup.recorded,
         "seed": seed,
         "fusion_learning_rate": fusion_learning_rate,
         "control": control,
         "share": share,
-        "swap_images": swap_images or None,  # as in runs that started before the option existed
         "early_stopping": early_stopping,
         "auto_batch_size": auto_batch_size or None,
         "train_rows": len(dataset["train"]),
@@ -121,14 +104,10 @@ def fine_tune(
         )
     stopping = early_stopping_options(early_stopping, arguments)
     claim(output_dir, identity)
-    revisions: dict[str, Any] = {
-        "text_revision": text_access.get("revision"),
-        "vision_revision": vision_access.get("revision"),
-    }
 
     def run(**batches: int) -> dict[str, float]:
         set_seed(seed)
-        model, processor = build_model(names, text_model, vision_model, **revisions, **hub, **model_options)
+        model, processor = setup.build()
         checkpoint = last_checkpoint(output_dir) if resume else None
         if checkpoint is not None:
             check_same_defaults(checkpoint, model.config, processor)
@@ -140,7 +119,7 @@ def fine_tune(
             )
         trainer = make_trainer(
             model, processor, dataset, training, fusion_learning_rate, features, control, share,
-            swap_images=swap_images, callbacks=stopping.callbacks(),
+            swap_images=setup.swap_images, callbacks=stopping.callbacks(),
         )  # fmt: skip
         train_metrics = trainer.train(resume_from_checkpoint=checkpoint).metrics
         metrics = trainer.evaluate()
@@ -162,5 +141,5 @@ def fine_tune(
     return train_within_memory(
         lambda size, steps: run(per_device_train_batch_size=size, gradient_accumulation_steps=steps),
         first,
-        smallest=2 if swap_images else 1,
+        smallest=2 if setup.swap_images else 1,
     )

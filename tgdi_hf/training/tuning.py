@@ -11,16 +11,14 @@ import torch
 from datasets import DatasetDict
 from transformers import PreTrainedModel, Trainer, TrainingArguments, set_seed
 
-from ..checkpoints import hub_access
-from ..data.labels import label_names
 from ..extras import require
 from ..file_locks import sole_writer
 from ..modeling.configuration_presets import preset_fields
 from ..preparation.vision_features import compute_model_features
-from .build import build_model, with_label_fields
 from .optimizer import optimizer_for
-from .recipe import PRESET_SWAPS, training_arguments
+from .recipe import training_arguments
 from .run_record import digest_of_rows
+from .run_setup import run_setup
 from .trainer import make_trainer
 
 if TYPE_CHECKING:
@@ -161,9 +159,7 @@ def tune(
             )
     rows = DatasetDict({split: dataset[split] for split in ("train", "validation")})
     fixed = {**(model_options or {}), **arguments}
-    model_options = dict(model_options or {})
-    preset = model_options.get("preset", "default")
-    started = preset_fields(preset)  # the first trial is the preset as it is
+    started = preset_fields((model_options or {}).get("preset", "default"))  # the first trial is the preset as it is
     space = {
         name: values._replace(start=started.get(name, values.start))
         for name, values in (space or SEARCH_SPACE).items()
@@ -172,34 +168,21 @@ def tune(
     if not space:
         raise ValueError("All hyperparameters of the search are set; nothing is left to search.")
     hub: dict[str, Any] = {"token": token, "cache_dir": cache_dir, "local_files_only": local_files_only}
-    (text_access, text_commit), (vision_access, vision_commit) = (
-        hub_access(text_model, text_revision, **hub),
-        hub_access(vision_model, vision_revision, **hub),
+    setup = run_setup(
+        rows, text_model, vision_model, model_options, swap_images, text_revision, vision_revision, hub, "tune"
     )
-    names, multi_label = label_names(rows)
-    model_options = with_label_fields(names, model_options, multi_label, preset)
-    swap_images = PRESET_SWAPS.get(preset, 0.0) if swap_images is None else swap_images
     identity = {
-        "text_model": str(text_model),
-        "vision_model": str(vision_model),
-        "text_revision": text_commit or text_revision,
-        "vision_revision": vision_commit or vision_revision,
-        "model_options": model_options,
+        **setup.recorded,
         "seed": seed,
-        "swap_images": swap_images,
         "space": {name: list(values) for name, values in space.items()},
         **{f"{split}_rows": digest_of_rows(rows[split]) for split in rows},
         **arguments,
     }
 
     def build(trial: "Trial | None") -> tuple[Any, Any]:
-        options = {**model_options, **(split_settings(suggest(trial, space))[1] if trial is not None else {})}
-        revisions: dict[str, Any] = {
-            "text_revision": text_access.get("revision"),
-            "vision_revision": vision_access.get("revision"),
-        }
+        options = {} if trial is None else split_settings(suggest(trial, space))[1]
         set_seed(seed)
-        built = build_model(names, text_model, vision_model, **revisions, **hub, **options)
+        built = setup.build(**options)
         set_seed(seed)  # as `Trainer` does in `fine_tune`, between building and training
         return built
 
@@ -224,7 +207,7 @@ def tune(
                 )
             del model
             trainer = make_trainer(
-                None, processor, rows, training, vision_features=features, swap_images=swap_images,
+                None, processor, rows, training, vision_features=features, swap_images=setup.swap_images,
                 model_init=lambda trial: build(trial)[0], trainer_class=SearchTrainer,
             )  # fmt: skip
             _search(trainer, storage, study, space, remaining, minutes, seed)
@@ -305,7 +288,8 @@ def _search(
             running.set_user_attr("validation", best)
         return best["eval_f1"]
 
-    steps = math.ceil(len(trainer.train_dataset) / trainer.args.train_batch_size) * trainer.args.num_train_epochs
+    rows_per_step = trainer.args.train_batch_size * trainer.args.gradient_accumulation_steps
+    steps = math.ceil(len(trainer.train_dataset) / rows_per_step) * trainer.args.num_train_epochs
     try:
         trainer.hyperparameter_search(
             start,
@@ -322,7 +306,8 @@ def _search(
             pruner=MedianPruner(n_startup_trials=UNPRUNED_TRIALS, n_warmup_steps=int(UNPRUNED_SHARE * steps)),
         )
     except KeyboardInterrupt:  # which optuna takes for a failure of the trial
-        study.enqueue_trial(running.params)
+        if running is not None:
+            study.enqueue_trial(running.params)
         raise
 
 
