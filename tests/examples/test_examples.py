@@ -8,11 +8,14 @@ from pathlib import Path
 
 import pyarrow.parquet as parquet
 import pytest
+import torch
 from datasets import Dataset, load_dataset
 from PIL import Image
 
 from tgdi_hf import ImageCaptioner, ObjectGrounder, prepare
 from tgdi_hf.data.loading import read_table
+from tgdi_hf.export.exporting import export_model
+from tgdi_hf.export.pipeline_loading import load_pipeline
 from tgdi_hf.inference.bulk_prediction import predict_file
 
 from ..data.mnre_folder import write_split
@@ -71,7 +74,7 @@ def posts(corpus, tmp_path):
             row["image"].save(image)
         inside = image.read_bytes() if row["image"] is not None and i % 2 else None
         content = {"bytes": inside, "path": str(image)}
-        post = {name: row[name] for name in ("id", "text", "head", "tail", "caption")}
+        post = {name: row[name] for name in ("id", "text", "head", "tail", "objects", "caption")}
         rows.append({**post, "image": content if row["image"] is not None else None, "entities": None})
     rows[3] |= {"head": [0, 999]}
     rows[5] |= {"head": None, "tail": None, "entities": [rows[5]["head"], rows[5]["tail"], [0, 1]]}
@@ -123,8 +126,16 @@ def test_two_processes_agree_with_one(checkpoint, pipe, posts, tmp_path):
 
 
 @pytest.mark.slow
-def test_ray_agrees_with_one_process(checkpoint, pipe, posts, tmp_path):
+@pytest.mark.parametrize("kind", ["pipe", "pipe_with_regions", "exported"])
+def test_ray_agrees_with_one_process(kind, posts, tmp_path, request):
     pytest.importorskip("ray", reason="needs the extra `ray`")
+    pipe, checkpoint = request.getfixturevalue("pipe_with_regions" if kind == "exported" else kind), tmp_path / kind
+    torch.nn.init.normal_(pipe.model.classifier.weight)  # so that scores depend on the objects
+    if kind == "exported":
+        export_model(pipe.model, pipe.processor, checkpoint)
+        pipe = load_pipeline(checkpoint)
+    else:
+        pipe.save_pretrained(checkpoint)
     command = [sys.executable, EXAMPLES / "predict_with_ray.py", checkpoint, posts, tmp_path / "ray", "--batches", "1"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "RAY_worker_niceness": "0"}
     subprocess.run(command, check=True, env=environment, timeout=600)
