@@ -39,10 +39,13 @@ def tail_first_bias(pairs: str | float, config: Any) -> float:
     Raises:
         ValueError: `pairs` is neither a known rule nor a finite number.
     """
-    if isinstance(pairs, int | float) and not isinstance(pairs, bool) and math.isfinite(pairs):
-        return float(pairs)
+    if isinstance(pairs, int | float) and not isinstance(pairs, bool) and abs(pairs) < math.inf:
+        try:
+            return float(pairs)
+        except OverflowError:  # integers are unbounded, also in JSON
+            raise ValueError("`pairs` is too large; expected a finite number.") from None
     if pairs not in PAIR_ORDERS:
-        raise ValueError(f"`pairs` is {pairs!r}; expected 'auto', 'independent', 'mnre', or a finite number.")
+        raise ValueError(f"`pairs` is {pairs!r:.80}; expected 'auto', 'independent', 'mnre', or a finite number.")
     if pairs == "auto":
         return 0.0 if getattr(config, "direction_balanced", False) else getattr(config, "tail_first_bias", None) or 0.0
     return MNRE_TAIL_FIRST_BIAS if pairs == "mnre" else 0.0

@@ -39,7 +39,6 @@ def types_of(names: Iterable[str]) -> set[str]:
     return set(ENTITY_TYPES.values()) if found and found <= set(ENTITY_TYPES.values()) else found
 
 
-@lru_cache(maxsize=4096)
 def allowed_relations(names: tuple[str, ...], head_type: str | None, tail_type: str | None) -> tuple[bool, ...]:
     r"""
     Finds the relation labels that the types of two entities allow, by the types in the labels' names
@@ -55,7 +54,18 @@ def allowed_relations(names: tuple[str, ...], head_type: str | None, tail_type: 
     Returns:
         For each label, whether it is allowed.
     """
+    known = _known_types(names)
+    head, tail = (one if one in known else None for one in (type_of(head_type), type_of(tail_type)))
+    return _allowed(names, head, tail)
+
+
+# Cached by known types alone: users choose the others, which may be long and many.
+@lru_cache(maxsize=4096)
+def _allowed(names: tuple[str, ...], head: str | None, tail: str | None) -> tuple[bool, ...]:
     expected = [types_in_label(name) for name in names]
-    known = types_of(names)
-    given = [entity_type if entity_type in known else None for entity_type in (type_of(head_type), type_of(tail_type))]
-    return tuple(types is None or all(one in (None, other) for one, other in zip(given, types)) for types in expected)
+    return tuple(types is None or (head in (None, types[0]) and tail in (None, types[1])) for types in expected)
+
+
+@lru_cache(maxsize=64)
+def _known_types(names: tuple[str, ...]) -> frozenset[str]:
+    return frozenset(types_of(names))

@@ -41,7 +41,7 @@ def as_box(value: Any, where: str) -> Box:
     except TypeError:
         raise ValueError(f"{where}: the box {value!r:.80} is not four finite numbers x0, y0, x1, y1.") from None
     if len(corners) != 4 or not all(map(math.isfinite, corners)):
-        raise ValueError(f"{where}: the box {list(corners)} is not four finite numbers x0, y0, x1, y1.")
+        raise ValueError(f"{where}: the box {list(corners)!r:.80} is not four finite numbers x0, y0, x1, y1.")
     return corners
 
 

@@ -61,8 +61,8 @@ def _slots(batch: ImageBatch, row: ImageRow, num_objects: int, use_image: bool, 
             slots.append(batch.add_box(key, part, where, squashed.objects))
         else:
             raise InvalidPost(
-                f"{where} is a box, {list(part)}, but the post has no image. Give the post an `image` (`images` of the "
-                "processor), or pass the object as an image of its own.",
+                f"{where} is a box, {list(part)!r:.80}, but the post has no image. Give the post an `image` (`images` "
+                "of the processor), or pass the object as an image of its own.",
                 "objects",
             )
     return slots

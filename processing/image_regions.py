@@ -73,8 +73,8 @@ def _regions(batch: ImageBatch, row: ImageRow, num_objects: int, squash: bool) -
             )
         if key is None:
             raise InvalidPost(
-                f"{where} is a box, {list(part)}, but the post has no image. Give the post an `image` (`images` of the "
-                "processor).",
+                f"{where} is a box, {list(part)!r:.80}, but the post has no image. Give the post an `image` (`images` "
+                "of the processor).",
                 "objects",
             )
         with blaming("objects"):

@@ -71,5 +71,5 @@ def check_numbers(options: Mapping[str, Any]) -> None:
             raise ValueError(f"`{name}` is {value!r}; expected 1 or more.")
     threshold = options.get("threshold")
     # True and False are outside the open interval.
-    if threshold is not None and not (isinstance(threshold, Real) and 0 < float(threshold) < 1):
-        raise ValueError(f"`threshold` is {threshold!r}; expected a probability, a number between 0 and 1.")
+    if threshold is not None and not (isinstance(threshold, Real) and 0 < threshold < 1):  # type: ignore[operator]
+        raise ValueError(f"`threshold` is {threshold!r:.80}; expected a probability, a number between 0 and 1.")

@@ -11,6 +11,7 @@ from .head_and_tail import EntityPair
 from .invalid_post import InvalidPost
 from .post_batch import Post
 from .post_text import Entity
+from .processor_options import InvalidOption
 from .relation_labels import PairScores, RelationLabels
 from .scored_batch import ScoredBatch
 
@@ -68,7 +69,7 @@ class ResultBuilder:
         if not post.all_pairs:
             return PairScores(scores, list(range(len(post.pairs))))
         if self.labels.undeclared:
-            raise ValueError(
+            raise InvalidOption(
                 f"Scoring all pairs of a post requires the label for no relation. {self.labels.undeclared}"
             )
         return self.labels.of_both_orders(scores[::2], scores[1::2], places)

@@ -12,7 +12,7 @@ NESTED = ("text_kwargs", "images_kwargs", "common_kwargs")
 
 
 class InvalidOption(ValueError):
-    """An option of the processor has an invalid value."""
+    """An option of the processor or the pipeline has an invalid value, or one that does not fit the posts."""
 
 
 class CallOptions(NamedTuple):

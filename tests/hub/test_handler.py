@@ -3,6 +3,7 @@ import copy
 import io
 import json
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -27,6 +28,14 @@ def png(size=(60, 40)):
 
 
 BASE64 = base64.b64encode(png()).decode()
+
+
+def nested(depth):
+    """A list that no code which calls itself per level can follow."""
+    value = []
+    for _ in range(depth):
+        value = [value]
+    return value
 
 
 def conforms(value, name):
@@ -169,12 +178,26 @@ BAD = [
     ({"inputs": {}}, "text", "no text"),
     ({"inputs": {**POST, "texts": "a"}}, "texts", "Unknown key 'texts'"),
     ({"inputs": {**POST, "where": "a"}}, "where", "Unknown key 'where'"),
-    ({"inputs": {**POST, "id": {}}}, "id", "expected a string or a number"),
+    ({"inputs": POST, "parameters": {"pairs": 10**400}}, "parameters", "`pairs` is too large"),
+    ({"inputs": POST, "parameters": {"pairs": "a" * 101}}, "parameters", "`pairs` has 101 characters"),
+    ({"inputs": POST, "parameters": {"pairs": nested(900)}}, "parameters", "`pairs` is nested more than 8 levels deep"),
+    ({"inputs": {**POST, "id": {}}}, "id", "expected a string or an integer"),
+    ({"inputs": {**POST, "id": True}}, "id", "`id` is True; expected a string or an integer"),
+    ({"inputs": {**POST, "id": 1.5}}, "id", "`id` is 1.5; expected a string or an integer"),
+    ({"inputs": {**POST, "id": "a" * 301}}, "id", "`id` has 301 characters"),
+    ({"inputs": {**POST, "k" * 100: 1}}, "k" * 80, "Unknown key 'kkk"),
     ({"inputs": {**POST, "text": None}}, "text", "no text"),
     ({"inputs": {**POST, "text": {"a": 1}}}, "text", "`text` is {'a': 1}"),
     ({"inputs": {**POST, "text": "a" * 301}}, "text", "has 301 characters; expected up to 300"),
     ({"inputs": {**POST, "words": ["a" * 200, "b" * 200]}}, "words", "has 400 characters"),
     ({"inputs": {**POST, "words": [1]}}, "words", "expected a list of words"),
+    ({"inputs": {**POST, "words": [""] * 301}}, "words", "has 301 characters"),
+    ({"inputs": {**POST, "text": nested(900)}}, "text", "`text` is nested more than 8 levels deep"),
+    ({"inputs": {**POST, "head": "b" * 301}}, "head", "has 301 characters; expected up to 300"),
+    ({"inputs": {**POST, "head": {"text": "Ann", "type": "x" * 300}}}, "head", "has 311 characters"),
+    ({"inputs": {**POST, "head": nested(900)}}, "head", "`head` is nested more than 8 levels deep"),
+    ({"inputs": {"text": "a b", "entities": ["a", "b" * 301]}}, "entities", "has 301 characters"),
+    ({"inputs": {"text": "a b", "entities": ["a", nested(900)]}}, "entities", "is nested more than 8 levels deep"),
     ({"inputs": {**POST, "head": "Nixon"}}, "head", "not in the text"),
     ({"inputs": {**POST, "head": [0, 99]}}, "head", "outside the text"),
     ({"inputs": {**POST, "head": {"start": "0", "end": "3"}}}, "head", "expected a span"),
@@ -187,6 +210,7 @@ BAD = [
     ({"inputs": {**POST, "caption": ["a"]}}, "caption", "`caption` is ['a']"),
     ({"inputs": {**POST, "caption": "a" * 301}}, "caption", "has 301 characters"),
     ({"inputs": {**POST, "image": 5}}, "image", "expected an image in base64"),
+    ({"inputs": {**POST, "image": nested(900)}}, "image", "expected an image in base64"),
     ({"inputs": {**POST, "image": ""}}, "image", "is empty"),
     ({"inputs": {**POST, "image": "é"}}, "image", "not base64"),
     ({"inputs": {**POST, "image": "/etc/passwd"}}, "image", "not base64"),
@@ -212,6 +236,7 @@ BAD = [
     ({"inputs": {**POST, "objects": [[0, 0, 5, 5]]}}, "objects", "but the post has no image"),
     ({"inputs": [5]}, "post", "A post is 5"),
     ({"inputs": [[POST]]}, "post", "expected an object"),
+    ({"inputs": nested(900)}, "post", "expected an object"),
 ]
 
 
@@ -226,7 +251,7 @@ def test_bad_requests_are_answered(handler, request_, field, message):
 
 @pytest.fixture
 def images():
-    """A host of images; /away leads elsewhere, /long never ends."""
+    """A host of images; /away leads elsewhere, /long is too large, /slow sends a byte at a time."""
 
     class Images(BaseHTTPRequestHandler):
         def do_GET(self):
@@ -237,6 +262,11 @@ def images():
                 return
             self.send_response(200)
             self.end_headers()
+            if self.path == "/slow":
+                for _ in range(100):
+                    self.wfile.write(b"0")
+                    time.sleep(0.05)
+                return
             self.wfile.write(b"0" * 100_000 if self.path == "/long" else png())
 
         def log_message(self, *_):
@@ -265,6 +295,92 @@ def test_allowed_hosts_only(handler, images, monkeypatch):
     ):
         answer = ask(handler, {"inputs": {**POST, "image": url}})
         assert answer["field"] == "image" and message in answer["error"], url
+
+
+def test_a_slow_host_is_not_waited_for(handler, images, monkeypatch):
+    monkeypatch.setattr(handler, "allowed_origins", EndpointHandler.origins([images]))
+    monkeypatch.setattr(handler, "timeout", 0.3)
+    start = time.monotonic()
+    answer = ask(handler, {"inputs": {**POST, "image": f"{images}/slow"}})
+    assert answer["field"] == "image" and "could not be fetched: it took more than 0.3 seconds" in answer["error"]
+    assert time.monotonic() - start < 4
+
+
+@pytest.mark.parametrize("host", ["https://a.org/images", "a.org?b", "*.twimg.com", "me@a.org", "http://a.org/#b"])
+def test_only_hosts_can_be_allowed(host):
+    assert EndpointHandler.origins(["https://a.org/"]) == {("https", "a.org", 443)}
+    with pytest.raises(ValueError, match="is no host; expected 'pbs.twimg.com' or 'http://images.local:8080'"):
+        EndpointHandler.origins([host])
+
+
+def colours(*names):
+    contents = [io.BytesIO() for _ in names]
+    for name, content in zip(names, contents):
+        Image.new("RGB", (60, 40), name).save(content, "PNG")
+    return [base64.b64encode(content.getvalue()).decode() for content in contents]
+
+
+def test_pixels_are_limited_since_small_files_may_have_many(pipe):
+    handler = EndpointHandler(pipe=pipe, max_pixels=5000)
+    red, green, blue = colours("red", "green", "blue")
+    for given in ([red, green], [red, red, red]):  # each distinct image is decoded once
+        answers = ask(handler, {"inputs": [{**POST, "image": image} for image in given]})
+        assert all("relation" in answer for answer in answers)
+    for posts in ([{**POST, "image": image} for image in (red, green, blue)],
+                  {**POST, "image": red, "objects": [green, blue]}):  # fmt: skip
+        answer = ask(handler, {"inputs": posts})
+        assert answer == {"error": "The images have 7,200 pixels; expected up to 5,000 per request.", "field": "image"}
+
+
+def test_evidence_is_limited_in_pairs(pipe):
+    handler = EndpointHandler(pipe=pipe, max_evidence=3)
+    of_three, of_four = ({"text": "a b c d", "entities": [*names]} for names in ("abc", "abcd"))
+    evidence = {"parameters": {"evidence": True, "pairs": "independent"}}
+    assert len(ask(handler, {"inputs": of_three, **evidence})["pairs"]) == 3
+    assert len(ask(handler, {"inputs": of_four, "parameters": {"pairs": "independent"}})["pairs"]) == 6
+    for inputs, pairs in ((of_four, 6), ([POST] * 4, 4), ([of_three, POST], 4)):
+        answer = ask(handler, {"inputs": inputs, **evidence})
+        assert answer["field"] == "parameters"
+        assert answer["error"] == f"With `evidence`, {pairs} entity pairs are too many; expected up to 3."
+    repeated = {"inputs": POST, "parameters": {"evidence": True, "ambiguous": "all"}}
+    assert "240 entity pairs are too many" in ask(handler, repeated)["error"]
+    answer = ask(handler, {"inputs": {"text": "a", "entities": 5}, **evidence}, conforming=False)
+    assert answer["field"] == "entities"
+
+
+def test_as_many_objects_are_read_as_the_model_has_slots(pipe, monkeypatch):
+    monkeypatch.setattr(pipe.processor, "num_objects", 9)
+    handler = EndpointHandler(pipe=pipe, max_characters=300)
+    checked = handler.check({"inputs": {**POST, "image": BASE64, "objects": [[i, 0, 40, 40] for i in range(12)]}})
+    assert checked.posts[0]["objects"] == [[i, 0, 40, 40] for i in range(9)]
+    answer = ask(handler, {"inputs": {**POST, "image": BASE64, "objects": [[1] * 301]}}, conforming=False)
+    assert (answer["field"], answer["error"]) == ("objects", "`objects` has 301 characters; expected up to 300.")
+
+
+def test_a_check_ends_at_its_deadline(handler):
+    assert handler.check({"inputs": POST}, time.monotonic() + 60).single
+    with pytest.raises(TimeoutError):
+        handler.check({"inputs": POST}, time.monotonic() - 1)
+
+
+def test_faults_of_the_model_are_not_blamed_on_the_request(pipe, monkeypatch):
+    handler = EndpointHandler(pipe=pipe)
+
+    def fail(*_, **__):
+        raise ValueError("weights at /srv")
+
+    monkeypatch.setattr(pipe, "forward", fail)
+    with pytest.raises(ValueError, match="weights at /srv"):
+        handler({"inputs": POST})
+
+
+@pytest.mark.parametrize("value", ["", "many", "0", "-1", "1.5"])
+def test_limits_are_whole_numbers(pipe, monkeypatch, value):
+    with pytest.raises(ValueError, match=f"max_pixels is '{value}'; expected a whole number, 1 or more"):
+        EndpointHandler(pipe=pipe, max_pixels=value)
+    monkeypatch.setenv("TGDI_MAX_POSTS", value)
+    with pytest.raises(ValueError, match=f"TGDI_MAX_POSTS is '{value}'; expected a whole number, 1 or more"):
+        EndpointHandler(pipe=pipe)
 
 
 def test_limits_come_from_the_environment(checkpoint, monkeypatch):

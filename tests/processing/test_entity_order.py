@@ -105,3 +105,8 @@ def test_the_default_bias_is_the_one_counted_in_training():
 def test_unknown_rules_are_rejected(pairs):
     with pytest.raises(ValueError, match="`pairs` is .*; expected 'auto'"):
         tail_first_bias(pairs, SimpleNamespace())
+
+
+def test_an_integer_beyond_all_floats_is_rejected():
+    with pytest.raises(ValueError, match="`pairs` is too large; expected a finite number"):
+        tail_first_bias(-(10**400), SimpleNamespace())

@@ -1,5 +1,6 @@
 import pytest
 
+from tgdi_hf.processing import entity_types as module
 from tgdi_hf.processing.entity_types import allowed_relations, type_of, types_of
 
 NAMES = ("None", "/per/org/member_of", "/per/per/peer")
@@ -25,6 +26,13 @@ def test_relations_without_types_are_always_allowed():
     assert allowed_relations(names, "PER", "disease") == (True, True)
     assert allowed_relations(names, "disease", "PER") == (True, False)
     assert allowed_relations(("None", "works_for"), "PER", "ORG") == (True, True)
+
+
+def test_types_that_users_invent_are_not_kept():
+    allowed_relations(NAMES, "PER", None)
+    before = module._allowed.cache_info().currsize
+    assert all(all(allowed_relations(NAMES, f"type {i}", f"{i} type")) for i in range(20))
+    assert module._allowed.cache_info().currsize <= before + 1  # all of them are one unknown type
 
 
 def test_tags_are_mapped_to_mnre_types():

@@ -19,6 +19,7 @@ def test_the_defaults_are_valid():
         ({"max_batch_tokens": 0.5}, ValueError, "`max_batch_tokens` is 0.5; expected 1 or more"),
         ({"top_k": 0}, ValueError, "`top_k` is 0; expected 1 or more"),
         ({"threshold": 1}, ValueError, "`threshold` is 1; expected a probability"),
+        ({"threshold": 10**400}, ValueError, "`threshold` is 10{79}; expected a probability"),
     ],
 )
 def test_invalid_options_are_rejected(options, error, message):

@@ -19,7 +19,7 @@ POST = {"text": "Ann meets Bob in Rome", "head": "Ann", "tail": [10, 13]}
 class EchoPipe:
     """
     Stands in for a pipeline: the relation of a post is its text. Texts are commands: "wait" blocks until `open` is set,
-    "boom" raises an error, "end" ends the thread.
+    "boom" and "value" raise an error, "end" ends the thread.
     """
 
     def __init__(self):
@@ -37,6 +37,8 @@ class EchoPipe:
             assert self.open.wait(10)
         if "boom" in self.calls[-1]:
             raise RuntimeError("out of memory")
+        if "value" in self.calls[-1]:
+            raise ValueError("out of memory")
         if "end" in self.calls[-1]:
             raise SystemExit
         return [{"id": post.get("id"), "relation": post["text"]} for post in posts]

@@ -157,10 +157,11 @@ def test_places_and_identities_of_invalid_posts(app_of, pipe):
     assert single.status_code == 422 and single.json()["id"] == 7
 
 
-def test_one_failing_request_spoils_no_other_and_is_logged(app_of, echo, caplog):
+@pytest.mark.parametrize("failing", ["boom", "value"])
+def test_one_failing_request_spoils_no_other_and_is_logged(app_of, echo, caplog, failing):
     async def send():
         async with client_of(app_of(echo, max_wait_ms=100)) as client:
-            bodies = [echoed(text) for text in ("one", "boom", "two")]
+            bodies = [echoed(text) for text in ("one", failing, "two")]
             return await asyncio.gather(*(post(client, body) for body in bodies))
 
     with caplog.at_level(logging.ERROR):
@@ -171,7 +172,7 @@ def test_one_failing_request_spoils_no_other_and_is_logged(app_of, echo, caplog)
         "error": "The model failed on this request; the server's log has the reason.",
         "field": "inputs",
     }
-    assert sorted(echo.calls[0]) == ["boom", "one", "two"] and "out of memory" in caplog.text
+    assert sorted(echo.calls[0]) == sorted(["one", failing, "two"]) and "out of memory" in caplog.text
 
 
 def test_a_parameter_that_only_the_model_refuses(app_of, model, processor):
@@ -237,6 +238,34 @@ def test_requests_that_are_received_take_room(app_of, echo):
     assert refused.status_code == 429 and first.status_code == 200 and receiving == 0
 
 
+def test_bodies_are_limited_together(app_of, echo, monkeypatch):
+    monkeypatch.setattr("tgdi_hf.serving.app.MAX_BODIES", 1)
+
+    async def send():
+        go = asyncio.Event()
+        body = json.dumps(echoed("slow")).encode()
+
+        async def slow():
+            yield body[:60]
+            await go.wait()
+            yield body[60:]
+
+        app = app_of(echo, max_body_bytes=100)
+        async with client_of(app) as client:
+            headers = {"Content-Type": "application/json"}
+            first = asyncio.create_task(client.post("/predict", content=slow(), headers=headers))
+            await until(lambda: app.state.service._bytes == 60)
+            refused = await post(client, echoed("other"))
+            go.set()
+            answers = refused, await first, await post(client, echoed("later"))
+            return answers, app.state.service._bytes
+
+    (refused, first, later), held = asyncio.run(send())
+    assert (refused.status_code, refused.headers["Retry-After"]) == (429, "1")
+    assert refused.json()["error"].startswith("The queue is full: the requests in it have 60 bytes. Retry later")
+    assert (first.status_code, later.status_code, held) == (200, 200, 0)
+
+
 def test_a_slow_model_is_answered_with_504(app_of, echo):
     async def send():
         app = app_of(echo, timeout=0.2)
@@ -270,6 +299,22 @@ def test_a_slow_body_is_answered_with_408(app_of, echo):
     answer = asyncio.run(send())
     assert answer.status_code == 408 and "did not arrive within 0.1 seconds" in answer.json()["error"]
     assert time.monotonic() - start < 4
+
+
+def test_a_slow_check_is_the_fault_of_the_server(app_of, echo, monkeypatch):
+    """Images may have to be fetched. The thread is told when nobody waits for it any more."""
+    app = app_of(echo, timeout=0.1)
+    deadlines = []
+
+    def slow(data, deadline):
+        deadlines.append(deadline)
+        time.sleep(0.5)
+
+    monkeypatch.setattr(app.state.service.handler, "check", slow)
+    start = time.monotonic()
+    (answer,) = ask(app, echoed("one"))
+    assert answer.status_code == 504 and "No answer within 0.1 seconds" in answer.json()["error"]
+    assert start < deadlines[0] < start + 0.4 and echo.calls == []
 
 
 def test_a_client_that_leaves_is_counted(app_of, echo):
@@ -397,6 +442,10 @@ def test_the_openapi_document_has_the_types(app_of, echo):
         ({"max_body_bytes": 0}, "--max-body-bytes is 0; expected more than 0"),
         ({"timeout": 0}, "--timeout is 0; expected more than 0"),
         ({"timeout": float("nan")}, "--timeout is nan"),
+        ({"timeout": float("inf")}, "--timeout is inf; expected more than 0, and up to 86,400 seconds"),
+        ({"max_wait_ms": float("inf")}, "--max-wait-ms is inf; expected less than --timeout, 30 seconds"),
+        ({"max_wait_ms": 2000, "timeout": 2}, "--max-wait-ms is 2000; expected less than --timeout, 2 seconds"),
+        ({"max_wait_ms": float("nan")}, "--max-wait-ms is nan"),
         ({"max_batch": 0}, "`max_batch` is 0"),
     ],
 )

@@ -50,6 +50,20 @@ def test_a_body_that_is_too_large_is_not_read_on():
     assert refusal([b"0" * 11], JSON, ("content-length", "-5"))[0].status == 413
 
 
+def test_each_part_is_announced_before_it_is_kept():
+    given, messages = request([b"0123", b"4", b"5"], JSON)
+    sizes = []
+
+    def hold(size):
+        sizes.append(size)
+        if len(sizes) == 2:
+            raise Refused(429, "full", "body")
+
+    with pytest.raises(Refused, match="full"):
+        asyncio.run(read_body(given, 10, hold))
+    assert sizes == [4, 1] and len(messages) == 2
+
+
 @pytest.mark.parametrize(
     ("headers", "field", "message"),
     [

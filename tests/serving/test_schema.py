@@ -27,7 +27,7 @@ GOOD = [
 # Refused by the handler for a reason that a type cannot express: the limits of a server, the text, the file's content.
 BEYOND_TYPES = (
     "has 5 posts", "not in the text", "outside the text", "characters", "expected up to", "not base64", "is empty",
-    "image format", "damaged", "larger than", "does not fetch", "has no image", "`pairs` is 'all'",
+    "image format", "damaged", "larger than", "does not fetch", "has no image", "`pairs` is 'all'", "too large",
 )  # fmt: skip
 
 

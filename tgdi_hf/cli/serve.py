@@ -37,8 +37,8 @@ def serve(
     """Serve a checkpoint or an export over HTTP. Needs FastAPI: the extra `serve`.
 
     Requests that arrive together share a batch. SIGTERM refuses new requests and answers those that have arrived.
-    The environment variables TGDI_ALLOWED_HOSTS, TGDI_MAX_POSTS, TGDI_MAX_CHARACTERS, TGDI_MAX_ENTITIES and
-    TGDI_MAX_IMAGE_BYTES limit requests as in the endpoint handler.
+    The environment variables TGDI_ALLOWED_HOSTS, TGDI_MAX_POSTS, TGDI_MAX_CHARACTERS, TGDI_MAX_ENTITIES,
+    TGDI_MAX_IMAGE_BYTES, TGDI_MAX_PIXELS and TGDI_MAX_EVIDENCE limit requests as in the endpoint handler.
 
     Example: tgdi serve runs/demo
     """

@@ -4,7 +4,7 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -25,6 +25,8 @@ from .schema import definitions
 
 logger = logging.getLogger(__name__)
 
+MAX_TIMEOUT = 86_400  # seconds
+MAX_BODIES = 16  # of the largest size; the server holds so many bytes of requests
 DISCONNECTED = 499  # in metrics alone: nobody receives the answer
 STATUSES = {
     400: "The body is not JSON.",
@@ -49,7 +51,7 @@ class Limits:
         max_batch: Posts per batch of the model.
         max_wait_ms: Milliseconds that a request waits for others at most, while the model is idle.
         max_queue: Posts that may wait, those that are being received included.
-        max_body_bytes: Bytes per request.
+        max_body_bytes: Bytes per request. All requests that are received or wait have up to `MAX_BODIES` times as many.
         timeout: Seconds from a request to its answer.
     """
 
@@ -79,16 +81,21 @@ class Service:
                 f"The queue holds {limits.max_queue} posts, but a request may have {handler.max_posts}; increase "
                 "--max-queue, or lower TGDI_MAX_POSTS."
             )
-        for option, value in (("--max-body-bytes", limits.max_body_bytes), ("--timeout", limits.timeout)):
-            if not value > 0:
-                raise ValueError(f"{option} is {value}; expected more than 0.")
+        if limits.max_body_bytes < 1:
+            raise ValueError(f"--max-body-bytes is {limits.max_body_bytes}; expected more than 0.")
+        if not 0 < limits.timeout <= MAX_TIMEOUT:
+            raise ValueError(f"--timeout is {limits.timeout}; expected more than 0, and up to {MAX_TIMEOUT:,} seconds.")
+        if not limits.max_wait_ms < 1000 * limits.timeout:
+            raise ValueError(
+                f"--max-wait-ms is {limits.max_wait_ms}; expected less than --timeout, {limits.timeout:g} seconds."
+            )
         self.handler, self.name, self.limits = handler, name, limits
         self.metrics = Metrics(lambda: self.batcher.waiting)
         run = partial(handler.results, batch_size=limits.max_batch)
         self.batcher = Batcher(
             run, limits.max_batch, limits.max_wait_ms / 1000, limits.max_queue, self.metrics.batches.observe
         )
-        self._receiving = 0
+        self._receiving = self._bytes = 0
         self._status = "starting"
 
     @property
@@ -127,30 +134,37 @@ class Service:
         return Response(content, status, headers, "application/json")
 
     async def _answer(self, request: Request) -> bytes:
-        deadline = asyncio.get_running_loop().time() + self.limits.timeout
         if self.status != "ready":
             raise self._unavailable()
+        held = 0
+
+        def hold(size: int) -> None:
+            nonlocal held
+            if self._bytes + size > MAX_BODIES * self.limits.max_body_bytes:
+                raise self._full(f"the requests in it have {self._bytes:,} bytes")
+            self._bytes, held = self._bytes + size, held + size
+
+        try:
+            return await self._answer_by(time.monotonic() + self.limits.timeout, request, hold)
+        finally:
+            self._bytes -= held
+
+    async def _answer_by(self, deadline: float, request: Request, hold: Callable[[int], None]) -> bytes:
         try:
             self.batcher.check_room(self._receiving + 1)
-            checked = await self._receive(request, deadline)
+            checked = await self._receive(request, deadline, hold)
             if not checked.posts:
                 return _as_json(checked.answer([]))
             answer = self.batcher.submit([*checked.posts.values()], checked.parameters)
         except Stopping:
             raise self._unavailable() from None
         except QueueFull as full:
-            raise Refused(
-                429, f"The queue is full: {full}. Retry later, or send fewer posts.", "inputs", retry_after=1
-            ) from None
+            raise self._full(str(full)) from None
         try:
-            async with asyncio.timeout_at(deadline):
+            async with _until(deadline):
                 results = await asyncio.wrap_future(answer)
         except TimeoutError:
-            raise Refused(
-                504,
-                f"No answer within {self.limits.timeout:g} seconds. Send fewer posts per request, or retry later.",
-                "inputs",
-            ) from None
+            raise self._late() from None
         except BadRequest as error:
             raise _refusal(error) from None
         if checked.single and "error" in results[0]:
@@ -159,29 +173,40 @@ class Service:
             return await _in_thread(lambda: _as_json(checked.answer(results)))
         return _as_json(checked.answer(results))
 
-    async def _receive(self, request: Request, deadline: float) -> CheckedRequest:
+    async def _receive(self, request: Request, deadline: float, hold: Callable[[int], None]) -> CheckedRequest:
         """Reads and checks a request."""
         self._receiving += 1
         try:
-            async with asyncio.timeout_at(deadline):
-                body = await read_body(request, self.limits.max_body_bytes)
-                return await _in_thread(partial(self._check, body))
-        except TimeoutError:
-            raise Refused(
-                408, f"The request did not arrive within {self.limits.timeout:g} seconds; expected all of it.", "body"
-            ) from None
+            try:
+                async with _until(deadline):
+                    body = await read_body(request, self.limits.max_body_bytes, hold)
+            except TimeoutError:
+                message = f"The request did not arrive within {self.limits.timeout:g} seconds; expected all of it."
+                raise Refused(408, message, "body") from None
+            try:
+                async with _until(deadline):
+                    return await _in_thread(partial(self._check, body, deadline))
+            except TimeoutError:
+                raise self._late() from None
         finally:
             self._receiving -= 1
 
-    def _check(self, body: bytes) -> CheckedRequest:
+    def _check(self, body: bytes, deadline: float) -> CheckedRequest:
         try:
-            checked = self.handler.check(parse_json(body))
+            checked = self.handler.check(parse_json(body), deadline)
         except BadRequest as error:
             raise _refusal(error) from None
         if checked.single and checked.errors:
             known, reason = checked.errors[0]
             raise _refusal(reason, known)
         return checked
+
+    def _late(self) -> Refused:
+        message = f"No answer within {self.limits.timeout:g} seconds. Send fewer posts per request, or retry later."
+        return Refused(504, message, "inputs")
+
+    def _full(self, reason: str) -> Refused:
+        return Refused(429, f"The queue is full: {reason}. Retry later, or send fewer posts.", "inputs", retry_after=1)
 
     def _unavailable(self) -> Refused:
         return Refused(503, f"The server is {self.status}; retry later, or at another server.", "server", retry_after=1)
@@ -292,6 +317,11 @@ def _identity(result: Mapping[str, Any]) -> dict[str, Any]:
 
 def _as_json(value: Any) -> bytes:
     return json.dumps(value, allow_nan=False).encode()
+
+
+def _until(deadline: float) -> asyncio.Timeout:
+    """A time limit that ends at a time of `time.monotonic`; event loops may have another clock."""
+    return asyncio.timeout(deadline - time.monotonic())
 
 
 async def _in_thread(work: Any) -> Any:

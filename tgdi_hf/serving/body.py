@@ -1,6 +1,7 @@
 """The body of a request: its headers, its size, and its JSON."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 from starlette.requests import Request
@@ -24,16 +25,17 @@ class Refused(Exception):
         self.answer = {**known, "error": message, "field": field}
 
 
-async def read_body(request: Request, most: int) -> bytes:
+async def read_body(request: Request, most: int, hold: Callable[[int], Any] = lambda size: None) -> bytes:
     r"""
     Reads a JSON body, no further than the limit.
 
     Args:
         request: The request.
         most: Bytes.
+        hold: Called with the size of each part before it is kept; may raise `Refused`.
 
     Raises:
-        Refused: The headers announce no plain JSON (415), or the body exceeds the limit (413).
+        Refused: The headers announce no plain JSON (415), the body exceeds the limit (413), or see `hold`.
     """
     check_headers(request)
     found = request.headers.get("content-length", "")
@@ -44,6 +46,7 @@ async def read_body(request: Request, most: int) -> bytes:
         size += len(part)
         if size > most:
             raise _too_large(f"more than {most:,} bytes", most)
+        hold(len(part))
         parts.append(part)
     return b"".join(parts)
 
