@@ -161,6 +161,33 @@ def test_entities_of_unknown_types_and_inside_words(nlp, plain):
     assert (relation.label, relation.score) == (pair["relation"], pytest.approx(pair["score"]))
 
 
+@pytest.mark.parametrize(
+    ("words", "ents", "head", "tail"),
+    [
+        (["👍", "🏽", "y"], [(0, 1), (2, 3)], "👍🏽", "y"),  # spaCy's tokens of 👍🏽y
+        (["👩", "\u200d", "❤", "\ufe0f\u200d", "👨", "y"], [(1, 2), (5, 6)], "👩\u200d❤\ufe0f\u200d👨", "y"),
+        (["🇫", "🇷", "x"], [(1, 2), (2, 3)], "🇫🇷", "x"),
+        (["y", "👍", "🏽", "x"], [(0, 1), (1, 2), (2, 3)], "y", "👍🏽"),  # both halves are an entity
+    ],
+)
+def test_entities_that_cut_an_emoji_are_extended(nlp, plain, words, ents, head, tail):
+    doc = Doc(nlp.vocab, words=words, spaces=[False] * len(words))
+    doc.ents = [Span(doc, start, end, "ODD") for start, end in ents]
+    (relation,) = nlp.get_pipe("tgdi")(doc)._.relations
+    places = [(doc.text.index(part), doc.text.index(part) + len(part)) for part in (head, tail)]
+    (pair,) = plain({"text": doc.text, "entities": places})["pairs"]
+    assert {relation.head.text, relation.tail.text} == {head, tail}
+    assert (relation.head.text, relation.label) == (pair["head"]["text"], pair["relation"])
+    assert relation.score == pytest.approx(pair["score"], abs=1e-5)
+
+
+def test_an_invisible_entity_is_an_error(nlp):
+    doc = Doc(nlp.vocab, words=["Ann", " ", "Bob"], spaces=[False, False, False])
+    doc.ents = [Span(doc, 0, 1, "ODD"), Span(doc, 1, 2, "ODD")]
+    with pytest.raises(InvalidPost, match=r"^doc 'Ann Bob'.*no visible character"):
+        nlp.get_pipe("tgdi")(doc)
+
+
 def test_a_lowest_score(checkpoint, plain):
     nlp = pipeline_of_spacy()
     scores = sorted(one[5].expected for one in expected(plain, TEXTS[0]))

@@ -87,6 +87,25 @@ def test_relations_follow_merged_and_split_tokens(doc, getter):
     assert (len(relation.head), len(relation.tail)) == (2, 1)
 
 
+def test_the_nearest_entity_gives_its_label(doc, getter):
+    """An entity that cut a character was extended into its neighbour."""
+    doc.ents = [doc.char_span(0, 1, "A"), doc.char_span(1, 10, "B", alignment_mode="expand")]
+    for place, label in (((0, 2), "A"), ((0, 10), "B")):
+        entity = dict(zip(("start", "end"), place))
+        getter.store(doc, {"pairs": [pair(head=entity)]}, doc.ents)
+        assert doc._.relations[0].head.label_ == label
+
+
+def test_relations_do_not_move_into_a_part(doc, getter):
+    getter.store(doc, {"pairs": [pair()]}, doc.ents)
+    part = doc[2:].as_doc(copy_user_data=True)
+    with pytest.raises(
+        ValueError, match=r"a document of 20 characters, but this one has 17: it is a part.*Run the com"
+    ):
+        _ = part._.relations
+    assert doc[2:].as_doc()._.relations == [] and len(doc[:].as_doc(copy_user_data=True)._.relations) == 1
+
+
 def test_relations_are_read_only(doc, getter):
     with pytest.raises(AttributeError, match=r"`doc._.relations` is read-only: the component `tgdi` fills it"):
         doc._.relations = []

@@ -9,7 +9,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+from ..processing.entity_markers import check_span
 from ..processing.entity_types import type_of, types_of
+from ..processing.grapheme_clusters import trim, whole_span
 from ..processing.head_and_tail import MAX_ENTITIES
 from ..processing.invalid_post import InvalidPost
 from .spacy_relations import INPUTS, register_extensions
@@ -214,17 +216,17 @@ class RelationComponent:
                 "entities with `ignore_labels`.",
                 "entities",
             )
-        types = self.settings.entity_types
+        types, text = self.settings.entity_types, doc.text
+        spans = [_whole_characters(text, one.start_char, one.end_char) for one in entities]
         return {
-            "text": doc.text,
+            "text": text,
             "entities": [
-                {"start": one.start_char, "end": one.end_char, "text": one.text,
-                 "type": types.get(one.label_, one.label_)}
-                for one in entities
+                {"start": start, "end": end, "text": text[start:end], "type": types.get(one.label_, one.label_)}
+                for one, (start, end) in zip(entities, spans)
             ],
             **{name: doc._.get(name) for name in INPUTS},
             "where": where,
-        }  # fmt: skip
+        }
 
     def set_error_handler(self, error_handler: Callable) -> None:
         """Sets the function that `pipe` calls with an unusable document; `nlp.set_error_handler` passes it on."""
@@ -300,6 +302,16 @@ class RelationComponent:
         pipe = self.pipeline
         pipe.model.save_pretrained(folder)
         pipe.processor.save_pretrained(folder)
+
+
+def _whole_characters(text: str, start: int, end: int) -> tuple[int, int]:
+    """The span of an entity, extended to whole characters: spaCy makes two tokens of an emoji and its skin tone."""
+    try:
+        check_span((start, end), text, "entities", "")
+    except InvalidPost:
+        first, last = trim(text, *whole_span(text, start, end))
+        return (first, last) if first < last else (start, end)  # the pipeline reports entities that cannot be seen
+    return start, end
 
 
 def _is(value: Any, *kinds: type) -> bool:

@@ -40,7 +40,8 @@ class RelationGetter:
     The getter of `doc._.relations`.
 
     `doc.user_data` holds plain values with character offsets, which `Doc.to_bytes`, `DocBin(store_user_data=True)` and
-    other processes can take, unlike spans; offsets remain valid if tokens are merged or split later.
+    other processes can take, unlike spans; offsets remain valid if tokens are merged or split later, but not in a part
+    of the document, to which `Span.as_doc(copy_user_data=True)` copies them.
 
     Args:
         attribute: The name of the custom attribute.
@@ -49,7 +50,21 @@ class RelationGetter:
     attribute: str = "relations"
 
     def __call__(self, doc: Doc) -> list[Relation]:
-        """The relations of a document; empty if the component has found none, or has not seen the document."""
+        r"""
+        The relations of a document; empty if the component has found none, or has not seen the document.
+
+        Raises:
+            ValueError: They are those of a longer document, of which this one is a part.
+        """
+        stored = doc.user_data.get(self.key)
+        if stored is None:
+            return []
+        if stored["length"] != len(doc.text):
+            raise ValueError(
+                f"`doc._.{self.attribute}` has the relations of a document of {stored['length']} characters, but this "
+                f"one has {len(doc.text)}: it is a part, to which `as_doc` has copied the user data. Run the component "
+                "`tgdi` on it."
+            )
         return [
             Relation(
                 _span(doc, *one["head"]),
@@ -59,7 +74,7 @@ class RelationGetter:
                 one["gate"],
                 tuple(one["truncated"]),
             )
-            for one in doc.user_data.get(self.key, ())
+            for one in stored["relations"]
         ]
 
     def refuse(self, doc: Doc, value: Any) -> None:
@@ -81,7 +96,7 @@ class RelationGetter:
             entities: These entities.
             min_score: The lowest score of a relation.
         """
-        doc.user_data[self.key] = [
+        relations = [
             {
                 **{end: _offsets(pair[end], entities) for end in ("head", "tail")},
                 "label": relation["relation"],
@@ -93,6 +108,7 @@ class RelationGetter:
             for relation in pair["relations"]
             if relation["score"] >= min_score
         ]
+        doc.user_data[self.key] = {"length": len(doc.text), "relations": relations}
 
 
 def register_extensions(attribute: str = "relations") -> RelationGetter:
@@ -133,10 +149,10 @@ def register_extensions(attribute: str = "relations") -> RelationGetter:
 
 
 def _offsets(entity: Mapping[str, Any], entities: Sequence[Span]) -> list[Any]:
-    """Offsets of an entity and its label in the document; the pipeline trims spaces, and `entities` do not overlap."""
+    """Offsets of an entity and its label in the document, where it may begin or end a few characters elsewhere."""
     start, end = entity["start"], entity["end"]
-    (label,) = {span.label_ for span in entities if span.start_char <= start and end <= span.end_char}
-    return [start, end, label]
+    nearest = max(entities, key=lambda span: min(end, span.end_char) - max(start, span.start_char))
+    return [start, end, nearest.label_]
 
 
 def _span(doc: Doc, start: int, end: int, label: str) -> Span:
