@@ -84,6 +84,24 @@ def test_the_scores_of_an_evaluation(checkpoint, corpus, model):
     assert found == {name: round(scores[f"eval_{name}"], 4) for name in ("accuracy", "precision", "recall", "f1")}
 
 
+def test_bars_in_labels_do_not_end_a_cell(model):
+    config = copy.deepcopy(model.config)
+    config.id2label = {**config.id2label, 1: "peer|couple"}
+    scores = {**result(0.5), **{f"eval_{kind} peer|couple": 0.5 for kind in ("precision", "recall", "f1")}}
+    training = {"hyperparameters": {"label_names": "a|b"}}
+    text = model_card(SimpleNamespace(config=config), "me/tiny", results=scores, training=training).text
+    assert "| `peer\\|couple` |  | 50.0 | 50.0 | 50.0 |" in text and "| `label_names` | a\\|b |" in text
+
+
+def test_a_folder_without_a_name_is_no_dataset(model):
+    for folder in (".", ".."):
+        with pytest.raises(
+            ValueError, match=rf"computed on '{folder}', which is not the name of a dataset; pass `data"
+        ):
+            model_card(model, "me/tiny", results=scored(data=folder))
+    assert "On Posts, test" in model_card(model, "me/tiny", results=scored(data="."), dataset_name="Posts").text
+
+
 def test_a_model_without_a_negative_label(model):
     config = copy.deepcopy(model.config)
     config.id2label = {i: f"relation {i}" for i in range(config.num_labels)}

@@ -65,6 +65,7 @@ def test_unknown_facts_are_omitted(model, tmp_path):
     write(tmp_path, trainer_state={"log_history": [{"eval_loss": 2.0, "epoch": 1, "step": 2}, {"loss": 1, "step": 3}]})
     text = model_card(model, "me/tiny", training=training_facts(tmp_path)).text
     assert "| 1 | 2 | not logged | 2.0000 |  |\n\n## Intended use" in text and "hyperparameter" not in text
+    assert "- **Device:** CPU\n" in model_card(model, "me/tiny", training={"device": "CPU"}).text
     # A run of an earlier version, which recorded the arguments that were passed.
     write(tmp_path, run={"learning_rate": 1e-4, "output": "x", "seed": 1}, trainer_state={})
     assert training_facts(tmp_path) == {"hyperparameters": {"learning_rate": 1e-4, "seed": 1}}

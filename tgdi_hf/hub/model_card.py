@@ -67,8 +67,8 @@ def model_card(
 
     Raises:
         ValueError: The label for no relation is undeclared and one label has a usual name for it; results lack the
-            scores of `tgdi evaluate`, differ in their settings, or are from another split than `split`; or the numbers
-            of results and seeds differ.
+            scores of `tgdi evaluate`, differ in their settings, are from another split than `split`, or do not name
+            their dataset; or the numbers of results and seeds differ.
     """
     results = [results] if isinstance(results, Mapping) else list(results)
     scored = _scored(results)
@@ -76,6 +76,11 @@ def model_card(
         raise ValueError(f"Expected results on the split {split!r}; found results on {scored['split']!r}.")
     split = split or scored.get("split", "validation")
     dataset_name = dataset_name or Path(scored.get("data", "MNRE")).name
+    if dataset_name in ("", ".."):
+        raise ValueError(
+            f"The results were computed on {scored['data']!r}, which is not the name of a dataset; pass `dataset_name` "
+            "(`--dataset`)."
+        )
     if seeds is not None and len(seeds) != len(results):
         raise ValueError(f"Expected one seed per result; found {len(results)} results and {len(seeds)} seeds.")
     scores = [_scores(result) for result in results]
