@@ -1,3 +1,4 @@
+import pytest
 from transformers import TrainingArguments
 
 from tgdi_hf.evaluation.scoring_arguments import collator_arguments
@@ -19,3 +20,16 @@ def test_the_recipe_selects_the_best_epoch_by_f1(tmp_path):
 def test_every_field_can_be_overridden(tmp_path):
     arguments = training_arguments(tmp_path, learning_rate=1e-3, per_device_eval_batch_size=2, logging_steps=7)
     assert (arguments.learning_rate, arguments.per_device_eval_batch_size, arguments.logging_steps) == (1e-3, 2, 7)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "expected"),
+    [
+        ({"metric_for_best_model": "loss"}, False),
+        ({"metric_for_best_model": "eval_loss"}, False),
+        ({"metric_for_best_model": "accuracy"}, True),
+        ({"metric_for_best_model": "loss", "greater_is_better": True}, True),
+    ],
+)
+def test_the_best_epoch_is_that_of_the_least_loss(tmp_path, overrides, expected):
+    assert training_arguments(tmp_path, **overrides).greater_is_better is expected

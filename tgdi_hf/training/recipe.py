@@ -35,4 +35,6 @@ def training_arguments(output_dir: str | Path, **overrides: Any) -> TrainingArgu
         "logging_steps": 50,
         "seed": 0,
     }
+    if "metric_for_best_model" in overrides:
+        del recipe["greater_is_better"]  # which follows from the metric: less loss is better
     return TrainingArguments(output_dir=str(output_dir), **{**recipe, **overrides})
