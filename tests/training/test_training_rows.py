@@ -217,6 +217,9 @@ def test_label_frequencies_are_counted_where_the_loss_reads_them(corpus, tmp_pat
     listed, _ = tiny_tgdi(corpus, logit_adjustment=1.0)
     make_trainer(listed, processor, {"train": [{"label": i} for i in labels]}, training_arguments(tmp_path, **PLAIN))
     assert [math.exp(prior) for prior in listed.config.label_log_priors] == pytest.approx(expected)
+    with_ignored = {"train": [{"label": i} for i in [*labels, -100, -100]]}  # rows that the loss ignores
+    make_trainer(listed, processor, with_ignored, training_arguments(tmp_path, **PLAIN))
+    assert [math.exp(prior) for prior in listed.config.label_log_priors] == pytest.approx(expected)
     plain, _ = tiny_tgdi(corpus)
     make_trainer(plain, processor, {"train": rows}, training_arguments(tmp_path, **PLAIN))
     assert plain.config.label_log_priors is None

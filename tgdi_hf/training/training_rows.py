@@ -12,6 +12,7 @@ from ..data.dataset_columns import texts_of, undecoded
 from ..data.entity_order import count_inverses, estimate_tail_first_bias, with_both_orders
 from ..data.perturbed import PerturbedDataset
 from ..data.swapped_images import SwappedImages, SwappedImageStream
+from ..modeling.classification_loss import IGNORED
 from ..modeling.negative_label import MULTI_LABEL
 from ..processing.processing_tgdi import TGDIProcessor
 
@@ -127,8 +128,8 @@ def count_label_priors(rows: Any, config: PreTrainedConfig) -> None:
     if not getattr(config, "logit_adjustment", 0):
         return
     if isinstance(rows, Dataset | list):
-        labels = rows["label"][:] if isinstance(rows, Dataset) else [row["label"] for row in rows]
-        counts = np.bincount(np.array(labels), minlength=config.num_labels + config.inverse_labels)
+        labels = np.array(rows["label"][:] if isinstance(rows, Dataset) else [row["label"] for row in rows])
+        counts = np.bincount(labels[labels != IGNORED], minlength=config.num_labels + config.inverse_labels)
         # One more of each, since a label without a row has no logarithm of its frequency.
         config.label_log_priors = np.log((counts + 1) / (counts + 1).sum()).tolist()
     elif config.label_log_priors is None:
