@@ -2,11 +2,14 @@ from types import SimpleNamespace
 
 import pytest
 
-from tgdi_hf.training.batch_size import train_within_memory
+from tgdi_hf.training.batch_size import resume_batch_size, train_within_memory
 
 
 def arguments(size, steps=1, processes=1):
-    return SimpleNamespace(per_device_train_batch_size=size, gradient_accumulation_steps=steps, world_size=processes)
+    return SimpleNamespace(
+        per_device_train_batch_size=size, gradient_accumulation_steps=steps, world_size=processes,
+        auto_find_batch_size=False,
+    )  # fmt: skip
 
 
 def fits(largest, tried, error="CUDA out of memory. Tried to allocate"):
@@ -42,6 +45,23 @@ def test_other_errors_are_not_retried():
     assert tried == [(16, 1)]
 
 
+@pytest.mark.parametrize(
+    ("fitted", "devices", "expected"), [(16, 0, (16, 2)), (4, 1, (4, 8)), (8, 2, (4, 8)), (None, 1, (16, 2))]
+)
+def test_a_resumed_run_starts_with_the_size_that_fitted(fitted, devices, expected):
+    resumed = arguments(16, 2)
+    resumed.n_gpu = devices
+    resume_batch_size(resumed, fitted)
+    assert (resumed.per_device_train_batch_size, resumed.gradient_accumulation_steps) == expected
+
+
 def test_several_processes_are_refused():
     with pytest.raises(ValueError, match="`auto_batch_size` requires one process; found 2"):
         train_within_memory(fits(4, []), arguments(16, processes=2))
+
+
+def test_one_search_for_a_batch_size_is_enough():
+    both = arguments(16)
+    both.auto_find_batch_size = True
+    with pytest.raises(ValueError, match="`auto_find_batch_size` changes them. Omit the latter"):
+        train_within_memory(fits(4, []), both)

@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import pytest
 
 from tgdi_hf.training.early_stopping import early_stopping_options
@@ -14,6 +16,16 @@ def test_every_training_has_its_own_counter():
     (first,), (second,) = options.callbacks(), options.callbacks()
     assert first is not second and first.early_stopping_patience == 3
     assert training_arguments("unused", **options.arguments).restore_callback_states_from_checkpoint
+
+
+@pytest.mark.parametrize(
+    ("patience", "counted", "expected"), [(2, 2, True), (2, 1, False), (2, None, False), (None, 2, False)]
+)
+def test_a_state_tells_whether_its_training_has_stopped(patience, counted, expected):
+    saved = {"attributes": {"early_stopping_patience_counter": counted}}
+    callbacks = {} if counted is None else {"EarlyStoppingCallback": saved}
+    state = SimpleNamespace(stateful_callbacks=callbacks)
+    assert early_stopping_options(patience, {}).has_stopped(state) is expected
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,13 @@
+import json
 import shutil
+from dataclasses import fields
 
 import pytest
 from datasets import Dataset, Image
+from transformers import TrainingArguments
 
 from tgdi_hf.data.dataset_columns import undecoded
-from tgdi_hf.training.run_record import claim, digest_of_rows, last_checkpoint
+from tgdi_hf.training.run_record import RESUMABLE_ARGUMENTS, claim, digest_of_rows, last_checkpoint
 
 from .trainers import trainer_for
 
@@ -43,6 +46,22 @@ def test_only_the_same_run_is_resumed(tmp_path):
     (tmp_path / "run" / "run.json").unlink()
     with pytest.raises(ValueError, match="another seed and options and pair"):
         claim(tmp_path / "run", other)
+
+
+def test_settings_that_change_nothing_or_were_not_recorded_do_not_differ(tmp_path):
+    recorded = {"seed": 0, "hub_token": "hf_secret", "per_device_eval_batch_size": 64}  # by an older version
+    (tmp_path / "checkpoint-1").mkdir()
+    (tmp_path / "checkpoint-1" / "trainer_state.json").write_text('{"global_step": 1}')
+    (tmp_path / "run.json").write_text(json.dumps(recorded))
+    claim(tmp_path, {"seed": 0, "validation_digest": "a"})
+    assert json.loads((tmp_path / "run.json").read_text()) == {"seed": 0, "validation_digest": "a"}
+    assert {file.name for file in tmp_path.iterdir()} == {"run.json", "checkpoint-1"}
+    with pytest.raises(ValueError, match=r"with another validation_digest\. Resume"):
+        claim(tmp_path, {"seed": 0, "validation_digest": "b"})
+
+
+def test_arguments_that_may_change_exist():
+    assert set(RESUMABLE_ARGUMENTS) <= {field.name for field in fields(TrainingArguments)}
 
 
 def test_the_digest_of_rows_covers_everything_a_model_reads(corpus, tmp_path):

@@ -10,6 +10,20 @@ from transformers.utils import logging
 logger = logging.get_logger(__name__)
 
 
+def resume_batch_size(arguments: TrainingArguments, fitted: int | None) -> None:
+    r"""
+    Halves the batches of a run that is resumed to the size that fitted before, at the same number of rows per step.
+
+    Args:
+        arguments: The arguments of the run; changed in place.
+        fitted: `TrainerState.train_batch_size` of its last checkpoint.
+    """
+    devices = max(1, arguments.n_gpu)
+    while fitted and arguments.per_device_train_batch_size * devices > fitted:
+        arguments.per_device_train_batch_size //= 2
+        arguments.gradient_accumulation_steps *= 2
+
+
 def train_within_memory(train: Callable[[int, int], Any], arguments: TrainingArguments, smallest: int = 1) -> Any:
     r"""
     Trains and, whenever memory runs out, trains again with batches of half the size, twice as many of them per step.
@@ -25,12 +39,17 @@ def train_within_memory(train: Callable[[int, int], Any], arguments: TrainingArg
         What `train` returns.
 
     Raises:
-        ValueError: Training on several processes, of which each would run out of memory at another time.
+        ValueError: Training on several processes, of which each would run out of memory at another time; or
+            `auto_find_batch_size`, with which `Trainer` changes the rows per step first.
         RuntimeError: The error of PyTorch, if the smallest batch does not fit or another error occurs.
     """
     if arguments.world_size > 1:
         raise ValueError(
             f"`auto_batch_size` requires one process; found {arguments.world_size}. Pass a batch size that fits."
+        )
+    if arguments.auto_find_batch_size:
+        raise ValueError(
+            "`auto_batch_size` keeps the rows per step, and `auto_find_batch_size` changes them. Omit the latter."
         )
     size, steps = arguments.per_device_train_batch_size, arguments.gradient_accumulation_steps
     while True:

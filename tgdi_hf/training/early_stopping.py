@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from transformers import EarlyStoppingCallback, TrainerCallback
+from transformers import EarlyStoppingCallback, TrainerCallback, TrainerState
 
 
 class EarlyStopping(NamedTuple):
@@ -22,6 +22,13 @@ class EarlyStopping(NamedTuple):
     def callbacks(self) -> list[TrainerCallback]:
         """The callbacks of one training; they count, so that each training has its own."""
         return [] if self.patience is None else [EarlyStoppingCallback(self.patience)]
+
+    def has_stopped(self, state: TrainerState) -> bool:
+        """Whether a training stopped in this state. `Trainer` would resume it for another epoch."""
+        callbacks: Any = state.stateful_callbacks  # their states by class name once saved, other than annotated
+        saved = callbacks.get("EarlyStoppingCallback")
+        counted = 0 if saved is None else saved["attributes"]["early_stopping_patience_counter"]
+        return self.patience is not None and counted >= self.patience
 
 
 def early_stopping_options(patience: int | None, arguments: Mapping[str, Any]) -> EarlyStopping:

@@ -7,11 +7,14 @@ from datasets import DatasetDict
 from transformers import set_seed
 
 from ..evaluation.gate_reliability import gate_reliability
+from ..modeling.configuration_presets import preset_fields
+from ..modeling.modeling_tgdi import TGDIForRelationExtraction
 from ..preparation.vision_features import compute_model_features
-from .batch_size import train_within_memory
+from .batch_size import resume_batch_size, train_within_memory
 from .early_stopping import early_stopping_options
 from .recipe import training_arguments
 from .reporting import check_report_to
+from .resumed_state import best_checkpoint, restore_state, saved_results, state_of
 from .run_record import RESUMABLE_ARGUMENTS, check_same_defaults, claim, digest_of_rows, last_checkpoint
 from .run_setup import run_setup
 from .trainer import make_trainer
@@ -61,7 +64,8 @@ def fine_tune(
         share: See `make_trainer`.
         swap_images: See `make_trainer`. By default 0.1 with the preset `"application"`, and 0 otherwise.
         early_stopping: Stop after this number of epochs without a better validation F1. By default all epochs are run.
-        auto_batch_size: Whether to halve the batches when memory runs out, see `train_within_memory`.
+        auto_batch_size: Whether to halve the batches when memory runs out, see `train_within_memory`; those of
+            evaluations, too.
         text_revision: Branch, tag or commit of the text encoder on the Hub. `run.json` records the commit, and a run is
             only resumed with the same one.
         vision_revision: Branch, tag or commit of the vision encoder on the Hub, likewise.
@@ -95,6 +99,7 @@ def fine_tune(
         "auto_batch_size": auto_batch_size or None,
         "train_rows": len(dataset["train"]),
         "train_digest": digest_of_rows(dataset["train"]),
+        **({"validation_digest": digest_of_rows(dataset["validation"])} if "validation" in dataset else {}),
         **{name: value for name, value in arguments.items() if name not in RESUMABLE_ARGUMENTS},
     }
     if vision_features is not None and control in ("blank-images", "noise-images"):
@@ -111,6 +116,9 @@ def fine_tune(
         checkpoint = last_checkpoint(output_dir) if resume else None
         if checkpoint is not None:
             check_same_defaults(checkpoint, model.config, processor)
+        before = None if checkpoint is None else state_of(checkpoint)
+        if before is not None and stopping.has_stopped(before):
+            model = TGDIForRelationExtraction.from_pretrained(best_checkpoint(before, output_dir))
         training = training_arguments(output_dir, seed=seed, **{**arguments, **batches}, **stopping.arguments)
         features = None
         if vision_features is not None:
@@ -121,7 +129,12 @@ def fine_tune(
             model, processor, dataset, training, fusion_learning_rate, features, control, share,
             swap_images=setup.swap_images, callbacks=stopping.callbacks(),
         )  # fmt: skip
-        train_metrics = trainer.train(resume_from_checkpoint=checkpoint).metrics
+        if before is not None and stopping.has_stopped(before):
+            restore_state(trainer, before)
+        else:
+            train_metrics = trainer.train(resume_from_checkpoint=checkpoint).metrics
+        if before is not None and trainer.state.global_step == before.global_step:
+            train_metrics = saved_results(output_dir)  # `Trainer` gives those of no steps
         metrics = trainer.evaluate()
         if model.config.gate_is_probability:
             gate = gate_reliability(trainer.model, processor, dataset["validation"], seed, vision_features=features)
@@ -138,8 +151,18 @@ def fine_tune(
     if not auto_batch_size:
         return run()
     first = training_arguments(output_dir, seed=seed, **arguments)
+    checkpoint = last_checkpoint(output_dir) if resume else None
+    eval_size = first.per_device_eval_batch_size / first.per_device_train_batch_size
+    if checkpoint is not None:
+        resume_batch_size(first, state_of(checkpoint).train_batch_size)
+    options = {**preset_fields(setup.model_options.get("preset", "default")), **setup.model_options}
     return train_within_memory(
-        lambda size, steps: run(per_device_train_batch_size=size, gradient_accumulation_steps=steps),
+        lambda size, steps: run(
+            per_device_train_batch_size=size,
+            gradient_accumulation_steps=steps,
+            per_device_eval_batch_size=max(1, int(eval_size * size)),
+        ),
         first,
-        smallest=2 if setup.swap_images else 1,
+        # A row by itself has no image of another row.
+        smallest=2 if setup.swap_images or options.get("matching_loss_weight") else 1,
     )

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -15,8 +16,18 @@ from ..data.image_identity import digest_of
 from ..modeling.configuration_tgdi import TGDIConfig
 from ..processing.processing_tgdi import TGDIProcessor
 
-# Arguments that may change when a run is resumed.
-RESUMABLE_ARGUMENTS = ("report_to", "logging_steps", "dataloader_num_workers", "save_total_limit", "disable_tqdm")
+# Arguments that may change when a run is resumed, since they do not affect the weights: logs, workers, files, uploads.
+# They are not recorded; one of them is a token.
+RESUMABLE_ARGUMENTS = (
+    *("report_to", "run_name", "project", "trackio_space_id", "trackio_bucket_id", "trackio_static_space_id"),
+    *("disable_tqdm", "log_level", "log_level_replica", "logging_strategy", "logging_steps", "logging_first_step"),
+    *("dataloader_num_workers", "dataloader_pin_memory", "dataloader_persistent_workers", "dataloader_prefetch_factor"),
+    *("per_device_eval_batch_size", "eval_accumulation_steps", "save_total_limit"),
+    *("push_to_hub", "hub_token", "hub_private_repo", "hub_model_id", "hub_strategy", "hub_always_push"),
+    "hub_revision",
+)
+# Settings that every run has, but that older versions did not record.
+_RECORDED_LATER = ("validation_digest",)
 # Fields of TGDI's configuration and options of its processor, which have defaults of this package.
 _CONFIG_FIELDS = {field.name for field in fields(TGDIConfig)} - {
     *(field.name for field in fields(PreTrainedConfig)),
@@ -49,16 +60,25 @@ def claim(folder: str | Path, identity: Mapping[str, Any]) -> None:
     """
     file, settings = Path(folder, "run.json"), json.loads(json.dumps(identity))
     found = json.loads(file.read_text(encoding="utf-8")) if file.exists() else None
-    # A setting that an older version did not record does not differ if it is not set now.
-    differs = [name for name in {**settings, **(found or {})} if found is None or found.get(name) != settings.get(name)]
+    differs = [*settings] if found is None else different_settings(settings, found)
     if differs and last_checkpoint(folder) is not None:
         names = [_with_options(name, settings.get(name), (found or {}).get(name)) for name in differs]
         raise ValueError(
             f"{folder} has checkpoints of a run with another {' and '.join(names)}. Resume that run with its own "
             "settings, train in another folder, or delete the checkpoints."
         )
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
+    if found != settings:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        part = file.with_name(f"{file.name}.{os.getpid()}")  # other processes of this run may be reading the file
+        part.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
+        part.replace(file)
+
+
+def different_settings(settings: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:
+    """The names of the settings in which a run differs from a recorded one, perhaps of an older version."""
+    ignored = {*RESUMABLE_ARGUMENTS, *(name for name in _RECORDED_LATER if name not in found)}
+    # A setting that an older version did not record does not differ if it is not set now.
+    return [name for name in {**settings, **found} if name not in ignored and found.get(name) != settings.get(name)]
 
 
 def _with_options(name: str, one: Any, other: Any) -> str:

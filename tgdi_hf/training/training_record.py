@@ -16,7 +16,16 @@ HYPERPARAMETERS = (
     *("learning_rate", "lr_scheduler_type", "lr_scheduler_kwargs", "warmup_steps", "num_train_epochs", "max_steps"),
     *("per_device_train_batch_size", "gradient_accumulation_steps", "optim", "optim_args"),
     *("adam_beta1", "adam_beta2", "adam_epsilon", "weight_decay", "max_grad_norm", "label_smoothing_factor"),
-    *("neftune_noise_alpha", "train_sampling_strategy", "bf16", "fp16", "seed", "data_seed", "full_determinism"),
+    *(
+        "neftune_noise_alpha",
+        "train_sampling_strategy",
+        "dataloader_drop_last",
+        "bf16",
+        "fp16",
+        "seed",
+        "data_seed",
+        "full_determinism",
+    ),
 )
 ALWAYS = ("learning_rate", "num_train_epochs", "per_device_train_batch_size", "seed")
 LIBRARIES = ("tgdi_hf", "transformers", "torch", "datasets", "accelerate", "tokenizers")
