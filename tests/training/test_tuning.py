@@ -6,7 +6,7 @@ import pytest
 from datasets import DatasetDict
 
 from tgdi_hf import fine_tune
-from tgdi_hf.training.tuning import SEARCH_SPACE, Range, SearchTrainer, split_settings, tune
+from tgdi_hf.training.tuning import SEARCH_SPACE, Range, SearchTrainer, _best_of, split_settings, tune
 
 optuna = pytest.importorskip("optuna")
 
@@ -120,6 +120,59 @@ def test_trials_below_the_median_are_pruned_and_time_is_limited(few, encoders, t
 
 def _zero(model):
     return next(model.parameters()).sum().detach() * 0
+
+
+def test_the_trial_of_the_start_values_is_run_again_after_an_error(few, encoders, tmp_path, monkeypatch):
+    def fails(self, *arguments, **more):
+        raise OSError("No space left on device")
+
+    options = dict(QUICK, model_options={"num_objects": 1}, num_train_epochs=1)
+    space = {"learning_rate": SPACE["learning_rate"], "logit_adjustment": Range(0.1, 2.0, 1.0)}
+    with monkeypatch.context() as patched:
+        patched.setattr(SearchTrainer, "training_step", fails)
+        with pytest.raises(OSError, match="No space left"):
+            tune(few, tmp_path, *encoders, trials=2, space=space, **options)
+    best = tune(few, tmp_path, *encoders, trials=2, space=space, hub_token="hf_secret", **options)
+    trials = study_in(tmp_path).trials
+    assert [trial.state.name for trial in trials] == ["FAIL", "COMPLETE", "COMPLETE"]
+    assert trials[0].params == trials[1].params == {name: values.start for name, values in space.items()}
+    assert trials[2].params != trials[1].params and best["first_trial_f1"] == trials[1].value
+    assert set(best["settings"]["model_options"]) == {"logit_adjustment"}
+    assert "hf_secret" not in (tmp_path / "study.journal").read_text()
+
+
+def test_without_the_trial_of_the_start_values_its_score_is_unknown():
+    study = optuna.create_study(direction="maximize")
+    study.enqueue_trial({"learning_rate": 2e-3})
+    for value in (None, 0.5):
+        trial = study.ask()
+        trial.suggest_float("learning_rate", 1e-4, 1e-2, log=True)
+        trial.set_user_attr("settings", {"learning_rate": 1e-3})
+        trial.set_user_attr("validation", {"eval_f1": value})
+        study.tell(trial, value, state=None if value else optuna.trial.TrialState.FAIL)
+    best = _best_of(study, {"learning_rate": 2e-3}, None)
+    assert (best["trial"], best["first_trial_f1"]) == (1, None)
+
+
+@pytest.mark.parametrize(
+    ("space", "message"),
+    [
+        ({"dropuot": Range(0, 1, 0)}, "has 'dropuot'; expected `fusion_learning_rate`, an argument"),
+        ({"per_device_train_batch_size": Range(4, 32, 16)}, "that is a real number"),
+        (
+            {"fusion_lambda": Range(0.5, 0.1, 0.5)},
+            r"'fusion_lambda' from 0\.5 to 0\.1, starting from 0\.5; expected low",
+        ),
+        ({"fusion_lambda": Range(0.1, 0.9, 1.0)}, "expected low ≤ start ≤ high"),
+        ({"learning_rate": Range(0.0, 1.0, 0.5, log=True)}, "0 to 1.0, starting from 0.5, logarithmic; .* 0 < low"),
+        # The preset for the paper starts from a dropout of 0.01.
+        ({"text_dropout": Range(0.1, 0.3, 0.2)}, "starting from 0.01"),
+    ],
+)
+def test_spaces_that_cannot_be_searched(few, encoders, tmp_path, space, message):
+    with pytest.raises(ValueError, match=message):
+        tune(few, tmp_path / "search", *encoders, space=space, model_options={"preset": "paper"})
+    assert not (tmp_path / "search").exists()
 
 
 def test_hyperparameters_that_are_set_are_not_searched(few, encoders, tmp_path):

@@ -49,7 +49,8 @@ def tune(
     output: Annotated[Path, typer.Argument(help="Folder for the study and for best.json; resumed if it has a study.")],
     trials: Annotated[int, typer.Option(min=1, help="Trials of the whole study, resumed ones included.")] = 20,
     minutes: Annotated[
-        float | None, typer.Option(min=0.0, help="Start no trial after this time.", show_default="no limit")
+        float | None,
+        typer.Option(min=0.0, help="Start no trial later than this after the first.", show_default="no limit"),
     ] = None,
     text_model: TextModel = "bert-base-uncased",
     vision_model: VisionModel = "openai/clip-vit-base-patch32",
@@ -132,7 +133,8 @@ def tune(
     counts = ", ".join(f"{number} {state}" for state, number in best["trials"].items())
     typer.echo(f"{counted(sum(best['trials'].values()), 'trial')}: {counts}. The best is trial {best['trial']}.")
     print_scores(best["validation"], "validation", len(dataset["validation"]))
-    typer.echo(f"F1 of the first trial, the recipe of `tgdi train`: {100 * best['first_trial_f1']:.2f}")
+    if best["first_trial_f1"] is not None:
+        typer.echo(f"F1 of the first trial, the recipe of `tgdi train`: {100 * best['first_trial_f1']:.2f}")
     typer.echo(f"Wrote {output / 'best.json'}. Train with the best settings:\n{best['command']}")
 
 

@@ -14,10 +14,11 @@ from transformers import PreTrainedModel, Trainer, TrainingArguments, set_seed
 from ..extras import require
 from ..file_locks import sole_writer
 from ..modeling.configuration_presets import preset_fields
+from ..modeling.configuration_tgdi import TGDIConfig
 from ..preparation.vision_features import compute_model_features
 from .optimizer import optimizer_for
 from .recipe import training_arguments
-from .run_record import digest_of_rows
+from .run_record import RESUMABLE_ARGUMENTS, different_settings, digest_of_rows
 from .run_setup import run_setup
 from .trainer import make_trainer
 
@@ -81,6 +82,23 @@ def suggest(trial: "Trial", space: Mapping[str, Range]) -> dict[str, float]:
     }
 
 
+def check_space(space: Mapping[str, Range]) -> None:
+    """Raises ValueError for hyperparameters that do not exist or are no real numbers, and for invalid ranges."""
+    numbers = {field.name for field in fields(TrainingArguments) if field.type in (float, float | None)}
+    known = {"fusion_learning_rate"} | numbers | {field.name for field in fields(TGDIConfig)}
+    for name, values in space.items():
+        if name not in known:
+            raise ValueError(
+                f"The search space has {name!r}; expected `fusion_learning_rate`, an argument of `TrainingArguments` "
+                "that is a real number, or a field of `TGDIConfig`."
+            )
+        if not values.low <= values.start <= values.high or (values.log and values.low <= 0):
+            raise ValueError(
+                f"The search space has {name!r} from {values.low} to {values.high}, starting from {values.start}"
+                f"{', logarithmic' * values.log}; expected low ≤ start ≤ high, and 0 < low if logarithmic."
+            )
+
+
 def split_settings(settings: Mapping[str, float]) -> tuple[dict[str, float], dict[str, float]]:
     """Divides the settings of a trial into arguments of `fine_tune` and fields of `TGDIConfig`."""
     named = {*_ARGUMENTS, "fusion_learning_rate"}
@@ -124,7 +142,7 @@ def tune(
         output_dir: Folder for the study and for `best.json`.
         text_model, vision_model: See `fine_tune`.
         trials: Number of trials of the whole study, stopped ones included.
-        minutes: No trial starts later than this after the call; those that run are completed.
+        minutes: No trial starts later than this after the first one of the call; those that run are completed.
         space: The hyperparameters and their values, by default `SEARCH_SPACE`: arguments of `TrainingArguments`,
             `fusion_learning_rate`, and fields of `TGDIConfig`. Those that are set in `model_options` or `arguments` are
             not searched.
@@ -137,13 +155,13 @@ def tune(
     Returns:
         The content of `best.json`: `trial`, its number; `settings`, which `fine_tune` reproduces it with, as
         `arguments` and `model_options`; `validation`, the metrics of its best epoch; `first_trial_f1`, the F1 of the
-        first completed one, which has the start values; `trials`, how many were completed, pruned and failed; and
-        `command`.
+        one that has the start values, or `None` if it was not completed; `trials`, how many were completed, pruned and
+        failed; and `command`.
 
     Raises:
         ImportError: optuna is not installed.
-        ValueError: Less than one trial; a split is missing or empty; nothing is left to search; no time;
-            the folder has another study or other files; or several processes.
+        ValueError: Less than one trial; a split is missing or empty; nothing is left to search; values that cannot be
+            searched; no time; the folder has another study or other files; or several processes.
     """
     require("optuna", "tune", "The hyperparameter search")
     output = Path(output_dir)
@@ -167,6 +185,8 @@ def tune(
     }
     if not space:
         raise ValueError("All hyperparameters of the search are set; nothing is left to search.")
+    check_space(space)
+    starts = {name: values.start for name, values in space.items()}
     hub: dict[str, Any] = {"token": token, "cache_dir": cache_dir, "local_files_only": local_files_only}
     setup = run_setup(
         rows, text_model, vision_model, model_options, swap_images, text_revision, vision_revision, hub, "tune"
@@ -176,11 +196,12 @@ def tune(
         "seed": seed,
         "space": {name: list(values) for name, values in space.items()},
         **{f"{split}_rows": digest_of_rows(rows[split]) for split in rows},
-        **arguments,
+        **{name: value for name, value in arguments.items() if name not in RESUMABLE_ARGUMENTS},
     }
 
     def build(trial: "Trial | None") -> tuple[Any, Any]:
-        options = {} if trial is None else split_settings(suggest(trial, space))[1]
+        # The data are set up for the start values, such as a weight of a loss that is off by default.
+        options = split_settings(starts if trial is None else suggest(trial, space))[1]
         set_seed(seed)
         built = setup.build(**options)
         set_seed(seed)  # as `Trainer` does in `fine_tune`, between building and training
@@ -188,7 +209,7 @@ def tune(
 
     with sole_writer(output):
         storage = _storage(output)
-        study = _open_study(storage, output, identity, space)
+        study = _open_study(storage, output, identity, starts)
         remaining = trials - len(_finished(study))
         if remaining > 0:
             # Without checkpoints: `fine_tune` reproduces the best trial.
@@ -211,7 +232,7 @@ def tune(
                 model_init=lambda trial: build(trial)[0], trainer_class=SearchTrainer,
             )  # fmt: skip
             _search(trainer, storage, study, space, remaining, minutes, seed)
-        best = _best_of(study, command)
+        best = _best_of(study, starts, command)
         (output / "best.json").write_text(json.dumps(best, indent=2) + "\n", encoding="utf-8")
     return best
 
@@ -228,9 +249,9 @@ def _storage(output: Path) -> "JournalStorage":
 
 
 def _open_study(
-    storage: "JournalStorage", output: Path, identity: Mapping[str, Any], space: Mapping[str, Range]
+    storage: "JournalStorage", output: Path, identity: Mapping[str, Any], starts: Mapping[str, float]
 ) -> "Study":
-    """The study in a folder, ready to go on: with the recipe as its first trial, and interrupted trials queued."""
+    """The study in a folder, ready to go on: with the trial of the start values, and interrupted trials queued."""
     import optuna
     from optuna.trial import TrialState
 
@@ -238,8 +259,7 @@ def _open_study(
     settings, found = json.loads(json.dumps(identity)), study.user_attrs.get("identity")
     if found is None:
         study.set_user_attr("identity", settings)
-        study.enqueue_trial({name: values.start for name, values in space.items()})
-    elif differs := [name for name in {**settings, **found} if found.get(name) != settings.get(name)]:
+    elif differs := different_settings(settings, found):
         raise ValueError(
             f"{output} has the study of a search with another {' and '.join(differs)}. Continue that search with its "
             "own settings, or name a new folder."
@@ -247,7 +267,15 @@ def _open_study(
     for trial in study.get_trials(states=(TrialState.RUNNING,)):
         study.tell(trial.number, state=TrialState.FAIL)
         study.enqueue_trial({**trial.system_attrs.get("fixed_params", {}), **trial.params})  # maybe none was drawn yet
+    # Also after an error in that trial, such as a full disk: nothing tells whether the best trial is better than it.
+    if all(trial.state == TrialState.FAIL or _asked(trial) != starts for trial in study.trials):
+        study.enqueue_trial(dict(starts))
     return study
+
+
+def _asked(trial: Any) -> dict[str, float]:
+    """The values that were given for a trial, if any were."""
+    return trial.system_attrs.get("fixed_params", {})
 
 
 def _finished(study: "Study") -> list[Any]:
@@ -311,9 +339,11 @@ def _search(
         raise
 
 
-def _best_of(study: "Study", command: Callable[[Mapping[str, float]], str] | None) -> dict[str, Any]:
+def _best_of(
+    study: "Study", starts: Mapping[str, float], command: Callable[[Mapping[str, float]], str] | None
+) -> dict[str, Any]:
     trial = study.best_trial
-    first = next(one for one in study.trials if one.state.name == "COMPLETE")
+    first = (one.value for one in study.trials if one.state.name == "COMPLETE" and _asked(one) == starts)
     settings = trial.user_attrs["settings"]
     arguments, options = split_settings(settings)
     states = [one.state.name.lower() for one in study.trials]
@@ -321,7 +351,7 @@ def _best_of(study: "Study", command: Callable[[Mapping[str, float]], str] | Non
         "trial": trial.number,
         "settings": {"arguments": arguments, "model_options": options},
         "validation": trial.user_attrs["validation"],
-        "first_trial_f1": first.value,
+        "first_trial_f1": next(first, None),
         "trials": {
             state: states.count(name)
             for state, name in (("completed", "complete"), ("pruned", "pruned"), ("failed", "fail"))
