@@ -6,8 +6,9 @@ of ONNX Runtime with 8-bit weights.
     python -m examples.research.speed_and_quality posts runs/speed_and_quality
 
 Trains a tiny TGDI per seed and kind of objects on the embedded corpus, both encoders from random weights, and scores
-each way on the test split. Models that were trained are not trained again. Time is processor time of the model alone,
-on batches that are ready: the ways take turns batch by batch, so that a machine whose speed drifts affects all alike.
+each way on the test split. Models that were trained on the same rows for as long are not trained again. Time is
+processor time of the model alone, on batches that are ready: the ways take turns batch by batch, so that a machine
+whose speed drifts affects all alike.
 """
 
 import argparse
@@ -36,6 +37,7 @@ from tgdi_hf.export.exported_model import ExportedTGDI
 from tgdi_hf.export.exporting import export_model
 from tgdi_hf.training.build import build_model
 from tgdi_hf.training.recipe import training_arguments
+from tgdi_hf.training.run_record import digest_of_rows
 from tgdi_hf.training.trainer import make_trainer
 
 RESULTS = Path(__file__).parent / "results" / "speed_and_quality.json"
@@ -54,9 +56,14 @@ Batch = dict[str, torch.Tensor]
 
 
 def train(corpus: DatasetDict, args: argparse.Namespace, objects: str, seed: int) -> Path:
-    """The folder of the trained model."""
+    """The folder of the trained model, or ValueError if it has one that was trained otherwise."""
     folder = args.runs / f"{objects}-{seed}"
-    if (folder / "config.json").exists():
+    settings = {"epochs": args.epochs, "share": args.share, "rows": digest_of_rows(corpus["train"])}
+    record = folder / "speed_and_quality.json"  # written last
+    if record.exists():
+        found = json.loads(record.read_text())
+        if found != settings:
+            raise ValueError(f"{folder} has a model with {found}; expected {settings}. Name another folder for models.")
         return folder
     set_seed(seed)
     encoders = (str(args.posts / "encoders" / kind) for kind in ("text", "vision"))
@@ -76,6 +83,7 @@ def train(corpus: DatasetDict, args: argparse.Namespace, objects: str, seed: int
         trainer = make_trainer(model, processor, DatasetDict({**corpus, "train": rows}), arguments)
         trainer.train()
         trainer.save_model(str(folder))
+    record.write_text(json.dumps(settings))
     return folder
 
 

@@ -58,8 +58,9 @@ def main() -> None:
             # The lock ends with the process, so a killed run leaves nothing to clean up.
             with FileLock(Path(gettempdir(), f"{digest_of(str(file.resolve()).encode())}.lock"), timeout=0):
                 if file.exists():  # must be the requested run
-                    there = json.loads(file.read_text(encoding="utf-8"))
+                    there = {"swap_images": 0.0, **json.loads(file.read_text(encoding="utf-8"))}
                     wanted = {"epochs": args.epochs, "rows": ROWS, "options": MODELS[name].options}
+                    wanted["swap_images"] = MODELS[name].swap_images if swapped is None else swapped
                     for what, value in wanted.items():
                         refuse_unlike(str(file), what, [there.get(what), value])
                     continue

@@ -77,6 +77,9 @@ def test_existing_run_must_match_the_requested_one(tmp_path, monkeypatch):
     file.write_text(json.dumps({"epochs": 5.0}))  # from an earlier version with other posts
     with pytest.raises(ValueError, match="TGDI-0-0.json: cannot average runs with different rows"):
         main()
+    file.write_text(json.dumps({**there, "swap_images": 0.25}))  # when the model had swapped images
+    with pytest.raises(ValueError, match="cannot average runs with different swap_images: 0.25 and 0.0"):
+        main()
 
 
 def test_the_share_of_swaps_is_searched_on_validation_rows(tmp_path, monkeypatch):
