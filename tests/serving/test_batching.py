@@ -1,5 +1,6 @@
 import threading
 import time
+import weakref
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from concurrent.futures import wait as wait_for
 
@@ -116,6 +117,28 @@ def test_a_failing_request_spoils_no_other(held, model):
     with pytest.raises(RuntimeError, match="returned 0 results for 1 posts"):
         short.result(10)
     assert results(batcher.submit([5], {})) == [[25]]
+
+
+def test_memory_of_a_failed_batch_is_free_when_its_requests_run_again():
+    class Tensor:
+        pass
+
+    allocated = []
+
+    def run(posts, parameters):
+        if any(one() is not None for one in allocated):
+            raise MemoryError
+        tensor = Tensor()
+        allocated.append(weakref.ref(tensor))
+        if len(posts) > 1:
+            raise MemoryError
+        return posts
+
+    batcher = Batcher(run, max_wait=0)
+    answers = [batcher.submit([i], {}) for i in range(3)]
+    batcher.start()
+    assert results(*answers) == [[0], [1], [2]] and len(allocated) == 4
+    batcher.close(10)
 
 
 def test_a_cancelled_request_leaves_the_queue(held, model):

@@ -191,15 +191,15 @@ class Batcher:
         return tickets, posts >= self.max_batch
 
     def _answer(self, batch: list[Job]) -> None:
-        posts = [post for job in batch for post in job.posts]
         try:
-            results = self.run(posts, batch[0].parameters)
-            if len(results) != len(posts):
-                raise RuntimeError(f"The model returned {len(results)} results for {len(posts)} posts.")
+            results = self._results([post for job in batch for post in job.posts], batch[0].parameters)
         except Exception as error:
             if len(batch) == 1:
                 batch[0].answer.set_exception(error)
                 return
+            results = None
+        if results is None:
+            # Not while the error is handled: it keeps the tensors of the batch, and memory may be what was lacking.
             for job in batch:
                 self._answer([job])
             return
@@ -207,3 +207,9 @@ class Batcher:
         for job in batch:
             job.answer.set_result(results[start : start + len(job.posts)])
             start += len(job.posts)
+
+    def _results(self, posts: list[Post], parameters: Mapping[str, Any]) -> list[Any]:
+        results = self.run(posts, parameters)
+        if len(results) != len(posts):
+            raise RuntimeError(f"The model returned {len(results)} results for {len(posts)} posts.")
+        return results
