@@ -71,6 +71,21 @@ def test_unknown_facts_are_omitted(model, tmp_path):
     assert training_facts(tmp_path) == {"hyperparameters": {"learning_rate": 1e-4, "seed": 1}}
 
 
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("{bad", "training.json is not JSON: Expecting property name"),
+        ("[1]", r"training.json contains \[1\]; expected a JSON object"),
+        (b"\xff", "training.json is not JSON: 'utf-8' codec"),
+    ],
+)
+def test_a_damaged_file_is_named(tmp_path, content, message):
+    file = tmp_path / "training.json"
+    file.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(ValueError, match=message):
+        training_facts(tmp_path)
+
+
 @pytest.mark.parametrize(("seconds", "expected"), [(59.6, "1 min 0 s"), (9, "9 s"), (7322, "2 h 2 min")])
 def test_training_times(tmp_path, seconds, expected):
     write(tmp_path, training={"seconds": seconds})

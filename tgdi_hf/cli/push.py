@@ -1,6 +1,5 @@
 """`tgdi push`."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -56,7 +55,7 @@ def push(
     from ..checkpoints import check_checkpoint, explain_hub_errors
     from ..hub.eval_results import eval_result_entry
     from ..hub.model_card import model_card
-    from ..hub.training_facts import training_facts
+    from ..hub.training_facts import json_object, training_facts
     from ..hub.upload import push_to_hub, save_for_hub
     from ..modeling.modeling_tgdi import TGDIForRelationExtraction
     from ..modeling.negative_label import negative_of
@@ -70,7 +69,7 @@ def push(
     model.config.negative_label = model.config.find_negative(negative_label(negative, no_negative))
     if trained_under := control_of(checkpoint):
         notes = " ".join([f"Trained under {trained_under}, to be compared with; not for use.", *filter(None, [notes])])
-    scores = [json.loads(path.read_text(encoding="utf-8")) for path in results]
+    scores = [json_object(path) for path in results]
     card = model_card(
         model,
         repo,

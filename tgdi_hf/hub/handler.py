@@ -1,6 +1,6 @@
 """The request handler of Hugging Face Inference Endpoints, and of any server that takes JSON.
 
-This file is copied into a model repository as `handler.py` and requires only transformers and the code beside it.
+This file is copied into a model repository as `handler.py` and requires transformers, Pillow and the code beside it.
 
 A request is `{"inputs": POST or [POST, …], "parameters": {…}}`; `docs/serving.schema.json` specifies requests and
 answers. Images are base64 strings, or URLs of hosts that the operator allows: a client must not make the server fetch

@@ -22,8 +22,12 @@ def training_facts(folder: str | Path) -> dict[str, Any]:
     Returns:
         Those that are known of: `hyperparameters`; `epochs`, with `epoch`, `step`, `loss`, `eval_loss`, `eval_f1` and
         `best`; `device`; `processes`; `time`; and `versions`.
+
+    Raises:
+        ValueError: A file is not a JSON object.
     """
-    run, record, state = (_read(Path(folder, f"{name}.json")) for name in ("run", "training", "trainer_state"))
+    files = (Path(folder, f"{name}.json") for name in ("run", "training", "trainer_state"))
+    run, record, state = (json_object(file) if file.is_file() else {} for file in files)
     options = run.get("model_options", {})
     hyperparameters = {
         **record.get("hyperparameters", {name: run[name] for name in HYPERPARAMETERS if name in run}),
@@ -41,8 +45,15 @@ def training_facts(folder: str | Path) -> dict[str, Any]:
     return {name: value for name, value in facts.items() if value}
 
 
-def _read(file: Path) -> dict[str, Any]:
-    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+def json_object(file: Path) -> dict[str, Any]:
+    """Reads a file that the package has written; raises a `ValueError` that names it if it is not a JSON object."""
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{file} is not JSON: {error}. Name another file, or write it again.") from None
+    if not isinstance(found, dict):
+        raise ValueError(f"{file} contains {found!r:.80}; expected a JSON object.")
+    return found
 
 
 def _epochs(state: Mapping[str, Any]) -> list[dict[str, Any]]:
