@@ -14,7 +14,7 @@ demo: $(VENV)/.installed
 	$(BIN)/tgdi demo --output runs/demo
 
 # All gates, the quick ones first. `.ci/run` calls it.
-check: style types docs test
+check: $(VENV)/.installed-gates style types docs test
 
 # Formatting and lint.
 style: $(VENV)/.installed-style
@@ -65,6 +65,11 @@ $(VENV)/.installed: setup.py pyproject.toml constraints-cpu.txt
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --no-compile $(CONSTRAINTS) -e .
 	touch $@
+
+# pip resolves the requirements of all gates once instead of once per gate.
+$(VENV)/.installed-gates: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --no-compile $(CONSTRAINTS) -e '.[style,types,docs,test]'
+	touch $@ $(foreach gate,style types docs test,$(VENV)/.installed-$(gate))
 
 $(VENV)/.installed-%: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --no-compile $(CONSTRAINTS) -e '.[$*]'

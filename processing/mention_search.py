@@ -27,6 +27,7 @@ _ZERO_WIDTH_SPACE = "\u200b"
 _MARKS = regex.compile(r"\p{M}+")
 _BLANKS = regex.compile(r"[\s\p{DI}\p{Cc}]+")
 _QUOTES = str.maketrans("‘’‚‛ʼ´`“”„‟«»‐‑‒–—−", "'''''''\"\"\"\"\"\"------")
+_LONGEST_FOLD = 18  # letters that one character stands for: U+FDFA
 
 Span = tuple[int, int]
 
@@ -93,6 +94,8 @@ def _find_all(text: str, part: str) -> list[int]:
 
 def _folded(text: str, mention: str, fold: Callable[[str], str]) -> list[Span]:
     """The spans of a text that equal the mention after both are folded, cluster by cluster."""
+    if len(mention) > _LONGEST_FOLD * len(text):  # hopeless, and minutes for a mention of a million characters
+        return []
     wanted = "".join(fold(mention[start:end]) for start, end in characters(mention))
     starts, ends, pieces, size = {}, {}, [], 0
     for start, end in characters(text):

@@ -87,7 +87,7 @@ MADE = {
     "export": "exported/tgdi_export.json",
 }
 # Covered by faster tests of the same room.
-SLOW = ("audit", "evaluate", "explain", "export", "import", "label", "prepare", "push", "triples", "tune")
+SLOW = ("audit", "evaluate", "explain", "export", "import", "label", "prepare", "push", "train", "triples", "tune")
 
 
 def test_every_command_is_run_here():

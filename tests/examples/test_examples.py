@@ -144,10 +144,8 @@ def test_ray_agrees_with_one_process(kind, posts, tmp_path, request):
     check_against_one_process(found, pipe, posts, tmp_path)
 
 
-@pytest.mark.parametrize(
-    ("config", "inverse_labels"),
-    [("{}", 15), pytest.param('{"inverse_labels": 0}', 0, marks=pytest.mark.slow)],  # starts processes
-)
+@pytest.mark.slow  # starts processes
+@pytest.mark.parametrize(("config", "inverse_labels"), [("{}", 15), ('{"inverse_labels": 0}', 0)])
 def test_training_script_uses_both_orders(config, inverse_labels, encoders, tmp_path):
     for split in ("train", "validation"):
         write_split(tmp_path / "mnre", split)

@@ -113,6 +113,7 @@ app(["push", sys.argv[1], "me/typed", "--private", "--handler", "--base-model", 
 """
 
 
+@pytest.mark.slow  # starts processes
 def test_branches_pull_requests_and_refused_uploads(checkpoint, tmp_path):
     with Hub() as hub:
         printed = run(PUSH_MANY, str(checkpoint), home=tmp_path, endpoint=hub.url, HF_TOKEN=TOKEN).splitlines()

@@ -261,7 +261,7 @@ def test_freezing_the_vision_encoder(inputs):
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")  # of the compiler
-@pytest.mark.parametrize("images", [True, False])
+@pytest.mark.parametrize("images", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_compiles_without_graph_breaks(images):
     torch._dynamo.reset()
     model = tiny_model()

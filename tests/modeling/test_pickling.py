@@ -55,6 +55,7 @@ MODELS = {
 }
 
 
+@pytest.mark.slow  # starts a process
 def test_a_new_process_unpickles_models(tmp_path):
     """One process loads all models, since starting it takes seconds."""
     inputs, folders, expected = tiny_inputs(), [], []

@@ -127,3 +127,17 @@ def test_the_most_similar_string_is_named(text, mention, hint):
     assert occurrences(text, mention) == []
     actual = near_miss(text, mention)
     assert actual is None if hint is None else hint in actual
+
+
+def test_a_mention_that_no_folding_fits_into_the_text_is_not_folded(monkeypatch):
+    folded = []
+    monkeypatch.setattr("tgdi_hf.processing.mention_search.characters", lambda text: folded.append(text) or [])
+    assert near_miss("Ann", "N" * 55) is None and occurrences("e\u0301", "N" * 55) == []
+    assert folded == []
+    near_miss("Ann", "N" * 54)
+    assert folded
+
+
+def test_one_character_may_stand_for_eighteen():
+    name = unicodedata.normalize("NFKC", "\ufdfa")
+    assert len(name) == 18 and "'\ufdfa' at [0, 1)" in near_miss("\ufdfa", name)

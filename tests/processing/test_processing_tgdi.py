@@ -726,6 +726,7 @@ def test_invalid_options_are_rejected(options):
         build(**options)
 
 
+@pytest.mark.slow  # starts a process
 def test_torchvision_is_not_required(tmp_path):
     build().save_pretrained(tmp_path)
     code = (
