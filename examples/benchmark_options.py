@@ -128,7 +128,7 @@ def measure(part: str, folder: Path, args: argparse.Namespace) -> dict[str, floa
 
         before = counters["stats"]["unique_graphs"]
         for longer in (3, 11, 20):
-            step(model, make_batch(plain.config, args.batch_size - longer // 3, longer=longer))
+            step(model, make_batch(plain.config, max(1, args.batch_size - longer // 3), longer=longer))
         found["recompilations"] = counters["stats"]["unique_graphs"] - before
         saved = (found["default_ms_per_post"] - found["option_ms_per_post"]) / 1000
         found["break_even_posts"] = found["compile_seconds"] / saved if saved > 0 else float("inf")

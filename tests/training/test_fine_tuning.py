@@ -118,10 +118,12 @@ def test_a_run_stops_early_and_resumes_its_count(few, encoders, tmp_path, monkey
     assert json.loads((tmp_path / "trainer_state.json").read_text())["epoch"] == 3
     assert saved_results(tmp_path)["train_loss"] == results["train_loss"] > 0
     assert all(value.equal(saved[name]) for name, value in load_file(tmp_path / "model.safetensors").items())
-    # Interrupted one epoch earlier, it has counted one epoch, and stops after one more.
+    # Interrupted one epoch earlier, it has counted one epoch, and stops after one more, also in another folder.
     shutil.rmtree(last)
-    fine_tune(few, tmp_path, *encoders, early_stopping=2, resume=True, **options)
-    assert json.loads((tmp_path / "trainer_state.json").read_text())["epoch"] == 3
+    moved = tmp_path.rename(tmp_path.with_name(f"{tmp_path.name}-moved"))
+    fine_tune(few, moved, *encoders, early_stopping=2, resume=True, **options)
+    state = json.loads((moved / "trainer_state.json").read_text())
+    assert state["epoch"] == 3 and state["best_model_checkpoint"] == str(moved / "checkpoint-1")
 
 
 def test_a_missing_tracker_is_found_before_training(few, tmp_path):

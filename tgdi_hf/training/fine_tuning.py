@@ -14,7 +14,7 @@ from .batch_size import resume_batch_size, train_within_memory
 from .early_stopping import early_stopping_options
 from .recipe import training_arguments
 from .reporting import check_report_to
-from .resumed_state import best_checkpoint, restore_state, saved_results, state_of
+from .resumed_state import locate_best, restore_state, saved_results, state_of
 from .run_record import RESUMABLE_ARGUMENTS, check_same_defaults, claim, digest_of_rows, last_checkpoint
 from .run_setup import run_setup
 from .trainer import make_trainer
@@ -80,8 +80,9 @@ def fine_tune(
 
     Raises:
         ValueError: The checkpoints in `output_dir` are from a run with another model, other rows or another recipe, or
-            this package had other defaults when they were trained; `vision_features` is combined with a control that
-            draws images; a local folder has a revision; or see `check_report_to` and `train_within_memory`.
+            this package had other defaults when they were trained; the best one of them is missing; `vision_features`
+            is combined with a control that draws images; a local folder has a revision; or see `check_report_to` and
+            `train_within_memory`.
         ImportError: A tracker in `report_to` is not installed.
     """
     check_report_to(arguments.get("report_to", "none"))
@@ -116,9 +117,9 @@ def fine_tune(
         checkpoint = last_checkpoint(output_dir) if resume else None
         if checkpoint is not None:
             check_same_defaults(checkpoint, model.config, processor)
-        before = None if checkpoint is None else state_of(checkpoint)
+        before = None if checkpoint is None else locate_best(checkpoint)
         if before is not None and stopping.has_stopped(before):
-            model = TGDIForRelationExtraction.from_pretrained(best_checkpoint(before, output_dir))
+            model = TGDIForRelationExtraction.from_pretrained(str(before.best_model_checkpoint))
         training = training_arguments(output_dir, seed=seed, **{**arguments, **batches}, **stopping.arguments)
         features = None
         if vision_features is not None:

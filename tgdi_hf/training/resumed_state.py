@@ -1,6 +1,7 @@
 """The state of a `Trainer` in a checkpoint, for runs that are resumed."""
 
 import json
+import os
 from pathlib import Path
 
 from transformers import Trainer, TrainerState
@@ -11,9 +12,36 @@ def state_of(checkpoint: str | Path) -> TrainerState:
     return TrainerState.load_from_json(str(Path(checkpoint, "trainer_state.json")))
 
 
-def best_checkpoint(state: TrainerState, folder: str | Path) -> Path:
-    """The best checkpoint of a run in its output folder, also if that was moved."""
-    return Path(folder, Path(str(state.best_model_checkpoint)).name)
+def locate_best(checkpoint: str | Path) -> TrainerState:
+    r"""
+    Finds the best checkpoint of a run beside the one to resume from. `Trainer` looks for it by the path at which the
+    run started and, if it is not there, saves the last model in place of the best one.
+
+    Args:
+        checkpoint: The checkpoint to resume from; its state is updated if the folder of the run was moved.
+
+    Returns:
+        The state in the checkpoint.
+
+    Raises:
+        ValueError: The best checkpoint is missing.
+    """
+    checkpoint = Path(checkpoint)
+    state = state_of(checkpoint)
+    if state.best_model_checkpoint is None:
+        return state
+    best = checkpoint.with_name(Path(state.best_model_checkpoint).name)
+    if not best.is_dir():
+        raise ValueError(
+            f"Cannot resume from {checkpoint}: {best}, the best checkpoint before it, is missing, perhaps because the "
+            f"run was started again without resuming. Delete {checkpoint.name} to resume from an earlier checkpoint."
+        )
+    if state.best_model_checkpoint != str(best):
+        state.best_model_checkpoint = str(best)
+        part = checkpoint / f"trainer_state.json.{os.getpid()}"  # other processes of this run may be reading the file
+        state.save_to_json(str(part))
+        part.replace(checkpoint / "trainer_state.json")
+    return state
 
 
 def restore_state(trainer: Trainer, state: TrainerState) -> None:
