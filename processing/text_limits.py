@@ -24,8 +24,13 @@ def checked_limit(max_length: int | None, tokenizer: Any, config: Any, name: Any
         `max_length`; or if it is `None` the number of positions of the text encoder, where the tokenizer allows more.
 
     Raises:
-        ValueError: The text encoder has fewer positions.
+        ValueError: The text encoder has fewer positions, or it is another kind of model.
     """
+    if not hasattr(config, "max_position_embeddings"):
+        advice = " Pass the text encoder that it was built from." if config.model_type == "tgdi" else ""
+        raise ValueError(
+            f"{name} is a model of type {config.model_type!r}; expected a text encoder such as BERT.{advice}"
+        )
     positions = position_limit(config)
     if (max_length or 0) > positions:
         raise ValueError(

@@ -106,3 +106,11 @@ def test_relation_names_become_labels_shared_by_all_splits(tmp_path):
     table["train"] = Dataset.from_dict({"relation": ["peer", None]})
     with pytest.raises(ValueError, match="'relation' has the value None; expected the name of a relation"):
         with_class_labels(table)
+
+
+def test_a_misspelt_folder_is_named(tmp_path):
+    (tmp_path / "prepared").mkdir()
+    with pytest.raises(ValueError, match=r"no such folder; expected the output of .*Did you mean .*/prepared\?"):
+        load_data(tmp_path / "prepard")
+    with pytest.raises(ValueError, match=r"or an MNRE folder\.$"):
+        load_data(tmp_path / "nowhere" / "prepared")

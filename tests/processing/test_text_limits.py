@@ -5,7 +5,7 @@ from transformers import BertConfig, CamembertConfig, RobertaConfig, XLMRobertaC
 
 from tgdi_hf import TGDIConfig
 from tgdi_hf.demo.tiny import tiny_vision_config
-from tgdi_hf.processing.text_limits import DEFAULT_MAX_LENGTH, default_limit, position_limit
+from tgdi_hf.processing.text_limits import DEFAULT_MAX_LENGTH, checked_limit, default_limit, position_limit
 
 
 @pytest.mark.parametrize("config_class", [BertConfig, RobertaConfig, XLMRobertaConfig, CamembertConfig])
@@ -20,3 +20,15 @@ def test_processor_and_model_have_the_same_limit(config_class):
 )
 def test_a_tokenizer_without_a_limit_has_the_default_one(reported, expected):
     assert default_limit(SimpleNamespace(model_max_length=reported)) == expected
+
+
+@pytest.mark.parametrize(
+    ("config", "advice"),
+    [
+        (SimpleNamespace(model_type="tgdi"), "that it was built from"),
+        (tiny_vision_config(), "text encoder such as BERT"),
+    ],
+)
+def test_other_models_are_not_text_encoders(config, advice):
+    with pytest.raises(ValueError, match=f"runs/demo is a model of type '{config.model_type}'; .*{advice}"):
+        checked_limit(None, SimpleNamespace(model_max_length=512), config, "runs/demo")

@@ -1,5 +1,7 @@
 import pytest
+from datasets import DatasetDict
 
+from tgdi_hf import fine_tune
 from tgdi_hf.training.run_setup import run_setup
 
 HUB = {"token": "secret", "cache_dir": None, "local_files_only": True}
@@ -32,3 +34,13 @@ def test_every_model_has_the_options_of_the_run_unless_they_are_overridden(corpu
         model, processor = setup.build(**options)
         assert model.config.num_objects == processor.num_objects == expected
         assert model.config.toi_num_layers == 1
+
+
+@pytest.mark.parametrize("split", ["train", "validation"])
+def test_both_splits_are_required_before_encoders_are_read(split, corpus, tmp_path):
+    missing = DatasetDict({name: rows for name, rows in corpus.items() if name != split})
+    empty = DatasetDict({**corpus, split: corpus[split].select([])})
+    for rows in (missing, empty):
+        with pytest.raises(ValueError, match=f"selects the best epoch by F1 on 'validation'; '{split}' has no rows"):
+            fine_tune(rows, tmp_path / "run", "no/such/encoder", "no/such/encoder")
+    assert not (tmp_path / "run").exists()

@@ -1,6 +1,7 @@
 """Loads posts and corpora as datasets: a file, a folder of splits, a prepared folder, or MNRE."""
 
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 
 import pyarrow
@@ -12,6 +13,7 @@ from .csv_rows import check_csv
 from .json_lines_cache import as_json_lines
 from .labels import with_class_labels
 from .mnre import load_mnre
+from .mnre_files import CorpusError
 from .mnre_layout import has_text_folder
 from .post_folders import find_splits, with_images_below
 from .row_reader import BUILDERS, format_of, open_binary
@@ -105,6 +107,13 @@ def load_data(path: str | Path, objects: str = "none", strict: bool = True, nega
             `load_mnre`.
     """
     path = Path(path)
+    if not path.exists():
+        raise CorpusError(
+            path,
+            None,
+            "no such folder; expected the output of `tgdi prepare` or `tgdi import`, a saved DatasetDict, or an MNRE "
+            f"folder.{_near(path)}",
+        )
     saved = _saved_splits(path)
     complete = saved is None and _is_complete(path)
     if saved is None and not complete and not has_text_folder(path) and (path.is_file() or find_splits(path)):
@@ -120,6 +129,13 @@ def load_data(path: str | Path, objects: str = "none", strict: bool = True, nega
             "them out, or set them where the DatasetDict is made."
         )
     return with_class_labels(read_table(path) if saved is None else _load_splits(saved), negative)
+
+
+def _near(path: Path) -> str:
+    """The folder or file that a misspelt path may mean, for messages."""
+    names = [other.name for other in path.parent.iterdir()] if path.parent.is_dir() else []
+    near = get_close_matches(path.name, names, n=1)
+    return f" Did you mean {path.with_name(near[0])}?" if near else ""
 
 
 def _is_complete(path: Path) -> bool:

@@ -16,7 +16,7 @@ from .recipe import training_arguments
 from .reporting import check_report_to
 from .resumed_state import locate_best, restore_state, saved_results, state_of
 from .run_record import RESUMABLE_ARGUMENTS, check_same_defaults, claim, digest_of_rows, last_checkpoint
-from .run_setup import run_setup
+from .run_setup import check_splits, run_setup
 from .trainer import make_trainer
 from .training_record import record_training
 
@@ -79,13 +79,15 @@ def fine_tune(
         with swapped images and a matching loss also `eval_gate_ece` and `eval_gate_auroc`, see `gate_reliability`.
 
     Raises:
-        ValueError: The checkpoints in `output_dir` are from a run with another model, other rows or another recipe, or
-            this package had other defaults when they were trained; the best one of them is missing; `vision_features`
+        ValueError: The split `train` or `validation` is missing or empty; the checkpoints in `output_dir` are from a
+            run with another model, other rows or another recipe, or this package had other defaults when they were
+            trained; the best one of them is missing; `vision_features`
             is combined with a control that draws images; a local folder has a revision; or see `check_report_to` and
             `train_within_memory`.
         ImportError: A tracker in `report_to` is not installed.
     """
     check_report_to(arguments.get("report_to", "none"))
+    check_splits(dataset)
     hub: dict[str, Any] = {"token": token, "cache_dir": cache_dir, "local_files_only": local_files_only}
     setup = run_setup(
         dataset, text_model, vision_model, model_options, swap_images, text_revision, vision_revision, hub, "fine_tune"
@@ -100,7 +102,7 @@ def fine_tune(
         "auto_batch_size": auto_batch_size or None,
         "train_rows": len(dataset["train"]),
         "train_digest": digest_of_rows(dataset["train"]),
-        **({"validation_digest": digest_of_rows(dataset["validation"])} if "validation" in dataset else {}),
+        "validation_digest": digest_of_rows(dataset["validation"]),
         **{name: value for name, value in arguments.items() if name not in RESUMABLE_ARGUMENTS},
     }
     if vision_features is not None and control in ("blank-images", "noise-images"):

@@ -42,6 +42,17 @@ class RunSetup(NamedTuple):
         )
 
 
+def check_splits(dataset: DatasetDict) -> None:
+    """Raises ValueError unless there are rows to train on and others to select the best epoch by."""
+    for split in ("train", "validation"):
+        if split not in dataset or not len(dataset[split]):
+            raise ValueError(
+                f"Training reads the split 'train', and selects the best epoch by F1 on 'validation'; {split!r} has no "
+                f"rows, and the splits are {', '.join(dataset)}. Set some posts aside: `tgdi import "
+                "--split 0.8 0.2 0`, or a file validation.jsonl before `tgdi prepare`."
+            )
+
+
 def run_setup(
     dataset: DatasetDict,
     text_model: str | Path,

@@ -19,7 +19,7 @@ from ..preparation.vision_features import compute_model_features
 from .optimizer import optimizer_for
 from .recipe import training_arguments
 from .run_record import RESUMABLE_ARGUMENTS, different_settings, digest_of_rows
-from .run_setup import run_setup
+from .run_setup import check_splits, run_setup
 from .trainer import make_trainer
 
 if TYPE_CHECKING:
@@ -169,12 +169,7 @@ def tune(
         raise ValueError(f"`trials` is {trials}; expected 1 or more.")
     if minutes is not None and minutes <= 0:
         raise ValueError(f"`minutes` is {minutes}; expected more than 0.")
-    for split in ("train", "validation"):
-        if split not in dataset or not len(dataset[split]):
-            raise ValueError(
-                f"The search selects by F1 on the split 'validation' after training on 'train'; {split!r} has no rows, "
-                f"and the splits are {', '.join(dataset)}."
-            )
+    check_splits(dataset)
     rows = DatasetDict({split: dataset[split] for split in ("train", "validation")})
     fixed = {**(model_options or {}), **arguments}
     started = preset_fields((model_options or {}).get("preset", "default"))  # the first trial is the preset as it is
