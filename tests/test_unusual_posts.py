@@ -144,10 +144,7 @@ def by_prepare(cases, pipe, folder):
 
 
 def by_handler(cases, pipe, folder):
-    handler = object.__new__(EndpointHandler)
-    handler.pipe, handler.allowed_origins = pipe, set()
-    handler.max_posts, handler.max_characters, handler.max_entities = 64, 10_000, 16
-    handler.max_image_bytes, handler.timeout = 10_000, 1.0
+    handler = EndpointHandler("", max_image_bytes=10_000, timeout=1.0, pipe=pipe)
     return [answered(handler({"inputs": [case.post]})[0]) for case in cases]
 
 

@@ -130,6 +130,7 @@ def test_two_processes_agree_with_one(checkpoint, pipe, posts, tmp_path):
 def test_ray_agrees_with_one_process(kind, posts, tmp_path, request):
     pytest.importorskip("ray", reason="needs the extra `ray`")
     pipe, checkpoint = request.getfixturevalue("pipe_with_regions" if kind == "exported" else kind), tmp_path / kind
+    torch.manual_seed(0)
     torch.nn.init.normal_(pipe.model.classifier.weight)  # so that scores depend on the objects
     if kind == "exported":
         export_model(pipe.model, pipe.processor, checkpoint)

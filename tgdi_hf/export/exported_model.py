@@ -9,6 +9,7 @@ from torch import nn
 
 from ..modeling.configuration_tgdi import TGDIConfig
 from ..modeling.tgdi_outputs import TGDIRelationExtractionOutput
+from ..processing.processor_options import InvalidOption
 from .graph_inputs import GraphImages, image_inputs, no_images, text_inputs
 from .manifest import ExportManifest
 from .sessions import open_session
@@ -118,12 +119,13 @@ class ExportedTGDI(nn.Module):
 
         Raises:
             TypeError: An unknown argument.
-            ValueError: An argument that requires the checkpoint; or as `TGDIForRelationExtraction.forward`.
+            InvalidOption: An argument that requires the checkpoint.
+            ValueError: As `TGDIForRelationExtraction.forward`.
         """
         for name, purpose in CHECKPOINT_ONLY.items():
             value = arguments.pop(name, None)
             if value is not None and value is not False:
-                raise ValueError(
+                raise InvalidOption(
                     f"`{name}`: an exported model computes no {purpose}. Use the PyTorch checkpoint that "
                     f"{self.name_or_path} was exported from."
                 )
