@@ -85,7 +85,7 @@ def test_posts_are_answered(handler, pipe):
 
 
 def test_objects_as_regions(pipe_with_regions, tmp_path):
-    torch.manual_seed(0)
+    torch.manual_seed(2)  # with many another seed the classifier is too sure to depend on anything
     torch.nn.init.normal_(pipe_with_regions.model.classifier.weight, std=3)  # so that the score depends on the objects
     pipe_with_regions.save_pretrained(tmp_path)
     handler, image = EndpointHandler(str(tmp_path)), Image.radial_gradient("L").convert("RGB")
