@@ -81,9 +81,8 @@ def fine_tune(
     Raises:
         ValueError: The split `train` or `validation` is missing or empty; the checkpoints in `output_dir` are from a
             run with another model, other rows or another recipe, or this package had other defaults when they were
-            trained; the best one of them is missing; `vision_features`
-            is combined with a control that draws images; a local folder has a revision; or see `check_report_to` and
-            `train_within_memory`.
+            trained; the best one of them is missing; `vision_features` is combined with a control that draws images; a
+            local folder has a revision; or see `check_report_to` and `train_within_memory`.
         ImportError: A tracker in `report_to` is not installed.
     """
     check_report_to(arguments.get("report_to", "none"))
@@ -120,7 +119,8 @@ def fine_tune(
         if checkpoint is not None:
             check_same_defaults(checkpoint, model.config, processor)
         before = None if checkpoint is None else locate_best(checkpoint)
-        if before is not None and stopping.has_stopped(before):
+        stopped = before is not None and stopping.has_stopped(before)
+        if before is not None and stopped:
             model = TGDIForRelationExtraction.from_pretrained(str(before.best_model_checkpoint))
         training = training_arguments(output_dir, seed=seed, **{**arguments, **batches}, **stopping.arguments)
         features = None
@@ -132,7 +132,7 @@ def fine_tune(
             model, processor, dataset, training, fusion_learning_rate, features, control, share,
             swap_images=setup.swap_images, callbacks=stopping.callbacks(),
         )  # fmt: skip
-        if before is not None and stopping.has_stopped(before):
+        if before is not None and stopped:
             restore_state(trainer, before)
         else:
             train_metrics = trainer.train(resume_from_checkpoint=checkpoint).metrics
