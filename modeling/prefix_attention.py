@@ -92,8 +92,8 @@ def attention_bias(
         prefix (`PrefixCache`, *optional*): The prefix, P positions wide.
         dtype (`torch.dtype`): Dtype of the attention scores.
         implementation (`str`): `"eager"` adds the mask to the scores; other implementations take a boolean mask.
-        weights (`torch.Tensor`, *optional*): Factors of the attention weights before their normalisation, `(B, P + L)`,
-            in (0, 1].
+        weights (`torch.Tensor`, *optional*): Factors of the attention weights before their normalisation, `(B, P + L)`
+            or, for each query, `(B, L, P + L)`; from 0 to 1, and above 0 for at least one key of each query.
 
     Returns:
         `torch.Tensor`: `(B, 1, L, P + L)`.
@@ -101,7 +101,8 @@ def attention_bias(
     keys = mask.bool() if prefix is None else torch.cat([on_device_of(prefix.mask, mask).bool(), mask.bool()], dim=1)
     visible = keys[:, None, None, :].expand(-1, 1, mask.shape[1], -1)  # (B, 1, L, P + L)
     if weights is not None:
-        scores = on_device_of(weights, mask).to(dtype).log()[:, None, None, :].expand(visible.shape)
+        factors = weights if weights.dim() == 3 else weights.unsqueeze(1)
+        scores = on_device_of(factors, mask).to(dtype).log().unsqueeze(1).expand(visible.shape)
     elif implementation != "eager":
         return visible
     else:

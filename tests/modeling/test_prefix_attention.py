@@ -49,6 +49,16 @@ def test_attention_bias_hides_padding_and_masked_prefixes():
     assert attention_bias(mask, None, torch.float32, "sdpa").shape == (1, 1, 3, 3)
 
 
+def test_attention_bias_takes_weights_of_keys_or_of_pairs():
+    mask = torch.tensor([[1, 1, 0]])
+    of_keys = attention_bias(mask, None, torch.float32, "sdpa", torch.tensor([[1.0, 0.5, 1.0]]))
+    lowest, half = torch.finfo(torch.float32).min, torch.tensor(0.5).log().item()
+    assert of_keys[0, 0].tolist() == [[0.0, half, lowest]] * 3
+    of_pairs = torch.tensor([[[1.0, 0.0, 1.0], [0.5, 1.0, 1.0], [1.0, 1.0, 1.0]]])
+    bias = attention_bias(mask, None, torch.float32, "eager", of_pairs)
+    assert bias[0, 0].tolist() == [[0.0, -torch.inf, lowest], [half, 0.0, lowest], [0.0, 0.0, lowest]]
+
+
 @pytest.mark.parametrize("text", ["bert", "roberta", "xlm-roberta", "camembert", "electra"])
 def test_attention_over_the_prefix_is_equation_6(text):
     """The first layer of a real encoder against NumPy: softmax(Q [α^k; K]ᵀ / √d_h) [α^v; V], head by head."""

@@ -72,6 +72,7 @@ def parse() -> argparse.Namespace:
     writing.add_argument("data", type=Path, help="the new folder")
     writing.add_argument("--rows", type=int, nargs=3, metavar=("TRAIN", "VALIDATION", "TEST"))
     writing.add_argument("--seed", type=int, default=0)
+    writing.add_argument("--name-scenes", action="store_true", help="in the captions, which are vague otherwise")
     args = parser.parse_args()
     if args.command != "corpus" and args.results is None:
         parser.error(f"{args.command} needs a folder for its results: pass --results before it.")
@@ -82,7 +83,9 @@ def main() -> None:
     args = parse()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     if args.command == "corpus":
-        written = write_corpus(args.data, dict(zip(SPLITS, args.rows)) if args.rows else None, args.seed)
+        written = write_corpus(
+            args.data, dict(zip(SPLITS, args.rows)) if args.rows else None, args.seed, args.name_scenes
+        )
         print(f"{args.data}: {', '.join(f'{len(rows)} {split}' for split, rows in written.items())} posts")
         return
     if args.command == "collect":

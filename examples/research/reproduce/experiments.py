@@ -7,6 +7,7 @@ from typing import Any
 
 from tgdi_hf.data.perturbed import CONTROLS
 
+from .caption_paths import CAPTION_PATHS
 from .paper import TABLE_2
 from .rows import SAMPLINGS
 
@@ -39,10 +40,14 @@ class Experiment:
             `num_objects`), see `rows.py`.
         control: Perturbation of the rows in training and scoring, see `PerturbedDataset`.
         control_share: Share of the eligible rows that are perturbed.
+        caption_path: Where captions enter TGDI, one of `CAPTION_PATHS`.
+        caption_dropout: Share of the captions that are left out in training.
+        swapped_captions: Share of the captions that are exchanged for others of the batch in training.
+        scored_under: Perturbations of the rows that the trained model is scored under as well, see `PerturbedDataset`.
         same_as: `GROUP/NAME` of an identical experiment under another title, so that it runs only once.
 
     Raises:
-        ValueError: A share out of range, an unknown control or sampling, or a preset of a baseline.
+        ValueError: A share out of range, an unknown control, sampling or path of captions, or a preset of a baseline.
     """
 
     group: str
@@ -62,6 +67,10 @@ class Experiment:
     crop_count: bool = False
     control: str | None = None
     control_share: float = 1.0
+    caption_path: str = "text"
+    caption_dropout: float = 0.0
+    swapped_captions: float = 0.0
+    scored_under: list[str] = field(default_factory=list)
     same_as: str | None = None
 
     def __post_init__(self):
@@ -74,9 +83,20 @@ class Experiment:
             raise ValueError(
                 f"{self.group}/{self.name}: `class_weights` count rows in their listed order; leave out `both_orders`."
             )
-        if self.control is not None and self.control not in CONTROLS:
+        if self.caption_dropout < 0 or self.swapped_captions < 0 or self.caption_dropout + self.swapped_captions > 1:
             raise ValueError(
-                f"{self.group}/{self.name}: unknown control {self.control!r}; expected one of {', '.join(CONTROLS)}."
+                f"{self.group}/{self.name}: `caption_dropout` is {self.caption_dropout} and `swapped_captions` "
+                f"{self.swapped_captions}; expected shares from 0 to 1, and at most 1 together."
+            )
+        for control in ([] if self.control is None else [self.control]) + self.scored_under:
+            if control not in CONTROLS:
+                raise ValueError(
+                    f"{self.group}/{self.name}: unknown control {control!r}; expected one of {', '.join(CONTROLS)}."
+                )
+        if self.caption_path not in CAPTION_PATHS:
+            raise ValueError(
+                f"{self.group}/{self.name}: unknown path of the captions {self.caption_path!r}; expected one of "
+                f"{', '.join(CAPTION_PATHS)}."
             )
         if self.sampling not in SAMPLINGS:
             raise ValueError(

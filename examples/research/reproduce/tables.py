@@ -48,6 +48,11 @@ def score_cells(group: str, results: Runs) -> dict[str, str]:
     cells = {"seeds": str(len(results))}
     for score, title in SCORES.items():
         cells[title] = mean_and_deviation([result["scores"][score] for result in results])
+    for control, title in {"no-caption": "without captions", "shuffled-captions": "captions of other posts"}.items():
+        scores = [
+            result["scored_under"][control]["f1"] for result in results if control in result.get("scored_under", {})
+        ]
+        cells[f"F1, {title}"] = mean_and_deviation(scores)
     listed = [result["as_listed"] for result in results if result["as_listed"]]
     one_pass = [scores["f1_of_one_pass"] for scores in listed if "f1_of_one_pass" in scores]
     cells["F1, listed-order prior"] = mean_and_deviation([scores["f1"] for scores in listed])

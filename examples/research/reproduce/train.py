@@ -34,6 +34,7 @@ from tgdi_hf.training.run_record import claim, digest_of_rows, last_checkpoint
 from tgdi_hf.training.trainer import make_trainer
 
 from .averaged import AveragedWeights
+from .caption_paths import CAPTION_PATHS, ChangedCaptions
 from .corpus import MNRE, corpus_name
 from .experiments import CONVOLUTIONS, Experiment
 from .rows import sample_rows, with_blank_crops
@@ -83,9 +84,9 @@ def run(
         arguments: Fields of `TrainingArguments` that override `RECIPE`; fields of the experiment override both.
 
     Returns:
-        Scores, scores with `averaged` weights, scores per relation, F1 after each epoch and with shifted log-odds of
-        `None`, direction (and, for models trained on both orders, the scores `as_listed`, see `with_order_prior`),
-        predictions per row, and settings, versions and commit.
+        Scores, scores with `averaged` weights and `scored_under` perturbations, scores per relation, F1 after each
+        epoch and with shifted log-odds of `None`, direction (and, for models trained on both orders, the scores
+        `as_listed`, see `with_order_prior`), predictions per row, and settings, versions and commit.
 
     Raises:
         ValueError: See `refuse_unfit_data`.
@@ -113,6 +114,7 @@ def run(
             names, text_model, vision_model, use_caption=experiment.use_caption, freeze_vision=not train_vision,
             direction_balanced=experiment.both_orders, **options, **experiment.config,
         )  # fmt: skip
+        model.tgdi.__class__ = CAPTION_PATHS[experiment.caption_path]  # they have the same modules
     model.config.direction_balanced = experiment.both_orders
     identity = identity_of(
         experiment, digests, text_model, vision_model, glove, objects, split, arguments, train_vision
@@ -131,6 +133,9 @@ def run(
         model, processor, dataset, training, experiment.fusion_learning_rate, **changes,
         callbacks=[averaged], compute_loss_func=class_weighted,
     )  # fmt: skip
+    if experiment.caption_dropout or experiment.swapped_captions:
+        captions = ChangedCaptions(experiment.caption_dropout, experiment.swapped_captions, seed)
+        trainer.train_dataset = trainer.train_dataset.with_transform(captions)
     started, checkpoint = time.time(), last_checkpoint(folder)
     trainer.train(resume_from_checkpoint=checkpoint)
     seconds = time.time() - started
@@ -144,6 +149,13 @@ def run(
     of_swapped = probabilities_of(trainer.model, processor, names, SwappedPairs(rows), directed=True, **scoring)
     probabilities = fold_inverse_probabilities(read, names)
     of_average = probabilities_of(averaged.model, processor, names, rows, **scoring)
+    scored_under = {
+        control: scores_only(
+            report_of(probabilities_of(trainer.model, processor, names, perturbed, **scoring), labels, names)
+        )
+        for control in experiment.scored_under
+        for perturbed in [PerturbedDataset(dataset[split], control, seed=seed)]
+    }
     posts = texts_of(dataset[split])
     report = report_of(probabilities, labels, names, posts=posts)
     listed, direction = None, order_sensitivity(read, of_swapped, labels, names, model.config, dataset[split])
@@ -161,6 +173,7 @@ def run(
         "corpus": corpus_name(data, names),
         "scores": scores_only(report),
         "averaged": scores_only(report_of(of_average, labels, names)),
+        "scored_under": scored_under,
         "macro_f1": report["macro_f1"],
         "per_relation": report["per_relation"],
         "epochs": [round(log["eval_f1"], 4) for log in trainer.state.log_history if "eval_f1" in log],

@@ -27,6 +27,17 @@ def test_written_corpus_has_images_boxes_captions_and_encoders(tmp_path):
     assert len(load_from_disk(str(tmp_path / "posts"))["train"]) == 24
 
 
+def test_captions_name_scenes_if_asked(tmp_path):
+    vague = write_corpus(tmp_path / "vague", {"train": 24})["train"]
+    named = write_corpus(tmp_path / "named", {"train": 24}, name_scenes=True)["train"]
+    expected = [
+        caption and f"{scene.replace('_', ' ')} in a drawing"
+        for caption, scene in zip(vague["caption"][:], vague["scene"][:])
+    ]
+    assert named["caption"][:] == expected and None in expected and any(expected)
+    assert named.remove_columns("caption").to_dict().keys() == vague.remove_columns("caption").to_dict().keys()
+
+
 def test_corpora_are_named_by_their_relations(tmp_path):
     assert corpus_name(tmp_path / "prepared", sorted(RELATIONS)) == "MNRE"
     assert corpus_name(tmp_path / "prepared", LABELS) == "embedded corpus"

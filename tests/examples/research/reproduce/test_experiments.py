@@ -57,6 +57,17 @@ def test_unknown_keys_and_values_are_refused(tmp_path):
         (tmp_path / "mine" / "one.json").write_text(json.dumps({"title": "one", **wrong}))
         with pytest.raises(ValueError, match="mine/one: (`share` is|unknown control 'blank'|unknown sampling 'half')"):
             read_experiments("mine", tmp_path)
+    for wrong, message in (
+        (
+            {"caption_dropout": 0.6, "swapped_captions": 0.6},
+            "`caption_dropout` is 0.6 and `swapped_captions` 0.6; expected",
+        ),
+        ({"caption_path": "gat"}, "unknown path of the captions 'gat'; expected one of text, gate, own pass"),
+        ({"scored_under": ["no-caption", "blank"]}, "unknown control 'blank'"),
+    ):
+        (tmp_path / "mine" / "one.json").write_text(json.dumps({"title": "one", **wrong}))
+        with pytest.raises(ValueError, match=f"mine/one: {message}"):
+            read_experiments("mine", tmp_path)
     (tmp_path / "mine" / "one.json").write_text('{"title": "one", "model": "mtb", "preset": "paper"}')
     with pytest.raises(ValueError, match="mine/one: `preset` is 'paper', and only TGDI has presets; .* 'mtb'"):
         read_experiments("mine", tmp_path)
