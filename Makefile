@@ -61,6 +61,7 @@ format: $(VENV)/.installed-style
 
 # Python compiles what it imports; compiling everything would take half of the time of the installation.
 $(VENV)/.installed: setup.py pyproject.toml constraints-cpu.txt
+	@echo 'Installing the requirements into $(VENV); without a warm cache this takes minutes.'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --no-compile $(CONSTRAINTS) -e .

@@ -97,4 +97,4 @@ def path_advice(path: Any) -> str:
         return "`~` is not expanded; pass `os.path.expanduser(path)`."
     if "\\" in name and os.sep == "/":
         return "It contains backslashes, as Windows paths do; separate folders by `/`."
-    return "If the image is missing, pass `None`."
+    return "If the image is missing, leave it out: `None`, or `null` in JSON."

@@ -259,3 +259,28 @@ def test_a_revision_of_a_checkpoint_folder_is_refused(checkpoint, corpus):
             refused()
     check_checkpoint(str(checkpoint))
     check_checkpoint("me/model", "v1")
+
+
+def test_a_misspelt_folder_is_named_before_the_hub_is_asked(tmp_path, monkeypatch, caplog):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs" / "demo").mkdir(parents=True)
+    check_checkpoint("runs/dem")
+    expected = "runs/dem is not a folder, so it is looked up on the Hub. Did you mean runs/demo?"
+    assert [record.getMessage() for record in caplog.records] == [expected]
+    for name in ("someone/dem", "dem"):  # names on the Hub that look like no folder here
+        check_checkpoint(name)
+    assert len(caplog.records) == 1
+    with pytest.raises(ValueError, match=r"\./runs/dem: no such folder; .* Did you mean runs/demo\?"):
+        check_checkpoint("./runs/dem")
+
+
+def test_encoders_that_cannot_be_loaded_are_named_with_their_options(encoders, tmp_path):
+    with pytest.raises(ValueError, match=r"looked up on the Hub: some/vision\. The reason: .* \(--text-model, --vis"):
+        build_model(NAMES, encoders[0], VISION, cache_dir=tmp_path)
+    with pytest.raises(ValueError, match=r"looked up on the Hub: some/text, some/vision\. "):
+        build_model(NAMES, TEXT, VISION, cache_dir=tmp_path)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(
+        ValueError, match="^Unrecognized model in .*empty"
+    ):  # a folder that is no encoder says so itself
+        build_model(NAMES, tmp_path / "empty", encoders[1])

@@ -1,9 +1,13 @@
 """Which checkpoint a name stands for: a local folder, or a repository on the Hub at one revision."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
+
+logger = logging.getLogger(__name__)
 
 # How files are downloaded. These options do not identify a run, and the token is a secret: neither is recorded.
 HUB_OPTIONS = ("token", "cache_dir", "local_files_only")
@@ -46,7 +50,18 @@ def check_checkpoint(name: str, revision: str | None = None, exports: bool = Fal
             f"{name} has no config.json; expected the folder of a fine-tuned model, as written by `tgdi train`.{advice}"
         )
     if name.startswith((".", "~", "/")) or "\\" in name or name.endswith("/") or name.count("/") > 1:
-        raise ValueError(f"{name}: no such folder; expected a fine-tuned model, as written by `tgdi train`.")
+        raise ValueError(
+            f"{name}: no such folder; expected a fine-tuned model, as written by `tgdi train`.{near_path(folder)}"
+        )
+    if folder.parent != Path() and folder.parent.is_dir():
+        logger.warning("%s is not a folder, so it is looked up on the Hub.%s", name, near_path(folder))
+
+
+def near_path(path: Path) -> str:
+    """The folder or file that a misspelt path may mean, for messages."""
+    names = [other.name for other in path.parent.iterdir()] if path.parent.is_dir() else []
+    near = get_close_matches(path.name, names, n=1)
+    return f" Did you mean {path.with_name(near[0])}?" if near else ""
 
 
 def check_revision(name: str | Path, revision: str | None) -> None:
@@ -58,6 +73,22 @@ def check_revision(name: str | Path, revision: str | None) -> None:
 
 
 @contextmanager
+def explain_encoder_errors(text_model: str | Path, vision_model: str | Path) -> Iterator[None]:
+    """Extends an error from the Hub with the encoders that are no local folders, and the options that name them."""
+    try:
+        yield
+    except OSError as error:
+        remote = [str(name) for name in (text_model, vision_model) if not Path(name).is_dir()]
+        if not remote:
+            raise
+        raise ValueError(
+            f"Not all pretrained encoders could be loaded. Not local folders, and hence looked up on the Hub: "
+            f"{', '.join(remote)}. The reason: {_reason(error)} Without access to the Hub, pass folders of downloaded "
+            "encoders as `text_model` and `vision_model` (--text-model, --vision-model)."
+        ) from error
+
+
+@contextmanager
 def explain_hub_errors(name: str) -> Iterator[None]:
     """Extends an error from the Hub with the fact that no local folder has that name either."""
     try:
@@ -65,10 +96,14 @@ def explain_hub_errors(name: str) -> Iterator[None]:
     except (OSError, ValueError) as error:
         if Path(name).expanduser().is_dir():
             raise
-        reason = " ".join(str(error).split())[:300]
         raise ValueError(
-            f"{name}: no such folder, and no model of that name could be loaded from the Hub ({reason})"
+            f"{name}: no such folder, and no model of that name could be loaded from the Hub ({_reason(error)})"
         ) from error
+
+
+def _reason(error: Exception) -> str:
+    """The beginning of an error's message on one line."""
+    return " ".join(str(error).split())[:300]
 
 
 def hub_access(

@@ -146,7 +146,7 @@ def damaged_header(path):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda folder: folder / "absent.jpg", r"row 0, image, .*absent.jpg: no such file.*pass `None`"),
+        (lambda folder: folder / "absent.jpg", r"row 0, image, .*absent.jpg: no such file.*leave it out: `None`"),
         (lambda folder: folder, "found a folder, a pipe or a device"),
         (
             lambda folder: written(folder / "page.jpg", b"<html>404</html>"),

@@ -47,7 +47,7 @@ def test_equal_bytes_are_the_same_image(pipe, png):
         ("~/nothing.png", "expanduser"),
         ("images\\1.png", "backslashes"),
         ("C:\\Users\\me\\1.png", "backslashes"),
-        ("nothing.png", "pass `None`"),
+        ("nothing.png", "leave it out: `None`, or `null` in JSON"),
         ("data:image/png;base64,iVBORw0K", "base64"),
         (base64.b64encode(bytes(200)).decode(), "base64"),
         (base64.b64encode(bytes(20_000)).decode(), "base64"),

@@ -1,5 +1,7 @@
 """`tgdi prepare`."""
 
+from collections.abc import Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -138,7 +140,22 @@ def prepare(
         next_step += f" --vision-model {vision_model} --vision-features {features}"
         next_step += f" --vision-revision {vision_revision}" if vision_revision else ""
         next_step += "".join(f" --{name.replace('_', '-')} {value}" for name, value in options.items())
-    typer.echo(f"Wrote the prepared posts to {output}; to train on them: {next_step}")
+    columns = [name for rows in done.dataset.values() for name in rows.column_names]
+    advice = _advice_without_labels(columns) or f"to train on them: {next_step}"
+    typer.echo(f"Wrote the prepared posts to {output}; {advice}")
+
+
+def _advice_without_labels(columns: Sequence[str]) -> str:
+    """That posts with these columns cannot be trained on, and the column that may have been meant for their relation;
+    empty if they have one."""
+    from ..data.labels import LABEL_COLUMNS
+    from ..preparation.scan import READ
+
+    if set(columns) & set(LABEL_COLUMNS):
+        return ""
+    near = get_close_matches("label", [name for name in columns if name not in READ], n=1)
+    meant = f" Is {near[0]!r} meant to be it?" if near else ""
+    return f"they have no column `label`, which training requires.{meant}"
 
 
 def _check_revision(option: str, model: str | None, revision: str | None) -> None:

@@ -1,13 +1,13 @@
 """Loads posts and corpora as datasets: a file, a folder of splits, a prepared folder, or MNRE."""
 
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 from pathlib import Path
 
 import pyarrow
 from datasets import Dataset, DatasetDict, Features, Image, List, config, load_dataset, load_from_disk
 from pyarrow import parquet
 
+from ..checkpoints import near_path
 from ..modeling.negative_label import AUTO
 from .csv_rows import check_csv
 from .json_lines_cache import as_json_lines
@@ -112,7 +112,7 @@ def load_data(path: str | Path, objects: str = "none", strict: bool = True, nega
             path,
             None,
             "no such folder; expected the output of `tgdi prepare` or `tgdi import`, a saved DatasetDict, or an MNRE "
-            f"folder.{_near(path)}",
+            f"folder.{near_path(path)}",
         )
     saved = _saved_splits(path)
     complete = saved is None and _is_complete(path)
@@ -129,13 +129,6 @@ def load_data(path: str | Path, objects: str = "none", strict: bool = True, nega
             "them out, or set them where the DatasetDict is made."
         )
     return with_class_labels(read_table(path) if saved is None else _load_splits(saved), negative)
-
-
-def _near(path: Path) -> str:
-    """The folder or file that a misspelt path may mean, for messages."""
-    names = [other.name for other in path.parent.iterdir()] if path.parent.is_dir() else []
-    near = get_close_matches(path.name, names, n=1)
-    return f" Did you mean {path.with_name(near[0])}?" if near else ""
 
 
 def _is_complete(path: Path) -> bool:

@@ -4,7 +4,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..checkpoints import hub_access
+from transformers import AutoConfig
+
+from ..checkpoints import explain_encoder_errors, hub_access
 from ..data.entity_order import count_inverses
 from ..modeling.configuration_presets import preset_fields
 from ..modeling.modeling_tgdi import TGDIForRelationExtraction
@@ -84,7 +86,8 @@ def build_model(
             (`inverse_labels`), unless that is set to 0.
 
     Raises:
-        ValueError: The label for no relation cannot be determined: set `negative_label`.
+        ValueError: The label for no relation cannot be determined: set `negative_label`; or an encoder could not be
+            loaded.
     """
     config = with_label_fields(names, config, preset=preset)
     if preset == "paper":  # which rescales all images to 224 × 224
@@ -94,26 +97,30 @@ def build_model(
         "text_kwargs": hub_access(text_model, text_revision, **hub)[0],
         "vision_kwargs": hub_access(vision_model, vision_revision, **hub)[0],
     }
-    processor = TGDIProcessor.from_text_vision_pretrained(
-        text_model,
-        vision_model,
-        **loading,
-        num_objects=config.get("num_objects", 3),
-        use_caption=use_caption,
-        max_length=max_length,
-        image_resize=image_resize,
-        object_resize=object_resize,
-        object_features=config.get("object_features", "crops"),
-    )
-    model = TGDIForRelationExtraction.from_text_vision_pretrained(
-        text_model,
-        vision_model,
-        tokenizer=processor.tokenizer,
-        id2label=dict(enumerate(names)),
-        label2id={name: i for i, name in enumerate(names)},
-        **loading,
-        preset=preset,
-        freeze_vision=freeze_vision,
-        **config,
-    )
+    with explain_encoder_errors(text_model, vision_model):
+        for name, access in ((text_model, loading["text_kwargs"]), (vision_model, loading["vision_kwargs"])):
+            # First, because the error of a tokenizer that cannot be found names other causes.
+            AutoConfig.from_pretrained(name, trust_remote_code=False, **access)
+        processor = TGDIProcessor.from_text_vision_pretrained(
+            text_model,
+            vision_model,
+            **loading,
+            num_objects=config.get("num_objects", 3),
+            use_caption=use_caption,
+            max_length=max_length,
+            image_resize=image_resize,
+            object_resize=object_resize,
+            object_features=config.get("object_features", "crops"),
+        )
+        model = TGDIForRelationExtraction.from_text_vision_pretrained(
+            text_model,
+            vision_model,
+            tokenizer=processor.tokenizer,
+            id2label=dict(enumerate(names)),
+            label2id={name: i for i, name in enumerate(names)},
+            **loading,
+            preset=preset,
+            freeze_vision=freeze_vision,
+            **config,
+        )
     return model, processor
