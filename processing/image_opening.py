@@ -89,7 +89,9 @@ def _opened(source: Any, where: str, max_pixels: int) -> tuple[Image.Image, str]
         if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
             raise UnreadableFile(f"{where}: the path is too long. {path_advice(file)}") from None
         _raise_if_unreadable(error, where)
-        raise ValueError(f"{where}: the file cannot be opened as an image: {error}") from error
+        raise ValueError(
+            f"{where}: the file cannot be opened as an image: {error}. Replace it, or leave the image out."
+        ) from error
 
 
 def _file(source: Any, where: str) -> tuple[Any, str]:
@@ -131,7 +133,8 @@ def _decode(image: Image.Image, where: str, max_pixels: int) -> Image.Image:
     except Exception as error:  # decoders raise arbitrary errors for damaged data
         _raise_if_unreadable(error, where)
         raise ValueError(
-            f"{where}: the image cannot be decoded; it is damaged, truncated or of an unsupported kind: {error}"
+            f"{where}: the image cannot be decoded; it is damaged, truncated or of an unsupported kind: {error}. "
+            "Replace it, or leave it out."
         ) from error
 
 

@@ -1,4 +1,5 @@
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -8,8 +9,9 @@ from transformers import AutoConfig, AutoImageProcessor, AutoModel, AutoTokenize
 from typer.testing import CliRunner
 
 from tgdi_hf import TGDIForRelationExtraction, TGDIProcessor
-from tgdi_hf.checkpoints import check_checkpoint, hub_access
+from tgdi_hf.checkpoints import check_checkpoint, hub_access, near_path
 from tgdi_hf.cli.main import app
+from tgdi_hf.cli.pipelines import load_pipeline
 from tgdi_hf.evaluation.checkpoint_loading import load_for_evaluation
 from tgdi_hf.preparation.checkpoint_identity import resolve_checkpoint
 from tgdi_hf.preparation.vision_features import compute_encoder_features
@@ -264,23 +266,41 @@ def test_a_revision_of_a_checkpoint_folder_is_refused(checkpoint, corpus):
 def test_a_misspelt_folder_is_named_before_the_hub_is_asked(tmp_path, monkeypatch, caplog):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "runs" / "demo").mkdir(parents=True)
-    check_checkpoint("runs/dem")
-    expected = "runs/dem is not a folder, so it is looked up on the Hub. Did you mean runs/demo?"
-    assert [record.getMessage() for record in caplog.records] == [expected]
-    for name in ("someone/dem", "dem"):  # names on the Hub that look like no folder here
-        check_checkpoint(name)
-    assert len(caplog.records) == 1
+    (tmp_path / "runs" / "demos.json").touch()
+    for name, hint in (("runs/dem", " Did you mean runs/demo?"), ("run", " Did you mean runs?"), ("runs/other", "")):
+        caplog.clear()
+        with pytest.raises(ValueError, match=f"^{name}: no such folder, and no model .*{re.escape(hint)}$"):
+            load_pipeline(name, bf16=False)
+        expected = f"{name} is not a folder, so it is looked up on the Hub.{hint}"
+        assert [record.getMessage() for record in caplog.records] == [expected]
+    caplog.clear()
+    with pytest.raises(ValueError, match=r"^someone/dem: no such folder, and no model .*\)$"):
+        load_pipeline("someone/dem", bf16=False)
+    assert not caplog.records  # it looks like no folder here
     with pytest.raises(ValueError, match=r"\./runs/dem: no such folder; .* Did you mean runs/demo\?"):
         check_checkpoint("./runs/dem")
 
 
+def test_evaluation_names_a_checkpoint_that_is_no_folder(corpus, tmp_path):
+    with pytest.raises(ValueError, match="^runs/dem: no such folder, and no model of that name could be loaded"):
+        load_for_evaluation("runs/dem", corpus["test"])
+
+
+def test_a_folder_that_may_not_be_listed_has_no_hint(tmp_path, monkeypatch):
+    def refuse(folder):
+        raise PermissionError(13, "Permission denied", str(folder))
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    assert near_path(tmp_path / "dem") == ""
+
+
 def test_encoders_that_cannot_be_loaded_are_named_with_their_options(encoders, tmp_path):
-    with pytest.raises(ValueError, match=r"looked up on the Hub: some/vision\. The reason: .* \(--text-model, --vis"):
-        build_model(NAMES, encoders[0], VISION, cache_dir=tmp_path)
-    with pytest.raises(ValueError, match=r"looked up on the Hub: some/text, some/vision\. "):
-        build_model(NAMES, TEXT, VISION, cache_dir=tmp_path)
+    for named, given in (("vision", (encoders[0], VISION)), ("text", (TEXT, VISION))):
+        expected = f"^some/{named}: no such folder, .* Pass the folder of a .* as `{named}_model` \\(--{named}-model"
+        with pytest.raises(ValueError, match=expected):
+            build_model(NAMES, *given, cache_dir=tmp_path)
     (tmp_path / "empty").mkdir()
     with pytest.raises(
         ValueError, match="^Unrecognized model in .*empty"
     ):  # a folder that is no encoder says so itself
-        build_model(NAMES, tmp_path / "empty", encoders[1])
+        build_model(NAMES, tmp_path / "empty", VISION)

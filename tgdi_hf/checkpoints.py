@@ -51,15 +51,17 @@ def check_checkpoint(name: str, revision: str | None = None, exports: bool = Fal
         )
     if name.startswith((".", "~", "/")) or "\\" in name or name.endswith("/") or name.count("/") > 1:
         raise ValueError(
-            f"{name}: no such folder; expected a fine-tuned model, as written by `tgdi train`.{near_path(folder)}"
+            f"{name}: no such folder; expected a fine-tuned model, as written by `tgdi train`."
+            f"{near_path(folder, folders_only=True)}"
         )
-    if folder.parent != Path() and folder.parent.is_dir():
-        logger.warning("%s is not a folder, so it is looked up on the Hub.%s", name, near_path(folder))
 
 
-def near_path(path: Path) -> str:
-    """The folder or file that a misspelt path may mean, for messages."""
-    names = [other.name for other in path.parent.iterdir()] if path.parent.is_dir() else []
+def near_path(path: Path, folders_only: bool = False) -> str:
+    """The folder or file that a misspelt path may mean, for messages; empty if there is none."""
+    try:
+        names = [other.name for other in path.parent.iterdir() if other.is_dir() or not folders_only]
+    except OSError:  # no such folder either, or one that may not be listed
+        names = []
     near = get_close_matches(path.name, names, n=1)
     return f" Did you mean {path.with_name(near[0])}?" if near else ""
 
@@ -73,37 +75,29 @@ def check_revision(name: str | Path, revision: str | None) -> None:
 
 
 @contextmanager
-def explain_encoder_errors(text_model: str | Path, vision_model: str | Path) -> Iterator[None]:
-    """Extends an error from the Hub with the encoders that are no local folders, and the options that name them."""
-    try:
+def explain_hub_errors(name: str | Path, advice: str = "") -> Iterator[None]:
+    r"""
+    Says, for a model that is no local folder, so: before it is looked up on the Hub if its name looks like a path,
+    because attempts to reach the Hub may last, and in errors from the Hub.
+
+    Args:
+        name: Local folder, or repository on the Hub.
+        advice: What else to do about an error.
+    """
+    folder = Path(name).expanduser()
+    if folder.is_dir():
         yield
-    except OSError as error:
-        remote = [str(name) for name in (text_model, vision_model) if not Path(name).is_dir()]
-        if not remote:
-            raise
-        raise ValueError(
-            f"Not all pretrained encoders could be loaded. Not local folders, and hence looked up on the Hub: "
-            f"{', '.join(remote)}. The reason: {_reason(error)} Without access to the Hub, pass folders of downloaded "
-            "encoders as `text_model` and `vision_model` (--text-model, --vision-model)."
-        ) from error
-
-
-@contextmanager
-def explain_hub_errors(name: str) -> Iterator[None]:
-    """Extends an error from the Hub with the fact that no local folder has that name either."""
+        return
+    near = near_path(folder, folders_only=True)
+    if near or (folder.parent != Path() and folder.parent.is_dir()):
+        logger.warning("%s is not a folder, so it is looked up on the Hub.%s", name, near)
     try:
         yield
     except (OSError, ValueError) as error:
-        if Path(name).expanduser().is_dir():
-            raise
+        reason = " ".join(str(error).split())[:300]
         raise ValueError(
-            f"{name}: no such folder, and no model of that name could be loaded from the Hub ({_reason(error)})"
+            f"{name}: no such folder, and no model of that name could be loaded from the Hub ({reason}){near}{advice}"
         ) from error
-
-
-def _reason(error: Exception) -> str:
-    """The beginning of an error's message on one line."""
-    return " ".join(str(error).split())[:300]
 
 
 def hub_access(

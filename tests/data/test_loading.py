@@ -44,6 +44,9 @@ def test_every_format_is_read(tmp_path):
 
 
 def test_unreadable_files_are_named(tmp_path):
+    with pytest.raises(ValueError, match="nothing: no such file or folder; expected posts"):
+        read_table(tmp_path / "nothing")
+    (tmp_path / "nothing").mkdir()
     with pytest.raises(ValueError, match=r"nothing: expected a \.jsonl, \.csv or \.parquet file; a folder"):
         read_table(tmp_path / "nothing")
     (tmp_path / "posts.xlsx").write_bytes(b"PK")

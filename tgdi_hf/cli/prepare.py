@@ -1,7 +1,6 @@
 """`tgdi prepare`."""
 
 from collections.abc import Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -86,6 +85,7 @@ def prepare(
     from ..extras import require
     from ..preparation.image_captioner import ImageCaptioner
     from ..preparation.object_grounder import ObjectGrounder
+    from ..preparation.output_folder import REPORT
     from ..preparation.prepare import prepare as prepare_posts
     from ..preparation.processes import process_state
     from ..preparation.vision_features import compute_encoder_features
@@ -131,6 +131,8 @@ def prepare(
     if not state.is_main_process:
         return
     typer.echo(done.summary())
+    if done.faults:
+        typer.echo(f"  all of these posts: {output / REPORT}")
     next_step = f"tgdi train {output} RUN"
     if vision_model is not None:
         features = output / "vision_features"
@@ -146,16 +148,12 @@ def prepare(
 
 
 def _advice_without_labels(columns: Sequence[str]) -> str:
-    """That posts with these columns cannot be trained on, and the column that may have been meant for their relation;
-    empty if they have one."""
-    from ..data.labels import LABEL_COLUMNS
-    from ..preparation.scan import READ
+    """That posts with these columns cannot be trained on; empty if they can."""
+    from ..data.labels import LABEL_COLUMNS, misspelt_labels
 
     if set(columns) & set(LABEL_COLUMNS):
         return ""
-    near = get_close_matches("label", [name for name in columns if name not in READ], n=1)
-    meant = f" Is {near[0]!r} meant to be it?" if near else ""
-    return f"they have no column `label`, which training requires.{meant}"
+    return f"they have no column `label` or `relation`, which training requires.{misspelt_labels(columns)}"
 
 
 def _check_revision(option: str, model: str | None, revision: str | None) -> None:

@@ -1,6 +1,7 @@
 """Converts a column of relation names to label ids that all splits share, one label per row or several."""
 
 from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
 from typing import Any, NamedTuple
 
 from datasets import ClassLabel, Dataset, DatasetDict, List
@@ -43,7 +44,7 @@ def with_class_labels(dataset: DatasetDict, negative: str | None = AUTO) -> Data
     if column is None:
         raise ValueError(
             f"The posts have no column 'label' or 'relation' with the relations to learn or to score; found "
-            f"{', '.join(features)}. (`tgdi predict` needs none.)"
+            f"{', '.join(features)}. (`tgdi predict` needs none.){misspelt_labels(features)}"
         )
     if column != "label":
         dataset = dataset.rename_column(column, "label")
@@ -57,6 +58,14 @@ def with_class_labels(dataset: DatasetDict, negative: str | None = AUTO) -> Data
     names = {name for rows in dataset.values() for name in rows.unique("label")}
     _check_names(names, column)
     return dataset.cast_column("label", ClassLabel(names=in_label_order(names, negative)))
+
+
+def misspelt_labels(columns: Iterable[str]) -> str:
+    """The column that may have been meant for the relations, for messages about their absence; empty if none was."""
+    for column in columns:
+        if get_close_matches(column.lower(), LABEL_COLUMNS, n=1, cutoff=0.75):
+            return f" Are the relations in {column!r}? Then rename it."
+    return ""
 
 
 def in_label_order(names: Iterable[str], negative: str | None = AUTO) -> list[str]:

@@ -40,6 +40,8 @@ def read_table(path: str | Path, objects: str = "none", cache_dir: str | Path | 
         ValueError: The path has no posts in one of these formats, or a file can't be read; the message names it.
     """
     path = Path(path)
+    if not path.exists():
+        raise ValueError(f"{path}: no such file or folder; expected posts.{near_path(path)}")
     if saved := _saved_splits(path):
         return _load_splits(saved)
     if (path / "state.json").is_file():

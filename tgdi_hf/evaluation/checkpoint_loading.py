@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from datasets import ClassLabel, Dataset, List
 
-from ..checkpoints import check_revision
+from ..checkpoints import check_revision, explain_hub_errors
 from ..data.labels import label_names
 from ..modeling.configuration_tgdi import TGDIConfig
 from ..modeling.modeling_tgdi import TGDIForRelationExtraction
@@ -40,15 +40,16 @@ def load_for_evaluation(
         Model, processor, the names of the relations in the order of their ids, and the dataset with these ids.
 
     Raises:
-        ValueError: A revision of a local folder; the checkpoint is not a TGDI model; the data has a relation that is
-            not a label of the model; or one of model and data is multi-label and the other is not. See also
-            `negative_of`.
+        ValueError: A revision of a local folder; the checkpoint cannot be loaded, or is not a TGDI model; the data has
+            a relation that is not a label of the model; or one of model and data is multi-label and the other is not.
+            See also `negative_of`.
     """
     check_revision(checkpoint, revision)
-    check_model_type(checkpoint, revision)
     at: dict[str, Any] = {} if revision is None else {"revision": revision}
-    model = TGDIForRelationExtraction.from_pretrained(checkpoint, **at)
-    processor = TGDIProcessor.from_pretrained(checkpoint, **at)
+    with explain_hub_errors(checkpoint):
+        check_model_type(checkpoint, revision)
+        model = TGDIForRelationExtraction.from_pretrained(checkpoint, **at)
+        processor = TGDIProcessor.from_pretrained(checkpoint, **at)
     check_same_object_features(model.config, processor)
     names = [name for _, name in sorted(model.config.id2label.items())]
     if label_names(dataset)[1] != (model.config.thresholds is not None):

@@ -6,7 +6,7 @@ from typing import Any
 
 from transformers import AutoConfig
 
-from ..checkpoints import explain_encoder_errors, hub_access
+from ..checkpoints import explain_hub_errors, hub_access
 from ..data.entity_order import count_inverses
 from ..modeling.configuration_presets import preset_fields
 from ..modeling.modeling_tgdi import TGDIForRelationExtraction
@@ -97,30 +97,31 @@ def build_model(
         "text_kwargs": hub_access(text_model, text_revision, **hub)[0],
         "vision_kwargs": hub_access(vision_model, vision_revision, **hub)[0],
     }
-    with explain_encoder_errors(text_model, vision_model):
-        for name, access in ((text_model, loading["text_kwargs"]), (vision_model, loading["vision_kwargs"])):
-            # First, because the error of a tokenizer that cannot be found names other causes.
-            AutoConfig.from_pretrained(name, trust_remote_code=False, **access)
-        processor = TGDIProcessor.from_text_vision_pretrained(
-            text_model,
-            vision_model,
-            **loading,
-            num_objects=config.get("num_objects", 3),
-            use_caption=use_caption,
-            max_length=max_length,
-            image_resize=image_resize,
-            object_resize=object_resize,
-            object_features=config.get("object_features", "crops"),
-        )
-        model = TGDIForRelationExtraction.from_text_vision_pretrained(
-            text_model,
-            vision_model,
-            tokenizer=processor.tokenizer,
-            id2label=dict(enumerate(names)),
-            label2id={name: i for i, name in enumerate(names)},
-            **loading,
-            preset=preset,
-            freeze_vision=freeze_vision,
-            **config,
-        )
+    for what, name in (("text", text_model), ("vision", vision_model)):
+        # First, because the error of a tokenizer that cannot be found names other causes.
+        advice = f" Pass the folder of a downloaded encoder as `{what}_model` (--{what}-model)."
+        with explain_hub_errors(name, advice):
+            AutoConfig.from_pretrained(name, trust_remote_code=False, **loading[f"{what}_kwargs"])
+    processor = TGDIProcessor.from_text_vision_pretrained(
+        text_model,
+        vision_model,
+        **loading,
+        num_objects=config.get("num_objects", 3),
+        use_caption=use_caption,
+        max_length=max_length,
+        image_resize=image_resize,
+        object_resize=object_resize,
+        object_features=config.get("object_features", "crops"),
+    )
+    model = TGDIForRelationExtraction.from_text_vision_pretrained(
+        text_model,
+        vision_model,
+        tokenizer=processor.tokenizer,
+        id2label=dict(enumerate(names)),
+        label2id={name: i for i, name in enumerate(names)},
+        **loading,
+        preset=preset,
+        freeze_vision=freeze_vision,
+        **config,
+    )
     return model, processor

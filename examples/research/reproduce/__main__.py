@@ -28,10 +28,10 @@ from filelock import FileLock, Timeout
 from tgdi_hf.data.loading import load_data
 from tgdi_hf.demo.corpus_schema import SPLITS
 
-from .collect import collect, what_ran
+from .collect import collect
 from .compare import compare
 from .corpus import write_corpus
-from .experiments import CONFIGS, Experiment, read_experiments
+from .experiments import CONFIGS, Experiment, read_experiments, what_ran
 from .train import digests_of, identity_of, refuse_unfit_data, run, write
 
 RESULTS = Path(__file__).parents[1] / "results" / "mnre"

@@ -13,7 +13,10 @@ from tgdi_hf.modeling.tgdi_inputs import TextInputs
 
 
 class CaptionsForTheGate(TGDIModel):
-    """TGDI whose gate compares the images with T_e (Eq. 7 and 8), while all relations are read from T."""
+    """
+    TGDI whose gate compares the images with T_e (Eq. 7 and 8), while all relations are read from T. The matching loss,
+    which is off by default, would read T as well.
+    """
 
     def forward(
         self, enhanced_input_ids=None, enhanced_attention_mask=None, enhanced_token_type_ids=None, **inputs: Any
@@ -49,7 +52,7 @@ class CaptionsInTheirOwnPass(TGDIModel):
             if prefix is not None:
                 prompts = (~caption)[:, :, None].expand(-1, -1, prefix.mask.shape[1])
                 visible = torch.cat([prompts, visible], dim=2)  # (B, L_e, P + L_e)
-            weights = visible.to(self.dtype)
+            weights = visible.to(self.dtype) if weights is None else visible * weights[:, None]
         return super()._encode(text, prefix, outputs, weights)
 
 
@@ -63,7 +66,7 @@ CAPTION_PATHS: dict[str, type[TGDIModel]] = {
 class ChangedCaptions:
     r"""
     A transform of the batches of a `datasets.Dataset` that leaves out a share of the captions and exchanges another one
-    for captions of other posts in the batch. The choices depend on the seed and on the rows of the batch.
+    for captions of other posts in the batch. The choices depend on the seed and on the ids of the rows in the batch.
 
     Args:
         dropout: Share of the captions that are left out.

@@ -2,11 +2,10 @@
 
 import csv
 import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from .experiments import Experiment, read_experiments
+from .experiments import read_experiments, what_ran
 from .figures import draw
 from .tables import CATEGORY_GROUPS, SCORES, category_table, main_table
 
@@ -35,17 +34,6 @@ def results_of(group: str, folder: Path) -> dict[str, list[dict[str, Any]]]:
         group, "data", [result["data"] for result in runs if "data" in result]
     )  # early runs did not record it
     return found
-
-
-def what_ran(experiment: dict[str, Any]) -> dict[str, Any]:
-    """An experiment's settings without names and defaults, so that fields added later change nothing."""
-    if experiment.get("share", 1) < 1:
-        experiment = {"sampling": "stratified", **experiment}  # early runs, all stratified, did not record it
-    called = ("group", "name", "title", "same_as")
-    default = asdict(Experiment("", "", ""))
-    return {
-        name: value for name, value in experiment.items() if name not in called and value != default.get(name, value)
-    }
 
 
 def refuse_unlike(where: str, what: str, values: list[Any]) -> None:

@@ -1,7 +1,7 @@
 """The experiments: one JSON file each, in one folder per table or figure."""
 
 import json
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +98,13 @@ class Experiment:
                 f"{self.group}/{self.name}: unknown path of the captions {self.caption_path!r}; expected one of "
                 f"{', '.join(CAPTION_PATHS)}."
             )
+        changed = self.caption_path != "text" or self.caption_dropout or self.swapped_captions
+        if changed and (self.model != "tgdi" or self.preset or self.config or self.control or not self.use_caption):
+            raise ValueError(
+                f"{self.group}/{self.name}: changes where or when TGDI reads captions, which is implemented for its "
+                "default configuration with captions only. Leave out `model`, `preset`, `config`, `control` and "
+                "`use_caption`."
+            )
         if self.sampling not in SAMPLINGS:
             raise ValueError(
                 f"{self.group}/{self.name}: unknown sampling {self.sampling!r}; expected one of {', '.join(SAMPLINGS)}."
@@ -136,3 +143,14 @@ def read_experiments(group: str, folder: Path = CONFIGS) -> list[Experiment]:
         experiments.append(Experiment(group, file.stem, **values))
     order = list(TABLE_2)
     return sorted(experiments, key=lambda one: order.index(one.name) if one.name in order else len(order))
+
+
+def what_ran(experiment: dict[str, Any]) -> dict[str, Any]:
+    """An experiment's settings without names and defaults, so that fields added later change nothing."""
+    if experiment.get("share", 1) < 1:
+        experiment = {"sampling": "stratified", **experiment}  # early runs, all stratified, did not record it
+    called = ("group", "name", "title", "same_as")
+    default = asdict(Experiment("", "", ""))
+    return {
+        name: value for name, value in experiment.items() if name not in called and value != default.get(name, value)
+    }

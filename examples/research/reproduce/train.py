@@ -36,7 +36,7 @@ from tgdi_hf.training.trainer import make_trainer
 from .averaged import AveragedWeights
 from .caption_paths import CAPTION_PATHS, ChangedCaptions
 from .corpus import MNRE, corpus_name
-from .experiments import CONVOLUTIONS, Experiment
+from .experiments import CONVOLUTIONS, Experiment, what_ran
 from .rows import sample_rows, with_blank_crops
 
 # Shared by all runs, so that no system has more epochs or another learning rate. The learning rate suits small encoders
@@ -120,7 +120,7 @@ def run(
         experiment, digests, text_model, vision_model, glove, objects, split, arguments, train_vision
     )
     recipe = identity["recipe"]
-    claim(folder, {"experiment": asdict(experiment), "seed": seed, **identity})
+    claim(folder, {"experiment": what_ran(asdict(experiment)), "seed": seed, **identity})
     training = training_arguments(folder, seed=seed, report_to="none", **recipe)
     changes = {"control": experiment.control, "share": experiment.control_share}
     if experiment.dropout is not None:
@@ -197,9 +197,14 @@ def run(
 def refuse_unfit_data(experiment: Experiment, dataset: DatasetDict, data: Path) -> None:
     r"""
     Raises:
-        ValueError: The data lack what the experiment needs: objects, their boxes, or MNRE's list of crops.
+        ValueError: The data lack what the experiment needs: captions, objects, their boxes, or MNRE's list of crops.
     """
     train = undecoded(dataset["train"])
+    if experiment.group == "captions" and not ("caption" in train.column_names and any(train["caption"][:])):
+        raise ValueError(
+            f"{experiment.title} is compared in how it reads captions, and no training row of {data} has any: generate "
+            "them with tgdi prepare."
+        )
     corpus = corpus_name(data, train.features["label"].names)
     if experiment.crop_count and corpus != MNRE:
         raise ValueError(f"{experiment.title} counts the published crops of MNRE; {data} is {corpus}. Leave it out.")

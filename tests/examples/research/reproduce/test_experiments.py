@@ -62,6 +62,8 @@ def test_unknown_keys_and_values_are_refused(tmp_path):
             {"caption_dropout": 0.6, "swapped_captions": 0.6},
             "`caption_dropout` is 0.6 and `swapped_captions` 0.6; expected",
         ),
+        ({"caption_path": "gate", "model": "mtb"}, "changes where or when TGDI reads captions"),
+        ({"caption_dropout": 0.5, "use_caption": False}, "changes where or when TGDI reads captions"),
         ({"caption_path": "gat"}, "unknown path of the captions 'gat'; expected one of text, gate, own pass"),
         ({"scored_under": ["no-caption", "blank"]}, "unknown control 'blank'"),
     ):

@@ -64,6 +64,14 @@ def test_object_sweep_requires_objects(mnre_folder, encoders, tmp_path):
         run(experiment, 0, load_mnre(mnre_folder), mnre_folder, tmp_path, *encoders)
 
 
+def test_captions_are_required_by_their_experiments(corpus, tmp_path):
+    for experiment in read_experiments("captions"):
+        refuse_unfit_data(experiment, corpus, tmp_path)
+        for train in (corpus["train"].remove_columns("caption"), corpus["train"].map(lambda row: {"caption": None})):
+            with pytest.raises(ValueError, match=f"{re.escape(experiment.title)} is compared .* no training row of"):
+                refuse_unfit_data(experiment, DatasetDict(train=train), tmp_path)
+
+
 def test_unknown_model_is_refused(mnre_folder, encoders, tmp_path):
     experiment = Experiment("table2", "hvpnett", "HVPNeT", model="hvpnett")
     with pytest.raises(ValueError, match="Unknown baseline 'hvpnett'; expected one of cnn, pcnn"):
