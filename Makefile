@@ -63,17 +63,17 @@ format: $(VENV)/.installed-style
 $(VENV)/.installed: setup.py pyproject.toml constraints-cpu.txt
 	@echo 'Installing the requirements into $(VENV); without a warm cache this takes minutes.'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --no-compile $(CONSTRAINTS) -e .
+	$(BIN)/python -m pip install -qq --upgrade pip
+	$(BIN)/python -m pip install -qq --no-compile $(CONSTRAINTS) -e .
 	touch $@
 
 # pip resolves the requirements of all gates once instead of once per gate.
 $(VENV)/.installed-gates: $(VENV)/.installed
-	$(BIN)/python -m pip install --quiet --no-compile $(CONSTRAINTS) -e '.[style,types,docs,test]'
+	$(BIN)/python -m pip install -qq --no-compile $(CONSTRAINTS) -e '.[style,types,docs,test]'
 	touch $@ $(foreach gate,style types docs test,$(VENV)/.installed-$(gate))
 
 $(VENV)/.installed-%: $(VENV)/.installed
-	$(BIN)/python -m pip install --quiet --no-compile $(CONSTRAINTS) -e '.[$*]'
+	$(BIN)/python -m pip install -qq --no-compile $(CONSTRAINTS) -e '.[$*]'
 	touch $@
 
 clean:

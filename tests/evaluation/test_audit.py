@@ -85,6 +85,7 @@ def test_rows_shared_between_splits_are_counted():
     assert found["shared"] == {"test": {"rows": 3, "texts": 1, "images": 1, "pairs": 2}}
 
 
+@pytest.mark.slow  # reads all of MNRE
 @pytest.mark.skipif(not MNRE.is_dir(), reason=f"needs {MNRE}")
 def test_the_leaks_of_mnre_are_found():
     dataset = load_mnre(MNRE, splits=["train"])

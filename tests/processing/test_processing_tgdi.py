@@ -747,7 +747,7 @@ needs_mnre = pytest.mark.skipif(
 
 
 @needs_mnre
-@pytest.mark.parametrize("kind", FAST)
+@pytest.mark.parametrize("kind", [FAST[0], *(pytest.param(kind, marks=pytest.mark.slow) for kind in FAST[1:])])
 def test_every_row_of_mnre(processors_by_kind, kind):
     processor = processors_by_kind[kind]
     files = [MNRE / f"txt/ours_{split}.txt" for split in ("train", "val")]

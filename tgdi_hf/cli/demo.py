@@ -68,6 +68,7 @@ def demo(
         corpus = write_dataset(dataset, sizes, seed)
         print(f"{dataset}: {', '.join(f'{len(posts)} {split}' for split, posts in corpus.items())} posts.")
         return
+    print("Loading PyTorch and transformers, and drawing a corpus of posts …", flush=True)
     from ..demo.demo import run_demo
 
     run_demo(seed=seed, output_dir=output, rows=sizes)
