@@ -33,7 +33,7 @@ docs: $(VENV)/.installed-docs
 	HF_HUB_OFFLINE=1 $(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
 
 test: $(VENV)/.installed-test
-	$(PYTEST) -n 2 --dist worksteal --cov --cov-report=term
+	$(PYTEST) -n 2 --dist worksteal --cov --cov-report=term --durations=20
 
 test-slow: $(VENV)/.installed-test
 	$(PYTEST) -m slow -o verbosity_subtests=0
