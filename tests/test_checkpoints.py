@@ -274,7 +274,7 @@ def test_a_misspelt_folder_is_named_before_the_hub_is_asked(tmp_path, monkeypatc
         expected = f"{name} is not a folder, so it is looked up on the Hub.{hint}"
         assert [record.getMessage() for record in caplog.records] == [expected]
     caplog.clear()
-    with pytest.raises(ValueError, match=r"^someone/dem: no such folder, and no model .*\)$"):
+    with pytest.raises(ValueError, match=r"^someone/dem: no such folder, and no model .*\)\.$"):
         load_pipeline("someone/dem", bf16=False)
     assert not caplog.records  # it looks like no folder here
     with pytest.raises(ValueError, match=r"\./runs/dem: no such folder; .* Did you mean runs/demo\?"):

@@ -77,8 +77,8 @@ def check_revision(name: str | Path, revision: str | None) -> None:
 @contextmanager
 def explain_hub_errors(name: str | Path, advice: str = "") -> Iterator[None]:
     r"""
-    Says, for a model that is no local folder, so: before it is looked up on the Hub if its name looks like a path,
-    because attempts to reach the Hub may last, and in errors from the Hub.
+    Reports that a model is no local folder: in errors from the Hub and, if its name looks like a path, in a warning
+    before the lookup, because attempts to reach the Hub may take long.
 
     Args:
         name: Local folder, or repository on the Hub.
@@ -96,7 +96,7 @@ def explain_hub_errors(name: str | Path, advice: str = "") -> Iterator[None]:
     except (OSError, ValueError) as error:
         reason = " ".join(str(error).split())[:300]
         raise ValueError(
-            f"{name}: no such folder, and no model of that name could be loaded from the Hub ({reason}){near}{advice}"
+            f"{name}: no such folder, and no model of that name could be loaded from the Hub ({reason}).{near}{advice}"
         ) from error
 
 
