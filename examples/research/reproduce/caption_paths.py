@@ -84,11 +84,11 @@ class ChangedCaptions:
         generator = np.random.default_rng([self.seed, *"\n".join(ids).encode()])
         changed = list(captions)
         for row, draw in enumerate(generator.random(len(captions))):
-            others = [caption for caption in captions if caption and caption != captions[row]]
             if draw < self.dropout:
                 changed[row] = None
-            elif draw < self.dropout + self.swapped and captions[row] and others:
-                changed[row] = others[generator.integers(len(others))]
+            elif draw < self.dropout + self.swapped and captions[row]:
+                others = [caption for caption in captions if caption and caption != captions[row]]
+                changed[row] = others[generator.integers(len(others))] if others else captions[row]
         return {**batch, "caption": changed}
 
 
