@@ -8,6 +8,9 @@ CONSTRAINTS ?= $(if $(shell command -v nvidia-smi 2>/dev/null),,-c constraints-c
 # Two test processes with one thread each.
 PYTEST := OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/python -m pytest
 
+# Some containers set it, and then each Python process that the targets start compiles torch and transformers anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo check style types docs test test-lowest test-slow test-common test-browser format clean
 
 demo: $(VENV)/.installed
