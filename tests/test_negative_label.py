@@ -72,6 +72,7 @@ def test_declared_label_is_excluded_from_f1(renamed, tmp_path):
     assert scores["eval_f1"] == pytest.approx(scores["eval_accuracy"])
 
 
+@pytest.mark.no_cover
 def test_from_the_command_line(renamed, encoders, tmp_path):
     renamed.save_to_disk(tmp_path / "data")
     train = ["train", tmp_path / "data", tmp_path / "run", "--text-model", encoders[0], "--vision-model", encoders[1],
@@ -127,6 +128,7 @@ def test_data_without_negative_label_is_declared_so(corpus, caplog, tmp_path):
     assert "`drop_none` has no effect" in caplog.text
 
 
+@pytest.mark.no_cover
 def test_card_and_audit_use_it(renamed):
     model, _ = tiny_tgdi(renamed, negative_label="no_relation")
     assert "including `no_relation` for no relation" in str(model_card(model, "me/tiny"))

@@ -123,6 +123,7 @@ def check_other(command: str) -> None:
         assert (ROOT / name.replace(".", "/")).exists()
 
 
+@pytest.mark.no_cover
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 @pytest.mark.parametrize("page", RUN, ids=lambda page: str(page.relative_to(ROOT)))
 def test_code_runs_as_printed(page, workplace):

@@ -62,6 +62,7 @@ def test_unrelated_features_are_not_noteworthy():
     assert found["targets"]["relation or None"]["gain"]["low"] <= 0
 
 
+@pytest.mark.no_cover
 def test_the_embedded_corpus_is_clean():
     found = audit(make_corpus({"train": 900, "validation": 90, "test": 90}))
     assert found["noteworthy"] == []

@@ -55,6 +55,7 @@ def run(code, *arguments, home, endpoint, **more):
     return done.stdout
 
 
+@pytest.mark.no_cover
 def test_upload_and_download_over_http(checkpoint, model, processor, tmp_path):
     for name in ("there", "back"):
         (tmp_path / name).mkdir()

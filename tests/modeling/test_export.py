@@ -9,6 +9,7 @@ from tgdi_hf import TGDIModel
 
 from .conftest import IMAGE, region_inputs, tiny_config, tiny_inputs, tiny_model
 
+pytestmark = pytest.mark.no_cover
 SIZES = [(1, 9, 5, 3), (3, 9, 5, 2), (4, 9, 5, 3), (2, 12, 7, 1)]  # posts, tokens, caption tokens, images per post
 VARIANTS = [
     ("roberta", "vit", {"attn_implementation": "eager"}),

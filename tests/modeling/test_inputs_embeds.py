@@ -108,6 +108,7 @@ def test_embeddings_are_converted_to_the_dtype_of_the_model(dtype, inputs):
     assert half(**embedded(tiny_model(), inputs, IDS)).logits.dtype == torch.bfloat16
 
 
+@pytest.mark.no_cover
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")  # of the compiler
 def test_embeddings_compile_without_graph_breaks(inputs):
     torch._dynamo.reset()

@@ -260,6 +260,7 @@ def test_freezing_the_vision_encoder(inputs):
     assert any("visual_prompts" in name for name in got)
 
 
+@pytest.mark.no_cover
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")  # of the compiler
 @pytest.mark.parametrize("images", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_compiles_without_graph_breaks(images):

@@ -746,6 +746,7 @@ needs_mnre = pytest.mark.skipif(
 )
 
 
+@pytest.mark.no_cover
 @needs_mnre
 @pytest.mark.parametrize("kind", [FAST[0], *(pytest.param(kind, marks=pytest.mark.slow) for kind in FAST[1:])])
 def test_every_row_of_mnre(processors_by_kind, kind):

@@ -53,6 +53,7 @@ def test_hyperparameter_search_creates_a_model_per_trial(corpus, tiny, tmp_path,
     assert not takes_trial or [trial for trial in seen if trial] == [*Backend.trials]
 
 
+@pytest.mark.no_cover
 def test_optuna_searches_hyperparameters(corpus, tiny, tmp_path):
     pytest.importorskip("optuna")
     small = {split: corpus[split].select(range(16)) for split in ("train", "validation")}

@@ -17,6 +17,7 @@ from tgdi_hf.data.dataset_columns import undecoded
 from .trainers import losses, trainer_for
 
 
+@pytest.mark.no_cover
 def test_training_lowers_the_loss_and_saves_the_best_model_with_its_processor(corpus, tmp_path):
     trainer = trainer_for(corpus, tmp_path, num_train_epochs=4)
     trainer.train()
@@ -38,6 +39,7 @@ def test_evaluation_gathers_only_logits(corpus, tmp_path):
     assert output.predictions.shape == (32, 9)
 
 
+@pytest.mark.no_cover
 def test_accumulated_steps_equal_one_large_step(corpus, tmp_path):
     """2 × 8 rows and 1 × 16 give the same losses and the same weights."""
     # Dropout off: it would draw other masks for other batches.
@@ -57,6 +59,7 @@ def test_accumulated_steps_equal_one_large_step(corpus, tmp_path):
         torch.testing.assert_close(value, results[1][1][name], atol=2e-3, rtol=1e-2, msg=lambda m, n=name: f"{n}: {m}")
 
 
+@pytest.mark.no_cover
 def test_runs_with_the_same_seed_have_the_same_losses(corpus, tmp_path):
     curves = []
     for name in "ab":
@@ -66,6 +69,7 @@ def test_runs_with_the_same_seed_have_the_same_losses(corpus, tmp_path):
     assert curves[0] == curves[1]
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("swap_images", [0.0, 0.5])
 def test_a_resumed_run_has_the_losses_of_an_uninterrupted_one(corpus, tmp_path, swap_images):
     class Stop(TrainerCallback):
@@ -82,6 +86,7 @@ def test_a_resumed_run_has_the_losses_of_an_uninterrupted_one(corpus, tmp_path, 
     assert losses(resumed) == pytest.approx(losses(whole), abs=1e-6)
 
 
+@pytest.mark.no_cover
 def test_bf16_and_activation_checkpointing(corpus, tmp_path):
     trainer = trainer_for(corpus, tmp_path, bf16=True, activation_checkpointing=True, max_steps=2)
     trainer.train()
