@@ -2,6 +2,7 @@
 
 import inspect
 import shutil
+from functools import cache
 from os import PathLike
 from pathlib import Path
 
@@ -23,6 +24,7 @@ IMPORTS = (
 )
 
 
+@cache  # finding them takes longer than copying them, and training saves many checkpoints
 def code_files() -> dict[str, Path]:
     """Returns the source files to copy into a checkpoint, by file name."""
     from ..modeling import configuration_tgdi
