@@ -75,7 +75,6 @@ def test_the_pipeline_drops_the_negative_label(trained):
     assert list(extract_triples(pipe, [post])) == []
 
 
-@pytest.mark.no_cover
 def test_the_audit_predicts_relations_from_none(folder, tmp_path):
     pytest.importorskip("sklearn")
     posts = [{**row, "token": [*row["token"], str(i)]} for i in range(10) for row in MNRE_1_POSTS]

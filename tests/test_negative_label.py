@@ -72,7 +72,6 @@ def test_declared_label_is_excluded_from_f1(renamed, tmp_path):
     assert scores["eval_f1"] == pytest.approx(scores["eval_accuracy"])
 
 
-@pytest.mark.no_cover
 def test_from_the_command_line(renamed, encoders, tmp_path):
     renamed.save_to_disk(tmp_path / "data")
     train = ["train", tmp_path / "data", tmp_path / "run", "--text-model", encoders[0], "--vision-model", encoders[1],

@@ -17,7 +17,6 @@ from tgdi_hf.inference.triples import extract_triples
 
 from .unusual_posts import CASES, EVERY, write_images
 
-pytestmark = pytest.mark.no_cover
 ACCEPTED = object()  # for entry points that return tensors instead of relations
 
 

@@ -28,6 +28,12 @@ def test_tasks_and_configuration(checkpoint, tmp_path):
     assert '<Relation value="/per/per/couple"/>' in configuration and '"None"' not in configuration
 
 
+def test_nothing_is_said_of_unusable_posts_without_any(checkpoint, tmp_path):
+    (tmp_path / "posts.jsonl").write_text(json.dumps(POST) + "\n")
+    done = run("label", checkpoint, tmp_path / "posts.jsonl", tmp_path / "tasks.json")
+    assert done.exit_code == 0 and "Wrote 1 task" in done.output and "could not be used" not in done.output
+
+
 def test_nothing_usable(checkpoint, tmp_path):
     (tmp_path / "posts.jsonl").write_text("{\n")
     done = run("label", checkpoint, tmp_path / "posts.jsonl", tmp_path / "tasks.json")

@@ -3,6 +3,8 @@
 import pytest
 import torch
 
+from tgdi_hf.modeling.image_checks import check_boxes
+
 from .conftest import region_inputs, tiny_inputs, tiny_model
 
 BOX = [0.1, 0.2, 0.5, 0.6]
@@ -65,3 +67,12 @@ def test_crops_and_regions_are_not_mixed_up():
         crops(**text, vision_features=regions.get_vision_features(pixels))
     with pytest.raises(ValueError, match=r"\(4, 19, 24\).*3 × patches, 24.*`object_features='regions'`"):
         regions(**text, vision_features=crops.get_vision_features(pixels))
+
+
+def test_boxes_on_an_accelerator_are_not_read():
+    """The meta device, which has shapes but no values, stands for an accelerator."""
+    mask = torch.ones(1, 1, dtype=torch.bool)
+    no_area = torch.zeros(1, 1, 4)
+    with pytest.raises(ValueError, match="expected x0 < x1"):
+        check_boxes(no_area, mask)
+    check_boxes(no_area.to("meta"), mask.to("meta"))

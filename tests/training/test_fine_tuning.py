@@ -56,7 +56,6 @@ def test_the_preset_for_applications_swaps_images(few, encoders, tmp_path):
     assert not TGDIForRelationExtraction.from_pretrained(tmp_path / "none").config.gate_is_probability
 
 
-@pytest.mark.no_cover
 def test_batches_are_halved_when_memory_runs_out(few, encoders, tmp_path, monkeypatch):
     forward, sizes, limits = TGDIForRelationExtraction.forward, [], [4]
 

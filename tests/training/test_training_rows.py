@@ -16,7 +16,6 @@ from .row_kinds import KINDS
 from .trainers import PLAIN, QUICK, losses, trainer_for
 
 
-@pytest.mark.no_cover
 def test_rows_of_similar_length_share_a_batch(corpus, tmp_path):
     trainer = trainer_for(corpus, tmp_path, train_sampling_strategy="group_by_length", per_device_train_batch_size=4)
     train, tokenizer = trainer.train_dataset, trainer.processing_class.tokenizer
@@ -149,7 +148,6 @@ def test_training_uses_both_orders_and_perturbed_rows(corpus, tmp_path):
     assert len(losses(trainer)) == 6
 
 
-@pytest.mark.no_cover
 def test_training_uses_inverse_relations(corpus, tmp_path):
     names = corpus["train"].features["label"].names
     one_way = count_inverses(names)

@@ -86,7 +86,6 @@ def test_a_resumed_run_has_the_losses_of_an_uninterrupted_one(corpus, tmp_path, 
     assert losses(resumed) == pytest.approx(losses(whole), abs=1e-6)
 
 
-@pytest.mark.no_cover
 def test_bf16_and_activation_checkpointing(corpus, tmp_path):
     trainer = trainer_for(corpus, tmp_path, bf16=True, activation_checkpointing=True, max_steps=2)
     trainer.train()
