@@ -40,7 +40,7 @@ def source(_tiny):
 
 @contextmanager
 def without_coverage(owner, name):
-    """Pauses coverage, if it is measured, in a method that would take several times as long with it."""
+    """Pauses coverage, if it is measured, in a method of another package that it slows down."""
     method = getattr(owner, name)
 
     def paused(*args, **kwargs):
